@@ -1,0 +1,181 @@
+"""The journal: an append-only run directory of fsynced JSON Lines that survives kill -9."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError
+
+from harness.records import Environment, Record, Round, Verdicts, check_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PLAN, JOURNAL, ENVIRONMENT, SUMMARY, VERDICTS = (
+    "plan.json",
+    "journal.jsonl",
+    "environment.json",
+    "summary.json",
+    "verdicts.json",
+)
+REPORT = "report.html"
+
+
+class JournalError(ValueError):
+    """A run directory can't be read or written; the message is one line for the user."""
+
+
+class Journal:
+    """Append lines `{"kind": ..., ...}` to a run's journal, each in one write followed by fsync.
+
+    A torn last line, left by a killed writer, is closed before the first new line, so that no two lines merge.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / JOURNAL
+        self._descriptor = os.open(self.path, os.O_APPEND | os.O_CREAT | os.O_RDWR, 0o644)
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            os.write(self._descriptor, b"\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def append(self, kind: str, content: dict[str, Any]) -> None:
+        """Write one line durably. Raises OSError where the disk is full; what was written before stays intact."""
+        line = json.dumps({"kind": kind, **content}, separators=(",", ":"), allow_nan=False) + "\n"
+        data = line.encode()
+        size = os.fstat(self._descriptor).st_size
+        written = os.write(self._descriptor, data)
+        if written != len(data):
+            os.ftruncate(self._descriptor, size)
+            raise OSError(28, "no space left for the journal", str(self.path))
+        os.fsync(self._descriptor)
+
+    def append_round(self, case: str, samples: Round) -> None:
+        """Write the samples of one visit to a case."""
+        self.append("round", {"case": case, "round": samples.model_dump(mode="json", by_alias=True)})
+
+    def append_record(self, record: Record) -> None:
+        """Close a case with its record."""
+        self.append("record", {"record": record.model_dump(mode="json", by_alias=True)})
+
+
+class Entries:
+    """What a journal holds: closing records by case id, rounds of cases by id, and how many lines were torn."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.rounds: dict[str, list[Round]] = {}
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.torn = 0
+
+
+def read(directory: Path) -> Entries:
+    """Read a journal, counting lines that a killed writer tore. Raises JournalError, SchemaMismatchError."""
+    entries = Entries()
+    for number, line in _lines(directory / JOURNAL):
+        try:
+            content = json.loads(line)
+            kind = content["kind"]
+        except (ValueError, TypeError, KeyError):
+            entries.torn += 1
+            continue
+        try:
+            if kind == "record":
+                check_schema(content["record"], source=str(directory / JOURNAL))
+                record = Record.model_validate(content["record"])
+                entries.records[record.case.id] = record
+            elif kind == "round":
+                entries.rounds.setdefault(content["case"], []).append(Round.model_validate(content["round"]))
+            elif kind == "case":
+                entries.facts[content["case"]] = content
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise JournalError(f"{directory / JOURNAL} line {number}: {place}: {first['msg']}") from None
+    return entries
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line
+    except FileNotFoundError:
+        raise JournalError(f"{path.parent} is no run directory: it has no {path.name}") from None
+
+
+def read_environment(directory: Path) -> Environment | None:
+    """Read environment.json, None where there is none."""
+    document = read_document(directory / ENVIRONMENT)
+    return None if document is None else Environment.model_validate(document)
+
+
+def read_verdicts(directory: Path) -> Verdicts:
+    """Read verdicts.json; empty where there is none."""
+    return Verdicts.model_validate(read_document(directory / VERDICTS) or {})
+
+
+def read_document(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object, None where the file is missing. Raises JournalError, SchemaMismatchError."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise JournalError(f"{path} is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise JournalError(f"{path} holds no JSON object")
+    check_schema(document, source=str(path))
+    return document
+
+
+def write_document(path: Path, document: dict[str, Any]) -> None:
+    """Replace a JSON file in one step, so that a reader never sees half of it."""
+    temporary = path.with_suffix(path.suffix + ".part")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+class DeviceHeldError(JournalError):
+    """Another run holds the device."""
+
+
+class DeviceLock:
+    """Hold a device for one run at a time on this machine, by an advisory file lock that dies with the process."""
+
+    def __init__(self, device: str, *, folder: Path) -> None:
+        self._path = folder / f"attnbench-{device.replace(':', '-')}.lock"
+        self._device = device
+        self._file = self._path.open("a+", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise DeviceHeldError(
+                f"device {self._device} is held by another run (process {holder}); wait for it"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()

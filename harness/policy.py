@@ -1,0 +1,94 @@
+"""Every constant of measuring and judging in one frozen, versioned object, stored in each run."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from harness.records import Fact
+
+# Raised whenever a constant changes its meaning or value; runs of different policies are told apart by it.
+VERSION = "1"
+
+
+class TimingPolicy(Fact):
+    """When a block is long enough, when warm-up ends, when sampling stops. Times are seconds."""
+
+    # A block of 5 ms keeps the timer at 2e-5 of it and stays below a scheduler slice.
+    block_seconds_cpu: float = 5e-3
+    # 1 ms is 2000 times the resolution of a CUDA event.
+    block_seconds_cuda: float = 1e-3
+    calls_per_block_at_most: int = 2**16
+    rounds_at_least: int = 5
+    rounds_at_most: int = 15
+    # Looking only at these counts of rounds keeps optional stopping from narrowing the interval.
+    looks: tuple[int, ...] = (5, 7, 10, 15)
+    blocks_per_round: int = 3
+    # A call longer than this is sampled once a round; its rounds still give an interval.
+    slow_call_seconds: float = 0.25
+    precision: float = 0.02
+    # The first ten calls carry up to 9 % of start-up cost; a slow call shows it within three.
+    warm_up_calls: int = 10
+    warm_up_calls_slow: int = 2
+    warm_up_seconds: float = 0.05
+    warm_up_seconds_at_most: float = 2.0
+    confidence: float = 0.95
+    # A canary over 1.05 times its own 5th percentile marks a block that shared the machine.
+    canary_tolerance: float = 1.05
+    contaminated_share: float = 0.25
+    drift_at_least: float = 0.02
+    # Faster than the measured ceiling by this factor means that work was skipped or not waited for.
+    implausible: float = 1.5
+
+
+class GatePolicy(Fact):
+    """Budgets of numerical agreement; see impls/*/problem.py for the elementwise bound."""
+
+    rows: int = 128
+    # Errors relative to what a plain implementation of the same dtype commits on the same inputs.
+    factor: float = 2.0
+    gradient_factor: float = 3.0
+    # Representability: rounding the exact answer costs up to one unit (max) and about half of one (root mean square).
+    units_max: float = 2.0
+    units_rms: float = 0.5
+
+
+class ScalingPolicy(Fact):
+    """Fitting and judging laws; filled by harness/scaling.py's method."""
+
+    band: float = 0.25
+
+
+class MemoryPolicy(Fact):
+    """Memory of the machine and of a case, in bytes unless named otherwise."""
+
+    # A case may take this share of what is free; the rest keeps the machine usable.
+    share: float = 0.6
+    # Resident-set growth below this is noise of the allocator's own bookkeeping.
+    rss_trusted_from: int = 64 * 2**20
+
+
+class RunPolicy(Fact):
+    """Timeouts and budgets of a run, in seconds."""
+
+    timeout_at_least: float = 60.0
+    # Predictions are rough: a case is given this many times its predicted cost before it is called hung.
+    timeout_factor: float = 20.0
+    time_budget_cpu: float = 240.0
+    time_budget_cuda: float = 780.0
+    stderr_lines: int = 20
+
+
+class Policy(Fact):
+    """All of it."""
+
+    version: str = VERSION
+    timing: TimingPolicy = Field(default_factory=TimingPolicy)
+    gate: GatePolicy = Field(default_factory=GatePolicy)
+    scaling: ScalingPolicy = Field(default_factory=ScalingPolicy)
+    memory: MemoryPolicy = Field(default_factory=MemoryPolicy)
+    run: RunPolicy = Field(default_factory=RunPolicy)
+
+
+FAST = Policy(timing=TimingPolicy(rounds_at_least=3, rounds_at_most=5, looks=(3, 5), precision=0.05))
+DEFAULT = Policy()
+RIGOROUS = Policy(timing=TimingPolicy(rounds_at_least=7, rounds_at_most=10, looks=(7, 10), precision=0.01))

@@ -1,0 +1,356 @@
+"""The record: what is known of one case, in a form that crosses files and processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+# Semantic version of every file of a run directory; a reader refuses a newer major version.
+SCHEMA = "1.0.0"
+
+Status = Literal[
+    "ok",
+    "disagreed",
+    "unsupported",
+    "unavailable",
+    "predicted_oom",
+    "oom",
+    "timeout",
+    "crashed",
+    "fallback",
+    "invalid",
+]
+# Statuses of cases that were never meant to run here; they fail nothing.
+SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom"})
+Direction = Literal["forward", "backward", "forward+backward"]
+Cache = Literal["hot", "cold"]
+Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
+StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
+
+
+class Fact(BaseModel):
+    """The base of every model here: unknown fields are refused, instances don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+
+class Case(Fact):
+    """One point x dtype x device x direction x cache x implementation: the unit that gets a record."""
+
+    id: str
+    scenario: str
+    problem: str
+    implementation: str
+    point: dict[str, JsonValue]
+    dtype: str
+    device: str
+    direction: Direction
+    cache: Cache = "hot"
+
+
+def case_id(
+    *, problem: str, point: dict[str, Any], dtype: str, device: str, direction: str, cache: str, implementation: str
+) -> str:
+    """Hash what defines a case; neither the scenario nor the environment is part of it."""
+    identity = [problem, sorted(point.items()), dtype, device, direction, cache, implementation]
+    return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+class Check(Fact):
+    """One comparison of the gate: an error, the budget it had, and error / budget. Absent error means not finite."""
+
+    name: str
+    error: float | None
+    budget: float | None
+    ratio: float | None
+    passed: bool = True
+    detail: str = ""
+
+
+class Agreement(Fact):
+    """The gate's result. `worst` names the element with the largest ratio; `rechecked` tells of the check after."""
+
+    passed: bool
+    checks: list[Check]
+    worst: str = ""
+    rows_checked: int = 0
+    rechecked: bool = False
+
+    @property
+    def ratio(self) -> float | None:
+        """Return the largest error / budget of all checks."""
+        ratios = [check.ratio for check in self.checks if check.ratio is not None]
+        return max(ratios, default=None)
+
+
+class Round(Fact):
+    """The samples of one visit to a case: seconds a call, and the canary's slow-down around each block."""
+
+    index: int
+    process: int = 0
+    started: float
+    calls_per_sample: int
+    samples: list[float]
+    canary: list[float] = Field(default_factory=list)
+    faults_per_call: float | None = None
+    involuntary_switches: int | None = None
+    steal_share: float | None = None
+    host_seconds: list[float] = Field(default_factory=list)
+    sm_clock_mhz: float | None = None
+
+
+class Time(Fact):
+    """All samples of a case in seconds a call, and what is concluded from them.
+
+    `median` with `low` and `high`, its 95 % interval, absent where too few samples allow one. `best` is the second
+    smallest sample. `canary` has the slow-down of the reference kernel beside each sample. `samples` and `canary`
+    are flat, in order of time; `rounds` tells how many visits, `round_lengths` how many samples each had.
+    """
+
+    samples: list[float]
+    canary: list[float] = Field(default_factory=list)
+    rounds: int
+    round_lengths: list[int] = Field(default_factory=list)
+    processes: int = 1
+    calls_per_sample: int = 1
+    median: float
+    low: float | None = None
+    high: float | None = None
+    best: float
+    effective_samples: float | None = None
+    stop_reason: StopReason = "rounds"
+    flags: list[Flag] = Field(default_factory=list)
+    warm_up_calls: int = 0
+    faults_per_call: float | None = None
+    involuntary_switches: int | None = None
+    steal_share: float | None = None
+    host_seconds: float | None = None
+    mode: Literal["calls", "events", "graph"] = "calls"
+
+
+class Counts(Fact):
+    """Operations of one call. `how` is counted where a dispatch mode saw them, declared where only a formula says so.
+
+    `by_operator` splits counted operations by operator name.
+    """
+
+    operations: int
+    attended: int
+    ideal_bytes: int
+    how: Literal["counted", "declared"] = "declared"
+    counted: int | None = None
+    by_operator: dict[str, int] = Field(default_factory=dict)
+    phases: dict[str, int] = Field(default_factory=dict)
+
+
+class Memory(Fact):
+    """Bytes of one call. `peak` is the allocator's high-water mark over what was resident before, inputs excluded.
+
+    `workspace` = peak - outputs - saved; `saved` is what backward needs. Absent figures have a reason.
+    """
+
+    inputs: int
+    outputs: int | None = None
+    saved: int | None = None
+    workspace: int | None = None
+    peak: int | None = None
+    predicted: int | None = None
+    rss_peak: int | None = None
+    reserved: int | None = None
+    device_process: int | None = None
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def extra(self) -> int | None:
+        """Return the peak beyond inputs and outputs."""
+        return None if self.peak is None or self.outputs is None else max(0, self.peak - self.outputs)
+
+
+class Ran(Fact):
+    """What one profiled call ran: operators (CPU) or kernels (CUDA) with their counts, and the SDPA backend seen."""
+
+    operators: dict[str, int]
+    backend: str | None = None
+    kernel_seconds: float | None = None
+
+
+class Telemetry(Fact):
+    """The device during a sustained load: series by name, each a list of [seconds, value], and summary figures.
+
+    Units are in the names: `gpu_utilization` and `memory_utilization` are shares in 0..1, `power_w`, `energy_j` a
+    call, `clock_mhz`, `memory_clock_mhz`, `temperature_c`. `reasons` says why a figure is absent.
+    """
+
+    series: dict[str, list[tuple[float, float]]] = Field(default_factory=dict)
+    summary: dict[str, float] = Field(default_factory=dict)
+    reasons: dict[str, str] = Field(default_factory=dict)
+    throttle: list[str] = Field(default_factory=list)
+
+
+class Record(Fact):
+    """One JSON line: a case with its status and whatever was learnt. A status other than ok carries no time."""
+
+    schema_version: str = Field(default=SCHEMA, alias="schema")
+    case: Case
+    status: Status
+    reason: str = ""
+    agreement: Agreement | None = None
+    time: Time | None = None
+    counts: Counts | None = None
+    memory: Memory | None = None
+    ran: Ran | None = None
+    telemetry: Telemetry | None = None
+    prepare_seconds: float | None = None
+    roofline_share: float | None = None
+    environment_id: str = ""
+    notes: list[str] = Field(default_factory=list)
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, ser_json_inf_nan="null", validate_by_name=True, validate_by_alias=True
+    )
+
+    @model_validator(mode="after")
+    def _no_number_for_a_failure(self) -> Self:
+        if self.status != "ok" and self.time is not None:
+            raise ValueError(f"a case with status {self.status} has no time")
+        if self.status == "ok" and self.time is None:
+            raise ValueError("a case with status ok has a time")
+        if self.status != "ok" and not self.reason:
+            raise ValueError(f"status {self.status} needs a reason")
+        return self
+
+
+class Ceiling(Fact):
+    """What the machine reaches: the best matrix-product rate of a dtype, or copy bandwidth, measured here."""
+
+    name: str
+    value: float
+    unit: Literal["FLOP/s", "B/s"]
+    how: str
+    datasheet: float | None = None
+
+
+class Environment(Fact):
+    """Where a run happened. `stable` decides whether runs compare; `volatile` informs; `reasons` explain absences."""
+
+    schema_version: str = Field(default=SCHEMA, alias="schema")
+    id: str
+    stable: dict[str, JsonValue]
+    volatile: dict[str, JsonValue] = Field(default_factory=dict)
+    ceilings: list[Ceiling] = Field(default_factory=list)
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+    model_config = Record.model_config
+
+
+class Verdict(Fact):
+    """The judgement of one claim for one implementation and quantity."""
+
+    claim: str
+    implementation: str
+    quantity: Literal["operations", "memory", "time", "all"]
+    verdict: Literal["confirmed", "refuted", "inconclusive", "consistent", "contradicted"]
+    axis: str = ""
+    expected: float | None = None
+    exponent: float | None = None
+    low: float | None = None
+    high: float | None = None
+    evidence: dict[str, JsonValue] = Field(default_factory=dict)
+    reason: str = ""
+    dtype: str = ""
+    device: str = ""
+    direction: str = ""
+
+
+class Verdicts(Fact):
+    """The contents of verdicts.json."""
+
+    schema_version: str = Field(default=SCHEMA, alias="schema")
+    verdicts: list[Verdict] = Field(default_factory=list)
+
+    model_config = Record.model_config
+
+
+class Prediction(Fact):
+    """What the planner expects of one call: operations, peak extra bytes, seconds; `arithmetic` says how."""
+
+    operations: int
+    extra_bytes: int
+    resident_bytes: int
+    seconds: float
+    arithmetic: str = ""
+
+
+class PlannedCase(Fact):
+    """A case of the plan; `skip` and `reason` tell why it will not run."""
+
+    case: Case
+    predicted: Prediction | None = None
+    skip: Status | None = None
+    reason: str = ""
+
+
+class DroppedPoint(Fact):
+    """A point that a constraint of its scenario drops."""
+
+    scenario: str
+    point: dict[str, JsonValue]
+    reason: str
+
+
+class Plan(Fact):
+    """The contents of plan.json: what was asked, by which command, under which policy, and every case."""
+
+    schema_version: str = Field(default=SCHEMA, alias="schema")
+    created: str
+    command: list[str]
+    device: str
+    device_name: str = ""
+    seed: int
+    preset: Literal["fast", "default", "rigorous"] = "default"
+    baseline: str
+    threads: int | None = None
+    policy: dict[str, JsonValue]
+    scenarios: list[dict[str, JsonValue]]
+    cases: list[PlannedCase]
+    dropped: list[DroppedPoint] = Field(default_factory=list)
+    fingerprint: dict[str, JsonValue] = Field(default_factory=dict)
+
+    model_config = Record.model_config
+
+
+class Summary(Fact):
+    """The contents of summary.json. `call_share` is the share of wall time inside calls of implementations."""
+
+    schema_version: str = Field(default=SCHEMA, alias="schema")
+    started: str
+    ended: str
+    wall_seconds: float
+    call_seconds: float
+    call_share: float
+    statuses: dict[str, int]
+    rounds: int
+    workers: int = 1
+    complete: bool
+    warnings: list[str] = Field(default_factory=list)
+
+    model_config = Record.model_config
+
+
+class SchemaMismatchError(ValueError):
+    """A file was written by a newer major version of the schema."""
+
+
+def check_schema(document: dict[str, Any], *, source: str) -> None:
+    """Refuse a newer major version, naming it. Raises SchemaMismatchError."""
+    version = str(document.get("schema", ""))
+    try:
+        major = int(version.split(".", maxsplit=1)[0])
+    except ValueError:
+        raise SchemaMismatchError(f"{source} has no schema version that can be read: {version!r}") from None
+    ours = int(SCHEMA.split(".", maxsplit=1)[0])
+    if major > ours:
+        raise SchemaMismatchError(f"{source} has schema {version}; this version reads up to {ours}.x: update attnbench")

@@ -1,0 +1,34 @@
+"""The masks of the attention contract, shared by the implementations that materialise scores."""
+
+from __future__ import annotations
+
+import torch
+
+
+def allowed(q: torch.Tensor, k: torch.Tensor, *, causal: bool, valid_lens: torch.Tensor | None) -> torch.Tensor | None:
+    """Return which keys each query may attend to, None where all: bool, broadcastable to [batch, heads, n_q, n_k].
+
+    Causal aligns the last query with the last key; valid_lens is [batch] or [batch, n_q].
+    """
+    n_q, n_k = q.shape[2], k.shape[2]
+    mask = None
+    if causal:
+        mask = torch.ones(n_q, n_k, dtype=torch.bool, device=q.device).tril(n_k - n_q)[None, None]
+    if valid_lens is not None:
+        keys = torch.arange(n_k, device=q.device)
+        inside = keys < valid_lens.reshape(valid_lens.shape[0], 1, -1, 1)  # [batch, 1, 1 or n_q, n_k]
+        mask = inside if mask is None else mask & inside
+    return mask
+
+
+def softmax(scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return softmax over the last axis of allowed scores; a row without any gives zeros."""
+    if mask is None:
+        return scores.softmax(-1)
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+    return weights.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+
+
+def repeat_heads(k: torch.Tensor, heads: int) -> torch.Tensor:
+    """Repeat [batch, kv_heads, n, d] to [batch, heads, n, d]; query head h reads key head h // (heads / kv_heads)."""
+    return k if k.shape[1] == heads else k.repeat_interleave(heads // k.shape[1], dim=1)

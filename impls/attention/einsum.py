@@ -1,0 +1,31 @@
+"""Attention as the textbook formula: softmax(q k^T / sqrt(d)) v, written with einsum."""
+
+from __future__ import annotations
+
+import torch
+
+from impls.attention._masks import allowed, repeat_heads, softmax
+from impls.registry import register
+
+
+@register(
+    problem="attention",
+    name="einsum",
+    supports=("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"),
+    expects=("bmm",),
+    score_buffers=2.0,
+)
+def einsum(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    valid_lens: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Materialise scores and weights, each [batch, heads, n_q, n_k]."""
+    mask = allowed(q, k, causal=causal, valid_lens=valid_lens)
+    k, v = repeat_heads(k, q.shape[1]), repeat_heads(v, q.shape[1])
+    scores = torch.einsum("bhqd,bhkd->bhqk", q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    return torch.einsum("bhqk,bhkd->bhqd", softmax(scores, mask), v)

@@ -1,0 +1,68 @@
+"""Attention with an online softmax over key blocks: the flash algorithm made readable, O(n) memory.
+
+Milakov and Gimelshein, arXiv 1805.02867, section 3; Dao et al., arXiv 2205.14135, algorithm 1.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from impls.attention._masks import repeat_heads
+from impls.registry import register
+
+# Keys a step: [n_q, 128] scores stay in a core's cache at the head sizes that are swept.
+BLOCK = 128
+
+
+@register(
+    problem="attention",
+    name="online",
+    supports=("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"),
+    expects=("bmm",),
+)
+def online(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    valid_lens: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Visit the keys block by block, keeping a running maximum, sum and output for each row, in float32 or wider."""
+    batch, heads, n_q, d = q.shape
+    n_k = k.shape[2]
+    wide = torch.promote_types(q.dtype, torch.float32)
+    scaled = q.to(wide) * (d**-0.5 if scale is None else scale)
+    limits = key_limits(q, n_k, causal=causal, valid_lens=valid_lens)  # broadcastable to [batch, heads, n_q, 1]
+    top = torch.full((batch, heads, n_q, 1), float("-inf"), dtype=wide, device=q.device)
+    total = torch.zeros_like(top)
+    out = torch.zeros((batch, heads, n_q, v.shape[-1]), dtype=wide, device=q.device)
+    for start in range(0, n_k, BLOCK):
+        keys = repeat_heads(k[:, :, start : start + BLOCK], heads).to(wide)
+        values = repeat_heads(v[:, :, start : start + BLOCK], heads).to(wide)
+        scores = scaled @ keys.mT  # [batch, heads, n_q, block]
+        if limits is not None:
+            indices = torch.arange(start, start + keys.shape[2], device=q.device)
+            scores = scores.masked_fill(indices >= limits, float("-inf"))
+        higher = torch.maximum(top, scores.amax(-1, keepdim=True))
+        # A row that has met no key yet has maximum -inf; exp(-inf - 0) keeps its weights at zero.
+        base = higher.masked_fill(higher == float("-inf"), 0.0)
+        weights = torch.exp(scores - base)
+        shrink = torch.exp(top - base)
+        total = total * shrink + weights.sum(-1, keepdim=True)
+        out = out * shrink + weights @ values
+        top = higher
+    return (out / total.masked_fill(total == 0.0, 1.0)).to(q.dtype)
+
+
+def key_limits(q: torch.Tensor, n_k: int, *, causal: bool, valid_lens: torch.Tensor | None) -> torch.Tensor | None:
+    """Return how many leading keys each row may attend to, or None for all."""
+    limits = None
+    n_q = q.shape[2]
+    if causal:
+        limits = (torch.arange(n_q, device=q.device) + n_k - n_q + 1).reshape(1, 1, n_q, 1)
+    if valid_lens is not None:
+        lens = valid_lens.reshape(valid_lens.shape[0], 1, -1, 1)
+        limits = lens if limits is None else torch.minimum(limits, lens)
+    return limits

@@ -1,0 +1,382 @@
+"""The problem `attention`: q, k, v -> out, with its inputs, float64 oracle and exact cost model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from impls.registry import Cost, Implementation, Witness, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+AXES = ("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "causal", "valid_lens", "scale")
+# Scores that the oracle holds at once: 32 MiB in float64, enough for matrix products to run at their full rate.
+BLOCK_ELEMENTS = 2**22
+# Fractional part of the golden ratio: multiples of it spread evenly over [0, 1), so lengths vary without a seed.
+GOLDEN = 0.6180339887498949
+# Fused backward recomputes the scores: five products where forward has two (FlashAttention-2, section 3.1).
+BACKWARD_FACTOR = 2.5
+# Unit roundoff of float32, in which fused kernels accumulate whatever the input dtype.
+UNIT_FLOAT32 = 2.0**-24
+UNIT = {torch.float32: 2.0**-24, torch.float64: 2.0**-53, torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
+# Kernels may flush results below the smallest normal number to zero.
+FLUSH = {torch.float32: 2.0**-126, torch.float64: 2.0**-1022, torch.bfloat16: 2.0**-126, torch.float16: 2.0**-24}
+# Higham and Mary, SIAM J. Sci. Comput. 41 (2019): rounding errors of a length-m sum stay within lambda * sqrt(m) * u.
+LAMBDA = 4.0
+
+ValidLens = int | Literal["batch", "rows"] | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of sizes; `d` and `d_v` are per head.
+
+    `valid_lens` is None, one length for all, or how lengths vary: per `batch` element, shape [batch], or over its
+    `rows`, shape [batch, n_q].
+    """
+
+    n_q: int
+    n_k: int
+    d: int
+    d_v: int
+    heads: int
+    kv_heads: int
+    batch: int
+    causal: bool
+    valid_lens: ValidLens
+    scale: float | None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """q `[batch, heads, n_q, d]`, k `[batch, kv_heads, n_k, d]`, v `[batch, kv_heads, n_k, d_v]` and the options."""
+
+    q: torch.Tensor
+    k: torch.Tensor
+    v: torch.Tensor
+    causal: bool = False
+    scale: float | None = None
+    valid_lens: torch.Tensor | None = None
+    names: tuple[str, ...] = field(default=("q", "k", "v"), repr=False)
+
+    @property
+    def differentiable(self) -> tuple[torch.Tensor, ...]:
+        """Return the tensors that gradients are taken for, in the order of `names`."""
+        return (self.q, self.k, self.v)
+
+    @property
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """Return every tensor of the call."""
+        return (self.q, self.k, self.v) if self.valid_lens is None else (self.q, self.k, self.v, self.valid_lens)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments of the call."""
+        return {"causal": self.causal, "scale": self.scale, "valid_lens": self.valid_lens}
+
+
+def parse(point: Mapping[str, Any]) -> Point:
+    """Validate a mapping of axes; `n` sets n_q and n_k, d_v follows d and kv_heads follows heads where absent."""
+    mistakes = [unknown("axis", name, AXES) for name in point if name not in AXES]
+    sizes: dict[str, int] = {}
+    defaults = {
+        "n_q": point.get("n"),
+        "n_k": point.get("n"),
+        "d": 64,
+        "d_v": point.get("d", 64),
+        "heads": 1,
+        "kv_heads": point.get("heads", 1),
+        "batch": 1,
+    }
+    for name, default in defaults.items():
+        value = point.get(name, default)
+        if value is None:
+            mistakes.append(f"{name} is missing: give n, or n_q and n_k")
+        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            mistakes.append(f"{name} must be a positive integer, not {value!r}")
+        else:
+            sizes[name] = value
+    if sizes.get("heads", 1) % sizes.get("kv_heads", 1):
+        mistakes.append(f"heads {sizes['heads']} must be a multiple of kv_heads {sizes['kv_heads']}")
+    causal, valid_lens, scale = point.get("causal", False), point.get("valid_lens"), point.get("scale")
+    if not isinstance(causal, bool):
+        mistakes.append(f"causal must be true or false, not {causal!r}")
+    mistakes += _valid_lens_mistakes(valid_lens, sizes.get("n_k"))
+    if scale is not None and (
+        isinstance(scale, bool) or not isinstance(scale, int | float) or not math.isfinite(scale)
+    ):
+        mistakes.append(f"scale must be a finite number, not {scale!r}")
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    return Point(causal=causal, valid_lens=valid_lens, scale=scale, **sizes)
+
+
+def _valid_lens_mistakes(valid_lens: object, n_k: int | None) -> list[str]:
+    if valid_lens is None or valid_lens in ("batch", "rows"):
+        return []
+    if isinstance(valid_lens, bool) or not isinstance(valid_lens, int) or valid_lens < 0:
+        return [f"valid_lens must be a length, 'batch' or 'rows', not {valid_lens!r}"]
+    return [f"valid_lens {valid_lens} exceeds n_k {n_k}"] if n_k is not None and valid_lens > n_k else []
+
+
+def features(point: Point, *, direction: str) -> frozenset[str]:
+    """Name what an implementation must support to run the point."""
+    dead = point.valid_lens == 0 or (point.causal and point.n_q > point.n_k)
+    needed = {
+        "causal": point.causal,
+        "valid_lens": point.valid_lens is not None,
+        "gqa": point.kv_heads != point.heads,
+        "d_v": point.d_v != point.d,
+        "dead_rows": dead,
+        "backward": direction != "forward",
+    }
+    return frozenset(name for name, is_needed in needed.items() if is_needed)
+
+
+def lengths(point: Point) -> torch.Tensor | None:
+    """Return the number of leading keys each row may attend to: None, [batch] or [batch, n_q]; same at every seed."""
+    if point.valid_lens is None:
+        return None
+    if isinstance(point.valid_lens, int):
+        return torch.full((point.batch,), point.valid_lens, dtype=torch.int64)
+    shape = (point.batch,) if point.valid_lens == "batch" else (point.batch, point.n_q)
+    spread = (torch.arange(1, math.prod(shape) + 1, dtype=torch.float64) * GOLDEN) % 1.0
+    return (1 + (spread * point.n_k).to(torch.int64)).clamp(max=point.n_k).reshape(shape)
+
+
+def inputs(point: Point, *, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
+    """Draw standard normal q, k, v; the same seed gives the same values on the same kind of device."""
+    generator = torch.Generator(device=device).manual_seed(seed)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float32, device=device).to(dtype)
+
+    valid_lens = lengths(point)
+    return Inputs(
+        q=normal(point.batch, point.heads, point.n_q, point.d),
+        k=normal(point.batch, point.kv_heads, point.n_k, point.d),
+        v=normal(point.batch, point.kv_heads, point.n_k, point.d_v),
+        causal=point.causal,
+        scale=point.scale,
+        valid_lens=None if valid_lens is None else valid_lens.to(device),
+    )
+
+
+def output_shape(point: Point) -> tuple[int, ...]:
+    """Return [batch, heads, n_q, d_v]."""
+    return (point.batch, point.heads, point.n_q, point.d_v)
+
+
+def bind(implementation: Implementation, inputs: Inputs) -> Callable[[], Any]:
+    """Return the call to measure; what `prepare` does happens here, outside it."""
+    if implementation.prepare is not None:
+        return implementation.prepare(inputs.q, inputs.k, inputs.v, **inputs.options)
+    function, q, k, v, options = implementation.function, inputs.q, inputs.k, inputs.v, inputs.options
+    return lambda: function(q, k, v, **options)
+
+
+def sample_rows(point: Point, *, count: int, seed: int) -> torch.Tensor:
+    """Choose query rows: all if they fit, else the ends, block edges, rows at the mask's border and a random rest."""
+    n = point.n_q
+    if n <= count:
+        return torch.arange(n)
+    edges = {0, 1, n - 1, n - 2}
+    for block in (16, 32, 64, 128, 256):
+        edges |= {block - 1, block, n // block * block - 1, n // block * block, n // 2 // block * block}
+    if point.causal:
+        border = n - point.n_k
+        edges |= {border - 1, border, border + 1}
+    chosen = sorted(row for row in edges if 0 <= row < n)[: count // 2]
+    generator = torch.Generator().manual_seed(seed)
+    rest = torch.randperm(n, generator=generator)
+    taken = torch.zeros(n, dtype=torch.bool)
+    taken[chosen] = True
+    rest = rest[~taken[rest]][: count - len(chosen)]
+    return torch.cat([torch.tensor(chosen), rest]).sort().values
+
+
+def cost(point: Point, *, itemsize: int, direction: str) -> Cost:
+    """Count operations by attended pairs, 2 * pairs * (d + d_v) forward, and the bytes a fused kernel must move.
+
+    Backward alone is 2.5 times forward (five products, the scores recomputed), the convention of published figures.
+    """
+    pairs = attended_pairs(point)
+    scores, weighted_sum = 2 * pairs * point.d, 2 * pairs * point.d_v
+    forward = scores + weighted_sum
+    q_bytes = itemsize * point.batch * point.heads * point.n_q * point.d
+    kv_bytes = itemsize * point.batch * point.kv_heads * point.n_k * (point.d + point.d_v)
+    out_bytes = itemsize * point.batch * point.heads * point.n_q * point.d_v
+    forward_bytes = q_bytes + kv_bytes + out_bytes
+    # Backward reads q, k, v, out, its gradient and one float32 statistic a row; it writes dq, dk, dv.
+    backward_bytes = 2 * (q_bytes + kv_bytes) + 2 * out_bytes + 4 * point.batch * point.heads * point.n_q
+    operations = {
+        "forward": forward,
+        "backward": round(BACKWARD_FACTOR * forward),
+        "forward+backward": round((1 + BACKWARD_FACTOR) * forward),
+    }[direction]
+    ideal = {
+        "forward": forward_bytes,
+        "backward": backward_bytes,
+        "forward+backward": forward_bytes + backward_bytes,
+    }[direction]
+    return Cost(
+        operations=operations,
+        attended=pairs,
+        score_elements=point.batch * point.heads * point.n_q * point.n_k,
+        query_rows=point.batch * point.heads * point.n_q,
+        input_bytes=q_bytes + kv_bytes,
+        output_bytes=out_bytes,
+        ideal_bytes=ideal,
+        phases={"scores": scores, "weighted sum": weighted_sum},
+    )
+
+
+def attended_pairs(point: Point) -> int:
+    """Count the (query, key) pairs that the mask allows, over batch and heads."""
+    per_row = allowed_keys(point)
+    return int(per_row.sum().item()) * point.heads
+
+
+def allowed_keys(point: Point) -> torch.Tensor:
+    """Return how many leading keys each query row may attend to, int64 [batch, n_q]."""
+    limit = torch.full((point.batch, point.n_q), point.n_k, dtype=torch.int64)
+    valid_lens = lengths(point)
+    if valid_lens is not None:
+        limit = torch.minimum(limit, valid_lens.reshape(point.batch, -1))
+    if point.causal:
+        limit = torch.minimum(limit, (torch.arange(point.n_q) + point.n_k - point.n_q + 1).clamp(min=0))
+    return limit
+
+
+def witness(inputs: Inputs, rows: torch.Tensor) -> Witness:
+    """Return oracle, reference and error bound of the output's sampled rows, each [batch, heads, rows, d_v] on the CPU.
+
+    Work and memory are O(rows * n_k * d) and O(n_k): blocks of rows see all keys.
+    """
+    device = inputs.q.device
+    shape = (*inputs.q.shape[:2], len(rows), inputs.v.shape[-1])
+    oracle, reference, bound = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
+    for batch, head, start, block in _row_blocks(inputs, rows):
+        q, k, v = _head(inputs, batch, head, block.to(device))
+        mask = _mask(inputs, batch, block.to(device))
+        place = (batch, head, slice(start, start + len(block)))
+        wide = (q.double(), k.double(), v.double())
+        out = plain(*wide, mask=mask, scale=inputs.scale)
+        oracle[place] = out.cpu()
+        reference[place] = plain(q, k, v, mask=mask, scale=inputs.scale).double().cpu()
+        bound[place] = error_bound(*wide, out, mask=mask, scale=inputs.scale, dtype=inputs.q.dtype).cpu()
+    return Witness(oracle=oracle, reference=reference, bound=bound)
+
+
+def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor) -> tuple[Witness, ...]:
+    """Return a witness each for dq, dk and dv, for an upstream gradient [batch, heads, rows, d_v] on sampled rows.
+
+    Rows that are not sampled get no upstream gradient, so the sampled ones give dq, dk and dv exactly.
+    """
+    device = inputs.q.device
+    oracles = tuple(torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable)
+    references = tuple(torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable)
+    group = inputs.q.shape[1] // inputs.k.shape[1]
+    for batch, head, start, block in _row_blocks(inputs, rows):
+        tensors = _head(inputs, batch, head, block.to(device))
+        mask = _mask(inputs, batch, block.to(device))
+        gradient = upstream[batch, head, start : start + len(block)].to(device)
+        for totals, dtype in ((oracles, torch.float64), (references, inputs.q.dtype)):
+            leaves = [tensor.detach().to(dtype).requires_grad_(True) for tensor in tensors]
+            out = plain(*leaves, mask=mask, scale=inputs.scale)
+            dq, dk, dv = (g.double().cpu() for g in torch.autograd.grad(out, leaves, gradient.to(dtype)))
+            totals[0][batch, head, block] = dq
+            totals[1][batch, head // group] += dk
+            totals[2][batch, head // group] += dv
+    return tuple(
+        Witness(oracle=oracle, reference=reference, bound=torch.full_like(oracle, math.inf))
+        for oracle, reference in zip(oracles, references, strict=True)
+    )
+
+
+def plain(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, mask: torch.Tensor, scale: float | None
+) -> torch.Tensor:
+    """Compute softmax(q k^T scale) v over allowed keys, every intermediate in the inputs' dtype; dead rows give zeros.
+
+    q [rows, d], k [n_k, d], v [n_k, d_v], mask [rows, n_k] true where allowed.
+    """
+    scores = (q @ k.mT) * _scale(q, scale)
+    scores = scores.masked_fill(~mask, -math.inf)
+    top = scores.amax(-1, keepdim=True)
+    weights = torch.exp(scores - top.masked_fill(top == -math.inf, 0.0))
+    total = weights.sum(-1, keepdim=True)
+    weights = weights / total.masked_fill(total == 0.0, 1.0)
+    return weights @ v
+
+
+def error_bound(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    out: torch.Tensor,
+    *,
+    mask: torch.Tensor,
+    scale: float | None,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """Bound |kernel - oracle| elementwise for scores stored in `dtype`, in the probabilistic form of Higham and Mary.
+
+    All tensors are float64: q [rows, d], k [n_k, d], v [n_k, d_v], out [rows, d_v]. First-order error analysis of
+    score product, exponential, normalisation, weighted sum and final rounding; dead rows have the flush term alone.
+    """
+    unit = UNIT[dtype]
+    accumulate = min(UNIT_FLOAT32, unit)
+    s = _scale(q, scale)
+    scores = (q @ k.mT) * s
+    magnitude = (q.abs() @ k.abs().mT) * abs(s)
+    blocked = scores.masked_fill(~mask, -math.inf)
+    top = blocked.amax(-1, keepdim=True)
+    top = top.masked_fill(top == -math.inf, 0.0)
+    weights = torch.exp(blocked - top)
+    total = weights.sum(-1, keepdim=True)
+    weights = weights / total.masked_fill(total == 0.0, 1.0)
+    score_error = LAMBDA * math.sqrt(q.shape[-1] + 2) * accumulate * magnitude + 2 * unit * scores.abs()
+    mean_error = (weights * score_error).sum(-1, keepdim=True)
+    relative = score_error + mean_error + accumulate * ((scores - top).abs() + 4) + 2 * unit
+    spread = ((weights * relative).square() @ v.square()).sqrt()
+    summation = LAMBDA * math.sqrt(k.shape[0] + 2) * accumulate * ((weights.square() @ v.square()).sqrt() + out.abs())
+    flushed = FLUSH[dtype] * (4 + 2 * k.shape[0] * v.abs().amax(0))
+    return LAMBDA * spread + mean_error * out.abs() + summation + unit * out.abs() + flushed
+
+
+def _scale(q: torch.Tensor, scale: float | None) -> float:
+    return 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
+
+
+def _row_blocks(inputs: Inputs, rows: torch.Tensor) -> list[tuple[int, int, int, torch.Tensor]]:
+    """List (batch, head, start, rows) so that no block has more than BLOCK_ELEMENTS scores."""
+    step = max(1, BLOCK_ELEMENTS // inputs.k.shape[2])
+    return [
+        (batch, head, start, rows[start : start + step])
+        for batch in range(inputs.q.shape[0])
+        for head in range(inputs.q.shape[1])
+        for start in range(0, len(rows), step)
+    ]
+
+
+def _head(inputs: Inputs, batch: int, head: int, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    kv_head = head // (inputs.q.shape[1] // inputs.k.shape[1])
+    return inputs.q[batch, head, rows], inputs.k[batch, kv_head], inputs.v[batch, kv_head]
+
+
+def _mask(inputs: Inputs, batch: int, rows: torch.Tensor) -> torch.Tensor:
+    """Return which keys each row may attend to, [rows, n_k]; the last query is aligned with the last key."""
+    n_q, n_k = inputs.q.shape[2], inputs.k.shape[2]
+    keys = torch.arange(n_k, device=rows.device)
+    mask = torch.ones((len(rows), n_k), dtype=torch.bool, device=rows.device)
+    if inputs.causal:
+        mask &= keys <= (rows + n_k - n_q).unsqueeze(-1)
+    if inputs.valid_lens is not None:
+        valid = inputs.valid_lens[batch]
+        mask &= keys < (valid if valid.ndim == 0 else valid[rows].unsqueeze(-1))
+    return mask

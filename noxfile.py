@@ -1,0 +1,72 @@
+"""Sessions: `nox -s bench` measures and reports, `nox -s tests` tests; arguments after -- are passed on."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+PINS = ("-c", "constraints.txt")
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """Install attnbench and dependency groups at pinned versions; `nox --no-venv` uses what is there."""
+    if not session.virtualenv.is_sandboxed:
+        return
+    session.install(*PINS, "-e", ".")
+    wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups) if groups else ()
+    if wanted:
+        session.install(*PINS, *wanted)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the default scenarios on the best device present, then write the report."""
+    _install(session)
+    session.run("python", "-m", "attnbench", "run", *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Render the report of run directories: `nox -s report -- runs/NAME`."""
+    _install(session)
+    session.run("python", "-m", "attnbench", "report", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every test that this machine can run."""
+    _install(session, "test")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def gates(session: nox.Session) -> None:
+    """Hold every implementation against the float64 oracle."""
+    _install(session, "test")
+    session.run("python", "-m", "pytest", "tests/test_gates.py", *session.posargs)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Run the tests that need a CUDA device."""
+    _install(session, "test")
+    session.run("python", "-m", "pytest", "-m", "gpu", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and the direction of imports."""
+    _install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    _install(session, "types", "test")
+    session.run("mypy")

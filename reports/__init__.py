@@ -1,0 +1,1 @@
+"""What is shown: records become tables, figures, one HTML file, exports."""

@@ -1,0 +1,1 @@
+"""What is asked: sweeps over n, d, heads and batch, declared as data."""

@@ -1,0 +1,184 @@
+"""The scenario: a named sweep with its question, axes, and the claims it tests."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+Direction = Literal["forward", "backward", "forward+backward"]
+Dtype = Literal["float32", "float64", "bfloat16", "float16"]
+Cache = Literal["hot", "cold"]
+Value = JsonValue
+Point = dict[str, Value]
+
+AXIS_NAMES = ("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "causal", "valid_lens", "scale", "width")
+
+
+class Declared(BaseModel):
+    """The base of every model here: unknown fields are refused, instances don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Axis(Declared):
+    """One swept parameter, or several that move together: `name` = "n", values = [64, 128], with `tied` followers.
+
+    A tied follower is computed from the axis: {"d": "256 / heads"} divides a fixed width over the heads.
+    """
+
+    name: str
+    values: Annotated[list[Value], Field(min_length=1)]
+    tied: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in (self.name, *self.tied):
+            if name not in AXIS_NAMES:
+                near = difflib.get_close_matches(name, AXIS_NAMES, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"no axis {name!r}{hint} (have: {', '.join(AXIS_NAMES)})")
+        for name, expression in self.tied.items():
+            parse_tie(expression, of=self.name, follower=name)
+        return self
+
+
+def parse_tie(expression: str, *, of: str, follower: str) -> tuple[int, str]:
+    """Read `NUMBER / axis` or `NUMBER * axis`; return the number and the operator."""
+    parts = expression.split()
+    if len(parts) != 3 or not parts[0].isdigit() or parts[1] not in {"/", "*"} or parts[2] != of:  # noqa: PLR2004
+        raise ValueError(f"tie of {follower!r} must read 'NUMBER / {of}' or 'NUMBER * {of}', not {expression!r}")
+    return int(parts[0]), parts[1]
+
+
+class Constraint(Declared):
+    """Drop points whose product of the named axes exceeds `at_most`, with the reason shown."""
+
+    product: Annotated[list[str], Field(min_length=1)]
+    at_most: int
+    reason: str
+
+
+class Claim(Declared):
+    """A declared law about a quantity along axes.
+
+    `power`: quantity ~ product of axis ** exponent; `additive`: a sum of such products, the largest one dominating in
+    the end; `exponential`: grows by a constant factor a step; `ratio`: quantity over a `baseline` implementation (or
+    variant) tends to `value`. `kind` is component, or layer where lower-order terms belong to the law. `about` are
+    glob patterns of implementation names; `holds_from` says from which size on.
+    """
+
+    id: str
+    says: str
+    source: Literal["article", "arithmetic"] = "arithmetic"
+    quantities: Annotated[list[Literal["operations", "memory", "time"]], Field(min_length=1)]
+    law: Literal["power", "additive", "exponential", "ratio"] = "power"
+    exponents: dict[str, float] = Field(default_factory=dict)
+    terms: list[dict[str, float]] = Field(default_factory=list)
+    value: float | None = None
+    baseline: str | None = None
+    phase: str | None = None
+    kind: Literal["component", "layer"] = "component"
+    about: list[str] = Field(default=["*"])
+    holds_from: dict[str, int] = Field(default_factory=dict)
+    expected: Literal["confirmed", "refuted", "measured"] = "confirmed"
+
+
+class Variant(Declared):
+    """What a scenario changes on one kind of device."""
+
+    axes: list[Axis] | None = None
+    base: Point | None = None
+    dtypes: list[Dtype] | None = None
+
+
+class Scenario(Declared):
+    """A named sweep: the product of its axes over a base point, for dtypes, directions and implementations."""
+
+    name: str
+    question: str
+    problem: Literal["attention", "multihead", "pooling"] = "attention"
+    axes: Annotated[list[Axis], Field(min_length=1)]
+    base: Point = Field(default_factory=dict)
+    dtypes: Annotated[list[Dtype], Field(min_length=1)] = Field(default=["float32"])
+    directions: Annotated[list[Direction], Field(min_length=1)] = Field(default=["forward"])
+    caches: Annotated[list[Cache], Field(min_length=1)] = Field(default=["hot"])
+    implementations: list[str] = Field(default=["*"])
+    exclude: list[str] = Field(default_factory=list)
+    constraints: list[Constraint] = Field(default_factory=list)
+    claims: list[Claim] = Field(default_factory=list)
+    on: dict[Literal["cpu", "cuda", "mps"], Variant] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_axes(self) -> Self:
+        wrong = [name for name in self.base if name not in AXIS_NAMES]
+        if wrong:
+            near = difflib.get_close_matches(wrong[0], AXIS_NAMES, n=1)
+            raise ValueError(f"base has no axis {wrong[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        swept = [axis.name for axis in self.axes]
+        doubled = {name for name in swept if swept.count(name) > 1}
+        if doubled:
+            raise ValueError(f"axis {min(doubled)!r} is swept twice")
+        return self
+
+    def on_device(self, device: str) -> Scenario:
+        """Return the scenario with what its variant for a device type changes."""
+        variant = self.on.get(device)  # type: ignore[call-overload]
+        if variant is None:
+            return self
+        changes = {name: value for name in ("axes", "base", "dtypes") if (value := getattr(variant, name)) is not None}
+        return self.model_copy(update={**changes, "on": {}})
+
+    def with_axes(self, overrides: dict[str, list[Value]]) -> Scenario:
+        """Return the scenario with other values for axes; an axis it doesn't sweep joins the sweep, unless scalar."""
+        axes = [
+            axis.model_copy(update={"values": overrides[axis.name]}) if axis.name in overrides else axis
+            for axis in self.axes
+        ]
+        swept = {axis.name for axis in axes}
+        added = [Axis(name=name, values=values) for name, values in overrides.items() if name not in swept]
+        base = {name: value for name, value in self.base.items() if name not in overrides}
+        tied = {name for axis in axes for name in axis.tied}
+        clash = sorted(tied & {axis.name for axis in added})
+        if clash:
+            raise ValueError(f"axis {clash[0]!r} of scenario {self.name!r} follows another axis and can't be set")
+        return self.model_copy(update={"axes": axes + added, "base": base})
+
+    def points(self) -> tuple[list[Point], list[tuple[Point, str]]]:
+        """Expand the sweep; return the points kept, and those that a constraint drops with the reason."""
+        kept: list[Point] = []
+        dropped: list[tuple[Point, str]] = []
+        for values in itertools.product(*(axis.values for axis in self.axes)):
+            point: Point = dict(self.base)
+            reason = ""
+            for axis, value in zip(self.axes, values, strict=True):
+                point[axis.name] = value
+                for follower, expression in axis.tied.items():
+                    number, operator = parse_tie(expression, of=axis.name, follower=follower)
+                    size = _integer(value)
+                    if operator == "/" and number % size:
+                        reason = f"{follower} = {expression} is not whole at {axis.name} = {size}"
+                    point[follower] = number // size if operator == "/" else number * size
+            reason = reason or self._dropped_by(point)
+            if reason:
+                dropped.append((point, reason))
+            else:
+                kept.append(point)
+        return kept, dropped
+
+    def _dropped_by(self, point: Point) -> str:
+        for constraint in self.constraints:
+            product = 1
+            for name in constraint.product:
+                product *= _integer(point.get(name, 1))
+            if product > constraint.at_most:
+                return f"{constraint.reason} ({' * '.join(constraint.product)} = {product} > {constraint.at_most})"
+        return ""
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"a whole number is needed, not {value!r}")
+    return value
