@@ -49,6 +49,8 @@ class Case(Fact):
     device: str
     direction: Direction
     cache: Cache = "hot"
+    # Further scenarios of the run that share this case; it is measured once.
+    also: list[str] = Field(default_factory=list)
 
 
 def case_id(
@@ -188,6 +190,19 @@ class Telemetry(Fact):
     summary: dict[str, float] = Field(default_factory=dict)
     reasons: dict[str, str] = Field(default_factory=dict)
     throttle: list[str] = Field(default_factory=list)
+
+
+class Preparation(Fact):
+    """What is learnt of a case before its rounds: it agreed, what it costs, what ran, how long a call takes."""
+
+    agreement: Agreement
+    counts: Counts
+    memory: Memory
+    ran: Ran
+    prepare_seconds: float | None = None
+    call_seconds: float
+    warm_up_calls: int
+    notes: list[str] = Field(default_factory=list)
 
 
 class Record(Fact):

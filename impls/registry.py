@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import torch
 
 ENTRY_POINT_GROUP = "attnbench.implementations"
+# What `announce` is told before the import of a source: this, then the source.
+IMPORTING = "import "
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 # What an implementation may lack; n_q != n_k and a custom scale are always supported.
@@ -217,12 +219,19 @@ def register(
     return add
 
 
-def discover(*, impl_files: Iterable[str | Path] = ()) -> Registry:
+def discover(
+    *,
+    impl_files: Iterable[str | Path] = (),
+    announce: Callable[[str], object] = lambda _: None,
+    skip: Mapping[str, str] | None = None,
+) -> Registry:
     """Find every implementation: the problem folders, installed entry points, then the given files.
 
     A file that fails to import leaves its implementations as `Unavailable` with the reason. Each source is loaded
-    once a process.
+    once a process. `announce` is told each source before it is imported; `skip` maps sources that are known to kill
+    the process to the reason.
     """
+    load = functools.partial(_load, announce=announce, skip=skip or {})
     for folder in problem_folders():
         for file in sorted(folder.glob("*.py")):
             if file.stem not in {"__init__", "problem"} and not file.stem.startswith("_"):
@@ -231,10 +240,10 @@ def discover(*, impl_files: Iterable[str | Path] = ()) -> Registry:
                     module, problem=folder.name, file=file, importer=functools.partial(importlib.import_module, module)
                 )
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        _load(f"entry point {point.name}", problem="attention", file=None, importer=point.load, name=point.name)
+        load(f"entry point {point.name}", problem="attention", file=None, importer=point.load, name=point.name)
     for impl_file in impl_files:
         path = Path(impl_file).resolve()
-        _load(str(path), problem="attention", file=path, importer=functools.partial(_import_file, path))
+        load(str(path), problem="attention", file=path, importer=functools.partial(_import_file, path))
     return REGISTRY
 
 
@@ -281,13 +290,23 @@ def _known(kind: str, given: Iterable[str], choices: tuple[str, ...]) -> tuple[s
 
 
 def _load(
-    key: str, *, problem: str, file: Path | None, importer: Callable[[], object], name: str | None = None
+    key: str,
+    *,
+    problem: str,
+    file: Path | None,
+    importer: Callable[[], object],
+    announce: Callable[[str], object],
+    skip: Mapping[str, str],
+    name: str | None = None,
 ) -> None:
     if key in REGISTRY.loaded:
         return
     REGISTRY.loaded.add(key)
     before = dict(REGISTRY.entries)
     try:
+        if key in skip:
+            raise ImportError(skip[key])
+        announce(IMPORTING + key)
         importer()
     except (KeyboardInterrupt, MemoryError):
         raise

@@ -1,0 +1,85 @@
+"""The measured call of a direction: forward under no_grad, backward on a retained graph, or both."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from impls.registry import Implementation, Inputs, Problem
+
+
+@dataclass(frozen=True)
+class Directed:
+    """A call ready to be measured, the bytes of what it returns, and the bytes saved for backward (None: forward)."""
+
+    call: Callable[[], Any]
+    output_bytes: int
+    saved_bytes: int | None
+
+
+@contextmanager
+def direct(problem: Problem, implementation: Implementation, inputs: Inputs, *, direction: str) -> Iterator[Directed]:
+    """Prepare a direction's call; gradients are asked for by autograd.grad, so none accumulates between calls.
+
+    Within the context gradients are recorded only where the direction needs them.
+    """
+    if direction == "forward":
+        with torch.no_grad():
+            bound = problem.bind(implementation, inputs)
+            yield Directed(call=bound, output_bytes=_bytes(bound()), saved_bytes=None)
+        return
+    for tensor in inputs.differentiable:
+        tensor.requires_grad_(True)
+    bound = problem.bind(implementation, inputs)
+    resident = {tensor.untyped_storage().data_ptr() for tensor in inputs.tensors}
+    saved: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in resident:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.enable_grad():
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            out = output_tensor(bound())
+        upstream = torch.randn(out.shape, generator=_generator(out.device), device=out.device).to(out.dtype)
+        wanted = inputs.differentiable
+        gradient_bytes = sum(tensor.nbytes for tensor in wanted)
+        saved_bytes = sum(saved.values())
+
+        def backward() -> Any:
+            return torch.autograd.grad(out, wanted, upstream, retain_graph=True)
+
+        def both() -> Any:
+            return torch.autograd.grad(output_tensor(bound()), wanted, upstream)
+
+        if direction == "backward":
+            yield Directed(call=backward, output_bytes=gradient_bytes, saved_bytes=saved_bytes)
+        else:
+            del out
+            out = upstream
+            yield Directed(call=both, output_bytes=gradient_bytes, saved_bytes=saved_bytes)
+
+
+def output_tensor(result: Any) -> torch.Tensor:
+    """Return the output that agreement and gradients are about: the result, or the first of several."""
+    first = result[0] if isinstance(result, tuple) else result
+    if not isinstance(first, torch.Tensor):
+        raise TypeError(f"an implementation must return a tensor, not {type(first).__name__}")
+    return first
+
+
+def _bytes(result: Any) -> int:
+    tensors = result if isinstance(result, tuple) else (result,)
+    return sum(tensor.nbytes for tensor in tensors if isinstance(tensor, torch.Tensor))
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(0)

@@ -1,0 +1,149 @@
+"""Memory of one call: allocator peak on CPU (allocation events) and CUDA, resident peak beside it."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import gc
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+
+from harness.records import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+def peak_of(allocations: list[int]) -> int:
+    """Return the largest running sum of allocation events, in bytes."""
+    current = peak = 0
+    for size in allocations:
+        current += size
+        peak = max(peak, current)
+    return peak
+
+
+@dataclass
+class Resident:
+    """The resident peak of a block, in bytes, or the reason for its absence."""
+
+    peak: int | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def resident_peak() -> Iterator[Resident]:
+    """Watch the resident set's high-water mark; free pages are given back first, else reuse would hide growth."""
+    found = Resident()
+    try:
+        _trim()
+        CLEAR_REFS.write_text("5", encoding="ascii")
+        before = _status_bytes("VmRSS")
+    except OSError as error:
+        found.reasons["rss_peak"] = f"the system refuses to reset the high-water mark: {error.strerror}"
+        yield found
+        return
+    yield found
+    found.peak = max(0, _status_bytes("VmHWM") - before)
+
+
+def _trim() -> None:
+    library = ctypes.util.find_library("c")
+    if library:
+        trim = getattr(ctypes.CDLL(library), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def _status_bytes(key: str) -> int:
+    for line in STATUS.read_text(encoding="ascii").splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(2, f"no {key}")
+
+
+def on_cpu(
+    allocations: list[int], *, inputs: int, outputs: int, saved: int | None, predicted: int | None, resident: Resident
+) -> Memory:
+    """Split the peak of a profiled CPU call into outputs and workspace."""
+    peak = peak_of(allocations)
+    return Memory(
+        inputs=inputs,
+        outputs=outputs,
+        saved=saved,
+        workspace=max(0, peak - outputs),
+        peak=peak,
+        predicted=predicted,
+        rss_peak=resident.peak,
+        reasons={**resident.reasons, "reserved": "the CPU allocator keeps no pool"},
+    )
+
+
+def on_cuda(
+    call: Callable[[], Any],
+    *,
+    device: torch.device,
+    inputs: int,
+    outputs: int,
+    saved: int | None,
+    predicted: int | None,
+) -> Memory:
+    """Measure the caching allocator's peak over what was resident, and what the pool reserved for it."""
+    gc.collect()
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    result = call()
+    torch.cuda.synchronize(device)
+    peak = torch.cuda.max_memory_allocated(device) - before
+    reserved = torch.cuda.max_memory_reserved(device)
+    del result
+    return Memory(
+        inputs=inputs,
+        outputs=outputs,
+        saved=saved,
+        workspace=max(0, peak - outputs),
+        peak=peak,
+        predicted=predicted,
+        reserved=reserved,
+        reasons={"rss_peak": "the call's memory is on the device"},
+    )
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the bytes that a new case could use: free device memory, or available memory within the cgroup's limit."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    available = int(psutil.virtual_memory().available)
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return available
+    return available if limit == "max" else min(available, max(0, int(limit) - used))
+
+
+def cap_process(limit: int) -> bool:
+    """Let this process allocate at most `limit` bytes beyond what it holds; a larger request fails, nothing is killed.
+
+    Returns False where the system has no such limit.
+    """
+    try:
+        import resource
+    except ImportError:
+        return False
+    held = _status_bytes("VmData") if STATUS.exists() else 0
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, (held + limit, held + limit))
+    except (OSError, ValueError):
+        return False
+    return True
