@@ -99,15 +99,39 @@ class Cost:
 
 @dataclass(frozen=True)
 class Witness:
-    """Hold what defines right on sampled rows, each a tensor of the shape of the output's rows.
+    """Hold what defines right, each a float64 tensor on the CPU.
 
-    `oracle` is float64; `reference` is what a plain implementation in the case's own dtype gives; `bound` is an
-    elementwise bound on the error that an honest kernel commits.
+    `oracle` is exact to float64; `reference` is what a plain implementation in the case's own dtype gives; `bound` is
+    an elementwise bound on the error that an honest kernel commits. `flush` is the error that flushing numbers below
+    the smallest normal one to zero may cost.
     """
 
     oracle: torch.Tensor
     reference: torch.Tensor
     bound: torch.Tensor
+    flush: float = 0.0
+
+
+@dataclass(frozen=True)
+class Output:
+    """Describe one tensor that a call returns; `row_axis` is the axis that `sample_rows` indexes."""
+
+    name: str
+    shape: tuple[int, ...]
+    row_axis: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Name one small adversarial case: a point, and the kind of values that its inputs get.
+
+    `quick` probes alone are run where little time is given.
+    """
+
+    name: str
+    point: Mapping[str, Any]
+    kind: str = "normal"
+    quick: bool = False
 
 
 class Inputs(Protocol):
@@ -124,20 +148,25 @@ class Inputs(Protocol):
 class Problem(Protocol):
     """What a folder's `problem.py` offers; a point is a mapping from axis names to JSON values.
 
-    `parse` raises ValueError that lists every mistake of a point at once. `rows` are indices of query rows.
-    `gradient_witness` takes an upstream gradient that is nonzero on those rows only, `[..., rows, features]`, and
-    gives a witness for each differentiable input.
+    `parse` raises ValueError that lists every mistake of a point at once. `inputs` draws the same values for the same
+    seed; its `kind` is one that PROBES name. `outputs` tells what a call returns: a tensor where it is one, else a
+    tuple. `rows` are indices of query rows; `witness` gives one witness for each output, of those rows.
+    `gradient_witness` takes a gradient of the first output's sampled rows, the others' being zero, and gives a witness
+    for each differentiable input.
     """
 
     AXES: tuple[str, ...]
+    PROBES: tuple[Probe, ...]
 
     def parse(self, point: Mapping[str, Any]) -> Any: ...
     def features(self, point: Any, *, direction: str) -> frozenset[str]: ...
-    def inputs(self, point: Any, *, dtype: torch.dtype, device: torch.device, seed: int) -> Any: ...
-    def output_shape(self, point: Any) -> tuple[int, ...]: ...
+    def inputs(
+        self, point: Any, *, dtype: torch.dtype, device: torch.device, seed: int, kind: str = "normal"
+    ) -> Any: ...
+    def outputs(self, point: Any) -> tuple[Output, ...]: ...
     def bind(self, implementation: Implementation, inputs: Any) -> Callable[[], Any]: ...
     def sample_rows(self, point: Any, *, count: int, seed: int) -> torch.Tensor: ...
-    def witness(self, inputs: Any, rows: torch.Tensor) -> Witness: ...
+    def witness(self, inputs: Any, rows: torch.Tensor) -> tuple[Witness, ...]: ...
     def gradient_witness(self, inputs: Any, rows: torch.Tensor, upstream: torch.Tensor) -> tuple[Witness, ...]: ...
     def cost(self, point: Any, *, itemsize: int, direction: str) -> Cost: ...
 

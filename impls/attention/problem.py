@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from impls.registry import Cost, Implementation, Witness, unknown
+from impls.attention._probes import KINDS, LAYOUTS, PROBES
+from impls.registry import Cost, Implementation, Output, Witness, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+__all__ = ["AXES", "PROBES"]
 
 AXES = ("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "causal", "valid_lens", "scale")
 # Scores that the oracle holds at once: 32 MiB in float64, enough for matrix products to run at their full rate.
@@ -148,27 +151,36 @@ def lengths(point: Point) -> torch.Tensor | None:
     return (1 + (spread * point.n_k).to(torch.int64)).clamp(max=point.n_k).reshape(shape)
 
 
-def inputs(point: Point, *, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
-    """Draw standard normal q, k, v; the same seed gives the same values on the same kind of device."""
+def inputs(point: Point, *, dtype: torch.dtype, device: torch.device, seed: int, kind: str = "normal") -> Inputs:
+    """Draw q, k, v; the same seed gives the same values on the same kind of device.
+
+    Values are drawn in float32, changed as the kind says, then rounded. Raises KeyError for an unknown kind.
+    """
     generator = torch.Generator(device=device).manual_seed(seed)
 
     def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float32, device=device).to(dtype)
+        return torch.randn(shape, generator=generator, dtype=torch.float32, device=device)
 
+    q = normal(point.batch, point.heads, point.n_q, point.d)
+    k = normal(point.batch, point.kv_heads, point.n_k, point.d)
+    v = normal(point.batch, point.kv_heads, point.n_k, point.d_v)
+    changed = KINDS[kind](q, k, v, dtype)
+    lay_out = LAYOUTS.get(kind, torch.Tensor.contiguous)
+    q, k, v = (lay_out(tensor.to(dtype)) for tensor in changed)
     valid_lens = lengths(point)
     return Inputs(
-        q=normal(point.batch, point.heads, point.n_q, point.d),
-        k=normal(point.batch, point.kv_heads, point.n_k, point.d),
-        v=normal(point.batch, point.kv_heads, point.n_k, point.d_v),
+        q=q,
+        k=k,
+        v=v,
         causal=point.causal,
         scale=point.scale,
         valid_lens=None if valid_lens is None else valid_lens.to(device),
     )
 
 
-def output_shape(point: Point) -> tuple[int, ...]:
-    """Return [batch, heads, n_q, d_v]."""
-    return (point.batch, point.heads, point.n_q, point.d_v)
+def outputs(point: Point) -> tuple[Output, ...]:
+    """Describe the one output, [batch, heads, n_q, d_v]."""
+    return (Output("out", (point.batch, point.heads, point.n_q, point.d_v), row_axis=2),)
 
 
 def bind(implementation: Implementation, inputs: Inputs) -> Callable[[], Any]:
@@ -252,8 +264,8 @@ def allowed_keys(point: Point) -> torch.Tensor:
     return limit
 
 
-def witness(inputs: Inputs, rows: torch.Tensor) -> Witness:
-    """Return oracle, reference and error bound of the output's sampled rows, each [batch, heads, rows, d_v] on the CPU.
+def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
+    """Return oracle, reference and error bound of the output's sampled rows, each [batch, heads, rows, d_v].
 
     Work and memory are O(rows * n_k * d) and O(n_k): blocks of rows see all keys.
     """
@@ -269,7 +281,7 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> Witness:
         oracle[place] = out.cpu()
         reference[place] = plain(q, k, v, mask=mask, scale=inputs.scale).double().cpu()
         bound[place] = error_bound(*wide, out, mask=mask, scale=inputs.scale, dtype=inputs.q.dtype).cpu()
-    return Witness(oracle=oracle, reference=reference, bound=bound)
+    return (Witness(oracle=oracle, reference=reference, bound=bound, flush=_flush(inputs)),)
 
 
 def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor) -> tuple[Witness, ...]:
@@ -347,6 +359,11 @@ def error_bound(
     summation = LAMBDA * math.sqrt(k.shape[0] + 2) * accumulate * ((weights.square() @ v.square()).sqrt() + out.abs())
     flushed = FLUSH[dtype] * (4 + 2 * k.shape[0] * v.abs().amax(0))
     return LAMBDA * spread + mean_error * out.abs() + summation + unit * out.abs() + flushed
+
+
+def _flush(inputs: Inputs) -> float:
+    """Bound what flushing weights, values and results to zero may cost an output element."""
+    return FLUSH[inputs.q.dtype] * (4 + 2 * inputs.k.shape[2] * float(inputs.v.abs().amax()))
 
 
 def _scale(q: torch.Tensor, scale: float | None) -> float:

@@ -1,0 +1,279 @@
+"""The gate: one call of an implementation held against the float64 oracle at its own shape."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.records import Agreement, Check
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.policy import GatePolicy
+    from impls.registry import Implementation, Output, Problem, Witness
+
+# Freed blocks of NaN that a kernel's `empty` output is likely to get; several, as scratch buffers take some.
+POISON_BLOCKS = 4
+# Poisoning more than this costs seconds and reaches no further: large blocks come from the system, zeroed.
+POISON_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call gave: outputs, gradients (None where the graph doesn't reach), and copies of the inputs before."""
+
+    inputs: Any
+    before: tuple[torch.Tensor, ...]
+    outputs: tuple[Any, ...]
+    upstream: torch.Tensor | None
+    gradients: tuple[torch.Tensor | None, ...]
+
+
+def agree(
+    problem: Problem,
+    implementation: Implementation,
+    point: Any,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    direction: str,
+    seed: int,
+    policy: GatePolicy,
+    kind: str = "normal",
+) -> Agreement:
+    """Draw inputs, call once, and compare outputs (and gradients, unless forward) on sampled rows with the oracle.
+
+    `point` is what the problem's `parse` returned. Whatever the implementation raises rises from here.
+    """
+    rows = problem.sample_rows(point, count=policy.rows, seed=seed)
+    inputs = problem.inputs(point, dtype=dtype, device=device, seed=seed, kind=kind)
+    described = problem.outputs(point)
+    answer = call(problem, implementation, inputs, described, rows=rows, direction=direction, seed=seed)
+    mistakes = contract_mistakes(answer, described, direction=direction)
+    if mistakes:
+        return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
+    return judge(problem, answer, described, rows=rows, policy=policy)
+
+
+def call(
+    problem: Problem,
+    implementation: Implementation,
+    inputs: Any,
+    described: Sequence[Output],
+    *,
+    rows: torch.Tensor,
+    direction: str,
+    seed: int,
+) -> Answer:
+    """Make one call on poisoned memory; unless forward, take gradients for a random upstream on the sampled rows."""
+    before = tuple(tensor.detach().clone() for tensor in inputs.tensors)
+    first = inputs.tensors[0]
+    if direction == "forward":
+        with torch.no_grad():
+            function = problem.bind(implementation, inputs)
+            poison(described, like=first)
+            outputs = _as_tuple(function())
+        return Answer(inputs, before, outputs, None, ())
+    for tensor in inputs.differentiable:
+        tensor.requires_grad_(True)
+    function = problem.bind(implementation, inputs)
+    poison(described, like=first)
+    outputs = _as_tuple(function())
+    upstream = upstream_gradient(described[0], rows=rows, like=first, seed=seed)
+    reached = isinstance(outputs[0], torch.Tensor) and outputs[0].requires_grad and outputs[0].shape == upstream.shape
+    none: tuple[torch.Tensor | None, ...] = (None,) * len(inputs.differentiable)
+    gradients = torch.autograd.grad(outputs[0], inputs.differentiable, upstream, allow_unused=True) if reached else none
+    return Answer(inputs, before, outputs, upstream, gradients)
+
+
+def poison(described: Sequence[Output], *, like: torch.Tensor) -> None:
+    """Fill memory that the outputs will probably get with NaN, so that an element never written shows."""
+    for output in described:
+        if math.prod(output.shape) * like.element_size() * POISON_BLOCKS > POISON_BYTES:
+            continue
+        blocks = [torch.empty(output.shape, dtype=like.dtype, device=like.device) for _ in range(POISON_BLOCKS)]
+        for block in blocks:
+            block.fill_(math.nan)
+
+
+def upstream_gradient(output: Output, *, rows: torch.Tensor, like: torch.Tensor, seed: int) -> torch.Tensor:
+    """Draw a standard normal gradient for the sampled rows of an output, zero elsewhere."""
+    shape = list(output.shape)
+    shape[output.row_axis] = len(rows)
+    generator = torch.Generator().manual_seed(seed + 1)
+    values = torch.randn(shape, generator=generator).to(device=like.device, dtype=like.dtype)
+    whole = torch.zeros(output.shape, dtype=like.dtype, device=like.device)
+    return whole.index_copy_(output.row_axis, rows.to(like.device), values)
+
+
+def contract_mistakes(answer: Answer, described: Sequence[Output], *, direction: str) -> list[str]:
+    """List what breaks the contract whatever the numbers: type, shape, dtype, device, aliasing, inputs, finiteness."""
+    if len(answer.outputs) != len(described):
+        return [f"returned {len(answer.outputs)} values, not {len(described)}"]
+    like = answer.inputs.tensors[0]
+    mistakes = [
+        mistake
+        for value, output in zip(answer.outputs, described, strict=True)
+        for mistake in _tensor_mistakes(output.name, value, shape=output.shape, like=like)
+    ]
+    if mistakes:
+        return mistakes
+    storages = {tensor.untyped_storage().data_ptr() for tensor in answer.inputs.tensors}
+    mistakes = [
+        f"{output.name} shares memory with an input"
+        for value, output in zip(answer.outputs, described, strict=True)
+        if value.untyped_storage().data_ptr() in storages
+    ]
+    mistakes += [
+        f"input {position} was changed"
+        for position, (tensor, kept) in enumerate(zip(answer.inputs.tensors, answer.before, strict=True))
+        if not torch.equal(tensor.detach(), kept)
+    ]
+    if direction != "forward":
+        for name, gradient, tensor in zip(
+            answer.inputs.names, answer.gradients, answer.inputs.differentiable, strict=True
+        ):
+            mistakes += _tensor_mistakes(f"d{name}", gradient, shape=tuple(tensor.shape), like=tensor)
+    return mistakes
+
+
+def _tensor_mistakes(name: str, value: Any, *, shape: tuple[int, ...], like: torch.Tensor) -> list[str]:
+    if type(value) is not torch.Tensor:
+        return [f"{name} is {type(value).__name__}, not torch.Tensor"]
+    wrong = [
+        f"{name} has {what} {got}, not {wanted}"
+        for what, got, wanted in (
+            ("shape", tuple(value.shape), shape),
+            ("dtype", value.dtype, like.dtype),
+            ("device", value.device, like.device),
+            ("layout", value.layout, like.layout),
+        )
+        if got != wanted
+    ]
+    if not wrong and not bool(value.isfinite().all()):
+        # The oracle is finite wherever inputs are, and a row with nothing to attend to is zero.
+        count = int((~value.isfinite()).sum())
+        wrong.append(f"{name} has {count} elements that are not finite, first at {_first_index(~value.isfinite())}")
+    return wrong
+
+
+def contract_check(mistakes: Sequence[str]) -> Check:
+    """Record the contract's check, with all its mistakes."""
+    return Check(name="contract", error=None, budget=None, ratio=None, passed=not mistakes, detail="; ".join(mistakes))
+
+
+def judge(
+    problem: Problem, answer: Answer, described: Sequence[Output], *, rows: torch.Tensor, policy: GatePolicy
+) -> Agreement:
+    """Compare an answer's numbers with oracle, reference and bound; the witness is computed after the call."""
+    checks, ratios = [contract_check([])], []
+    with torch.no_grad():
+        witnesses = problem.witness(answer.inputs, rows)
+    for value, output, witness in zip(answer.outputs, described, witnesses, strict=True):
+        sampled = value.detach().index_select(output.row_axis, rows.to(value.device))
+        found, worst = compare(output.name, sampled, witness, factor=policy.factor, policy=policy)
+        checks += found
+        ratios.append((_name_rows(worst, rows, axis=output.row_axis), found))
+    if answer.upstream is not None:
+        upstream = answer.upstream.index_select(described[0].row_axis, rows.to(answer.upstream.device))
+        gradient_witnesses = problem.gradient_witness(answer.inputs, rows, upstream)
+        for name, gradient, witness in zip(answer.inputs.names, answer.gradients, gradient_witnesses, strict=True):
+            assert gradient is not None
+            found, worst = compare(f"d{name}", gradient, witness, factor=policy.gradient_factor, policy=policy)
+            checks += found
+            ratios.append((worst, found))
+    worst, _ = max(ratios, key=lambda pair: _largest(pair[1]))
+    return Agreement(
+        passed=all(check.passed for check in checks), checks=checks, worst=str(worst), rows_checked=len(rows)
+    )
+
+
+@dataclass(frozen=True)
+class Element:
+    """Where a tensor errs most against its bound, and by what."""
+
+    name: str
+    index: tuple[int, ...]
+    got: float
+    wanted: float
+
+    def __str__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.index))}] is {self.got:.6g}, not {self.wanted:.6g}"
+
+
+def compare(
+    name: str, value: torch.Tensor, witness: Witness, *, factor: float, policy: GatePolicy
+) -> tuple[list[Check], Element]:
+    """Check largest error, root mean square error and elementwise bound; float64 by the bound alone.
+
+    Largest and root mean square error may be `factor` times what a plain implementation of the same dtype commits,
+    plus what rounding the exact answer costs. Where the oracle itself is no more precise than the kernel (float64),
+    its reference says nothing, and only the bound holds.
+    """
+    unit = torch.finfo(value.dtype).eps / 2
+    got = value.detach().cpu().double()
+    error, plain = (got - witness.oracle).abs(), (witness.reference - witness.oracle).abs()
+    ratio = error / witness.bound
+    worst = _element(name, got, witness.oracle, ratio)
+    checks = [_check(f"{name} bound", error=_largest_of(ratio), budget=1.0, detail=str(worst))]
+    if value.dtype != torch.float64:
+        floor_max = policy.units_max * unit * _largest_of(witness.oracle.abs()) + witness.flush
+        floor_rms = policy.units_rms * unit * _rms(witness.oracle) + witness.flush
+        budget_max = factor * _largest_of(plain) + floor_max
+        budget_rms = factor * _rms(plain) + floor_rms
+        loudest = _element(name, got, witness.oracle, error)
+        checks.append(_check(f"{name} max", error=_largest_of(error), budget=budget_max, detail=str(loudest)))
+        checks.append(_check(f"{name} rms", error=_rms(error), budget=budget_rms))
+        if checks[1].ratio is not None and checks[0].ratio is not None and checks[1].ratio > checks[0].ratio:
+            worst = loudest
+    return checks, worst
+
+
+def _check(name: str, *, error: float, budget: float, detail: str = "") -> Check:
+    finite = math.isfinite(error)
+    ratio = error / budget if finite and budget > 0.0 else (0.0 if error == 0.0 else None)
+    passed = finite and error <= budget
+    return Check(
+        name=name,
+        error=error if finite else None,
+        budget=budget,
+        ratio=ratio,
+        passed=passed,
+        detail="" if passed else detail,
+    )
+
+
+def _element(name: str, got: torch.Tensor, wanted: torch.Tensor, ratio: torch.Tensor) -> Element:
+    flat = int(ratio.nan_to_num(nan=math.inf).argmax())
+    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), ratio.shape))
+    return Element(name, index, got.flatten()[flat].item(), wanted.flatten()[flat].item())
+
+
+def _name_rows(worst: Element, rows: torch.Tensor, *, axis: int) -> Element:
+    """Replace a sampled row's position by its index in the whole output."""
+    index = tuple(int(rows[i]) if position == axis else i for position, i in enumerate(worst.index))
+    return Element(worst.name, index, worst.got, worst.wanted)
+
+
+def _first_index(flags: torch.Tensor) -> tuple[int, ...]:
+    return tuple(int(i) for i in flags.nonzero()[0])
+
+
+def _largest(checks: Sequence[Check]) -> float:
+    return max(math.inf if check.ratio is None else check.ratio for check in checks)
+
+
+def _largest_of(values: torch.Tensor) -> float:
+    return float(values.max())
+
+
+def _rms(values: torch.Tensor) -> float:
+    return float(values.square().mean().sqrt())
+
+
+def _as_tuple(result: Any) -> tuple[Any, ...]:
+    return tuple(result) if isinstance(result, (tuple, list)) else (result,)

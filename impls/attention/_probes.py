@@ -1,0 +1,134 @@
+"""What the gate feeds an implementation of `attention`: kinds of input values, and the battery of small cases."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from impls.registry import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Triple = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def _normal(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    return q, k, v
+
+
+def _large_logits(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Give scores of standard deviation 8: most weight lies on a few keys."""
+    return q * 8, k, v
+
+
+def _huge_logits(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Give scores of standard deviation 40: exp overflows float32 unless the maximum is subtracted."""
+    return q * 40, k, v
+
+
+def _needle(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Let each query pick one key out: it is 12 sqrt(d) times it."""
+    return _aim(q, k, offset=0), torch.nn.functional.normalize(k, dim=-1), v
+
+
+def _border_needle(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Make the strongest key of each query the first that a causal mask forbids; its own comes second."""
+    own, forbidden = _aim(q, k, offset=0), _aim(q, k, offset=1)
+    return 0.5 * own + forbidden, torch.nn.functional.normalize(k, dim=-1), v
+
+
+def _aim(q: torch.Tensor, k: torch.Tensor, *, offset: int) -> torch.Tensor:
+    """Return 12 sqrt(d) times the key that stands `offset` after each query's own, the last query's being the last."""
+    n_q, n_k, group = q.shape[2], k.shape[2], q.shape[1] // k.shape[1]
+    position = (torch.arange(n_q, device=q.device) + n_k - n_q + offset).clamp(0, n_k - 1)
+    unit = torch.nn.functional.normalize(k, dim=-1).repeat_interleave(group, dim=1)
+    return unit[:, :, position] * (12.0 * math.sqrt(q.shape[-1]))
+
+
+def _huge_key(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Make one key in the middle 30 times as long, so that rows attend to it alone or not at all."""
+    k[:, :, k.shape[2] // 2] *= 30
+    return q, k, v
+
+
+def _constant_rows(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Let each vector repeat one value: sums of products don't cancel."""
+    return tuple(tensor[..., :1].expand_as(tensor) for tensor in (q, k, v))  # type: ignore[return-value]
+
+
+def _equal_scores(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Make all keys the same: the output is the mean of the values."""
+    return q, k[:, :, :1].expand_as(k), v
+
+
+def _shifted_values(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Give values a mean of 10: weights that don't sum to one show."""
+    return q, k, v + 10
+
+
+def _tiny_values(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dtype: torch.dtype) -> Triple:
+    """Put values at the edge of the normal numbers: weighted sums are denormal."""
+    return q, k, v * (2.0**-15 if dtype == torch.float16 else 1e-38)
+
+
+def _denormal_queries(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dtype: torch.dtype) -> Triple:
+    """Make queries denormal: scores vanish and all keys weigh the same."""
+    return q * (2.0**-20 if dtype == torch.float16 else 1e-40), k, v
+
+
+def _long_tails(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Make values log-normal with random sign: a few elements carry each sum."""
+    q, k, v = (tensor.sign() * torch.exp(1.5 * tensor.abs() - 1).clamp(max=60.0) for tensor in (q, k, v))
+    return q, k, v
+
+
+def _outlier_channel(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Make one feature 20 times as large in queries and keys, as trained models have it."""
+    q[..., q.shape[-1] // 2] *= 20
+    k[..., k.shape[-1] // 2] *= 20
+    return q, k, v
+
+
+def _transposed(tensor: torch.Tensor) -> torch.Tensor:
+    """Lay out as [batch, n, heads, d] seen as [batch, heads, n, d], as projections give it."""
+    return tensor.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def _sliced(tensor: torch.Tensor) -> torch.Tensor:
+    """Lay out as a slice of a wider tensor: rows are neither adjacent nor aligned."""
+    wider = torch.zeros((*tensor.shape[:-1], tensor.shape[-1] + 3), dtype=tensor.dtype, device=tensor.device)
+    view = wider[..., 1:-2]
+    view.copy_(tensor)
+    return view
+
+
+# Kinds of input values, by name; each changes standard normal q, k, v.
+KINDS: Mapping[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.dtype], Triple]] = {
+    "normal": _normal,
+    "large logits": _large_logits,
+    "huge logits": _huge_logits,
+    "needle": _needle,
+    "border needle": _border_needle,
+    "huge key": _huge_key,
+    "constant rows": _constant_rows,
+    "equal scores": _equal_scores,
+    "shifted values": _shifted_values,
+    "tiny values": _tiny_values,
+    "denormal queries": _denormal_queries,
+    "long tails": _long_tails,
+    "outlier channel": _outlier_channel,
+    "transposed": _normal,
+    "sliced": _normal,
+}
+# Kinds whose tensors are not contiguous.
+LAYOUTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {"transposed": _transposed, "sliced": _sliced}
+
+# Two blocks of 16 and a tail of one; several heads and batch elements, so that mixing them up shows.
+SMALL = {"n": 33, "d": 16, "heads": 2, "batch": 2}
+PROBES = (
+    Probe("plain", SMALL, quick=True),
+    Probe("causal", {**SMALL, "causal": True}, quick=True),
+)
