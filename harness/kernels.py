@@ -15,7 +15,33 @@ if TYPE_CHECKING:
 
 # Operators outside of these name bookkeeping of tensors, not work.
 BOOKKEEPING = frozenset(
-    ["aten::view", "aten::reshape", "aten::_reshape_alias", "aten::as_strided", "aten::expand", "aten::transpose", "aten::permute", "aten::select", "aten::slice", "aten::unsqueeze", "aten::squeeze", "aten::t", "aten::empty", "aten::detach", "aten::empty_like", "aten::empty_strided", "aten::resize_", "aten::_unsafe_view", "aten::alias", "aten::narrow", "aten::unfold", "aten::item", "aten::_local_scalar_dense", "aten::is_nonzero", "aten::lift_fresh"]
+    {
+        "aten::view",
+        "aten::reshape",
+        "aten::_reshape_alias",
+        "aten::as_strided",
+        "aten::expand",
+        "aten::transpose",
+        "aten::permute",
+        "aten::select",
+        "aten::slice",
+        "aten::unsqueeze",
+        "aten::squeeze",
+        "aten::t",
+        "aten::empty",
+        "aten::detach",
+        "aten::empty_like",
+        "aten::empty_strided",
+        "aten::resize_",
+        "aten::_unsafe_view",
+        "aten::alias",
+        "aten::narrow",
+        "aten::unfold",
+        "aten::item",
+        "aten::_local_scalar_dense",
+        "aten::is_nonzero",
+        "aten::lift_fresh",
+    }
 )
 # Substrings of operator and kernel names, most telling first. Each names the backend SDPA chose.
 BACKENDS = (

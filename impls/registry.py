@@ -265,7 +265,7 @@ def discover(
         for file in sorted(folder.glob("*.py")):
             if file.stem not in {"__init__", "problem"} and not file.stem.startswith("_"):
                 module = f"impls.{folder.name}.{file.stem}"
-                _load(
+                load(
                     module, problem=folder.name, file=file, importer=functools.partial(importlib.import_module, module)
                 )
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
@@ -333,10 +333,8 @@ def _load(
     REGISTRY.loaded.add(key)
     before = dict(REGISTRY.entries)
     try:
-        if key in skip:
-            raise ImportError(skip[key])
         announce(IMPORTING + key)
-        importer()
+        (functools.partial(_refuse, skip[key]) if key in skip else importer)()
     except (KeyboardInterrupt, MemoryError):
         raise
     # A plugin may fail in any way, sys.exit included; the reason becomes data here.
@@ -348,6 +346,10 @@ def _load(
         fallback = name or (file.stem.replace("_", "-") if file else key)
         for of, missing in declared or [(problem, fallback)]:
             REGISTRY.unavailable[of, missing] = Unavailable(of, missing, reason, str(file or key))
+
+
+def _refuse(reason: str) -> None:
+    raise ImportError(reason)
 
 
 def _declared_names(file: Path) -> list[tuple[str, str]]:
