@@ -239,13 +239,17 @@ class Record(Fact):
 
 
 class Ceiling(Fact):
-    """What the machine reaches: the best matrix-product rate of a dtype, or copy bandwidth, measured here."""
+    """What the machine reaches: the best matrix-product rate of a dtype, or copy bandwidth, measured here.
+
+    A bandwidth with `within_bytes` is a cache's: it holds for working sets up to that size.
+    """
 
     name: str
     value: float
     unit: Literal["FLOP/s", "B/s"]
     how: str
     datasheet: float | None = None
+    within_bytes: int | None = None
 
 
 class Environment(Fact):

@@ -1,0 +1,313 @@
+"""Ceilings: the machine's own matrix-product rates and memory bandwidth, with datasheet figures beside them."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+from harness import environment
+from harness.records import Cache, Ceiling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import torch
+
+# Small sizes stay in a core's cache, large ones fill every core: the best rate lies somewhere on the ladder.
+LADDER_CPU = (256, 512, 1024, 2048)
+LADDER_CUDA = (1024, 2048, 4096, 8192)
+# A dtype without its own kernels needs 43 s for a product of size 2048 (float16 on a processor without AVX512-FP16):
+# a size whose calls would take longer than this is not tried.
+SIZE_SECONDS_AT_MOST = 1.0
+# Past the peak a larger size only falls further; half of the best is past it.
+FALLEN = 0.5
+# Below this share of float32's rate a dtype is computed by conversion or scalar code.
+NO_FAST_PATH = 0.25
+# The tenth percentile: what the machine reaches repeatedly, without the luck of the single fastest call.
+QUANTILE = 0.1
+CALLS_AT_LEAST = 3
+# One loads kernels and touches pages, one says how many make a block.
+CALLS_UNTIMED = 2
+# A block of 1 ms keeps the gap between CUDA events, about 2 us, out of the figure; a CPU's timer needs far less.
+BLOCK_SECONDS_CUDA = 1e-3
+BLOCK_SECONDS_CPU = 1e-4
+# Buffers of eight times the last-level cache leave at most an eighth of the traffic to it.
+CACHES_PER_BUFFER = 8
+# Source and target together fill half of a cache, which leaves room for everything else in it.
+BUFFERS_PER_CACHE = 4
+# Where the size of the caches is unknown: more than any common last-level cache, divided by eight.
+BUFFER_BYTES_UNKNOWN = 512 * 2**20
+BUFFER_SHARE_OF_MEMORY = 1 / 16
+# Bytes of a float32.
+ITEM = 4
+
+TERA = 1e12
+GIGA = 1e9
+
+
+@dataclass(frozen=True)
+class Datasheet:
+    """A vendor's peak figures without sparsity: FLOP/s of matrix products by dtype, bytes/s of memory."""
+
+    matmul: dict[str, float]
+    bandwidth: float
+    source: str
+
+
+def _datasheet(
+    half: float, single: float, double: float, bandwidth: float, *, source: str, bfloat: bool = True
+) -> Datasheet:
+    """Build an entry from TFLOP/s and GB/s; 0 for a rate that the source does not give."""
+    rates = {"float16": half, "bfloat16": half if bfloat else 0.0, "float32": single, "float64": double}
+    return Datasheet({dtype: rate * TERA for dtype, rate in rates.items() if rate}, bandwidth * GIGA, source)
+
+
+# By the exact name that the driver gives; a device not listed is unknown and stays so.
+DATASHEETS = {
+    "NVIDIA H200": _datasheet(989.5, 67, 67, 4800, source="NVIDIA H200 Tensor Core GPU datasheet, H200 SXM"),
+    "NVIDIA H100 80GB HBM3": _datasheet(989.5, 67, 67, 3350, source="NVIDIA H100 Tensor Core GPU datasheet, H100 SXM"),
+    "NVIDIA A100-SXM4-80GB": _datasheet(312, 19.5, 19.5, 2039, source="NVIDIA A100 Tensor Core GPU datasheet, SXM"),
+    "NVIDIA A100-SXM4-40GB": _datasheet(312, 19.5, 19.5, 1555, source="NVIDIA A100 Tensor Core GPU datasheet, SXM"),
+    "NVIDIA A100 80GB PCIe": _datasheet(312, 19.5, 19.5, 1935, source="NVIDIA A100 Tensor Core GPU datasheet, PCIe"),
+    "NVIDIA L40S": _datasheet(362.05, 91.6, 0, 864, source="NVIDIA L40S datasheet"),
+    "NVIDIA L4": _datasheet(121, 30.3, 0, 300, source="NVIDIA L4 Tensor Core GPU datasheet"),
+    "NVIDIA A10": _datasheet(125, 31.2, 0, 600, source="NVIDIA A10 Tensor Core GPU datasheet"),
+    "Tesla V100-SXM2-16GB": _datasheet(125, 15.7, 7.8, 900, source="NVIDIA V100 datasheet, SXM2", bfloat=False),
+    "Tesla V100-SXM2-32GB": _datasheet(125, 15.7, 7.8, 900, source="NVIDIA V100 datasheet, SXM2", bfloat=False),
+    "Tesla T4": _datasheet(65, 8.1, 0, 320, source="NVIDIA T4 datasheet", bfloat=False),
+}
+
+
+def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceiling]:
+    """Measure the matrix-product rate of each dtype and the bandwidth of memory and caches, in about `seconds`.
+
+    Threads and precision settings are those of the calling process.
+    """
+    import torch
+
+    wanted = list(dict.fromkeys(dtypes))
+    target = torch.device(device)
+    share = seconds / (len(wanted) + 1)
+    with torch.inference_mode():
+        rates = [_matmul(target, dtype, seconds=share) for dtype in wanted]
+        found = _note_slow_dtypes(rates) + _bandwidths(target, seconds=share)
+    if target.type == "cuda":
+        torch.cuda.empty_cache()
+    return found
+
+
+def roofline_seconds(
+    operations: int, ideal_bytes: int, ceilings: Iterable[Ceiling], dtype: str, *, cache: Cache = "hot"
+) -> float | None:
+    """Return the least time that the measured ceilings allow, None where one of them is missing.
+
+    A working set that fits a cache is granted the bandwidth of that cache, unless the caches are `cold`.
+    """
+    known = list(ceilings)
+    rate = next((ceiling.value for ceiling in known if ceiling.name == f"matmul {dtype}"), None)
+    bandwidths = [
+        ceiling.value
+        for ceiling in known
+        if ceiling.unit == "B/s"
+        and (ceiling.within_bytes is None or (cache == "hot" and ideal_bytes <= ceiling.within_bytes))
+    ]
+    if rate is None or not bandwidths:
+        return None
+    return max(operations / rate, ideal_bytes / max(bandwidths))
+
+
+def datasheet(device: str) -> Datasheet | None:
+    """Return a CUDA device's datasheet figures, None for a device that is not listed or is no GPU."""
+    import torch
+
+    target = torch.device(device)
+    return DATASHEETS.get(torch.cuda.get_device_name(target)) if target.type == "cuda" else None
+
+
+def _matmul(device: torch.device, dtype: str, *, seconds: float) -> Ceiling:
+    """Climb the ladder of square matrix products and keep the best rate."""
+    import torch
+
+    ladder = LADDER_CUDA if device.type == "cuda" else LADDER_CPU
+    best, best_size, last = 0.0, 0, 0.0
+    for size in ladder:
+        left, right = (torch.randn(size, size, device=device).to(getattr(torch, dtype)) for _ in range(2))
+        out = torch.empty_like(left)
+
+        def multiply(left: torch.Tensor = left, right: torch.Tensor = right, out: torch.Tensor = out) -> None:
+            torch.mm(left, right, out=out)
+
+        call = _quantile(sample(multiply, device=device, seconds=seconds / len(ladder)))
+        rate = 2 * size**3 / call
+        if rate > best:
+            best, best_size = rate, size
+        # Eight times the work, or worse where time already grew faster than the work.
+        growth = max(8.0, call / last) if last else 8.0
+        if rate < FALLEN * best or (CALLS_AT_LEAST + CALLS_UNTIMED) * growth * call > SIZE_SECONDS_AT_MOST:
+            break
+        last = call
+    sheet = datasheet(str(device))
+    return Ceiling(
+        name=f"matmul {dtype}",
+        value=best,
+        unit="FLOP/s",
+        how=f"product of two random {best_size} x {best_size} matrices, the best of {_words(ladder)}",
+        datasheet=sheet.matmul.get(dtype) if sheet else None,
+    )
+
+
+def _note_slow_dtypes(rates: list[Ceiling]) -> list[Ceiling]:
+    """Say of a dtype far below float32 that it has no fast path here, so that nobody reads it as a ceiling."""
+    single = next((ceiling.value for ceiling in rates if ceiling.name == "matmul float32"), math.inf)
+    return [
+        ceiling.model_copy(update={"how": f"{ceiling.how}; no fast path for this dtype here"})
+        if single < math.inf and ceiling.value < NO_FAST_PATH * single
+        else ceiling
+        for ceiling in rates
+    ]
+
+
+def _bandwidths(device: torch.device, *, seconds: float) -> list[Ceiling]:
+    """Measure copies and triads far larger than the caches, then copies within each cache."""
+    import torch
+
+    cache_bytes = _caches(device)
+    largest = max(cache_bytes.values(), default=0)
+    wanted = CACHES_PER_BUFFER * largest or BUFFER_BYTES_UNKNOWN
+    size = min(wanted, int(BUFFER_SHARE_OF_MEMORY * _free_bytes(device)))
+    # Written once: pages never written all map to one page of zeros, which is read from the first cache.
+    buffers = Buffers(*(torch.ones(size // ITEM, device=device) for _ in range(3)))
+    share = seconds / (2 + len(cache_bytes))
+    sheet = datasheet(str(device))
+    cache = f"last-level cache {_binary(largest)}" if largest else "the caches' size is unknown"
+    found = [
+        Ceiling(
+            name=f"memory {kind}",
+            value=bandwidth(buffers, seconds=share),
+            unit="B/s",
+            how=f"{kind} of buffers of {_binary(size)}; {cache}",
+            datasheet=sheet.bandwidth if sheet else None,
+        )
+        for kind, bandwidth in (("copy", _copy_bandwidth), ("triad", _triad_bandwidth))
+    ]
+    for name, capacity in cache_bytes.items():
+        within = buffers.first(capacity // BUFFERS_PER_CACHE)
+        found.append(
+            Ceiling(
+                name=f"{name} copy",
+                value=_copy_bandwidth(within, seconds=share),
+                unit="B/s",
+                how=f"copy of buffers of {_binary(capacity // BUFFERS_PER_CACHE)}, which stay in the {name} cache",
+                within_bytes=capacity,
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """Three float32 arrays of one length: two sources, one target."""
+
+    left: torch.Tensor
+    right: torch.Tensor
+    target: torch.Tensor
+
+    def first(self, size: int) -> Buffers:
+        """Return their first `size` bytes."""
+        end = max(1, size // ITEM)
+        return Buffers(self.left[:end], self.right[:end], self.target[:end])
+
+
+# Bandwidths count as STREAM counts (McCalpin 1995): each array read or written once, no write-allocate traffic.
+def _copy_bandwidth(buffers: Buffers, *, seconds: float) -> float:
+    """Return bytes/s of target = left."""
+    moved = 2 * buffers.target.nbytes
+    call = functools.partial(buffers.target.copy_, buffers.left)
+    return moved / _quantile(sample(call, device=buffers.target.device, seconds=seconds))
+
+
+def _triad_bandwidth(buffers: Buffers, *, seconds: float) -> float:
+    """Return bytes/s of target = left + 2 * right."""
+    import torch
+
+    moved = 3 * buffers.target.nbytes
+    call = functools.partial(torch.add, buffers.left, buffers.right, alpha=2.0, out=buffers.target)
+    return moved / _quantile(sample(call, device=buffers.target.device, seconds=seconds))
+
+
+def sample(call: Callable[[], object], *, device: torch.device, seconds: float) -> list[float]:
+    """Time a call repeatedly for about `seconds`, three times at least; seconds a call, one sample a block."""
+    timer = _time_cuda if device.type == "cuda" else _time_host
+    block = BLOCK_SECONDS_CUDA if device.type == "cuda" else BLOCK_SECONDS_CPU
+    timer(call, 1, device)
+    calls = max(1, math.ceil(block / max(timer(call, 1, device), 1e-9)))
+    samples: list[float] = []
+    started = time.perf_counter()
+    while len(samples) < CALLS_AT_LEAST or time.perf_counter() - started < seconds:
+        samples.append(timer(call, calls, device) / calls)
+    return samples
+
+
+def _time_host(call: Callable[[], object], calls: int, device: torch.device) -> float:
+    import torch
+
+    synchronize = torch.mps.synchronize if device.type == "mps" else _nothing
+    synchronize()
+    started = time.perf_counter()
+    for _ in range(calls):
+        call()
+    synchronize()
+    return time.perf_counter() - started
+
+
+def _time_cuda(call: Callable[[], object], calls: int, device: torch.device) -> float:
+    import torch
+
+    with torch.cuda.device(device):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        start.record()
+        for _ in range(calls):
+            call()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end)) / 1000
+
+
+def _nothing() -> None:
+    """Wait for nothing: a CPU call has ended when it returns."""
+
+
+def _caches(device: torch.device) -> dict[str, int]:
+    """Return the bytes of a device's caches from L2 on; on a CPU, L2 is one core's."""
+    import torch
+
+    if device.type == "cuda":
+        return {"L2": int(torch.cuda.get_device_properties(device).L2_cache_size)}
+    if device.type == "cpu":
+        return {name: size for name, size in environment.caches().items() if name in {"L2", "L3"}}
+    return {}
+
+
+def _free_bytes(device: torch.device) -> int:
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def _quantile(samples: list[float]) -> float:
+    return sorted(samples)[int(QUANTILE * len(samples))]
+
+
+def _binary(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
+
+
+def _words(sizes: tuple[int, ...]) -> str:
+    return ", ".join(str(size) for size in sizes)

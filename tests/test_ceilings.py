@@ -1,0 +1,93 @@
+"""Ceilings are measured here, cached bandwidth is granted to what fits a cache, and the unknown stays unknown."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness import ceilings
+from harness.records import Ceiling
+
+MATMUL = Ceiling(name="matmul float32", value=1e11, unit="FLOP/s", how="given")
+MEMORY = Ceiling(name="memory copy", value=1e10, unit="B/s", how="given")
+CACHE = Ceiling(name="L3 copy", value=1e11, unit="B/s", how="given", within_bytes=2**25)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return ceilings.measure("cpu", ["float32", "bfloat16", "float16"], seconds=0.2)
+
+
+def test_every_dtype_and_the_memory_get_a_ceiling(measured):
+    names = [ceiling.name for ceiling in measured]
+    assert names[:5] == ["matmul float32", "matmul bfloat16", "matmul float16", "memory copy", "memory triad"]
+    assert all(ceiling.value > 0 for ceiling in measured)
+
+
+def test_rates_are_of_the_magnitude_that_processors_have(measured):
+    by_name = {ceiling.name: ceiling for ceiling in measured}
+    assert 1e8 < by_name["matmul float32"].value < 1e14
+    assert 1e8 < by_name["memory copy"].value < 1e13
+
+
+def test_a_processor_has_no_datasheet_figure(measured):
+    assert all(ceiling.datasheet is None for ceiling in measured)
+    assert ceilings.datasheet("cpu") is None
+
+
+def test_a_dtype_far_below_float32_is_no_fast_path():
+    slow = Ceiling(name="matmul float16", value=3e9, unit="FLOP/s", how="product")
+    noted = ceilings._note_slow_dtypes([MATMUL, slow])
+    assert "no fast path" in noted[1].how
+    assert "no fast path" not in noted[0].how
+
+
+def test_the_roofline_is_the_slower_of_arithmetic_and_memory():
+    known = [MATMUL, MEMORY]
+    assert ceilings.roofline_seconds(10**11, 1, known, "float32") == 1.0
+    assert ceilings.roofline_seconds(1, 10**10, known, "float32") == 1.0
+
+
+def test_what_fits_a_cache_may_use_its_bandwidth_when_hot():
+    known = [MATMUL, MEMORY, CACHE]
+    fits = 2**25
+    assert ceilings.roofline_seconds(1, fits, known, "float32") == fits / 1e11
+    assert ceilings.roofline_seconds(1, fits + 1, known, "float32") == (fits + 1) / 1e10
+    assert ceilings.roofline_seconds(1, fits, known, "float32", cache="cold") == fits / 1e10
+
+
+@pytest.mark.parametrize("known", [[], [MATMUL], [MEMORY], [MATMUL, CACHE]])
+def test_a_missing_ceiling_gives_no_roofline(known):
+    assert ceilings.roofline_seconds(1, 2**30, known, "float32") is None
+
+
+def test_another_dtypes_rate_is_never_used():
+    assert ceilings.roofline_seconds(1, 1, [MATMUL, MEMORY], "bfloat16") is None
+
+
+def test_datasheets_differ_between_devices_and_leave_unknown_rates_out():
+    sheets = ceilings.DATASHEETS
+    assert sheets["NVIDIA H200"].bandwidth > sheets["NVIDIA H100 80GB HBM3"].bandwidth
+    assert "bfloat16" not in sheets["Tesla V100-SXM2-16GB"].matmul
+    assert "NVIDIA H200 NVL" not in sheets
+    assert all(rate > 1e12 for sheet in sheets.values() for rate in sheet.matmul.values())
+
+
+def test_even_without_time_there_are_three_samples():
+    calls = 0
+
+    def call():
+        nonlocal calls
+        calls += 1
+
+    samples = ceilings.sample(call, device=torch.device("cpu"), seconds=0.0)
+    assert len(samples) == ceilings.CALLS_AT_LEAST
+    assert calls >= ceilings.CALLS_AT_LEAST + ceilings.CALLS_UNTIMED
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_reaches_most_of_its_datasheet():
+    for ceiling in ceilings.measure("cuda", ["bfloat16"], seconds=2.0):
+        if ceiling.datasheet is not None:
+            assert 0.3 < ceiling.value / ceiling.datasheet < 1.1
