@@ -53,9 +53,43 @@ class GatePolicy(Fact):
 
 
 class ScalingPolicy(Fact):
-    """Fitting and judging laws; filled by harness/scaling.py's method."""
+    """Fitting and judging laws; docs/verdict.md explains the method and docs/calibration.md how often it is right."""
 
+    # Half a power apart is the least that laws of interest differ by; half of that on either side of the claim.
     band: float = 0.25
+    confidence: float = 0.95
+    exponent_low: float = 0.5
+    exponent_high: float = 3.5
+    exponent_step: float = 0.05
+    # How much a unit of work may grow dearer once data leave a cache. Up to 3: to 4 or below 1 let n^1.5 pass for n^2.
+    transitions: tuple[float, ...] = (1.5, 2.0, 2.5, 3.0)
+    transition_places: int = 9
+    # The transition takes about half an octave of size.
+    transition_octaves: float = 0.5
+    # Best-of samples repeat no better than this on a shared machine; a luckier fit claims no more.
+    noise_at_least: float = 0.02
+    noise_at_most: float = 0.20
+    # With fewer sizes or a shorter range, under half of true laws can be told from half a power more or less.
+    sizes_at_least: int = 7
+    range_at_least: float = 16.0
+    # The law is only visible where the fixed cost is no more than a quarter, on four sizes over a range of eight.
+    floor_share_at_most: float = 0.25
+    regime_sizes: int = 4
+    regime_range: float = 8.0
+    # Layers have a term one power lower; a coarser grid keeps three terms and a transition affordable.
+    layer_exponent_step: float = 0.1
+    layer_transitions: tuple[float, ...] = (1.5, 2.0, 3.0)
+    layer_transition_places: int = 7
+    dominant_share: float = 0.5
+    # Advice for an inconclusive sweep: what decides at least 90 % of true laws in docs/calibration.md.
+    sizes_advised: int = 11
+    range_advised: float = 64.0
+    # Extra memory at the largest size over the line through the sizes an eighth to a quarter of it.
+    linear_memory_at_most: float = 1.3
+    # n^2 coefficients from different sizes agree this well where the law is n^2.
+    quadratic_memory_spread: float = 0.1
+    # A ratio claim holds within this of its value, and fails beyond twice that.
+    ratio_band: float = 0.15
 
 
 class MemoryPolicy(Fact):

@@ -1,0 +1,230 @@
+"""The exponent's interval contains the truth, and no law half a power away passes for the claim."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from harness.policy import ScalingPolicy
+from harness.scaling import (
+    CONSISTENT,
+    CONTRADICTED,
+    crossover,
+    decide,
+    joint_fit,
+    judge,
+    local_slopes,
+)
+
+SIZES = np.array([64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096], dtype=float)
+# Best times in milliseconds of materialised attention, 4 heads of 64, float32, one thread of a virtual machine; from
+# n = 1024 on the allocator returns buffers to the system, and every call faults its pages in again.
+NAIVE_SIZES = [128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
+NAIVE = [0.247, 0.533, 0.903, 2.08, 3.86, 9.85, 31.2, 88.9, 157.0, 357.0, 674.0]
+# The same machine: an attention layer with projections, D = 512, 8 heads; attention within windows of 64 keys, 2 heads.
+LAYER = [1.84, 2.72, 3.62, 5.58, 7.81, 12.8, 18.3, 32.3, 49.2, 95.2, 154.0, 315.0, 549.0]
+WINDOW = [0.0437, 0.0757, 0.107, 0.14, 0.201, 0.267, 0.391, 0.527, 0.829, 1.11, 2.01, 2.98]
+WINDOW_SIZES = [64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
+
+
+def noisy(law, *, sets, noise=0.03, seed=1, sizes=SIZES):
+    """Return [sets, m] costs of a law under lognormal noise."""
+    generator = np.random.default_rng(seed)
+    return law(sizes)[None] * np.exp(generator.normal(0, noise, (sets, len(sizes))))
+
+
+def shares(law, *, claimed, kind="component", sets=300, noise=0.03, sizes=SIZES):
+    verdicts = decide(sizes, noisy(law, sets=sets, noise=noise, sizes=sizes), claimed=claimed, kind=kind).verdict
+    return [float(np.mean(verdicts == code)) for code in range(3)]
+
+
+def test_a_floor_and_an_exact_square_are_consistent_with_two():
+    judgement = judge(SIZES, 5e-6 + 1e-9 * SIZES**2, claimed=2.0)
+    assert judgement.verdict == "consistent"
+    assert judgement.low <= 2.0 <= judgement.high
+    assert judgement.high - judgement.low <= 0.1
+    assert judgement.floor == pytest.approx(5e-6)
+    assert judgement.floor_ends == pytest.approx(np.sqrt(5e-6 / 1e-9), rel=1e-3)
+    assert judgement.rivals == ["n^2"]
+
+
+def test_a_kink_from_page_faults_is_no_other_power():
+    judgement = judge(NAIVE_SIZES, NAIVE, claimed=2.0)
+    assert judgement.verdict == "consistent"
+    assert judgement.transition is not None
+    plain = np.polyfit(np.log(NAIVE_SIZES), np.log(NAIVE), 1)[0]
+    assert plain > 2.25  # what a line through the logarithms says
+
+
+def test_a_layer_is_judged_with_its_lower_term():
+    pure = judge(SIZES, LAYER, claimed=2.0)
+    layer = judge(SIZES, LAYER, claimed=2.0, kind="layer")
+    assert pure.verdict == "contradicted"  # projections make it look like n^1.5
+    assert 1.35 <= pure.low <= pure.high <= 1.55
+    assert layer.verdict != "contradicted"
+    assert layer.half is not None
+    assert 200 <= layer.half <= 2000
+
+
+@pytest.mark.parametrize(
+    ("sizes", "why"), [(SIZES[:6], "6 sizes are too few"), (SIZES[:7], "a range of 8 is too short")]
+)
+def test_too_few_sizes_or_too_short_a_range_decide_nothing(sizes, why):
+    judgement = judge(sizes, 1e-9 * sizes**2, claimed=2.0)
+    assert judgement.verdict == "inconclusive"
+    assert why in judgement.reason
+    assert "measure 11 sizes" in judgement.to_decide
+
+
+def test_half_a_power_less_is_never_consistent():
+    consistent, contradicted, _ = shares(lambda n: 1e-8 * n**1.5, claimed=2.0)
+    assert consistent == 0.0
+    assert contradicted >= 0.9
+
+
+def test_windowed_attention_is_linear_and_not_quadratic():
+    assert judge(WINDOW_SIZES, WINDOW, claimed=2.0).verdict == "contradicted"
+    assert judge(WINDOW_SIZES, WINDOW, claimed=1.0).verdict == "consistent"
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0, 3.0])
+def test_a_true_power_is_found_and_the_others_are_excluded(power):
+    for claimed in (1.0, 2.0, 3.0):
+        consistent, contradicted, _ = shares(lambda n: 1e-5 * (n / 64) ** power + 5e-6, claimed=claimed)
+        if claimed == power:
+            assert consistent >= 0.9
+            assert contradicted <= 0.01
+        else:
+            assert consistent == 0.0
+            assert contradicted >= 0.9
+
+
+@pytest.mark.parametrize("power", [1.0, 3.0])
+def test_a_whole_power_off_is_never_consistent_in_two_thousand_trials(power):
+    """The calibration table has ten thousand, with floors and transitions drawn anew."""
+    verdicts = decide(SIZES, noisy(lambda n: n**power + 64.0**power, sets=2000), claimed=2.0).verdict
+    assert not (verdicts == CONSISTENT).any()
+
+
+def test_a_transition_of_any_place_does_not_make_another_power():
+    generator = np.random.default_rng(3)
+    octaves = np.log2(SIZES)
+    place, height = generator.uniform(6, 12, (300, 1)), generator.uniform(1.5, 3, (300, 1))
+    kinks = 1 + (height - 1) / (1 + np.exp(-(octaves - place) / 0.25))
+    costs = noisy(lambda n: n**2, sets=300) * kinks
+    verdicts = decide(SIZES, costs, claimed=2.0).verdict
+    assert np.mean(verdicts == CONSISTENT) >= 0.9
+    assert np.mean(verdicts == CONTRADICTED) <= 0.01
+    bare = ScalingPolicy(transitions=(1.5,), transition_places=1)
+    assert np.mean(decide(SIZES, costs, claimed=2.0, policy=bare).verdict == CONSISTENT) < 0.8  # the nuisance matters
+
+
+def test_a_floor_that_hides_the_law_leaves_it_open_and_says_from_where_to_measure():
+    judgement = judge(SIZES, 1.0 + 1e-8 * SIZES**2, claimed=2.0)
+    assert judgement.verdict == "inconclusive"
+    assert "hides the law" in judgement.reason
+    assert "measure 11 sizes from 4096" in judgement.to_decide
+
+
+def test_wild_scatter_decides_nothing():
+    judgement = judge(SIZES, noisy(lambda n: n**2, sets=1, noise=0.7)[0], claimed=2.0)
+    assert judgement.verdict == "inconclusive"
+    assert "scatter" in judgement.reason
+
+
+def test_noise_widens_the_interval_and_never_makes_it_consistent_with_another_law():
+    for noise in (0.1, 0.3):
+        assert shares(lambda n: n**1.5, claimed=2.0, noise=noise)[CONSISTENT] <= 0.01
+
+
+def test_a_log_factor_is_told_where_nothing_else_moves():
+    assert judge(SIZES, SIZES**2 * np.log2(SIZES), claimed=2.0).rivals == ["n^2 log n"]
+    judgement = judge(SIZES, noisy(lambda n: n**2, sets=1, noise=0.05)[0], claimed=2.0)
+    assert ("up to a log factor" in judgement.reason) == ("n^2 log n" in judgement.rivals)
+
+
+def test_local_slopes_carry_the_intervals_of_their_costs():
+    slopes = local_slopes([100, 200], [1.0, 4.0], [(0.99, 1.01), (3.9, 4.1)])
+    assert slopes[0].slope == pytest.approx(2.0)
+    assert slopes[0].low < 2.0 < slopes[0].high
+    assert local_slopes([100, 200], [1.0, 4.0], None)[0].low is None
+
+
+def test_the_crossover_is_where_both_terms_are_equal():
+    assert crossover(SIZES, 3e-4 + 1e-6 * SIZES + 1e-9 * SIZES**2, claimed=2.0) == pytest.approx(1000.0, rel=1e-6)
+    assert crossover(SIZES, 1e-9 * SIZES**2, claimed=2.0) is None
+
+
+def test_order_of_sizes_does_not_matter():
+    costs = noisy(lambda n: n**2, sets=1)[0]
+    backwards = judge(SIZES[::-1], costs[::-1], claimed=2.0)
+    assert backwards == judge(SIZES, costs, claimed=2.0)
+
+
+def test_the_unit_of_cost_does_not_matter():
+    costs = noisy(lambda n: n**2, sets=1)[0]
+    first, second = judge(SIZES, costs, claimed=2.0), judge(SIZES, 1e9 * costs, claimed=2.0)
+    assert (first.low, first.high, first.verdict) == (second.low, second.high, second.verdict)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "costs", "claimed", "message"),
+    [
+        ([1, 2], [1, 2], 2.0, "2 sizes are too few"),
+        ([1, 2, 3], [1, 2], 2.0, "3 sizes and 2 costs"),
+        ([1, 2, 3], [1, 0, 3], 2.0, "positive"),
+        ([1, 2, 3], [1, float("nan"), 3], 2.0, "positive"),
+        ([1, 2, 2], [1, 2, 3], 2.0, "size 2 occurs twice"),
+        ([1, 2, 3], [1, 2, 3], 0.0, "can't be told from a fixed cost"),
+    ],
+)
+def test_data_that_can_not_be_judged_are_refused(sizes, costs, claimed, message):
+    with pytest.raises(ValueError, match=message):
+        judge(sizes, costs, claimed=claimed)
+
+
+def test_the_joint_fit_finds_every_exponent_of_a_grid():
+    generator = np.random.default_rng(5)
+    base = {"n": 512.0, "d": 64.0, "heads": 4.0, "batch": 1.0}
+    grid = [base | {"n": float(n)} for n in SIZES]
+    grid += [base | {"d": float(d)} for d in (16, 32, 128, 256)]
+    grid += [base | {"heads": float(h)} for h in (1, 2, 8, 16)] + [base | {"batch": float(b)} for b in (2, 4, 8)]
+    costs = [
+        (1e-5 + 1e-11 * p["n"] ** 2 * p["d"] * p["heads"] * p["batch"]) * np.exp(generator.normal(0, 0.03))
+        for p in grid
+    ]
+    fit = joint_fit(grid, costs, axes=("n", "d", "heads", "batch"))
+    for axis, truth in {"n": 2.0, "d": 1.0, "heads": 1.0, "batch": 1.0}.items():
+        assert fit.exponents[axis].low <= truth <= fit.exponents[axis].high
+        assert fit.exponents[axis].high - fit.exponents[axis].low <= 0.3
+
+
+def test_a_joint_fit_without_enough_points_is_none():
+    assert joint_fit([{"n": 1.0}, {"n": 2.0}], [1.0, 2.0], axes=("n",)) is None
+
+
+def test_many_data_sets_are_judged_as_each_alone():
+    costs = noisy(lambda n: n**1.8, sets=40)
+    together = decide(SIZES, costs, claimed=2.0, kind="layer").verdict
+    alone = [decide(SIZES, row[None], claimed=2.0, kind="layer").verdict[0] for row in costs]
+    assert list(together) == alone
+
+
+def test_a_verdict_touches_few_enough_numbers_to_take_milliseconds():
+    """Count process time, not wall time: twenty verdicts within a second leave 50 ms each."""
+    costs = noisy(lambda n: n**2, sets=1)[0]
+    judge(SIZES, costs, claimed=2.0, kind="layer")
+    started = time.process_time()
+    for _ in range(20):
+        judge(SIZES, costs, claimed=2.0, kind="layer")
+    assert time.process_time() - started < 1.0
+
+
+def test_scaling_imports_neither_torch_nor_scipy():
+    code = "import sys, harness.scaling, harness.exact; print(sorted({'torch', 'scipy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
