@@ -1,0 +1,146 @@
+"""The device under load: utilization, power, clocks and temperature over time, and energy a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports import style, units
+from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
+from reports.figures.scaling import _lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.records import Record
+    from reports.figures.figure import Sweep
+
+# Series by suffix or name: what the axis says, and whether values are shares.
+SERIES_WORDS = {
+    "gpu_utilization": "GPU busy, share",
+    "memory_utilization": "memory busy, share",
+    "cpu_utilization": "CPU busy, share",
+    "power_w": "power, W",
+    "clock_mhz": "SM clock, MHz",
+    "memory_clock_mhz": "memory clock, MHz",
+    "frequency_mhz": "CPU frequency, MHz",
+    "temperature_c": "temperature, °C",
+}
+
+
+def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key: str, run: str) -> Figure | None:
+    """Draw every telemetry series of the largest case of each implementation; None where nothing was recorded."""
+    largest: dict[str, Record] = {}
+    for record in records:
+        if not record.telemetry or not record.telemetry.series:
+            continue
+        known = largest.get(record.case.implementation)
+        if known is None or _operations(record) > _operations(known):
+            largest[record.case.implementation] = record
+    names = sorted(
+        {
+            name
+            for record in largest.values()
+            if record.telemetry
+            for name, series in record.telemetry.series.items()
+            if series
+        }
+    )
+    if not names:
+        return None
+    drawing, grid = style.canvas(
+        inches=(style.WIDE[0], 2.5 * ((len(names) + 1) // 2) + 0.3),
+        rows=(len(names) + 1) // 2,
+        columns=2,
+        squeeze=False,
+    )
+    throttled = sorted(
+        {reason for record in largest.values() if record.telemetry for reason in record.telemetry.throttle}
+    )
+    for axes, name in zip(grid.flat, names, strict=False):
+        last = {}
+        for implementation, record in largest.items():
+            series = record.telemetry.series.get(name, []) if record.telemetry else []
+            if not series:
+                continue
+            axes.plot(*zip(*series, strict=True), color=colors[implementation].color, linewidth=1.3)
+            last[implementation] = series[-1]
+        axes.set_xlabel("seconds of sustained load")
+        axes.set_ylabel(SERIES_WORDS.get(name, name.replace("_", " ")))
+        if name.endswith("utilization"):
+            axes.set_ylim(0, 1.05)
+        style.label_ends(axes, last, colors)
+    for axes in list(grid.flat)[len(names) :]:
+        axes.set_axis_off()
+    title = "The device under sustained load"
+    rows = tuple(
+        (implementation, name, units.digits(value))
+        for implementation, record in sorted(largest.items())
+        if record.telemetry
+        for name, value in sorted(record.telemetry.summary.items())
+    )
+    said = f"Clocks were held back by {units.listing(throttled)}." if throttled else "No throttling was reported."
+    words = units.listing([SERIES_WORDS.get(name, name) for name in names])
+    return Figure(
+        id=f"device-{key}",
+        title=f"{title}{f', {run}' if run else ''}",
+        svg=style.to_svg(
+            drawing,
+            prefix=f"device-{key}",
+            alt=f"{title}: {words} over time, one line an implementation. {said}",
+            colors=colors,
+        ),
+        alt=title,
+        how="The largest case of each implementation, called again and again for seconds, so that the sensors' "
+        "averaging has settled. A falling clock at the same utilization means the device holds itself back.",
+        finding=said,
+        columns=("implementation", "figure", "value"),
+        rows=rows,
+        wide=True,
+    )
+
+
+def energy(sweep: Sweep, colors: dict[str, style.Look]) -> Figure | None:
+    """Draw joules a call against the swept size; None where fewer than two sizes have an energy."""
+    if sweep.axis is None:
+        return None
+    rows = sweep.sorted_by_axis().dropna(subset=["energy_j"])
+    rows = rows[rows["energy_j"] > 0]
+    if rows[sweep.axis].nunique() < 2:  # noqa: PLR2004
+        return None
+    drawing, axes = style.canvas()
+    _lines(axes, rows, sweep.axis, "energy_j", colors)
+    style.size_axis(axes.xaxis, rows[sweep.axis], label=AXIS_WORDS.get(sweep.axis, sweep.axis))
+    style.quantity_axis(
+        axes.yaxis,
+        rows["energy_j"],
+        lambda value: (
+            units.count(value, "J", significant=1) if value >= 1 else f"{units.digits(value * 1e3, significant=1)} mJ"
+        ),
+        label="joules a call",
+    )
+    style.label_ends(axes, ends(rows, sweep.axis, "energy_j"), colors)
+    largest = rows[rows[sweep.axis] == rows[sweep.axis].max()].sort_values("energy_j")
+    first, last = largest.iloc[0], largest.iloc[-1]
+    columns, table = numbers(rows, sweep.axis, [("joules", "energy_j", units.plain), ("watts", "power_w", units.plain)])
+    title = f"Energy against {AXIS_WORDS.get(sweep.axis, sweep.axis)}"
+    return Figure(
+        id=f"energy-{sweep.key}",
+        title=title,
+        svg=style.to_svg(
+            drawing,
+            prefix=f"energy-{sweep.key}",
+            alt=f"{title}; {sweep.conditions}. {first['implementation']} needs least at the largest size.",
+            colors=colors,
+        ),
+        alt=title,
+        how="Joules a call under sustained load: power times time. Lower is better.",
+        finding=f"At {sweep.axis} = {units.plain(first[sweep.axis])} {first['implementation']} needs "
+        f"{units.digits(first['energy_j'])} J"
+        + (f", {last['implementation']} {units.digits(last['energy_j'])} J." if len(largest) > 1 else "."),
+        columns=columns,
+        rows=table,
+    )
+
+
+def _operations(record: Record) -> int:
+    return record.counts.operations if record.counts else 0

@@ -1,0 +1,217 @@
+"""The figure as the page shows it, and the sweep that most figures are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reports import units
+from reports.frame import AXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from harness.records import Verdict
+    from reports.frame import Run
+
+# What axes are called where a reader meets them.
+AXIS_WORDS = {
+    "n": "tokens n",
+    "n_q": "queries n_q",
+    "n_k": "keys n_k",
+    "d": "features per head d",
+    "d_v": "value features per head d_v",
+    "heads": "heads",
+    "kv_heads": "key-value heads",
+    "batch": "batch",
+    "width": "width (heads × d)",  # noqa: RUF001
+}
+SIZES = tuple(name for name in AXES if name not in {"causal", "valid_lens", "scale"})
+BYTES_PER_ELEMENT = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing with the words around it.
+
+    `how` says how to read it, `finding` what this run shows, `alt` describes it to who can't see it; `rows` under
+    `columns` are the numbers drawn.
+    """
+
+    id: str
+    title: str
+    svg: str
+    alt: str
+    how: str
+    finding: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The ok cases of one run, scenario, dtype, direction and cache state, in which one axis varies (or several).
+
+    `axis` is the swept one, None for a joint sweep; `shared` has the same cases of all runs, for common scales.
+    """
+
+    run: str
+    scenario: str
+    question: str
+    problem: str
+    axis: str | None
+    dtype: str
+    device: str
+    direction: str
+    cache: str
+    table: pd.DataFrame
+    shared: pd.DataFrame
+    verdicts: tuple[Verdict, ...] = field(default=())
+    several_runs: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return a name that is unique in the page and fit for an id."""
+        parts = (self.run, self.scenario, self.dtype, self.direction, self.cache)
+        return "-".join("".join(c if c.isalnum() else "-" for c in part) for part in parts)
+
+    @property
+    def fixed(self) -> str:
+        """Say what does not vary: `heads 2, d 64, batch 1`."""
+        constant = []
+        for name, value in _constants(self.table).items():
+            if name != self.axis:
+                constant.append(f"{name} {units.plain(value) if isinstance(value, float) else value}")
+        return ", ".join(constant)
+
+    @property
+    def conditions(self) -> str:
+        """Say dtype, direction and what is fixed, in one line."""
+        run = [self.run] if self.several_runs else []
+        cold = ["cold caches"] if self.cache == "cold" else []
+        fixed = [self.fixed] if self.fixed else []
+        return ", ".join([*run, self.dtype, self.direction, *cold, *fixed])
+
+    def sorted_by_axis(self) -> pd.DataFrame:
+        """Return the rows in order of implementation and size."""
+        return self.table.sort_values(["implementation", self.axis or "operations"])
+
+
+def sweeps(runs: Sequence[Run], table: pd.DataFrame) -> list[Sweep]:
+    """Split all ok cases into sweeps, in the order in which scenarios were asked for."""
+    found = []
+    ok = table[table["status"] == "ok"]
+    conditions = ["dtype", "direction", "cache", "device"]
+    for (scenario, dtype, direction, cache, device), named in ok.groupby(["scenario", *conditions], sort=False):
+        alike = ok[(ok[conditions] == [dtype, direction, cache, device]).all(axis=1)]
+        declared = next((item for run in runs if (item := declaration(run, str(scenario)))), {})
+        axis = _swept(declared, named)
+        shared = named if axis is None else _on_line(alike, named, axis, declared)
+        for run in runs:
+            rows = shared[shared["run"] == run.label]
+            if rows.empty:
+                continue
+            found.append(
+                Sweep(
+                    run=run.label,
+                    scenario=str(scenario),
+                    question=str(declared.get("question", "")),
+                    problem=str(rows["problem"].iloc[0]),
+                    axis=axis,
+                    dtype=str(dtype),
+                    device=str(device),
+                    direction=str(direction),
+                    cache=str(cache),
+                    table=rows,
+                    shared=shared,
+                    verdicts=tuple(
+                        verdict
+                        for verdict in run.verdicts
+                        if verdict.dtype in {"", dtype} and verdict.direction in {"", direction}
+                    ),
+                    several_runs=len(runs) > 1,
+                )
+            )
+    return found
+
+
+def declaration(run: Run, scenario: str) -> dict[str, Any]:
+    """Return a scenario as the plan has it, empty where the plan lacks it."""
+    declared = run.plan.scenarios if run.plan else []
+    return next((dict(item) for item in declared if item.get("name") == scenario), {})
+
+
+def ends(table: pd.DataFrame, x: str, y: str) -> dict[str, tuple[float, float]]:
+    """Return the last drawn point of each implementation's line."""
+    found = {}
+    for name, rows in table.dropna(subset=[x, y]).groupby("implementation"):
+        last = rows.sort_values(x).iloc[-1]
+        found[str(name)] = (float(last[x]), float(last[y]))
+    return found
+
+
+def numbers(
+    table: pd.DataFrame, x: str, columns: Iterable[tuple[str, str, Any]]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Tabulate what a figure draws: implementation, size, then `columns` of (heading, column, writer)."""
+    columns = list(columns)
+    rows = tuple(
+        (str(row["implementation"]), units.plain(row[x]), *(write(row[column]) for _, column, write in columns))
+        for row in table.to_dict("records")
+    )
+    return ("implementation", x, *(heading for heading, _, _ in columns)), rows
+
+
+def top(table: pd.DataFrame, column: str) -> pd.Series:
+    """Return the row with the largest value of a column."""
+    return table.sort_values(column).iloc[-1]
+
+
+def _swept(declared: dict[str, Any], rows: pd.DataFrame) -> str | None:
+    names = [str(axis["name"]) for axis in declared.get("axes", ())]
+    numeric = [name for name in SIZES if len(_distinct(rows[name])) > 1]
+    single = [name for name in names if name in numeric]
+    if len(single) == 1 and len(names) == 1:
+        return single[0]
+    return numeric[0] if len(numeric) == 1 else None
+
+
+def _on_line(ok: pd.DataFrame, rows: pd.DataFrame, axis: str, declared: dict[str, Any]) -> pd.DataFrame:
+    """Return all rows at the points of a one-axis sweep, also those that another scenario asked for.
+
+    A case that several scenarios share is measured once and recorded under one of them.
+    """
+    chosen = ok["problem"] == rows["problem"].iloc[0]
+    constants = _constants(rows)
+    for name in AXES:
+        if name in constants:
+            chosen &= ok[name] == constants[name]
+        elif name != axis and not _distinct(rows[name]):
+            chosen &= ok[name].isna() | (ok[name] == "")
+    asked: dict[str, Any] = next((item for item in declared.get("axes", ()) if item.get("name") == axis), {})
+    values = [float(value) for value in asked.get("values", ())]
+    if values:
+        chosen &= ok[axis].isin(values)
+    for follower, tie in (asked.get("tied") or {}).items():
+        number, operator, _ = str(tie).split()
+        expected = float(number) / ok[axis] if operator == "/" else float(number) * ok[axis]
+        chosen &= ok[follower] == expected
+    found: pd.DataFrame = ok[chosen]
+    return found
+
+
+def _constants(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the sizes and options that every row has and that don't vary."""
+    found = {}
+    for name in AXES:
+        values = _distinct(rows[name])
+        if len(values) == 1 and not (rows[name].isna() | (rows[name] == "")).any():
+            found[name] = values[0]
+    return found
+
+
+def _distinct(column: pd.Series) -> list[Any]:
+    return [value for value in column.dropna().unique() if value != ""]

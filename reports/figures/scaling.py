@@ -1,0 +1,404 @@
+"""Scaling: time, memory, operations and throughput against a swept size, with slopes and guides."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reports import style, units
+from reports.figures.figure import AXIS_WORDS, BYTES_PER_ELEMENT, Figure, ends, numbers, top
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+    from reports.figures.figure import Sweep
+    from reports.style import Look
+
+Looks = dict[str, style.Look]
+# Exponents of attention's cost along each axis: 4 * batch * heads * n^2 * d operations.
+EXPECTED = {"n": 2.0, "n_q": 1.0, "n_k": 1.0, "d": 1.0, "heads": 1.0, "batch": 1.0, "width": 1.0}
+# The band around a claimed exponent within which a measured one counts as consistent.
+BAND = 0.25
+
+
+def time(sweep: Sweep, colors: Looks) -> Figure:
+    """Draw time against the swept size."""
+    axis = _axis(sweep)
+    rows = sweep.sorted_by_axis()
+    drawing = draw_time(rows, axis, colors, shared=sweep.shared)
+    columns, table = numbers(
+        rows, axis, [("median", "median_s", units.seconds), ("95 % from", "low_s", units.seconds),
+                     ("to", "high_s", units.seconds), ("best", "best_s", units.seconds), ("flags", "flags", str)]
+    )  # fmt: skip
+    title = f"Time against {AXIS_WORDS.get(axis, axis)}"
+    return Figure(
+        id=f"time-{sweep.key}",
+        title=title,
+        svg=_svg(drawing, f"time-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how=f"Median seconds a call; bars are 95 % intervals. Both axes are logarithmic, so a power law is a straight "
+        f"line and its steepness is the exponent; the dashed guide rises as {axis}{_guide_power(axis)}.",
+        finding=_time_finding(rows, axis),
+        columns=columns,
+        rows=table,
+    )
+
+
+def draw_time(
+    table: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, shared: pd.DataFrame | None = None
+) -> Drawing:
+    """Draw median seconds with intervals against a size, both logarithmic, with a guide of the expected slope."""
+    drawing, axes = style.canvas()
+    everything = table if shared is None else shared
+    _lines(axes, table, axis, "median_s", colors)
+    for name, rows in table.dropna(subset=["low_s", "high_s"]).groupby("implementation"):
+        axes.vlines(rows[axis], rows["low_s"], rows["high_s"], color=colors[str(name)].color, linewidth=2.2, alpha=0.45)
+    style.size_axis(axes.xaxis, everything[axis], label=AXIS_WORDS.get(axis, axis))
+    style.quantity_axis(axes.yaxis, everything["median_s"], _round_seconds, label="seconds a call")
+    _guide(axes, table, axis, "median_s")
+    style.label_ends(axes, ends(table, axis, "median_s"), colors)
+    return drawing
+
+
+def slopes(sweep: Sweep, colors: Looks) -> Figure:
+    """Draw the local exponent between neighbouring sizes."""
+    axis = _axis(sweep)
+    local = local_slopes(sweep.sorted_by_axis(), axis, "best_s")
+    drawing = draw_slopes(local, axis, colors, shared=sweep.shared)
+    columns, table = numbers(local, axis, [("local exponent", "slope", units.plain)])
+    expected = EXPECTED.get(axis, 1.0)
+    title = f"Local exponent along {axis}"
+    return Figure(
+        id=f"slope-{sweep.key}",
+        title=title,
+        svg=_svg(drawing, f"slope-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how="The exponent between neighbouring sizes, from the best (second smallest) samples. A clean law settles on "
+        f"a level; the band is {expected:g} ± {BAND:g}, the claimed exponent and its tolerance. Fixed costs pull the "
+        "left end down, a change of kernel or cache makes a bump.",
+        finding=_slope_finding(local, axis, expected),
+        columns=columns,
+        rows=table,
+    )
+
+
+def draw_slopes(local: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, shared: pd.DataFrame) -> Drawing:
+    """Draw a table of local exponents, as `local_slopes` returns it."""
+    drawing, axes = style.canvas()
+    expected = EXPECTED.get(axis, 1.0)
+    axes.axhspan(expected - BAND, expected + BAND, color=style.MUTED, alpha=0.12, linewidth=0)
+    axes.axhline(expected, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+    _lines(axes, local, axis, "slope", colors)
+    style.size_axis(axes.xaxis, shared[axis], label=AXIS_WORDS.get(axis, axis))
+    axes.set_ylabel("local exponent")
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -1.0), min(high, 5.0))
+    style.label_ends(axes, _inside(ends(local, axis, "slope"), axes), colors)
+    return drawing
+
+
+def local_slopes(table: pd.DataFrame, axis: str, quantity: str) -> pd.DataFrame:
+    """Return d log(quantity) / d log(axis) between neighbouring sizes, at their geometric mean."""
+    import pandas as pd
+
+    found = []
+    for name, rows in table.dropna(subset=[axis, quantity]).groupby("implementation"):
+        one = rows[rows[quantity] > 0].groupby(axis)[quantity].median()
+        sizes, values = np.log(one.index.to_numpy(float)), np.log(one.to_numpy(float))
+        if len(sizes) < 2:  # noqa: PLR2004
+            continue
+        middle, slope = np.exp((sizes[1:] + sizes[:-1]) / 2), np.diff(values) / np.diff(sizes)
+        found += [{"implementation": name, axis: x, "slope": y} for x, y in zip(middle, slope, strict=True)]
+    return pd.DataFrame(found, columns=["implementation", axis, "slope"])
+
+
+def memory(sweep: Sweep, colors: Looks) -> Figure | None:
+    """Draw extra memory against the swept size, with the size of one score matrix; None where none was measured."""
+    axis = _axis(sweep)
+    rows = sweep.sorted_by_axis()
+    rows = rows[rows["extra_bytes"] > 0]
+    if rows.empty:
+        return None
+    drawing = draw_memory(rows, axis, colors, shared=sweep.shared)
+    columns, table = numbers(
+        rows, axis, [("measured", "extra_bytes", units.size), ("predicted", "predicted_extra_bytes", units.size)]
+    )
+    title = f"Extra memory against {AXIS_WORDS.get(axis, axis)}"
+    return Figure(
+        id=f"memory-{sweep.key}",
+        title=title,
+        svg=_svg(drawing, f"memory-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how="Bytes at the peak of a call beyond inputs and output. The dashed line is one matrix of scores, "
+        "batch × heads × n × n elements; dotted lines are what the planner predicted.",  # noqa: RUF001
+        finding=_memory_finding(rows, axis),
+        columns=columns,
+        rows=table,
+    )
+
+
+def draw_memory(
+    table: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, shared: pd.DataFrame | None = None
+) -> Drawing:
+    """Draw extra bytes against a size, with the bytes of one score matrix and the predictions."""
+    drawing, axes = style.canvas()
+    everything = table if shared is None else shared
+    for name, rows in table.dropna(subset=["predicted_extra_bytes"]).groupby("implementation"):
+        positive = rows[rows["predicted_extra_bytes"] > 0]
+        axes.plot(
+            positive[axis],
+            positive["predicted_extra_bytes"],
+            color=colors[str(name)].color,
+            linestyle=":",
+            linewidth=1.0,
+        )
+    _lines(axes, table, axis, "extra_bytes", colors)
+    scores = table.assign(scores=score_bytes(table)).dropna(subset=["scores"]).groupby(axis)["scores"].median()
+    if len(scores) > 1:
+        axes.plot(scores.index, scores, color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+    style.size_axis(axes.xaxis, everything[axis], label=AXIS_WORDS.get(axis, axis))
+    style.quantity_axis(
+        axes.yaxis,
+        everything["extra_bytes"],
+        lambda value: units.size(value, significant=1),
+        label="extra bytes",
+        base=1024,
+    )
+    style.label_ends(axes, ends(table, axis, "extra_bytes"), colors)
+    return drawing
+
+
+def score_bytes(table: pd.DataFrame) -> pd.Series:
+    """Return the bytes of one matrix of scores for each row: batch * heads * n_q * n_k * element size."""
+    queries, keys = table["n_q"].fillna(table["n"]), table["n_k"].fillna(table["n"])
+    return table["batch"].fillna(1) * table["heads"].fillna(1) * queries * keys * table["dtype"].map(BYTES_PER_ELEMENT)
+
+
+def operations(sweep: Sweep, colors: Looks) -> Figure | None:
+    """Draw counted operations against the swept size; None where nothing was counted."""
+    axis = _axis(sweep)
+    rows = sweep.sorted_by_axis().dropna(subset=["operations"])
+    if rows.empty:
+        return None
+    drawing, axes = style.canvas()
+    _lines(axes, rows, axis, "operations", colors)
+    style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
+    style.quantity_axis(axes.yaxis, sweep.shared["operations"], _round_count("FLOP"), label="operations a call")
+    style.label_ends(axes, ends(rows, axis, "operations"), colors)
+    slope = local_slopes(rows, axis, "operations").groupby("implementation")["slope"].last()
+    same = len(set(slope.round(2))) == 1
+    finding = (
+        f"At the large end all implementations count operations that grow as {axis}"
+        f"{units.power(round(float(slope.iloc[0]), 2))}."
+        if same and len(slope)
+        else "At the large end operations grow as "
+        + units.listing([f"{axis}{units.power(round(value, 2))} for {name}" for name, value in slope.items()])
+        + "."
+    )
+    columns, table = numbers(rows, axis, [("operations", "operations", _count("FLOP"))])
+    title = f"Operations against {AXIS_WORDS.get(axis, axis)}"
+    return Figure(
+        id=f"operations-{sweep.key}",
+        title=title,
+        svg=_svg(drawing, f"operations-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how="Floating-point operations of one call, from counts rather than clocks: what the arithmetic asks for.",
+        finding=finding,
+        columns=columns,
+        rows=table,
+    )
+
+
+def throughput(sweep: Sweep, colors: Looks) -> Figure | None:
+    """Draw operations a second against the swept size; None where operations are unknown."""
+    axis = _axis(sweep)
+    rows = sweep.sorted_by_axis().dropna(subset=["tflops"])
+    if rows.empty:
+        return None
+    rows = rows.assign(rate=rows["tflops"] * 1e12)
+    drawing, axes = style.canvas()
+    _lines(axes, rows, axis, "rate", colors)
+    style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
+    style.quantity_axis(axes.yaxis, sweep.shared["tflops"] * 1e12, _round_count("FLOP/s"), label="operations a second")
+    style.label_ends(axes, ends(rows, axis, "rate"), colors)
+    best = top(rows, "rate")
+    columns, table = numbers(
+        rows, axis, [("rate", "rate", _count("FLOP/s")), ("of the roofline", "roofline_share", units.percent)]
+    )
+    title = f"Throughput against {AXIS_WORDS.get(axis, axis)}"
+    return Figure(
+        id=f"throughput-{sweep.key}",
+        title=title,
+        svg=_svg(drawing, f"throughput-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how="Operations of the formula divided by the median time: higher is better. Both axes are logarithmic.",
+        finding=f"{best['implementation']} reaches the most, {units.count(best['rate'], 'FLOP/s')} at {axis} = "
+        f"{units.plain(best[axis])}.",
+        columns=columns,
+        rows=table,
+    )
+
+
+def joint(sweep: Sweep, colors: Looks) -> Figure | None:
+    """Draw time against operations for a sweep over several axes at once; None where operations are unknown."""
+    rows = sweep.table.dropna(subset=["operations"]).sort_values(["implementation", "operations"])
+    if rows.empty:
+        return None
+    import seaborn as sns
+
+    drawing, axes = style.canvas()
+    sns.scatterplot(
+        data=rows, x="operations", y="median_s", hue="implementation", style="implementation", ax=axes, legend=False,
+        palette={name: look.color for name, look in colors.items()}, linewidth=0, alpha=0.8, s=26,
+        markers={name: look.marker for name, look in colors.items()},
+    )  # fmt: skip
+    style.quantity_axis(axes.xaxis, rows["operations"], _round_count("FLOP"), label="operations a call")
+    style.quantity_axis(axes.yaxis, rows["median_s"], _round_seconds, label="seconds a call")
+    style.label_ends(axes, ends(rows, "operations", "median_s"), colors)
+    title = "Time against operations, all sizes together"
+    quickest = top(rows, "tflops")
+    columns, table = numbers(
+        rows.head(300),
+        "operations",
+        [("median", "median_s", units.seconds), ("rate in TFLOP/s", "tflops", units.plain)],
+    )
+    return Figure(
+        id=f"joint-{sweep.key}",
+        title=title,
+        svg=_svg(drawing, f"joint-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how="Each point is one case of the joint sweep. If operations alone decided the time, the points of an "
+        "implementation would lie on one straight line; scatter across it is what shape adds.",
+        finding=f"Of {units.counted(len(rows), 'case')}, {quickest['implementation']} has the highest rate, "
+        f"{units.count(quickest['tflops'] * 1e12, 'FLOP/s')}.",
+        columns=columns,
+        rows=table,
+    )
+
+
+def _axis(sweep: Sweep) -> str:
+    if sweep.axis is None:
+        raise ValueError(f"scenario {sweep.scenario!r} sweeps several axes at once")
+    return sweep.axis
+
+
+def _svg(drawing: Drawing, prefix: str, title: str, sweep: Sweep, colors: Looks) -> str:
+    names = units.listing(sorted(sweep.table["implementation"].unique()))
+    alt = f"{title}: lines for {names}; {sweep.conditions}. The numbers are in the table below the figure."
+    return style.to_svg(drawing, prefix=prefix, alt=alt, colors=colors)
+
+
+def _lines(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
+    import seaborn as sns
+
+    drawn = table.dropna(subset=[x, y])
+    if drawn.empty:
+        return
+    sns.lineplot(
+        data=drawn, x=x, y=y, hue="implementation", style="implementation", ax=axes, legend=False, estimator=None,
+        palette={name: look.color for name, look in colors.items()}, dashes=False,
+        markers={name: look.marker for name, look in colors.items()}, markeredgewidth=0,
+    )  # fmt: skip
+
+
+def _guide(axes: Axes, table: pd.DataFrame, axis: str, quantity: str) -> None:
+    """Draw a dashed line of the expected slope a little below the lowest points."""
+    drawn = table.dropna(subset=[axis, quantity])
+    if drawn[axis].nunique() < 2:  # noqa: PLR2004
+        return
+    exponent = EXPECTED.get(axis, 1.0)
+    sizes = np.array([drawn[axis].min(), drawn[axis].max()], dtype=float)
+    level = float((drawn[quantity] / drawn[axis] ** exponent).min()) * 0.6
+    axes.plot(sizes, level * sizes**exponent, color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+
+
+def _guide_power(axis: str) -> str:
+    expected = EXPECTED.get(axis, 1.0)
+    return units.power(expected) if expected != 1 else ""
+
+
+def _inside(found: dict[str, tuple[float, float]], axes: Axes) -> dict[str, tuple[float, float]]:
+    low, high = axes.get_ylim()
+    return {name: (x, min(max(y, low), high)) for name, (x, y) in found.items()}
+
+
+def _time_finding(rows: pd.DataFrame, axis: str) -> str:
+    largest = rows[rows[axis] == rows[axis].max()].sort_values("median_s")
+    if largest.empty:
+        return "No case was timed."
+    first, last = largest.iloc[0], largest.iloc[-1]
+    words = f"At {axis} = {units.plain(first[axis])} {first['implementation']} needs {units.seconds(first['median_s'])}"
+    if len(largest) > 1 and first["median_s"] > 0:
+        factor = last["median_s"] / first["median_s"]
+        words += f", {last['implementation']} {units.seconds(last['median_s'])}: {units.ratio(factor)} as long"
+    return f"{words}.{_crossover(rows, axis)}"
+
+
+def crossovers(rows: pd.DataFrame, axis: str) -> list[tuple[str, str, float]]:
+    """List (slower at first, slower at last, size) where two implementations change places for good."""
+    wide = rows.pivot_table(index=axis, columns="implementation", values="median_s", aggfunc="median").sort_index()
+    found = []
+    names = list(wide.columns)
+    for index, one in enumerate(names):
+        for other in names[index + 1 :]:
+            gap = (wide[one] / wide[other]).dropna().map(math.log)
+            changes = np.nonzero(np.diff(np.sign(gap)))[0]
+            # One change, and at both ends more than 10 % apart: a crossing, not noise between equals.
+            if len(changes) == 1 and min(abs(gap.iloc[0]), abs(gap.iloc[-1])) > math.log(1.1):
+                at = changes[0]
+                left, right = gap.iloc[at], gap.iloc[at + 1]
+                logs = np.log(gap.index.to_numpy(float))
+                where = math.exp(logs[at] + (logs[at + 1] - logs[at]) * left / (left - right))
+                found.append((one, other, where) if gap.iloc[0] > 0 else (other, one, where))
+    return found
+
+
+def _crossover(rows: pd.DataFrame, axis: str) -> str:
+    found = crossovers(rows, axis)
+    if not found:
+        return ""
+    said = [
+        f"{slow} overtakes {fast} near {axis} = {units.digits(where, significant=2)}" for slow, fast, where in found[:2]
+    ]
+    return f" Going up, {units.listing(said)}."
+
+
+def _slope_finding(local: pd.DataFrame, axis: str, expected: float) -> str:
+    if local.empty:
+        return "Fewer than two sizes: no exponent."
+    last = (
+        local.sort_values(axis).groupby("implementation")["slope"].apply(lambda values: float(values.tail(3).median()))
+    )
+    inside = [str(name) for name, value in last.items() if abs(value - expected) <= BAND]
+    outside = [f"{name} ({value:.2f})" for name, value in last.items() if abs(value - expected) > BAND]
+    words = f"Over the three largest steps {len(inside)} of {len(last)} implementations stay within the band"
+    return f"{words}; outside: {units.listing(outside)}." if outside else f"{words}."
+
+
+def _memory_finding(rows: pd.DataFrame, axis: str) -> str:
+    largest = rows[rows[axis] == rows[axis].max()].sort_values("extra_bytes")
+    first, last = largest.iloc[0], largest.iloc[-1]
+    smallest = units.size(first["extra_bytes"])
+    words = f"At {axis} = {units.plain(first[axis])} {first['implementation']} takes {smallest} extra"
+    if len(largest) > 1:
+        factor = last["extra_bytes"] / first["extra_bytes"]
+        words += f", {last['implementation']} {units.size(last['extra_bytes'])}: {units.ratio(factor)} as much"
+    return f"{words}."
+
+
+def _round_seconds(value: float) -> str:
+    return units.seconds(value, significant=1)
+
+
+def _count(unit: str) -> Callable[[float], str]:
+    return lambda value: units.count(value, unit)
+
+
+def _round_count(unit: str) -> Callable[[float], str]:
+    return lambda value: units.count(value, unit, significant=1)

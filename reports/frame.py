@@ -1,0 +1,224 @@
+"""A run directory becomes facts in memory, and a tidy table with one row per case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from harness import journal
+from harness.records import Environment, Plan, Record, Summary, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from harness.records import Case
+
+# Sizes a point may have; each is a column, empty where a point lacks it.
+AXES = ("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width", "causal", "valid_lens", "scale")
+# The columns of `load`, in order, with what they hold. Times are seconds, sizes bytes.
+COLUMNS: dict[str, str] = {
+    "id": "hash of problem, point, dtype, device, direction, cache and implementation",
+    "scenario": "the sweep that asked for the case",
+    "problem": "what is computed: attention, multihead, pooling",
+    "implementation": "what computed it",
+    **dict.fromkeys(AXES, "a size or option of the point; empty where the point has none"),
+    "dtype": "element type of the inputs",
+    "device": "device, as asked for",
+    "direction": "forward, backward or forward+backward",
+    "cache": "hot or cold",
+    "status": "ok, or why there is no time; `not run` for a planned case without a record",
+    "reason": "the cause of a status other than ok",
+    "median_s": "median seconds a call",
+    "low_s": "lower end of the 95 % interval of the median",
+    "high_s": "upper end of it",
+    "best_s": "second smallest sample",
+    "samples": "number of samples",
+    "rounds": "visits to the case, spread over the run",
+    "stop_reason": "why sampling ended",
+    "flags": "doubts about an ok case, separated by blanks",
+    "operations": "floating-point operations of a call",
+    "tflops": "operations / median / 10^12",
+    "roofline_share": "share of the roofline's bound that was reached, 0..1",
+    "ideal_bytes": "bytes of a call that reads and writes each tensor once",
+    "peak_bytes": "allocator's high-water mark over what was resident before",
+    "extra_bytes": "peak beyond the outputs",
+    "predicted_extra_bytes": "what the planner expected of that",
+    "agreement_ratio": "largest error / budget of all checks; at most 1 passes",
+    "energy_j": "joules a call, under sustained load",
+    "gpu_utilization": "share of time the GPU was busy, 0..1",
+    "power_w": "mean watts under sustained load",
+    "clock_mhz": "mean clock under sustained load",
+}
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Hold everything a run directory says. `torn` counts journal lines that a killed writer left unfinished."""
+
+    path: Path
+    label: str
+    records: tuple[Record, ...]
+    waiting: tuple[tuple[Case, str, str], ...]
+    plan: Plan | None
+    environment: Environment | None
+    summary: Summary | None
+    verdicts: tuple[Verdict, ...]
+    judged: bool
+    torn: int
+
+    @cached_property
+    def by_id(self) -> dict[str, Record]:
+        """Return records by case id."""
+        return {record.case.id: record for record in self.records}
+
+
+def load(run: str | Path) -> pd.DataFrame:
+    """Read a run directory into a table, one row per planned case; `COLUMNS` says what the columns hold.
+
+    Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
+    """
+    return frame(read_run(run))
+
+
+def read_run(path: str | Path, *, label: str | None = None) -> Run:
+    """Read a run directory. Raises JournalError, SchemaMismatchError."""
+    directory = Path(path)
+    entries = journal.read(directory)
+    plan = _model(directory / journal.PLAN, Plan)
+    verdicts = journal.read_verdicts(directory)
+    waiting: list[tuple[Case, str, str]] = []
+    for planned in plan.cases if plan else []:
+        if planned.case.id in entries.records:
+            continue
+        if planned.skip:
+            waiting.append((planned.case, planned.skip, planned.reason))
+        else:
+            visits = len(entries.rounds.get(planned.case.id, ()))
+            reason = "the run ended before this case" if not visits else f"the run ended after {visits} of its rounds"
+            waiting.append((planned.case, NOT_RUN, reason))
+    return Run(
+        path=directory,
+        label=label or directory.resolve().name,
+        records=tuple(entries.records.values()),
+        waiting=tuple(waiting),
+        plan=plan,
+        environment=journal.read_environment(directory),
+        summary=_model(directory / journal.SUMMARY, Summary),
+        verdicts=tuple(verdicts.verdicts),
+        judged=(directory / journal.VERDICTS).exists(),
+        torn=entries.torn,
+    )
+
+
+def read_runs(paths: Sequence[str | Path]) -> list[Run]:
+    """Read several runs, with labels that tell them apart."""
+    names = [Path(path).resolve().name for path in paths]
+    return [
+        read_run(path, label=name if names.count(name) == 1 else f"{Path(path).resolve().parent.name}/{name}")
+        for path, name in zip(paths, names, strict=True)
+    ]
+
+
+def frame(run: Run) -> pd.DataFrame:
+    """Tabulate a run: the columns of `COLUMNS`, one row per case that was planned or recorded."""
+    import pandas as pd
+
+    rows = [_row(record) for record in run.records]
+    rows += [{**_case_columns(case), "status": status, "reason": reason} for case, status, reason in run.waiting]
+    return _typed(pd.DataFrame(rows, columns=list(COLUMNS)))
+
+
+def frames(runs: Iterable[Run]) -> pd.DataFrame:
+    """Tabulate several runs under one another, with a first column `run` that has each one's label."""
+    import pandas as pd
+
+    tables = [frame(run).assign(run=run.label) for run in runs]
+    table = tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
+    return table[["run", *COLUMNS]]
+
+
+def _case_columns(case: Case) -> dict[str, Any]:
+    point = {name: case.point.get(name) for name in AXES}
+    return {
+        "id": case.id,
+        "scenario": case.scenario,
+        "problem": case.problem,
+        "implementation": case.implementation,
+        **{name: str(value) if isinstance(value, list | dict) else value for name, value in point.items()},
+        "dtype": case.dtype,
+        "device": case.device,
+        "direction": case.direction,
+        "cache": case.cache,
+    }
+
+
+def _row(record: Record) -> dict[str, Any]:
+    row = _case_columns(record.case) | {"status": record.status, "reason": record.reason}
+    if time := record.time:
+        row |= {
+            "median_s": time.median,
+            "low_s": time.low,
+            "high_s": time.high,
+            "best_s": time.best,
+            "samples": len(time.samples),
+            "rounds": time.rounds,
+            "stop_reason": time.stop_reason,
+            "flags": " ".join(time.flags),
+        }
+    if counts := record.counts:
+        row |= {"operations": counts.operations, "ideal_bytes": counts.ideal_bytes}
+        if record.time and record.time.median > 0:
+            row["tflops"] = counts.operations / record.time.median / 1e12
+    if memory := record.memory:
+        row |= {
+            "peak_bytes": memory.peak,
+            "extra_bytes": memory.extra,
+            "predicted_extra_bytes": memory.predicted,
+        }
+    if record.agreement:
+        row["agreement_ratio"] = record.agreement.ratio
+    if record.telemetry:
+        names = ("energy_j", "gpu_utilization", "power_w", "clock_mhz")
+        row |= {name: record.telemetry.summary.get(name) for name in names}
+    row["roofline_share"] = record.roofline_share
+    return row
+
+
+TEXT_COLUMNS = (
+    *("id", "scenario", "problem", "implementation", "valid_lens", "dtype", "device", "direction", "cache"),
+    *("status", "reason", "stop_reason", "flags"),
+)
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Give each column one type: text without gaps, `causal` as an object, everything else floating point."""
+    import pandas as pd
+
+    for name in table.columns:
+        if name in TEXT_COLUMNS:
+            table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
+        elif name == "causal":
+            table[name] = table[name].astype(object)
+        else:
+            table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
+    return table
+
+
+def _model(path: Path, model: Any) -> Any:
+    """Read a JSON document into its model, None where the file is missing. Raises JournalError."""
+    document = journal.read_document(path)
+    if document is None:
+        return None
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise journal.JournalError(f"{path}: {place}: {first['msg']}") from None

@@ -1,0 +1,126 @@
+"""One self-contained HTML file from one or several runs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.journal import REPORT
+from reports import answer, embedded, style, units
+from reports.chapters import chapters
+from reports.frame import frames, read_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from reports.frame import Run
+
+HERE = Path(__file__).parent
+
+
+def render(runs: Sequence[Path], output: Path) -> Path:
+    """Write the report of one or several run directories to a file, or into a directory as report.html.
+
+    Raises JournalError where a directory holds no run, SchemaMismatchError for a newer schema.
+    """
+    target = output / REPORT if output.is_dir() else output
+    target.write_text(html(read_runs(runs)), encoding="utf-8")
+    return target
+
+
+def html(runs: Sequence[Run]) -> str:
+    """Return the page of some runs."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    table = frames(runs)
+    colors = style.looks(table["implementation"])
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["count"] = units.count
+    scripts = [_asset("vendor/uplot/uPlot.iife.min.js"), _asset("templates/report.js")]
+    page = environment.get_template("report.html.jinja")
+    return page.render(
+        policy=content_security_policy(scripts),
+        scripts=scripts,
+        styles=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/report.css") + _variables(),
+        headline=_headline(runs),
+        runs=[_overview(run, table[table["run"] == run.label]) for run in runs],
+        chapters=chapters(runs, table, colors),
+        colors=sorted((name, look.slot, look.marker) for name, look in colors.items()),
+        cases=len(table),
+        data=embedded.pack(runs, table),
+    )
+
+
+def content_security_policy(scripts: Sequence[str]) -> str:
+    """Forbid every request, and every script but the given ones."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+    environment = run.environment
+    return {
+        "label": run.label,
+        "created": run.plan.created if run.plan else "",
+        "machine": machine(run),
+        "sentences": answer.sentences(run, table),
+        "tiles": answer.tiles(run, table),
+        "verdicts": answer.verdict_tables(run),
+        "judged": run.judged,
+        "warnings": answer.warnings(run, table),
+        "stable": sorted(environment.stable.items()) if environment else [],
+        "volatile": sorted(environment.volatile.items()) if environment else [],
+        "ceilings": environment.ceilings if environment else [],
+        "plan": run.plan,
+        "summary": run.summary,
+        "command": " ".join(run.plan.command) if run.plan else "",
+        "dropped": [
+            (item.scenario, ", ".join(f"{name} {value}" for name, value in item.point.items()), item.reason)
+            for item in (run.plan.dropped if run.plan else [])
+        ],
+    }
+
+
+def machine(run: Run) -> str:
+    """Name the device a run was made on."""
+    if run.plan and run.plan.device_name:
+        return run.plan.device_name
+    stable = run.environment.stable if run.environment else {}
+    named = next((stable[name] for name in ("gpu", "cpu", "cpu_model", "device") if stable.get(name)), "")
+    return str(named or (run.plan.device if run.plan else "unknown machine"))
+
+
+def _headline(runs: Sequence[Run]) -> str:
+    problems = {record.case.problem for run in runs for record in run.records}
+    if len(runs) > 1:
+        return f"{len(runs)} runs, side by side"
+    if problems <= {"attention"}:
+        return "Does attention cost grow as O(n² d)?"
+    return "What does attention cost, and does it grow as O(n² d)?"
+
+
+def _variables() -> str:
+    """Write the palette as CSS variables, for light and dark pages."""
+    light = "".join(f"--c{slot}:{pair[0]};" for slot, pair in enumerate(style.PALETTE))
+    dark = "".join(f"--c{slot}:{pair[1]};" for slot, pair in enumerate(style.PALETTE))
+    return (
+        f":root{{{light}}}"
+        f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
+        f"@media screen{{:root[data-theme=dark]{{{dark}}}}}"
+    )
+
+
+def _asset(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")

@@ -1,0 +1,287 @@
+"""One visual language: a colour and a marker per implementation, readable log axes, SVG in the page's theme."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports import units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+# Colours of the drawing's furniture; each becomes a variable of the page, so that dark mode needs no second drawing.
+INK, MUTED, LINE, PAPER, ALARM = "#1b2126", "#59636e", "#dfe3e8", "#fefefe", "#b3261e"
+_FURNITURE = {INK: "--ink", MUTED: "--muted", LINE: "--line", PAPER: "--paper", ALARM: "--bad"}
+# Twelve colours told apart with each common colour blindness (after Okabe & Ito 2008 and Tol's "muted" scheme),
+# darkened to a contrast of 3:1 on white; the second of each pair is lightened for dark pages.
+PALETTE = (
+    ("#0072b2", "#5aaeea"),
+    ("#d55e00", "#ff8f45"),
+    ("#00875f", "#35c99d"),
+    ("#b0478f", "#e58fca"),
+    ("#2590c8", "#9ad8ff"),
+    ("#a87900", "#efb43f"),
+    ("#882255", "#e07fa8"),
+    ("#66701a", "#c3cb52"),
+    ("#555c64", "#b6bec8"),
+    ("#43349b", "#a79cf5"),
+    ("#127f86", "#62ccd2"),
+    ("#8a5446", "#cf9f8f"),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "h", ">", "p", "*")
+# Slots of the implementations that ship, so that a colour means the same in every report.
+_SLOTS = {
+    "sdpa-flash": 0,
+    "batched": 1,
+    "online": 2,
+    "sdpa-math": 3,
+    "sdpa-auto": 4,
+    "einsum": 5,
+    "flex": 6,
+    "sdpa-cudnn": 7,
+    "loop": 8,
+    "sdpa-efficient": 10,
+    "d2l": 1,
+    "torch-module": 0,
+    "average": 8,
+    "nadaraya-watson": 2,
+    "learned": 3,
+}
+# Half of a page that is 68 rem wide, and all of it; inches of 72 points, so that 9.5 points read as 13 pixels.
+HALF, WIDE = (5.0, 3.5), (10.2, 3.4)
+FONT_POINTS = 9.0
+LABEL_GAP_POINTS = 11.0
+POINTS_PER_INCH = 72.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an implementation looks like in every figure."""
+
+    slot: int
+    color: str
+    marker: str
+    filled: bool
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """Give each implementation its colour and marker; the same names always get the same ones."""
+    ordered = sorted(set(names))
+    taken = {_SLOTS[name] for name in ordered if name in _SLOTS}
+    free = [slot for slot in range(len(PALETTE)) if slot not in taken] or list(range(len(PALETTE)))
+    found: dict[str, Look] = {}
+    strangers = 0
+    for name in ordered:
+        filled = True
+        if name in _SLOTS:
+            slot = _SLOTS[name]
+        else:
+            slot = free[strangers % len(free)]
+            filled = strangers < len(free)
+            strangers += 1
+        found[name] = Look(slot=slot, color=PALETTE[slot][0], marker=MARKERS[slot], filled=filled)
+    return found
+
+
+def canvas(
+    *, inches: tuple[float, float] = HALF, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, Any]:
+    """Return an empty figure in the house style with its axes."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(RC):
+        figure = Figure(figsize=inches, layout="constrained")
+        axes = figure.subplots(rows, columns, **options)
+    figure.patch.set_alpha(0.0)
+    return figure, axes
+
+
+RC: Any = {
+    "font.size": FONT_POINTS,
+    "font.family": "DejaVu Sans",
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.titlecolor": INK,
+    "axes.titlesize": FONT_POINTS,
+    "axes.titlelocation": "left",
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "text.color": INK,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "svg.fonttype": "none",
+    # Any fixed text: it makes the ids of clip paths the same in every rendering.
+    "svg.hashsalt": "attnbench",
+}
+
+
+def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Look]) -> str:
+    """Draw a figure as inline SVG: ids prefixed, colours as variables of the page, text as text, described by `alt`."""
+    from matplotlib import rc_context
+
+    target = io.StringIO()
+    with rc_context(RC):
+        figure.savefig(target, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = target.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", text)
+    text = re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", text)
+    text = re.sub(r"font: (?:[\w-]+ )?([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    slots = {look.color: f"--c{look.slot}" for look in colors.values()}
+    for color, variable in {**slots, **_FURNITURE}.items():
+        text = text.replace(color, f"var({variable})")
+    opening = text.index(">")
+    width = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text[: opening + 1])
+    size = f'viewBox="0 0 {width[1]} {width[2]}"' if width else ""
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {size} role="img"'
+    return f'{head} aria-label="{_attribute(alt)}">{text[opening + 1 :]}'
+
+
+def size_axis(axis: Axis, values: Iterable[float], *, label: str) -> None:
+    """Make an axis of sizes logarithmic, with ticks at powers of two (or the values themselves where few)."""
+    sizes = sorted({float(value) for value in values if value and value > 0 and math.isfinite(value)})
+    _log(axis, sizes)
+    powers = [size for size in sizes if math.log2(size).is_integer()]
+    ticks = powers if len(powers) >= 3 else sizes  # noqa: PLR2004  (three ticks make an axis readable)
+    _ticks(axis, thinned(ticks, at_most=7), units.plain)
+    axis.set_label_text(label)
+
+
+def quantity_axis(
+    axis: Axis, values: Iterable[float], write: Callable[[float], str], *, label: str, base: float = 10
+) -> None:
+    """Make an axis of times, bytes or rates logarithmic, with ticks at round figures written with units."""
+    from matplotlib import ticker
+
+    finite = sorted(value for value in values if value is not None and value > 0 and math.isfinite(value))
+    _log(axis, finite)
+    axis.set_label_text(label)
+    if not finite:
+        return
+    low, high = finite[0], finite[-1]
+    ticks = _round_figures(low, high, base=base)
+    axis.set_major_locator(ticker.FixedLocator(ticks))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: write(value)))
+
+
+def _round_figures(low: float, high: float, *, base: float) -> list[float]:
+    """List three to seven round figures around a range: powers of the base, and steps between where it is short."""
+    first, last = math.floor(math.log(low, base) - 1e-9), math.ceil(math.log(high, base) + 1e-9)
+    steps: tuple[float, ...] = (1.0,)
+    spread = math.log(high / low, base) if high > low else 0.0
+    if spread < 2.5:  # noqa: PLR2004  (fewer than three powers fit)
+        steps = (1.0, 2.0, 5.0) if base == 10 else (1.0, 4.0, 32.0, 256.0)  # noqa: PLR2004
+    inside = [s * base**e for e in range(first, last + 1) for s in steps if low / 1.6 <= s * base**e <= high * 1.6]
+    return thinned(inside, at_most=7) or [low]
+
+
+def thinned(values: Sequence[float], *, at_most: int) -> list[float]:
+    """Keep every k-th value so that few enough remain, the last one among them."""
+    step = max(1, math.ceil(len(values) / at_most))
+    return sorted(list(values)[::-1][::step])
+
+
+def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colors: Mapping[str, Look]) -> None:
+    """Write each line's name beside its last point, moved apart where names would meet; `ends` are data coordinates."""
+    if not ends:
+        return
+    height = float(axes.figure.get_size_inches()[1]) * POINTS_PER_INCH  # type: ignore[union-attr]
+    low, high = axes.get_ylim()
+    logarithmic = axes.get_yscale() == "log"
+    position = (lambda y: math.log(y)) if logarithmic else (lambda y: y)  # noqa: PLW0108
+    span = position(high) - position(low) or 1.0
+    # Title, axis label and ticks take about a fifth of a figure's height.
+    usable = height * 0.8
+    ordered = sorted(ends.items(), key=lambda item: item[1][1])
+    heights = [usable * (position(y) - position(low)) / span for _, (_, y) in ordered]
+    spread = _apart(heights, gap=LABEL_GAP_POINTS, top=usable)
+    for (name, (x, y)), placed in zip(ordered, spread, strict=True):
+        look = colors[name]
+        axes.annotate(
+            name,
+            xy=(x, y),
+            xytext=(1.04, placed / usable),
+            textcoords="axes fraction",
+            va="center",
+            ha="left",
+            fontsize=FONT_POINTS,
+            color=INK,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": look.color,
+                "linewidth": 0.9,
+                "shrinkA": 2,
+                "shrinkB": 3,
+                "relpos": (0, 0.5),
+            },
+        )
+
+
+def _apart(heights: Sequence[float], *, gap: float, top: float) -> list[float]:
+    """Move sorted positions as little as needed for a gap between neighbours, inside 0..top."""
+    placed = list(heights)
+    for _ in range(60):
+        moved = False
+        for index in range(1, len(placed)):
+            lack = gap - (placed[index] - placed[index - 1])
+            if lack > 0.01:  # noqa: PLR2004  (a hundredth of a point is nothing)
+                placed[index - 1] -= lack / 2
+                placed[index] += lack / 2
+                moved = True
+        if placed and placed[0] < 0:
+            placed = [value - placed[0] if index == 0 else value for index, value in enumerate(placed)]
+            moved = True
+        if placed and placed[-1] > top:
+            placed[-1] = top
+            moved = True
+        if not moved:
+            break
+    return placed
+
+
+def _log(axis: Axis, values: Sequence[float]) -> None:
+    from matplotlib import ticker
+
+    axes = axis.axes
+    across = axis is axes.xaxis
+    (axes.set_xscale if across else axes.set_yscale)("log")
+    axis.set_minor_locator(ticker.NullLocator())
+    axis.set_minor_formatter(ticker.NullFormatter())
+    if values and values[0] == values[-1]:
+        limits = (values[0] / 2, values[0] * 2)
+        (axes.set_xlim if across else axes.set_ylim)(*limits)
+
+
+def _ticks(axis: Axis, ticks: Sequence[float], write: Callable[[float], str]) -> None:
+    from matplotlib import ticker
+
+    axis.set_major_locator(ticker.FixedLocator(list(ticks)))
+    axis.set_major_formatter(ticker.FixedFormatter([write(tick) for tick in ticks]))
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")

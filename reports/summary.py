@@ -1,0 +1,175 @@
+"""The short forms of a result: the table at the end of a run, and a Markdown summary for a job page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports import answer, units
+from reports.frame import frame, read_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from rich.table import Table
+
+    from reports.frame import Run
+
+# Rows of problems that a summary lists; the report has all of them.
+FAILURES_AT_MOST = 20
+
+
+@dataclass(frozen=True)
+class Line:
+    """One implementation at the largest point that it was timed at."""
+
+    scenario: str
+    implementation: str
+    point: str
+    time: str
+    interval: str
+    speed_up: str
+    throughput: str
+    extra_memory: str
+    error: str
+
+
+HEADINGS = (
+    "scenario", "implementation", "largest point", "median", "95 % interval", "speed-up", "throughput", "extra memory",
+    "error / budget",
+)  # fmt: skip
+
+
+def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
+    """Return one line per scenario and implementation: its largest timed case, the quickest first."""
+    from reports.figures.speed import speed_ups
+
+    table = frame(run).assign(run=run.label) if table is None else table
+    ok = table[table["status"] == "ok"]
+    if ok.empty:
+        return []
+    faster = speed_ups(ok, baseline=answer.baseline_of(run)).set_index("id")["speed_up"].to_dict()
+    found = []
+    for scenario, rows in ok.groupby("scenario", sort=False):
+        largest = rows.sort_values(["operations", "median_s"]).groupby("implementation").tail(1)
+        for row in largest.sort_values("median_s").to_dict("records"):
+            absent = units.absent(row["low_s"])
+            found.append(
+                Line(
+                    scenario=str(scenario),
+                    implementation=str(row["implementation"]),
+                    point=_point(row),
+                    time=units.seconds(row["median_s"]),
+                    interval="none" if absent else f"{units.seconds(row['low_s'])} to {units.seconds(row['high_s'])}",
+                    speed_up=units.ratio(faster.get(row["id"])),
+                    throughput=units.ABSENT
+                    if units.absent(row["tflops"])
+                    else units.count(row["tflops"] * 1e12, "FLOP/s"),
+                    extra_memory=units.size(row["extra_bytes"]),
+                    error=units.ABSENT
+                    if units.absent(row["agreement_ratio"])
+                    else units.digits(row["agreement_ratio"]),
+                )
+            )
+    return found
+
+
+def table_of(run: Run) -> Table:
+    """Return the result table of a run for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    baseline = answer.baseline_of(run)
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for heading in HEADINGS:
+        words = f"speed-up over {baseline}" if heading == "speed-up" and baseline else heading
+        table.add_column(words, justify="left" if heading in HEADINGS[:3] else "right", overflow="fold")
+    last = ""
+    for line in lines(run):
+        first = line.scenario if line.scenario != last else ""
+        last = line.scenario
+        cells = (first, line.implementation, line.point, line.time, line.interval, line.speed_up)
+        table.add_row(*(Text(cell) for cell in (*cells, line.throughput, line.extra_memory, line.error)))
+    return table
+
+
+def markdown(paths: Sequence[str | Path]) -> str:
+    """Return a Markdown summary of some runs, short enough for a job page."""
+    return "\n".join(_markdown(run) for run in read_runs(paths))
+
+
+def _markdown(run: Run) -> str:
+    table = frame(run).assign(run=run.label)
+    said = [f"## attnbench: {_escaped(run.label)}", ""]
+    said += [f"**{_escaped(sentence)}**" if not index else _escaped(sentence) for index, sentence in
+             enumerate(answer.sentences(run, table))]  # fmt: skip
+    doubts = answer.warnings(run, table)
+    if doubts:
+        said += ["", "Doubts about this measurement:", "", *(f"- {_escaped(doubt)}" for doubt in doubts)]
+    for verdicts in answer.verdict_tables(run):
+        said += ["", f"### Verdicts ({_escaped(verdicts.conditions)})", ""]
+        rows = [
+            (f"{claim} {says}".strip(), *(f"{cell.mark} {cell.verdict}" if cell else "" for cell in cells))
+            for claim, says, cells in verdicts.claims
+        ]
+        said += _grid(("claim", *verdicts.implementations), rows)
+    found = lines(run, table)
+    if found:
+        headings = [
+            f"speed-up over {answer.baseline_of(run)}" if heading == "speed-up" else heading for heading in HEADINGS
+        ]
+        rows = [
+            (line.scenario, line.implementation, line.point, line.time, line.interval, line.speed_up, line.throughput,
+             line.extra_memory, line.error)
+            for line in found
+        ]  # fmt: skip
+        said += ["", "### Largest timed case of each implementation", "", *_grid(headings, rows)]
+    failed = table[table["status"] != "ok"]
+    if not failed.empty:
+        grouped = failed.groupby(["status", "implementation"], sort=False).agg(
+            cases=("id", "size"), reason=("reason", "first")
+        )
+        rows = [
+            (
+                str(row["status"]).replace("_", " "),
+                str(row["implementation"]),
+                str(row["cases"]),
+                _brief(str(row["reason"])),
+            )
+            for row in grouped.reset_index().head(FAILURES_AT_MOST).to_dict("records")
+        ]
+        said += ["", "### Cases without a time", ""]
+        said += _grid(("status", "implementation", "cases", "first reason"), rows)
+        if len(grouped) > FAILURES_AT_MOST:
+            said += ["", f"{len(grouped) - FAILURES_AT_MOST} more kinds are in the report."]
+    return "\n".join(said) + "\n"
+
+
+def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines_ = [f"| {' | '.join(_escaped(heading) for heading in headings)} |", f"|{' --- |' * len(headings)}"]
+    return lines_ + [f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in rows]
+
+
+def _escaped(text: str) -> str:
+    """Keep a text from outside from being read as Markdown or HTML."""
+    for mark in ("\\", "|", "<", "*", "`", "[", "_"):
+        text = text.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")
+    return " ".join(text.split())
+
+
+def _brief(reason: str, *, at_most: int = 160) -> str:
+    return reason if len(reason) <= at_most else f"{reason[:at_most]} …"
+
+
+def _point(row: Mapping[Any, Any]) -> str:
+    from reports.frame import AXES
+
+    found = []
+    for name in AXES:
+        value = row[name]
+        if value is None or value == "" or value != value:  # noqa: PLR0124  (NaN is what differs from itself)
+            continue
+        found.append(f"{name} {units.plain(value) if isinstance(value, float) else value}")
+    return ", ".join(found)

@@ -1,0 +1,98 @@
+"""Numbers become text: seconds, bytes, operations and ratios with sensible digits and units."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# What stands where a figure is absent.
+ABSENT = "–"  # noqa: RUF001  (an en dash is what a reader expects in an empty cell)
+_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_BYTES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
+_DECIMAL = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_SUPERSCRIPTS = str.maketrans("0123456789.-", "⁰¹²³⁴⁵⁶⁷⁸⁹·⁻")
+
+
+def digits(value: float, *, significant: int = 3) -> str:
+    """Write a number with so many significant digits, without an exponent between 1e-4 and 1e7."""
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e7:  # noqa: PLR2004
+        return f"{value:.{significant - 1}e}"
+    places = max(0, significant - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{places}f}"
+
+
+def absent(value: float | None) -> bool:
+    """Tell whether there is no figure to write: None, NaN or an infinity."""
+    return value is None or not math.isfinite(value)
+
+
+def seconds(value: float | None, *, significant: int = 3) -> str:
+    """Write a time: 12.3 µs, 1.05 ms, 64.0 s."""
+    return _scaled(value, _SECONDS, significant=significant)
+
+
+def size(value: float | None, *, significant: int = 3) -> str:
+    """Write a number of bytes in powers of 1024."""
+    return _scaled(value, _BYTES, significant=significant)
+
+
+def count(value: float | None, unit: str, *, significant: int = 3) -> str:
+    """Write a quantity with a decimal prefix: 12.3 GFLOP, 64.0 GFLOP/s."""
+    if absent(value):
+        return ABSENT
+    number = float(value or 0.0)
+    factor, prefix = next(((f, p) for f, p in _DECIMAL if abs(number) >= f), _DECIMAL[-1])
+    return f"{digits(number / factor, significant=significant)} {prefix}{unit}".strip()
+
+
+def ratio(value: float | None) -> str:
+    """Write a factor: 5.41x."""
+    return ABSENT if absent(value) else f"{digits(float(value or 0.0))}×"  # noqa: RUF001
+
+
+def percent(value: float | None) -> str:
+    """Write a share as a percentage."""
+    return ABSENT if absent(value) else f"{digits(100 * float(value or 0.0), significant=2)} %"
+
+
+def plain(value: float | None) -> str:
+    """Write a number, an integer without a point."""
+    if absent(value):
+        return ABSENT
+    number = float(value or 0.0)
+    return f"{number:,.0f}" if number == int(number) and abs(number) < 1e7 else digits(number)  # noqa: PLR2004
+
+
+def power(value: float | None) -> str:
+    """Write an exponent raised: ² or ¹·⁹⁸."""
+    return "" if absent(value) else f"{float(value or 0.0):.3g}".translate(_SUPERSCRIPTS)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Write an interval of exponents, empty where there is none."""
+    return "" if absent(low) or absent(high) else f"{low:.2f} to {high:.2f}"
+
+
+def listing(names: Sequence[str]) -> str:
+    """Join names as a sentence does."""
+    if len(names) < 2:  # noqa: PLR2004
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: 1 case, 12 cases."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _scaled(value: float | None, scale: tuple[tuple[float, str], ...], *, significant: int) -> str:
+    if absent(value):
+        return ABSENT
+    number = float(value or 0.0)
+    factor, unit = next(((f, u) for f, u in scale if abs(number) >= f), scale[-1])
+    return f"{digits(number / factor, significant=significant)} {unit}"
