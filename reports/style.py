@@ -60,6 +60,11 @@ HALF, WIDE = (5.0, 3.5), (10.2, 3.4)
 FONT_POINTS = 9.0
 LABEL_GAP_POINTS = 11.0
 POINTS_PER_INCH = 72.0
+# Mean width of a character at the size above, and the room that ticks and axis label take below and an overhang above.
+CHARACTER_POINTS = 5.2
+BELOW_POINTS, ABOVE_POINTS = 34.0, 10.0
+# Where names beside lines begin, as a fraction of the axes' width.
+BESIDE = 1.055
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def canvas(
     from matplotlib.figure import Figure
 
     with rc_context(RC):
-        figure = Figure(figsize=inches, layout="constrained")
+        figure = Figure(figsize=inches, layout=None if rows * columns == 1 else "constrained")
         axes = figure.subplots(rows, columns, **options)
     figure.patch.set_alpha(0.0)
     return figure, axes
@@ -139,9 +144,14 @@ def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Look])
     """Draw a figure as inline SVG: ids prefixed, colours as variables of the page, text as text, described by `alt`."""
     from matplotlib import rc_context
 
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     target = io.StringIO()
     with rc_context(RC):
-        figure.savefig(target, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        if len(figure.axes) == 1:
+            _fit(figure.axes[0])
+        # The canvas' own printing draws once; `savefig` draws everything twice.
+        FigureCanvasSVG(figure).print_svg(target, metadata={"Date": None, "Creator": None})
     text = target.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
@@ -208,37 +218,17 @@ def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colors: Mapp
     """Write each line's name beside its last point, moved apart where names would meet; `ends` are data coordinates."""
     if not ends:
         return
-    height = float(axes.figure.get_size_inches()[1]) * POINTS_PER_INCH  # type: ignore[union-attr]
-    low, high = axes.get_ylim()
-    logarithmic = axes.get_yscale() == "log"
-    position = (lambda y: math.log(y)) if logarithmic else (lambda y: y)  # noqa: PLW0108
-    span = position(high) - position(low) or 1.0
-    # Title, axis label and ticks take about a fifth of a figure's height.
-    usable = height * 0.8
+    rows = len({axes_.get_position().y0 for axes_ in axes.figure.axes})
+    height = float(axes.figure.get_size_inches()[1]) * POINTS_PER_INCH / rows - BELOW_POINTS - ABOVE_POINTS  # type: ignore[union-attr]
+    across, up = _fraction(axes.get_xlim(), axes.get_xscale()), _fraction(axes.get_ylim(), axes.get_yscale())
     ordered = sorted(ends.items(), key=lambda item: item[1][1])
-    heights = [usable * (position(y) - position(low)) / span for _, (_, y) in ordered]
-    spread = _apart(heights, gap=LABEL_GAP_POINTS, top=usable)
+    spread = _apart([height * up(y) for _, (_, y) in ordered], gap=LABEL_GAP_POINTS, top=height)
     for (name, (x, y)), placed in zip(ordered, spread, strict=True):
-        look = colors[name]
-        axes.annotate(
-            name,
-            xy=(x, y),
-            xytext=(1.04, placed / usable),
-            textcoords="axes fraction",
-            va="center",
-            ha="left",
-            fontsize=FONT_POINTS,
-            color=INK,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": look.color,
-                "linewidth": 0.9,
-                "shrinkA": 2,
-                "shrinkB": 3,
-                "relpos": (0, 0.5),
-            },
-        )
+        axes.plot(
+            [across(x) + 0.01, 1.045], [up(y), placed / height], transform=axes.transAxes, clip_on=False, linewidth=0.8,
+            color=colors[name].color, marker="", zorder=1,
+        )  # fmt: skip
+        axes.text(BESIDE, placed / height, name, transform=axes.transAxes, va="center", ha="left", color=INK)
 
 
 def _apart(heights: Sequence[float], *, gap: float, top: float) -> list[float]:
@@ -261,6 +251,30 @@ def _apart(heights: Sequence[float], *, gap: float, top: float) -> list[float]:
         if not moved:
             break
     return placed
+
+
+def _fraction(limits: tuple[float, float], scale: str) -> Callable[[float], float]:
+    """Return the function from data to the fraction of an axis."""
+    low, high = limits
+    if scale == "log":
+        return lambda value: math.log(value / low) / math.log(high / low)
+    return lambda value: (value - low) / ((high - low) or 1.0)
+
+
+def _fit(axes: Axes) -> None:
+    """Set the margins so that tick labels, axis labels and the names beside lines fit.
+
+    Text is measured by its number of characters: the page's font is not known here, and none is wider than this one.
+    """
+    width, height = (float(inches) * POINTS_PER_INCH for inches in axes.figure.get_size_inches())  # type: ignore[union-attr]
+    ticks = max((len(tick.get_text()) for tick in axes.get_yticklabels()), default=0)
+    left = ticks * CHARACTER_POINTS + (18 if axes.get_ylabel() else 8)
+    beside = max((len(text.get_text()) for text in axes.texts if text.get_position()[0] == BESIDE), default=0)
+    right = beside * CHARACTER_POINTS + (0.06 * width if beside else 6)
+    below, above = BELOW_POINTS if axes.get_xlabel() else 18, ABOVE_POINTS
+    axes.figure.subplots_adjust(  # type: ignore[union-attr]
+        left=left / width, right=1 - right / width, bottom=below / height, top=1 - above / height
+    )
 
 
 def _log(axis: Axis, values: Sequence[float]) -> None:
