@@ -47,6 +47,9 @@ class GatePolicy(Fact):
     # Errors relative to what a plain implementation of the same dtype commits on the same inputs.
     factor: float = 2.0
     gradient_factor: float = 3.0
+    # The ratio of two root mean squares, each over m independent errors, has a logarithm of standard deviation
+    # 1 / sqrt(m); four of them keep chance out where few rows carry the reference's error.
+    deviations: float = 4.0
     # Representability: rounding the exact answer costs up to one unit (max) and about half of one (root mean square).
     units_max: float = 2.0
     units_rms: float = 0.5

@@ -128,7 +128,51 @@ LAYOUTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {"transposed": _
 
 # Two blocks of 16 and a tail of one; several heads and batch elements, so that mixing them up shows.
 SMALL = {"n": 33, "d": 16, "heads": 2, "batch": 2}
+GROUPED = {"heads": 6, "kv_heads": 2, "batch": 2, "d": 16}
+SHAPES = (
+    Probe("one token", {"n": 1, "d": 8}),
+    Probe("one token, odd d", {"n": 1, "d": 33, "heads": 2}),
+    Probe("decode", {"n_q": 1, "n_k": 300, "d": 64, "heads": 2}, quick=True),
+    Probe("decode, causal", {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "causal": True}),
+    Probe("n 2", {"n": 2, "d": 16, "causal": True}),
+    Probe("n 64", {"n": 64, "d": 32}),
+    Probe("n 65, causal", {"n": 65, "d": 32, "causal": True}),
+    Probe("n 127", {"n": 127, "d": 32, "heads": 2}),
+    Probe("n 129, causal", {"n": 129, "d": 64, "heads": 2, "causal": True}, quick=True),
+    Probe("n 257", {"n": 257, "d": 64}),
+    Probe("n_q 100, n_k 257, causal", {"n_q": 100, "n_k": 257, "d": 32, "causal": True}, quick=True),
+    Probe("n_q 257, n_k 100", {"n_q": 257, "n_k": 100, "d": 32}),
+    Probe("n_q 45, n_k 20, causal", {"n_q": 45, "n_k": 20, "d": 16, "heads": 2, "causal": True}, quick=True),
+    Probe("n_k 4096", {"n_q": 64, "n_k": 4096, "d": 32}),
+    Probe("n_k 4096, causal", {"n_q": 64, "n_k": 4096, "d": 32, "causal": True}),
+    Probe("d 1", {"n": 33, "d": 1, "heads": 2}),
+    Probe("d 3", {"n": 33, "d": 3}),
+    Probe("d 80", {"n": 33, "d": 80}),
+    Probe("d 96, causal", {"n": 33, "d": 96, "causal": True}),
+    Probe("d 128", {"n": 33, "d": 128}),
+    Probe("d 256", {"n": 33, "d": 256}),
+    Probe("d_v 24", {**SMALL, "d_v": 24}),
+    Probe("d_v 5, causal", {**SMALL, "d_v": 5, "causal": True}),
+    Probe("batch 3, heads 5", {"n": 20, "d": 8, "batch": 3, "heads": 5}),
+    Probe("kv_heads 1", {"n": 33, "d": 16, "heads": 4, "kv_heads": 1}),
+    Probe("kv_heads 2 of 6", {**GROUPED, "n": 33}, quick=True),
+    Probe("kv_heads 2 of 6, causal", {**GROUPED, "n_q": 20, "n_k": 33, "causal": True}),
+    Probe("valid_lens 0", {**SMALL, "valid_lens": 0}),
+    Probe("valid_lens 1", {**SMALL, "valid_lens": 1}),
+    Probe("valid_lens n", {**SMALL, "valid_lens": 33}),
+    Probe("valid_lens by batch", {**SMALL, "valid_lens": "batch"}, quick=True),
+    Probe("valid_lens by row", {**SMALL, "valid_lens": "rows"}, quick=True),
+    Probe("valid_lens by batch, causal", {**SMALL, "valid_lens": "batch", "causal": True}),
+    Probe("valid_lens by row, kv_heads 2 of 6", {**GROUPED, "n": 33, "valid_lens": "rows"}),
+    Probe("valid_lens by batch, n_k 257", {"n_q": 20, "n_k": 257, "d": 16, "batch": 3, "valid_lens": "batch"}),
+    Probe("scale 1", {**SMALL, "scale": 1.0}, quick=True),
+    Probe("scale 0.02, causal", {**SMALL, "scale": 0.02, "causal": True}),
+    Probe("scale 0", {**SMALL, "scale": 0.0}),
+)
+# Kinds that are quick's share of values.
+QUICK = ("normal", "huge logits", "border needle", "shifted values", "transposed")
 PROBES = (
-    Probe("plain", SMALL, quick=True),
-    Probe("causal", {**SMALL, "causal": True}, quick=True),
+    *(Probe(kind, SMALL, kind, quick=kind in QUICK) for kind in KINDS),
+    *(Probe(f"{kind}, causal", {**SMALL, "causal": True}, kind, quick=kind in QUICK) for kind in KINDS),
+    *SHAPES,
 )

@@ -45,7 +45,8 @@ def online(
         if limits is not None:
             indices = torch.arange(start, start + keys.shape[2], device=q.device)
             scores = scores.masked_fill(indices >= limits, float("-inf"))
-        higher = torch.maximum(top, scores.amax(-1, keepdim=True))
+        # The output doesn't depend on the base; differentiating through it would add rounding errors that cancel.
+        higher = torch.maximum(top, scores.detach().amax(-1, keepdim=True))
         # A row that has met no key yet has maximum -inf; exp(-inf - 0) keeps its weights at zero.
         base = higher.masked_fill(higher == float("-inf"), 0.0)
         weights = torch.exp(scores - base)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from impls.attention import _numerics as numerics
 from impls.attention._probes import KINDS, LAYOUTS, PROBES
 from impls.registry import Cost, Implementation, Output, Witness, unknown
 
@@ -23,14 +24,6 @@ BLOCK_ELEMENTS = 2**22
 GOLDEN = 0.6180339887498949
 # Fused backward recomputes the scores: five products where forward has two (FlashAttention-2, section 3.1).
 BACKWARD_FACTOR = 2.5
-# Unit roundoff of float32, in which fused kernels accumulate whatever the input dtype.
-UNIT_FLOAT32 = 2.0**-24
-UNIT = {torch.float32: 2.0**-24, torch.float64: 2.0**-53, torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
-# Kernels may flush results below the smallest normal number to zero.
-FLUSH = {torch.float32: 2.0**-126, torch.float64: 2.0**-1022, torch.bfloat16: 2.0**-126, torch.float16: 2.0**-24}
-# Higham and Mary, SIAM J. Sci. Comput. 41 (2019): rounding errors of a length-m sum stay within lambda * sqrt(m) * u.
-LAMBDA = 4.0
-
 ValidLens = int | Literal["batch", "rows"] | None
 
 
@@ -267,107 +260,85 @@ def allowed_keys(point: Point) -> torch.Tensor:
 def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
     """Return oracle, reference and error bound of the output's sampled rows, each [batch, heads, rows, d_v].
 
-    Work and memory are O(rows * n_k * d) and O(n_k): blocks of rows see all keys.
+    Work is O(rows * n_k * d) and memory O(n_k): blocks of rows see all keys.
     """
-    device = inputs.q.device
+    unit = numerics.units(inputs.q.dtype, inputs.q.device)
     shape = (*inputs.q.shape[:2], len(rows), inputs.v.shape[-1])
     oracle, reference, bound = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
     for batch, head, start, block in _row_blocks(inputs, rows):
-        q, k, v = _head(inputs, batch, head, block.to(device))
-        mask = _mask(inputs, batch, block.to(device))
+        part = _head(inputs, batch, head, block.to(inputs.q.device))
+        wide = part.to(torch.float64)
+        out = numerics.plain(wide)
         place = (batch, head, slice(start, start + len(block)))
-        wide = (q.double(), k.double(), v.double())
-        out = plain(*wide, mask=mask, scale=inputs.scale)
-        oracle[place] = out.cpu()
-        reference[place] = plain(q, k, v, mask=mask, scale=inputs.scale).double().cpu()
-        bound[place] = error_bound(*wide, out, mask=mask, scale=inputs.scale, dtype=inputs.q.dtype).cpu()
-    return (Witness(oracle=oracle, reference=reference, bound=bound, flush=_flush(inputs)),)
+        oracle[place] = out
+        reference[place] = numerics.plain(part).double()
+        bound[place] = numerics.output_bound(wide, out, unit)
+    flush = numerics.flushed_output(inputs.k.shape[2], unit)
+    return (Witness(oracle=oracle, reference=reference, bound=bound, flush=flush),)
 
 
 def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor) -> tuple[Witness, ...]:
     """Return a witness each for dq, dk and dv, for an upstream gradient [batch, heads, rows, d_v] on sampled rows.
 
-    Rows that are not sampled get no upstream gradient, so the sampled ones give dq, dk and dv exactly.
+    Rows that are not sampled get no upstream gradient, so the sampled ones give dq, dk and dv exactly. The reference
+    is whichever errs more, element by element: the textbook's backward, its sums over rows rounded after every row
+    as autograd does for a loop, or FlashAttention's.
     """
-    device = inputs.q.device
-    oracles = tuple(torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable)
-    references = tuple(torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable)
     group = inputs.q.shape[1] // inputs.k.shape[1]
+    exact = [torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable]
+    bounds = [torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable]
+    references = [
+        [torch.zeros_like(tensor, requires_grad=False) for tensor in inputs.differentiable]
+        for _ in (numerics.textbook_gradients, numerics.flash_gradients)
+    ]
+    unit = numerics.units(inputs.q.dtype, inputs.q.device)
+    sums = [
+        [
+            numerics.KeySums.zeros(n_k=inputs.k.shape[2], d=inputs.k.shape[3], d_v=inputs.v.shape[3])
+            for _ in range(inputs.k.shape[1])
+        ]
+        for _ in range(inputs.k.shape[0])
+    ]
+    scale = abs(_scale(inputs))
+    flushed = [
+        numerics.flushed_gradient(inputs.k.shape[2], float(inputs.k.detach().abs().amax()) * scale, unit),
+        *[numerics.flushed_gradient(len(rows) * group, float(inputs.q.detach().abs().amax()) * scale, unit)] * 2,
+    ]
     for batch, head, start, block in _row_blocks(inputs, rows):
-        tensors = _head(inputs, batch, head, block.to(device))
-        mask = _mask(inputs, batch, block.to(device))
-        gradient = upstream[batch, head, start : start + len(block)].to(device)
-        for totals, dtype in ((oracles, torch.float64), (references, inputs.q.dtype)):
-            leaves = [tensor.detach().to(dtype).requires_grad_(True) for tensor in tensors]
-            out = plain(*leaves, mask=mask, scale=inputs.scale)
-            dq, dk, dv = (g.double().cpu() for g in torch.autograd.grad(out, leaves, gradient.to(dtype)))
-            totals[0][batch, head, block] = dq
-            totals[1][batch, head // group] += dk
-            totals[2][batch, head // group] += dv
+        part = _head(inputs, batch, head, block.to(inputs.q.device))
+        wide = part.to(torch.float64)
+        gradient = upstream[batch, head, start : start + len(block)].to(inputs.q.device)
+        kv = (batch, head // group)
+        out = numerics.textbook_gradients(wide, gradient.double())
+        exact[0][batch, head, block] = out.dq.cpu()
+        exact[1][kv] += (out.scores.mT @ wide.q).cpu()
+        exact[2][kv] += (out.weights.mT @ gradient.double()).cpu()
+        bounds[0][batch, head, block] = numerics.query_gradient_bound(
+            wide, gradient.double(), out, sums[batch][head // group], unit
+        ).cpu()
+        textbook, flash = numerics.textbook_gradients(part, gradient), numerics.flash_gradients(part, gradient)
+        references[0][0][batch, head, block] = textbook.dq
+        numerics.add_rows(references[0][1][kv], textbook.scores, part.q)
+        numerics.add_rows(references[0][2][kv], textbook.weights, gradient)
+        references[1][0][batch, head, block] = flash.dq
+        references[1][1][kv] += numerics.product(flash.scores.mT, part.q)
+        references[1][2][kv] += numerics.product(flash.weights.mT, gradient)
+    for batch, of_batch in enumerate(sums):
+        for kv_head, of_head in enumerate(of_batch):
+            kv = (batch, kv_head)
+            bounds[1][kv], bounds[2][kv] = numerics.key_gradient_bounds(
+                of_head, exact[1][kv], exact[2][kv], unit, flushed=flushed[1]
+            )
     return tuple(
-        Witness(oracle=oracle, reference=reference, bound=torch.full_like(oracle, math.inf))
-        for oracle, reference in zip(oracles, references, strict=True)
+        Witness(oracle=oracle, reference=_farther(oracle, *forms), bound=bound, flush=flush)
+        for oracle, bound, flush, *forms in zip(exact, bounds, flushed, *references, strict=True)
     )
 
 
-def plain(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, mask: torch.Tensor, scale: float | None
-) -> torch.Tensor:
-    """Compute softmax(q k^T scale) v over allowed keys, every intermediate in the inputs' dtype; dead rows give zeros.
-
-    q [rows, d], k [n_k, d], v [n_k, d_v], mask [rows, n_k] true where allowed.
-    """
-    scores = (q @ k.mT) * _scale(q, scale)
-    scores = scores.masked_fill(~mask, -math.inf)
-    top = scores.amax(-1, keepdim=True)
-    weights = torch.exp(scores - top.masked_fill(top == -math.inf, 0.0))
-    total = weights.sum(-1, keepdim=True)
-    weights = weights / total.masked_fill(total == 0.0, 1.0)
-    return weights @ v
-
-
-def error_bound(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    out: torch.Tensor,
-    *,
-    mask: torch.Tensor,
-    scale: float | None,
-    dtype: torch.dtype,
-) -> torch.Tensor:
-    """Bound |kernel - oracle| elementwise for scores stored in `dtype`, in the probabilistic form of Higham and Mary.
-
-    All tensors are float64: q [rows, d], k [n_k, d], v [n_k, d_v], out [rows, d_v]. First-order error analysis of
-    score product, exponential, normalisation, weighted sum and final rounding; dead rows have the flush term alone.
-    """
-    unit = UNIT[dtype]
-    accumulate = min(UNIT_FLOAT32, unit)
-    s = _scale(q, scale)
-    scores = (q @ k.mT) * s
-    magnitude = (q.abs() @ k.abs().mT) * abs(s)
-    blocked = scores.masked_fill(~mask, -math.inf)
-    top = blocked.amax(-1, keepdim=True)
-    top = top.masked_fill(top == -math.inf, 0.0)
-    weights = torch.exp(blocked - top)
-    total = weights.sum(-1, keepdim=True)
-    weights = weights / total.masked_fill(total == 0.0, 1.0)
-    score_error = LAMBDA * math.sqrt(q.shape[-1] + 2) * accumulate * magnitude + 2 * unit * scores.abs()
-    mean_error = (weights * score_error).sum(-1, keepdim=True)
-    relative = score_error + mean_error + accumulate * ((scores - top).abs() + 4) + 2 * unit
-    spread = ((weights * relative).square() @ v.square()).sqrt()
-    summation = LAMBDA * math.sqrt(k.shape[0] + 2) * accumulate * ((weights.square() @ v.square()).sqrt() + out.abs())
-    flushed = FLUSH[dtype] * (4 + 2 * k.shape[0] * v.abs().amax(0))
-    return LAMBDA * spread + mean_error * out.abs() + summation + unit * out.abs() + flushed
-
-
-def _flush(inputs: Inputs) -> float:
-    """Bound what flushing weights, values and results to zero may cost an output element."""
-    return FLUSH[inputs.q.dtype] * (4 + 2 * inputs.k.shape[2] * float(inputs.v.abs().amax()))
-
-
-def _scale(q: torch.Tensor, scale: float | None) -> float:
-    return 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
+def _farther(oracle: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return, element by element, whichever is farther from the oracle."""
+    first, second = first.cpu().double(), second.cpu().double()
+    return torch.where((first - oracle).abs() >= (second - oracle).abs(), first, second)
 
 
 def _row_blocks(inputs: Inputs, rows: torch.Tensor) -> list[tuple[int, int, int, torch.Tensor]]:
@@ -381,9 +352,19 @@ def _row_blocks(inputs: Inputs, rows: torch.Tensor) -> list[tuple[int, int, int,
     ]
 
 
-def _head(inputs: Inputs, batch: int, head: int, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _head(inputs: Inputs, batch: int, head: int, rows: torch.Tensor) -> numerics.Head:
     kv_head = head // (inputs.q.shape[1] // inputs.k.shape[1])
-    return inputs.q[batch, head, rows], inputs.k[batch, kv_head], inputs.v[batch, kv_head]
+    return numerics.Head(
+        q=inputs.q[batch, head, rows].detach(),
+        k=inputs.k[batch, kv_head].detach(),
+        v=inputs.v[batch, kv_head].detach(),
+        mask=_mask(inputs, batch, rows),
+        scale=_scale(inputs),
+    )
+
+
+def _scale(inputs: Inputs) -> float:
+    return 1.0 / math.sqrt(inputs.q.shape[-1]) if inputs.scale is None else inputs.scale
 
 
 def _mask(inputs: Inputs, batch: int, rows: torch.Tensor) -> torch.Tensor:

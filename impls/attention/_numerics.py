@@ -1,0 +1,259 @@
+"""The arithmetic of the gate of `attention`, for some rows of one head: oracle, plain references, error bounds.
+
+Shapes everywhere: q [rows, d], k [n_k, d], v [n_k, d_v], mask [rows, n_k] true where allowed, upstream and out
+[rows, d_v]. Bounds are first-order error analyses in the probabilistic form of Higham and Mary (SIAM J. Sci. Comput.
+41, 2019): independent rounding errors add in root mean square, and a sum of m terms errs by lambda * sqrt(m) * unit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Unit roundoff of float32, in which fused kernels accumulate whatever the input dtype.
+UNIT_FLOAT32 = 2.0**-24
+# Inputs of a float32 product that runs in TF32 keep ten bits after the point.
+UNIT_TF32 = 2.0**-11
+# Stored numbers below these may become zero: kernels may flush what is below the smallest normal number, and float16,
+# whose denormals are kept, ends at 2^-24. Squares in the float64 bounds themselves underflow below 2^-500.
+FLUSH = {torch.float32: 2.0**-126, torch.float64: 2.0**-500, torch.bfloat16: 2.0**-126, torch.float16: 2.0**-24}
+# Terms of float32 sums may be flushed too.
+FLUSH_FLOAT32 = 2.0**-126
+# Four standard deviations: Higham and Mary's lambda, for a failure probability below 1e-3 a sum at worst-case signs.
+LAMBDA = 4.0
+
+
+@dataclass(frozen=True)
+class Head:
+    """Some query rows of one head with all its keys."""
+
+    q: torch.Tensor
+    k: torch.Tensor
+    v: torch.Tensor
+    mask: torch.Tensor
+    scale: float
+
+    def to(self, dtype: torch.dtype) -> Head:
+        """Convert the tensors."""
+        return Head(self.q.to(dtype), self.k.to(dtype), self.v.to(dtype), self.mask, self.scale)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Softmax weights [rows, n_k] in float64, with a bound on their relative error and its mean over each row."""
+
+    weights: torch.Tensor
+    scores: torch.Tensor
+    top: torch.Tensor
+    relative: torch.Tensor
+    mean_error: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Units:
+    """Unit roundoffs, and thresholds of flushing, of stored values and of terms of sums."""
+
+    store: float
+    accumulate: float
+    flush: float
+    flush_terms: float
+
+
+def units(dtype: torch.dtype, device: torch.device) -> Units:
+    """Return what a dtype rounds to; on CUDA, float32 products run in TF32 where the process allows it."""
+    store = torch.finfo(dtype).eps / 2
+    flush, flush_terms = FLUSH[dtype], min(FLUSH[dtype], FLUSH_FLOAT32)
+    tf32 = dtype == torch.float32 and device.type == "cuda" and torch.get_float32_matmul_precision() != "highest"
+    if tf32:
+        return Units(store=UNIT_TF32, accumulate=UNIT_TF32, flush=flush, flush_terms=flush_terms)
+    return Units(store=store, accumulate=min(UNIT_FLOAT32, store), flush=flush, flush_terms=flush_terms)
+
+
+def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Multiply matrices, 16-bit ones with float32 sums rounded once, as matrix units do."""
+    if a.dtype in (torch.float16, torch.bfloat16):
+        return (a.float() @ b.float()).to(a.dtype)
+    return a @ b
+
+
+def softmax(head: Head) -> torch.Tensor:
+    """Weigh the allowed keys by the softmax of scores, all in the inputs' dtype; dead rows give zeros."""
+    scores = (product(head.q, head.k.mT) * head.scale).masked_fill(~head.mask, -math.inf)
+    top = scores.amax(-1, keepdim=True)
+    weights = torch.exp(scores - top.masked_fill(top == -math.inf, 0.0))
+    total = weights.sum(-1, keepdim=True)
+    return weights / total.masked_fill(total == 0.0, 1.0)
+
+
+def plain(head: Head) -> torch.Tensor:
+    """Compute attention as the formula says, every intermediate in the inputs' dtype."""
+    return product(softmax(head), head.v)
+
+
+def weights_error(head: Head, unit: Units) -> Weights:
+    """Bound the relative error of the weights, from score product, scale, exponential and normalisation.
+
+    `head` is float64. `unit.store` applies to scores and weights, as in kernels that materialise them.
+    """
+    scores = (head.q @ head.k.mT) * head.scale
+    magnitude = (head.q.abs() @ head.k.abs().mT) * abs(head.scale)
+    allowed = scores.masked_fill(~head.mask, -math.inf)
+    top = allowed.amax(-1, keepdim=True)
+    top = top.masked_fill(top == -math.inf, 0.0)
+    weights = torch.exp(allowed - top)
+    total = weights.sum(-1, keepdim=True)
+    weights = weights / total.masked_fill(total == 0.0, 1.0)
+    terms = head.q.shape[-1] + 2
+    score_error = LAMBDA * math.sqrt(terms) * unit.accumulate * magnitude + 2 * unit.store * scores.abs()
+    mean_error = (weights * score_error).sum(-1, keepdim=True)
+    relative = score_error + mean_error + unit.accumulate * ((scores - top).abs() + 4) + 2 * unit.store
+    return Weights(weights, scores, top, relative, mean_error)
+
+
+def output_bound(head: Head, out: torch.Tensor, unit: Units) -> torch.Tensor:
+    """Bound |kernel - oracle| of the output elementwise; all tensors are float64."""
+    w = weights_error(head, unit)
+    squares = head.v.square()
+    spread = ((w.weights * w.relative + w.weights.clamp(max=unit.flush)).square() @ squares).sqrt()
+    terms = (w.weights.square() @ squares).sqrt()
+    summation = LAMBDA * math.sqrt(head.k.shape[0] + 2) * unit.accumulate * (terms + out.abs())
+    lost = w.weights.masked_fill(w.weights >= unit.flush, 0.0) @ head.v.abs()
+    flushed = lost + flushed_output(head.k.shape[0], unit)
+    return LAMBDA * spread + w.mean_error * out.abs() + summation + unit.store * out.abs() + flushed
+
+
+def flushed_output(terms: int, unit: Units) -> float:
+    """Bound what flushing a sum of terms, and the result, may cost, weights apart."""
+    return 4 * unit.flush + 2 * terms * unit.flush_terms
+
+
+@dataclass(frozen=True)
+class ScoreGradients:
+    """What the gradients are products of: weights and score gradients [rows, n_k], with the finished dq [rows, d]."""
+
+    weights: torch.Tensor
+    scores: torch.Tensor
+    dq: torch.Tensor
+
+
+def textbook_gradients(head: Head, upstream: torch.Tensor) -> ScoreGradients:
+    """Differentiate softmax by weights * (dweights - sum(weights * dweights)), all in the inputs' dtype."""
+    weights = softmax(head)
+    dweights = product(upstream, head.v.mT)
+    mean = (weights * dweights).sum(-1, keepdim=True)
+    scores = weights * (dweights - mean) * head.scale
+    return ScoreGradients(weights, scores, product(scores, head.k))
+
+
+def flash_gradients(head: Head, upstream: torch.Tensor) -> ScoreGradients:
+    """Differentiate as FlashAttention-2 does (Dao, arXiv 2307.08691, algorithm 2).
+
+    Weights come from the stored log-sum-exp of each row, the mean from the stored output; sums are float32 or wider,
+    the factors of matrix products are rounded to the inputs' dtype.
+    """
+    dtype = head.q.dtype
+    wide = torch.promote_types(dtype, torch.float32)
+    scores = (head.q.to(wide) @ head.k.to(wide).mT * head.scale).masked_fill(~head.mask, -math.inf)
+    logsumexp = scores.logsumexp(-1, keepdim=True)
+    weights = torch.exp(scores - logsumexp.masked_fill(logsumexp == -math.inf, 0.0))
+    out = product(weights.to(dtype), head.v)
+    mean = (upstream.to(wide) * out.to(wide)).sum(-1, keepdim=True)
+    dweights = upstream.to(wide) @ head.v.to(wide).mT
+    dscores = (weights * (dweights - mean)).to(dtype)
+    return ScoreGradients(weights.to(dtype), dscores * head.scale, product(dscores, head.k) * head.scale)
+
+
+def add_rows(total: torch.Tensor, weights: torch.Tensor, rows: torch.Tensor) -> None:
+    """Add weights^T rows to a total [n_k, features] one query row after another, rounding each time."""
+    for weight, row in zip(weights, rows, strict=True):
+        total.addr_(weight, row)
+
+
+@dataclass
+class KeySums:
+    """Sums over query rows that make the bounds of dk and dv, each [n_k, features] of float64."""
+
+    dk_spread: torch.Tensor
+    dk_terms: torch.Tensor
+    dv_spread: torch.Tensor
+    dv_terms: torch.Tensor
+    rows: int
+
+    @classmethod
+    def zeros(cls, *, n_k: int, d: int, d_v: int) -> KeySums:
+        """Start empty."""
+        d_k, d_values = (torch.zeros(n_k, size, dtype=torch.float64) for size in (d, d_v))
+        return cls(d_k, d_k.clone(), d_values, d_values.clone(), 0)
+
+
+def query_gradient_bound(
+    head: Head, upstream: torch.Tensor, exact: ScoreGradients, sums: KeySums, unit: Units
+) -> torch.Tensor:
+    """Bound |kernel - oracle| of dq [rows, d] elementwise, and add the rows' part to the sums for dk and dv.
+
+    Follows both forms of the backward: the mean of dweights taken over weights or over the rounded output, weights
+    from maximum and total or from the log-sum-exp.
+    """
+    w = weights_error(head, unit)
+    n_k, d_v = head.v.shape
+    relative = w.relative + unit.accumulate * (w.top.abs() + math.log(n_k) + 1)
+    dweights = upstream @ head.v.mT
+    out = w.weights @ head.v
+    mean = (w.weights * dweights).sum(-1, keepdim=True)
+    sum_error = LAMBDA * math.sqrt(d_v + 2) * unit.accumulate
+    dweights_error = sum_error * (upstream.abs() @ head.v.abs().mT) + unit.store * dweights.abs()
+    moved = (w.weights * (relative * dweights.abs() + dweights_error)).square().sum(-1, keepdim=True).sqrt()
+    terms = (w.weights * dweights).square().sum(-1, keepdim=True).sqrt()
+    output_terms = (upstream * out).square().sum(-1, keepdim=True).sqrt()
+    mean_error = (
+        LAMBDA * moved
+        + w.mean_error * mean.abs()
+        + LAMBDA * math.sqrt(n_k + 2) * unit.accumulate * (terms + mean.abs())
+        + (2 * LAMBDA * unit.store + sum_error) * output_terms
+        + 2 * unit.store * mean.abs()
+    )
+    size = dweights.abs() + mean.abs()
+    tiny = w.weights.clamp(max=unit.flush)
+    scores_error = w.weights * (
+        relative * (dweights - mean).abs() + dweights_error + mean_error + 4 * unit.store * size
+    ) + (tiny * size + 2 * unit.flush)
+    scale = abs(head.scale)
+    q2, k2, up2 = head.q.square(), head.k.square(), upstream.square()
+    sums.dk_spread += (scores_error.square().mT @ q2 * scale**2).cpu()
+    sums.dk_terms += (exact.scores.square().mT @ q2).cpu()
+    sums.dv_spread += ((w.weights * relative + tiny).square().mT @ up2).cpu()
+    sums.dv_terms += (w.weights.square().mT @ up2).cpu()
+    sums.rows += head.q.shape[0]
+    spread = (scores_error.square() @ k2).sqrt() * scale
+    common = scale * mean_error * (w.weights @ head.k).abs() + w.mean_error * exact.dq.abs()
+    summation = LAMBDA * math.sqrt(n_k + 2) * unit.accumulate * ((exact.scores.square() @ k2).sqrt() + exact.dq.abs())
+    flushed = flushed_gradient(n_k, float(head.k.abs().amax()) * scale, unit)
+    return LAMBDA * spread + common + summation + 3 * unit.store * exact.dq.abs() + flushed
+
+
+def flushed_gradient(terms: int, largest: float, unit: Units) -> float:
+    """Bound what flushing may cost a gradient that sums score gradients times factors up to `largest`.
+
+    A sum rounded after each term loses up to the threshold each time.
+    """
+    return LAMBDA * math.sqrt(terms + 2) * unit.flush + 4 * terms * unit.flush_terms * (1 + largest)
+
+
+def key_gradient_bounds(
+    sums: KeySums, dk: torch.Tensor, dv: torch.Tensor, unit: Units, *, flushed: float
+) -> Sequence[torch.Tensor]:
+    """Bound |kernel - oracle| of dk and dv elementwise, for a kernel that may round its sum after every query row."""
+    rounding = LAMBDA * math.sqrt(sums.rows + 2) * unit.store
+    return [
+        LAMBDA * spread.sqrt() + rounding * (terms.sqrt() + exact.abs()) + 3 * unit.store * exact.abs() + flushed
+        for spread, terms, exact in (
+            (sums.dk_spread, sums.dk_terms, dk),
+            (sums.dv_spread, sums.dv_terms, dv),
+        )
+    ]
