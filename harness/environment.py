@@ -136,11 +136,16 @@ def cpu_model(*, root: Path = ROOT) -> str | None:
     return f"{name} ({', '.join(place)})" if name and place else name or None
 
 
+def allowed_core_numbers() -> list[int]:
+    """List the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def allowed_cores() -> int:
     """Count the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(allowed_core_numbers())
 
 
 def usable_cores(*, root: Path = ROOT) -> float:

@@ -104,6 +104,30 @@ class MemoryPolicy(Fact):
     rss_trusted_from: int = 64 * 2**20
 
 
+class TelemetryPolicy(Fact):
+    """The sustained pass: how long, how often read, on which cases. Times are seconds."""
+
+    # NVML's power is a mean of the last second on most GPUs, its utilization of 1/6 to 1 s (NVML API reference).
+    lead_in_cuda: float = 1.5
+    # The energy counter moves every 100 ms: over 5 s its edges leave an error of about 1 % (simulated).
+    window_cuda: float = 5.0
+    sample_seconds_cuda: float = 0.05
+    # On a CPU RAPL moves every millisecond and nothing is averaged; tick counters resolve 10 ms.
+    lead_in_cpu: float = 0.5
+    window_cpu: float = 2.0
+    sample_seconds_cpu: float = 0.2
+    energy_seconds: float = 0.005
+    # A synchronisation idles the device for some 10 us: after 20 ms of work that is nothing.
+    batch_seconds: float = 0.02
+    batch_jitter: float = 0.2
+    # Energy by the counter and by mean power differ by more than this only where one of them is wrong.
+    energy_tolerance: float = 0.05
+    # The pass wants many calls in its window; longer ones are left to timing.
+    call_seconds_at_most: float = 0.1
+    points_cpu: int = 1
+    points_cuda: int = 2
+
+
 class RunPolicy(Fact):
     """Timeouts and budgets of a run, in seconds."""
 
@@ -123,6 +147,7 @@ class Policy(Fact):
     gate: GatePolicy = Field(default_factory=GatePolicy)
     scaling: ScalingPolicy = Field(default_factory=ScalingPolicy)
     memory: MemoryPolicy = Field(default_factory=MemoryPolicy)
+    telemetry: TelemetryPolicy = Field(default_factory=TelemetryPolicy)
     run: RunPolicy = Field(default_factory=RunPolicy)
 
 
