@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from harness import environment
-from harness.records import Cache, Ceiling
+from harness.records import Ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,26 +99,6 @@ def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceili
     if target.type == "cuda":
         torch.cuda.empty_cache()
     return found
-
-
-def roofline_seconds(
-    operations: int, ideal_bytes: int, ceilings: Iterable[Ceiling], dtype: str, *, cache: Cache = "hot"
-) -> float | None:
-    """Return the least time that the measured ceilings allow, None where one of them is missing.
-
-    A working set that fits a cache is granted the bandwidth of that cache, unless the caches are `cold`.
-    """
-    known = list(ceilings)
-    rate = next((ceiling.value for ceiling in known if ceiling.name == f"matmul {dtype}"), None)
-    bandwidths = [
-        ceiling.value
-        for ceiling in known
-        if ceiling.unit == "B/s"
-        and (ceiling.within_bytes is None or (cache == "hot" and ideal_bytes <= ceiling.within_bytes))
-    ]
-    if rate is None or not bandwidths:
-        return None
-    return max(operations / rate, ideal_bytes / max(bandwidths))
 
 
 def datasheet(device: str) -> Datasheet | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from harness.records import Environment, Record, Round, Verdicts, check_schema
+from harness.records import Environment, Preparation, Record, Round, Verdicts, check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,17 +63,26 @@ class Journal:
         """Write the samples of one visit to a case."""
         self.append("round", {"case": case, "round": samples.model_dump(mode="json", by_alias=True)})
 
+    def append_prepared(self, case: str, prepared: Preparation) -> None:
+        """Write what was learnt of a case before its rounds."""
+        self.append("prepared", {"case": case, "prepared": prepared.model_dump(mode="json", by_alias=True)})
+
+    def append_facts(self, about: str, facts: dict[str, Any]) -> None:
+        """Write facts that belong to no single case, such as the degrees of an implementation's operation count."""
+        self.append("facts", {"about": about, "facts": facts})
+
     def append_record(self, record: Record) -> None:
         """Close a case with its record."""
         self.append("record", {"record": record.model_dump(mode="json", by_alias=True)})
 
 
 class Entries:
-    """What a journal holds: closing records by case id, rounds of cases by id, and how many lines were torn."""
+    """What a journal holds: records, preparations and rounds by case id, facts by subject, the count of torn lines."""
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
         self.rounds: dict[str, list[Round]] = {}
+        self.prepared: dict[str, Preparation] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.torn = 0
 
@@ -95,8 +104,10 @@ def read(directory: Path) -> Entries:
                 entries.records[record.case.id] = record
             elif kind == "round":
                 entries.rounds.setdefault(content["case"], []).append(Round.model_validate(content["round"]))
-            elif kind == "case":
-                entries.facts[content["case"]] = content
+            elif kind == "prepared":
+                entries.prepared[content["case"]] = Preparation.model_validate(content["prepared"])
+            elif kind == "facts":
+                entries.facts[content["about"]] = content["facts"]
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])

@@ -23,6 +23,8 @@ class TimingPolicy(Fact):
     # Looking only at these counts of rounds keeps optional stopping from narrowing the interval.
     looks: tuple[int, ...] = (5, 7, 10, 15)
     blocks_per_round: int = 3
+    # Worker processes that the rounds are spread over, for the variance between processes.
+    processes: int = 1
     # A call longer than this is sampled once a round; its rounds still give an interval.
     slow_call_seconds: float = 0.25
     precision: float = 0.02
@@ -151,6 +153,12 @@ class Policy(Fact):
     run: RunPolicy = Field(default_factory=RunPolicy)
 
 
-FAST = Policy(timing=TimingPolicy(rounds_at_least=3, rounds_at_most=5, looks=(3, 5), precision=0.05))
+FAST = Policy(
+    timing=TimingPolicy(rounds_at_least=3, rounds_at_most=5, looks=(3, 5), precision=0.05),
+    run=RunPolicy(time_budget_cpu=60.0, time_budget_cuda=180.0),
+)
 DEFAULT = Policy()
-RIGOROUS = Policy(timing=TimingPolicy(rounds_at_least=7, rounds_at_most=10, looks=(7, 10), precision=0.01))
+RIGOROUS = Policy(
+    timing=TimingPolicy(rounds_at_least=9, rounds_at_most=12, looks=(9, 12), precision=0.01, processes=3),
+    run=RunPolicy(time_budget_cpu=1800.0, time_budget_cuda=3600.0),
+)

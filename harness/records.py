@@ -102,6 +102,7 @@ class Round(Fact):
     steal_share: float | None = None
     host_seconds: list[float] = Field(default_factory=list)
     sm_clock_mhz: float | None = None
+    throttle: list[str] = Field(default_factory=list)
 
 
 class Time(Fact):
@@ -190,6 +191,7 @@ class Telemetry(Fact):
     summary: dict[str, float] = Field(default_factory=dict)
     reasons: dict[str, str] = Field(default_factory=dict)
     throttle: list[str] = Field(default_factory=list)
+    chosen: str = ""
 
 
 class Preparation(Fact):
@@ -332,6 +334,7 @@ class Plan(Fact):
     preset: Literal["fast", "default", "rigorous"] = "default"
     baseline: str
     threads: int | None = None
+    impl_files: list[str] = Field(default_factory=list)
     policy: dict[str, JsonValue]
     scenarios: list[dict[str, JsonValue]]
     cases: list[PlannedCase]

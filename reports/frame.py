@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from harness import journal
+from harness import assembly, journal
 from harness.records import Environment, Plan, Record, Summary, Verdict
 
 if TYPE_CHECKING:
@@ -93,9 +93,10 @@ def read_run(path: str | Path, *, label: str | None = None) -> Run:
     entries = journal.read(directory)
     plan = _model(directory / journal.PLAN, Plan)
     verdicts = journal.read_verdicts(directory)
+    records = {record.case.id: record for record in assembly.records(directory)}
     waiting: list[tuple[Case, str, str]] = []
     for planned in plan.cases if plan else []:
-        if planned.case.id in entries.records:
+        if planned.case.id in records:
             continue
         if planned.skip:
             waiting.append((planned.case, planned.skip, planned.reason))
@@ -106,7 +107,7 @@ def read_run(path: str | Path, *, label: str | None = None) -> Run:
     return Run(
         path=directory,
         label=label or directory.resolve().name,
-        records=tuple(entries.records.values()),
+        records=tuple(records.values()),
         waiting=tuple(waiting),
         plan=plan,
         environment=journal.read_environment(directory),

@@ -143,7 +143,6 @@ RC: Any = {
 def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Look]) -> str:
     """Draw a figure as inline SVG: ids prefixed, colours as variables of the page, text as text, described by `alt`."""
     from matplotlib import rc_context
-
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     target = io.StringIO()

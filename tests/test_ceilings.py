@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import ceilings
+from harness import ceilings, roofline
 from harness.records import Ceiling
 
 MATMUL = Ceiling(name="matmul float32", value=1e11, unit="FLOP/s", how="given")
@@ -44,25 +44,25 @@ def test_a_dtype_far_below_float32_is_no_fast_path():
 
 def test_the_roofline_is_the_slower_of_arithmetic_and_memory():
     known = [MATMUL, MEMORY]
-    assert ceilings.roofline_seconds(10**11, 1, known, "float32") == 1.0
-    assert ceilings.roofline_seconds(1, 10**10, known, "float32") == 1.0
+    assert roofline.roofline_seconds(10**11, 1, known, "float32") == 1.0
+    assert roofline.roofline_seconds(1, 10**10, known, "float32") == 1.0
 
 
 def test_what_fits_a_cache_may_use_its_bandwidth_when_hot():
     known = [MATMUL, MEMORY, CACHE]
     fits = 2**25
-    assert ceilings.roofline_seconds(1, fits, known, "float32") == fits / 1e11
-    assert ceilings.roofline_seconds(1, fits + 1, known, "float32") == (fits + 1) / 1e10
-    assert ceilings.roofline_seconds(1, fits, known, "float32", cache="cold") == fits / 1e10
+    assert roofline.roofline_seconds(1, fits, known, "float32") == fits / 1e11
+    assert roofline.roofline_seconds(1, fits + 1, known, "float32") == (fits + 1) / 1e10
+    assert roofline.roofline_seconds(1, fits, known, "float32", cache="cold") == fits / 1e10
 
 
 @pytest.mark.parametrize("known", [[], [MATMUL], [MEMORY], [MATMUL, CACHE]])
 def test_a_missing_ceiling_gives_no_roofline(known):
-    assert ceilings.roofline_seconds(1, 2**30, known, "float32") is None
+    assert roofline.roofline_seconds(1, 2**30, known, "float32") is None
 
 
 def test_another_dtypes_rate_is_never_used():
-    assert ceilings.roofline_seconds(1, 1, [MATMUL, MEMORY], "bfloat16") is None
+    assert roofline.roofline_seconds(1, 1, [MATMUL, MEMORY], "bfloat16") is None
 
 
 def test_datasheets_differ_between_devices_and_leave_unknown_rates_out():

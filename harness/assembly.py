@@ -1,0 +1,175 @@
+"""Assemble records: preparation, rounds and re-check of a case become its closing record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness import journal
+from harness.policy import DEFAULT, Policy
+from harness.records import (
+    Agreement,
+    Case,
+    Ceiling,
+    Environment,
+    Plan,
+    Preparation,
+    Record,
+    Round,
+    StopReason,
+    Telemetry,
+    Time,
+)
+from harness.roofline import roofline_seconds
+from harness.statistics import summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+# The canary's undisturbed time is the 5th percentile of all its samples in a run.
+CANARY_PERCENTILE = 5
+
+
+def canary_floor(rounds: Sequence[Round]) -> float | None:
+    """Return the undisturbed seconds of the canary over many rounds, None where none was timed."""
+    seconds = [value for visit in rounds for value in visit.canary]
+    return float(np.percentile(seconds, CANARY_PERCENTILE)) if seconds else None
+
+
+def time_of(
+    rounds: Sequence[Round],
+    *,
+    floor: float | None,
+    policy: Policy,
+    stop_reason: StopReason,
+    prepared: Preparation | None = None,
+) -> Time:
+    """Summarise a case's rounds; `floor` is the canary's undisturbed seconds."""
+    canary = [[value / floor for value in visit.canary] for visit in rounds] if floor else None
+    if canary is not None and any(len(c) != len(v.samples) for c, v in zip(canary, rounds, strict=True)):
+        canary = None
+    summary = summarise([visit.samples for visit in rounds], canary, policy=policy.timing)
+    host = [value for visit in rounds for value in visit.host_seconds]
+    return Time(
+        samples=[sample for visit in rounds for sample in visit.samples],
+        canary=[value for visit in canary or [] for value in visit],
+        rounds=len(rounds),
+        round_lengths=[len(visit.samples) for visit in rounds],
+        processes=len({visit.process for visit in rounds}),
+        calls_per_sample=rounds[-1].calls_per_sample,
+        median=summary.median,
+        low=summary.low,
+        high=summary.high,
+        best=summary.best,
+        effective_samples=summary.effective_samples,
+        stop_reason=stop_reason,
+        flags=summary.flags,
+        warm_up_calls=prepared.warm_up_calls if prepared else 0,
+        faults_per_call=_mean([visit.faults_per_call for visit in rounds]),
+        involuntary_switches=sum(visit.involuntary_switches or 0 for visit in rounds),
+        steal_share=_mean([visit.steal_share for visit in rounds]),
+        host_seconds=float(np.median(host)) if host else None,
+        mode="events" if host else "calls",
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def roofline_share(case: Case, prepared: Preparation, time: Time, *, ceilings: Sequence[Ceiling]) -> float | None:
+    """Return the least time that the measured ceilings allow over the measured time, None without ceilings."""
+    least = roofline_seconds(
+        prepared.counts.operations, prepared.counts.ideal_bytes, ceilings, case.dtype, cache=case.cache
+    )
+    return None if least is None else least / time.best
+
+
+def matmul_rate(ceilings: Sequence[Ceiling], dtype: str) -> float | None:
+    """Return the measured matrix-product rate of a dtype in FLOP/s, None where it was not measured."""
+    return next((found.value for found in ceilings if found.name == f"matmul {dtype}"), None)
+
+
+def close(
+    case: Case,
+    prepared: Preparation,
+    rounds: Sequence[Round],
+    *,
+    floor: float | None,
+    policy: Policy,
+    environment: Environment | None,
+    stop_reason: StopReason,
+    recheck: Agreement | None = None,
+    telemetry: Telemetry | None = None,
+) -> Record:
+    """Return the closing record of a case that ran; implausible speed makes it `invalid`."""
+    time = time_of(rounds, floor=floor, policy=policy, stop_reason=stop_reason, prepared=prepared)
+    ceilings = environment.ceilings if environment else []
+    implausible = _implausible(case, prepared, time, ceilings, policy)
+    throttled = any(visit.throttle for visit in rounds)
+    if throttled:
+        time = time.model_copy(update={"flags": [*time.flags, "throttled"]})
+    return Record(
+        case=case,
+        status="invalid" if implausible else "ok",
+        reason=implausible,
+        agreement=recheck or prepared.agreement,
+        time=None if implausible else time,
+        counts=prepared.counts,
+        memory=prepared.memory,
+        ran=prepared.ran,
+        telemetry=telemetry,
+        prepare_seconds=prepared.prepare_seconds,
+        roofline_share=None if implausible else roofline_share(case, prepared, time, ceilings=ceilings),
+        environment_id=environment.id if environment else "",
+        notes=prepared.notes,
+    )
+
+
+def _implausible(case: Case, prepared: Preparation, time: Time, ceilings: Sequence[Ceiling], policy: Policy) -> str:
+    rate = matmul_rate(ceilings, case.dtype)
+    counted = prepared.counts.counted
+    # An implementation may do less than nominal where masked blocks are skipped, never less than the attended pairs.
+    operations = prepared.counts.operations if counted is None else min(counted, prepared.counts.operations)
+    if rate is None or not operations:
+        return ""
+    achieved = operations / time.best
+    limit = policy.timing.implausible * rate
+    if achieved <= limit:
+        return ""
+    return f"{achieved:.3g} FLOP/s is over {policy.timing.implausible:g} times the measured {rate:.3g}: skipped work?"
+
+
+def records(directory: Path) -> list[Record]:
+    """Return the records of a run: closing ones, and provisional ones of cases that have rounds but never closed.
+
+    A case of the plan that was not reached is absent. Raises JournalError, SchemaMismatchError.
+    """
+    entries = journal.read(directory)
+    plan = read_plan(directory)
+    environment = journal.read_environment(directory)
+    found = dict(entries.records)
+    floor = canary_floor([visit for rounds in entries.rounds.values() for visit in rounds])
+    policy = Policy.model_validate(plan.policy) if plan else DEFAULT
+    for planned in plan.cases if plan else []:
+        case = planned.case
+        if case.id not in found and case.id in entries.rounds and case.id in entries.prepared:
+            found[case.id] = close(
+                case,
+                entries.prepared[case.id],
+                entries.rounds[case.id],
+                floor=floor,
+                policy=policy,
+                environment=environment,
+                stop_reason="interrupted",
+            )
+    return list(found.values())
+
+
+def read_plan(directory: Path) -> Plan | None:
+    """Read plan.json, None where there is none."""
+    document = journal.read_document(directory / journal.PLAN)
+    return None if document is None else Plan.model_validate(document)

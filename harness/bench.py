@@ -1,0 +1,412 @@
+"""The bench: the worker's side of a run, holding the implementations and one device."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+# Timers are bound in harness.timing before the first implementation is imported.
+from harness import timing  # isort: skip
+from harness import ceilings, directions, environment, kernels, memory, sampling, telemetry
+from harness.agreement import agree
+from harness.policy import Policy
+from harness.records import Agreement, Case, Ceiling, Counts, Prediction, Preparation, Round
+from impls import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from impls.registry import Cost, Implementation, Limits
+
+# Share of the matrix-product rate that attention is expected to reach, for predicting time only.
+EXPECTED_SHARE = 0.4
+# Passes over a materialised score matrix: write, scale, softmax twice, read.
+SCORE_PASSES = 6
+# Dispatch cost of one call, in seconds.
+CALL_SECONDS = 2e-5
+# Backward of a materialising implementation keeps the weights and needs two gradients of their size.
+BACKWARD_BUFFERS = 2.0
+SEED_STEP = 7919
+
+
+class Refused(Exception):  # noqa: N818
+    """A case can't be measured: the status and reason of its record, and the gate's result where there is one."""
+
+    def __init__(self, status: str, reason: str, agreement: Agreement | None = None) -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.agreement = status, reason, agreement
+
+
+class Bench:
+    """Answer the parent's requests about one device. Messages are JSON objects; times are seconds."""
+
+    def __init__(self, request: dict[str, Any], *, announce: Callable[[str], None]) -> None:
+        self.announce = announce
+        self.policy = Policy.model_validate(request["policy"])
+        self.device = torch.device(request["device"])
+        self.calls_seconds = 0.0
+        if request.get("threads"):
+            torch.set_num_threads(request["threads"])
+        self._rates: dict[str, float] = {}
+        self._ceilings: list[Ceiling] = []
+        self._canary = timing.Canary() if self.device.type == "cpu" else None
+        self._watch: telemetry.Watch | None = None
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+            self._watch = telemetry.Watch(str(self.device))
+        self.registry = registry.discover(
+            impl_files=request.get("impl_files", ()), announce=announce, skip=request.get("skip", {})
+        )
+        announce("start")
+        self._cap()
+
+    def handlers(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+        """Return what answers each request."""
+        return {
+            "describe": self.describe,
+            "predict": self.predict,
+            "environment": self.environment,
+            "prepare": self.prepare,
+            "visit": self.visit,
+            "recheck": self.recheck,
+            "sustain": self.sustain,
+        }
+
+    def started(self) -> dict[str, Any]:
+        """Say that requests may come."""
+        return {"started": True, "free": memory.free_bytes(self.device)}
+
+    def _cap(self) -> None:
+        """Limit what this process may allocate, so that a case that takes too much fails alone."""
+        share = self.policy.memory.share
+        if self.device.type == "cuda":
+            torch.cuda.set_per_process_memory_fraction(min(1.0, share + 0.3), self.device)
+        elif self.device.type == "cpu":
+            memory.cap_process(int(share * memory.free_bytes(self.device)))
+
+    # What there is
+
+    def describe(self, _: dict[str, Any]) -> dict[str, Any]:
+        """List implementations by problem with limits on this device, and why one is unavailable."""
+        listed = [self._described(entry) for entry in self.registry.entries.values()]
+        listed += [
+            {"problem": missing.problem, "name": missing.name, "available": False, "reason": missing.reason}
+            for missing in self.registry.unavailable.values()
+        ]
+        return {"device_name": device_name(self.device), "implementations": listed, "threads": torch.get_num_threads()}
+
+    def _described(self, entry: Implementation) -> dict[str, Any]:
+        limits = entry.limits_on(self.device.type)
+        reason = "" if limits else f"runs on {', '.join(d for at in entry.limits for d in at.devices)} only"
+        if limits:
+            missing = missing_packages(limits)
+            reason = f"needs {', '.join(missing)}, which can't be imported" if missing else ""
+        return {
+            "problem": entry.problem,
+            "name": entry.name,
+            "available": not reason,
+            "reason": reason,
+            "dtypes": list(limits.dtypes) if limits else [],
+            "supports": sorted(limits.supports) if limits else [],
+            "deterministic": entry.deterministic,
+            "source": entry.source,
+        }
+
+    def environment(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Describe the machine, and measure its ceilings for the dtypes of the run."""
+        self.announce("environment")
+        found = environment.describe(str(self.device))
+        self.announce("ceilings")
+        self._ceilings = ceilings.measure(str(self.device), request["dtypes"], seconds=request["seconds"])
+        return {"environment": found.model_copy(update={"ceilings": self._ceilings}).model_dump(by_alias=True)}
+
+    # Before a case runs
+
+    def predict(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Predict operations, bytes and seconds of each case, or why it will not run."""
+        return {"predictions": [self._predicted(Case.model_validate(case)) for case in request["cases"]]}
+
+    def _predicted(self, case: Case) -> dict[str, Any]:
+        unavailable = self.registry.unavailable.get((case.problem, case.implementation))
+        if unavailable is not None:
+            return {"skip": "unavailable", "reason": unavailable.reason}
+        entry = registry.get(case.problem, case.implementation)
+        problem = registry.problem(case.problem)
+        try:
+            point = problem.parse(case.point)
+        except ValueError as error:
+            return {"skip": "unsupported", "reason": f"not a point of {case.problem}: {error}"}
+        cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
+        prediction = self._prediction(case, entry, cost)
+        skip, reason = self._skip(case, entry, problem.features(point, direction=case.direction), prediction)
+        return {"skip": skip, "reason": reason, "predicted": prediction.model_dump()}
+
+    def _skip(
+        self, case: Case, entry: Implementation, needed: frozenset[str], prediction: Prediction
+    ) -> tuple[str | None, str]:
+        limits = entry.limits_on(self.device.type)
+        if limits is None:
+            return "unsupported", self._described(entry)["reason"]
+        missing = missing_packages(limits)
+        if missing:
+            return "unavailable", f"needs {', '.join(missing)}, which can't be imported"
+        if case.dtype not in limits.dtypes:
+            return "unsupported", f"takes {', '.join(limits.dtypes)}, not {case.dtype}"
+        lacks = sorted(needed - limits.supports)
+        if lacks:
+            return "unsupported", f"lacks {', '.join(lacks)}"
+        free = memory.free_bytes(self.device)
+        share = self.policy.memory.share
+        needs = prediction.resident_bytes + prediction.extra_bytes
+        if needs > share * free:
+            return "predicted_oom", f"{prediction.arithmetic} = {needs:,} B > {share:.0%} of {free:,} B free"
+        return None, ""
+
+    def _prediction(self, case: Case, entry: Implementation, cost: Cost) -> Prediction:
+        itemsize = dtype_of(case).itemsize
+        buffers = entry.score_buffers
+        if buffers and case.direction != "forward":
+            buffers += BACKWARD_BUFFERS
+        extra = int(buffers * cost.score_elements * itemsize)
+        resident = cost.input_bytes + cost.output_bytes
+        if case.direction != "forward":
+            resident += cost.input_bytes + 2 * cost.output_bytes
+        seconds = cost.operations / (EXPECTED_SHARE * self._rate(case.dtype))
+        seconds += entry.call_seconds_per_row * cost.query_rows + CALL_SECONDS
+        if buffers:
+            seconds += SCORE_PASSES * cost.score_elements * itemsize / (4 * self._rate("bytes"))
+        return Prediction(
+            operations=cost.operations,
+            extra_bytes=extra,
+            resident_bytes=resident,
+            seconds=seconds,
+            arithmetic=f"{buffers:g} score buffers x {cost.score_elements:,} x {itemsize} B + {resident:,} B tensors",
+        )
+
+    def _rate(self, kind: str) -> float:
+        """Return a quick estimate of FLOP/s of a dtype, or of B/s for "bytes"."""
+        if kind not in self._rates:
+            self._rates[kind] = quick_rate(kind, self.device)
+        return self._rates[kind]
+
+    def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Hold a case against the oracle, then learn its memory, what it runs, and how long a call takes."""
+        case, entry, problem, point = self._case(request)
+        limits = entry.limits_on(self.device.type)
+        before = self.calls_seconds
+        self.announce("agreement")
+        agreement = self._agree(case, seed=request["seed"])
+        if not agreement.passed:
+            return self._refusal("disagreed", agreement, before)
+        self.announce("profile")
+        cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
+        inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request["seed"] + 1)
+        started = time.perf_counter()
+        with directions.direct(problem, entry, inputs, direction=case.direction) as directed:
+            prepare_seconds = time.perf_counter() - started if entry.prepare is not None else None
+            clock = timing.clock_for(self.device, cold=False)
+            call = self._counted(directed.call)
+            with memory.resident_peak() as resident:
+                call()
+            profile = kernels.profile(call, device=self.device, synchronize=clock.synchronize)
+            reason = kernels.is_fallback(profile.ran, limits.expects if limits else ())
+            if reason:
+                return {"refused": {"status": "fallback", "reason": reason}, "calls": self.calls_seconds - before}
+            sizes = {
+                "inputs": sum(tensor.nbytes for tensor in inputs.tensors),
+                "outputs": directed.output_bytes,
+                "saved": directed.saved_bytes,
+                "predicted": request.get("predicted_bytes"),
+            }
+            if self.device.type == "cuda":
+                used = memory.on_cuda(directed.call, device=self.device, **sizes)
+            else:
+                used = memory.on_cpu(profile.allocations, resident=resident, **sizes)
+            self.announce("warm-up")
+            calls = sampling.warm_up(lambda: self._timed(clock, directed.call, 1).seconds, policy=self.policy.timing)
+        prepared = Preparation(
+            agreement=agreement,
+            counts=Counts(
+                operations=cost.operations,
+                attended=cost.attended,
+                ideal_bytes=cost.ideal_bytes,
+                phases=dict(cost.phases),
+            ),
+            memory=used,
+            ran=profile.ran,
+            prepare_seconds=prepare_seconds,
+            call_seconds=sorted(calls)[len(calls) // 2],
+            warm_up_calls=len(calls),
+        )
+        return {"prepared": prepared.model_dump(by_alias=True), "calls": self.calls_seconds - before}
+
+    # While it is timed
+
+    def visit(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Time a few blocks of a case on fresh inputs, a canary around each."""
+        case, entry, problem, point = self._case(request)
+        before = self.calls_seconds
+        self.announce("inputs")
+        inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request["seed"])
+        clock = timing.clock_for(self.device, cold=case.cache == "cold")
+        samples: list[float] = []
+        canary: list[float] = []
+        host: list[float] = []
+        started = time.time()
+        self.announce("timing")
+        with directions.direct(problem, entry, inputs, direction=case.direction) as directed, timing.quiet_collector():
+            self._timed(clock, directed.call, 1)
+            first = timing.read_counters()
+            beside = self._canary.seconds() if self._canary else 0.0
+            for _ in range(request["blocks"]):
+                block = self._timed(clock, directed.call, request["calls"])
+                previous, beside = beside, self._canary.seconds() if self._canary else 0.0
+                samples.append(block.seconds)
+                host.append(block.host)
+                if self._canary:
+                    canary.append(max(previous, beside))
+            last = timing.read_counters()
+        seen = self._watch.snapshot() if self._watch else telemetry.Snapshot()
+        total = request["calls"] * request["blocks"]
+        ticks = last.total - first.total
+        visited = Round(
+            index=request["index"],
+            process=request["process"],
+            started=started,
+            calls_per_sample=request["calls"],
+            samples=samples,
+            canary=canary,
+            faults_per_call=(last.minor_faults - first.minor_faults) / total,
+            involuntary_switches=last.involuntary_switches - first.involuntary_switches,
+            steal_share=(last.steal - first.steal) / ticks if ticks > 0 else None,
+            host_seconds=host if self.device.type != "cpu" else [],
+            sm_clock_mhz=seen.clock_mhz,
+            throttle=seen.throttle if seen.is_throttled else [],
+        )
+        return {"round": visited.model_dump(by_alias=True), "calls": self.calls_seconds - before}
+
+    def recheck(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Hold a timed case against the oracle again, on inputs it has not seen."""
+        case, _, _, _ = self._case(request)
+        before = self.calls_seconds
+        self.announce("agreement after timing")
+        agreement = self._agree(case, seed=request["seed"]).model_copy(update={"rechecked": True})
+        if not agreement.passed:
+            return self._refusal("disagreed", agreement, before, when="after timing, ")
+        return {"agreement": agreement.model_dump(), "calls": self.calls_seconds - before}
+
+    def sustain(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Load the device with a case for seconds and report its state meanwhile."""
+        case, entry, problem, point = self._case(request)
+        before = self.calls_seconds
+        self.announce("sustained load")
+        inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request["seed"])
+        cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
+        clock = timing.clock_for(self.device, cold=False)
+        started = time.perf_counter()
+        with directions.direct(problem, entry, inputs, direction=case.direction) as directed:
+            found = telemetry.sustained(
+                directed.call,
+                device=str(self.device),
+                synchronize=clock.synchronize,
+                call_seconds=request["call_seconds"],
+                operations=cost.operations,
+                policy=self.policy.telemetry,
+            )
+        self.calls_seconds += time.perf_counter() - started
+        return {"telemetry": found.model_dump(), "calls": self.calls_seconds - before}
+
+    # Parts
+
+    def _refusal(self, status: str, agreement: Agreement, before: float, *, when: str = "") -> dict[str, Any]:
+        failed = next((check for check in agreement.checks if not check.passed), None)
+        reason = f"{when}{failed.name}: {failed.detail or describe_excess(failed.ratio)}" if failed else when
+        if agreement.worst:
+            reason += f" at {agreement.worst}"
+        return {
+            "refused": {"status": status, "reason": reason, "agreement": agreement.model_dump()},
+            "calls": self.calls_seconds - before,
+        }
+
+    def _case(self, request: dict[str, Any]) -> tuple[Case, Implementation, Any, Any]:
+        case = Case.model_validate(request["case"])
+        problem = registry.problem(case.problem)
+        return case, registry.get(case.problem, case.implementation), problem, problem.parse(case.point)
+
+    def _agree(self, case: Case, *, seed: int) -> Agreement:
+        problem = registry.problem(case.problem)
+        return agree(
+            problem,
+            self._accounted(registry.get(case.problem, case.implementation)),
+            problem.parse(case.point),
+            dtype=dtype_of(case),
+            device=self.device,
+            direction=case.direction,
+            seed=seed,
+            policy=self.policy.gate,
+        )
+
+    def _accounted(self, entry: Implementation) -> Implementation:
+        """Return the implementation with its calls' time added to this worker's account."""
+        build = entry.prepare
+        if build is None:
+            return replace(entry, function=self._counted(entry.function))
+        return replace(entry, prepare=lambda *tensors, **options: self._counted(build(*tensors, **options)))
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.calls_seconds += time.perf_counter() - start
+
+        return counted
+
+    def _timed(self, clock: timing.Clock, call: Callable[[], Any], calls: int) -> timing.Block:
+        start = time.perf_counter()
+        block = clock.block(call, calls)
+        self.calls_seconds += time.perf_counter() - start
+        return block
+
+
+def dtype_of(case: Case) -> torch.dtype:
+    """Return a case's torch dtype."""
+    dtype = getattr(torch, case.dtype)
+    assert isinstance(dtype, torch.dtype)
+    return dtype
+
+
+def missing_packages(limits: Limits) -> list[str]:
+    """List the optional packages of an implementation that this interpreter doesn't have."""
+    import importlib.util
+
+    return [name for name in limits.requires if importlib.util.find_spec(name) is None]
+
+
+def describe_excess(ratio: float | None) -> str:
+    """Say how far an error exceeds its budget."""
+    return "not finite" if ratio is None else f"error is {ratio:.3g} times its budget"
+
+
+def device_name(device: torch.device) -> str:
+    """Return the device's marketing name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return environment.cpu_model() or "CPU"
+
+
+def quick_rate(kind: str, device: torch.device) -> float:
+    """Estimate FLOP/s of a dtype (or B/s for "bytes") in some milliseconds, for predicting time only."""
+    # 256 keeps a dtype without a fast path (float16 on many CPUs) within tens of milliseconds.
+    size = 256 if device.type == "cpu" else 4096
+    clock = timing.clock_for(device, cold=False)
+    if kind == "bytes":
+        source = torch.zeros(2**24, dtype=torch.uint8, device=device)
+        target = torch.empty_like(source)
+        return 2 * source.nbytes / min(clock.block(lambda: target.copy_(source), 1).seconds for _ in range(4))
+    matrix = torch.ones(size, size, dtype=getattr(torch, kind), device=device)
+    return 2 * size**3 / min(clock.block(lambda: matrix @ matrix, 1).seconds for _ in range(4))

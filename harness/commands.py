@@ -1,0 +1,385 @@
+"""The commands that measure: list, plan, check, run. Their bodies import what they need when called."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.plan import Selection
+    from harness.policy import Policy
+    from harness.run import Options
+    from scenarios.scenario import Scenario
+
+USAGE, INTERRUPTED = 2, 130
+SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+
+Scenarios = Annotated[list[str] | None, typer.Argument(help="Scenario names or TOML files; the default set if none.")]
+Impl = Annotated[list[str] | None, typer.Option("--impl", help="Implementation name or pattern; may be repeated.")]
+ImplFile = Annotated[list[str] | None, typer.Option("--impl-file", help="Python file that registers implementations.")]
+AxisOption = Annotated[list[str] | None, typer.Option("-a", "--axis", help="n=512,1024 or n[pow2]=9:13; repeatable.")]
+DtypeOption = Annotated[list[str] | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16.")]
+DirectionOption = Annotated[
+    list[str] | None, typer.Option("--direction", help="forward, backward, forward+backward; repeatable.")
+]
+CacheOption = Annotated[list[str] | None, typer.Option("--cache", help="hot or cold; repeatable.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N, mps; the best if not given.")]
+KeywordOption = Annotated[str, typer.Option("-k", help="Expression over case labels: 'flash and not n=64'.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all allowed if not given.")]
+ShardOption = Annotated[str, typer.Option("--shard", help="I/N: this part of the cases, for several machines.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True)
+class After:
+    """What the face adds to a run: given its directory, write the report and show the result."""
+
+    finish: Callable[[Path], None]
+
+
+def fail(message: str, code: int = USAGE) -> typer.Exit:
+    """Print an error on standard error, a line each, and return the exit to raise."""
+    for line in message.splitlines():
+        print(f"attnbench: {line}", file=sys.stderr)  # noqa: T201
+    return typer.Exit(code)
+
+
+def say(line: str = "") -> None:
+    """Print a line."""
+    print(line, flush=True)  # noqa: T201
+
+
+def find_scenarios(names: list[str] | None) -> tuple[Scenario, ...]:
+    """Find scenarios by name or path, each once; the default set where none is named. Raises ScenarioError."""
+    from scenarios import catalog
+
+    return tuple(catalog.find(name) for name in dict.fromkeys(names or catalog.DEFAULT))
+
+
+def make_selection(
+    *,
+    impl: list[str] | None,
+    axis: list[str] | None,
+    dtype: list[str] | None,
+    direction: list[str] | None,
+    cache: list[str] | None,
+    keyword: str,
+    shard: str,
+) -> Selection:
+    """Read the options that restrict a plan. Raises ScenarioError, SelectionError."""
+    from typing import get_args
+
+    from harness import plan
+    from impls.registry import unknown
+    from scenarios import catalog, scenario
+
+    for kind, given, known in (
+        ("dtype", dtype, get_args(scenario.Dtype)),
+        ("direction", direction, get_args(scenario.Direction)),
+        ("cache", cache, get_args(scenario.Cache)),
+    ):
+        for value in given or ():
+            if value not in known:
+                raise plan.SelectionError(unknown(kind, value, known))
+    axes = dict(catalog.parse_axis(text) for text in axis or ())
+    for name in axes:
+        if name not in scenario.AXIS_NAMES:
+            raise plan.SelectionError(unknown("axis", name, scenario.AXIS_NAMES))
+    return plan.Selection(
+        implementations=tuple(impl or ()),
+        axes=axes,
+        dtypes=tuple(dtype or ()),
+        directions=tuple(direction or ()),
+        caches=tuple(cache or ()),
+        keyword=keyword,
+        shard=plan.parse_shard(shard),
+    )
+
+
+def make_policy(
+    *, fast: bool, rigorous: bool, precision: str | None
+) -> tuple[Literal["fast", "default", "rigorous"], Policy]:
+    """Choose the policy of a run. Raises SelectionError."""
+    from harness import plan, policy
+
+    if fast and rigorous:
+        raise plan.SelectionError("--fast and --rigorous exclude each other")
+    preset: Literal["fast", "default", "rigorous"] = "fast" if fast else "rigorous" if rigorous else "default"
+    chosen = {"fast": policy.FAST, "default": policy.DEFAULT, "rigorous": policy.RIGOROUS}[preset]
+    if precision is not None:
+        timing = chosen.timing.model_copy(update={"precision": parse_share(precision)})
+        chosen = chosen.model_copy(update={"timing": timing})
+    return preset, chosen
+
+
+def parse_share(text: str) -> float:
+    """Read `1%` or `0.01`. Raises SelectionError."""
+    from harness.plan import SelectionError
+
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < 1.0:
+        raise SelectionError(f"precision {text!r} must read 1% or 0.01")
+    return value
+
+
+def parse_duration(text: str | None) -> float | None:
+    """Read `90`, `90s`, `10m` or `1h` as seconds. Raises SelectionError."""
+    from harness.plan import SelectionError
+
+    if text is None:
+        return None
+    factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 1.0)
+    try:
+        value = float(text.rstrip("smh")) * factor
+    except ValueError:
+        value = 0.0
+    if value <= 0.0:
+        raise SelectionError(f"duration {text!r} must read 90, 90s, 10m or 1h")
+    return value
+
+
+def size(count: int) -> str:
+    """Format bytes."""
+    for factor, unit in SIZES:
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count} B"
+
+
+def default_output() -> Path:
+    """Name a new run directory under runs/ by the time."""
+    import datetime as dt
+
+    stamp = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    candidates = [Path("runs") / (stamp if number == 0 else f"{stamp}-{number}") for number in range(100)]
+    return next(path for path in candidates if not path.exists())
+
+
+def list_command(
+    impl_file: ImplFile = None,
+    device: DeviceOption = None,
+    json_output: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """List implementations, scenarios and devices, and why something is unavailable.
+
+    Example: attnbench list --impl-file my_kernel.py
+    """
+    from harness import devices, policy
+    from harness.run import Host, WorkerError
+    from scenarios import catalog
+
+    try:
+        chosen = devices.choose(device)
+        host = Host(bare_options(chosen, policy.DEFAULT, impl_file), progress=quiet())
+        try:
+            described = host.must({"do": "describe"})
+        finally:
+            host.drop()
+        found = devices.present()
+    except (devices.DeviceError, WorkerError) as error:
+        raise fail(str(error)) from None
+    scenarios = [{"name": s.name, "problem": s.problem, "question": s.question} for s in catalog.CATALOG]
+    if json_output:
+        say(json.dumps({"device": chosen, "devices": found, "scenarios": scenarios, **described}, indent=1))
+        return
+    say(f"Implementations on {chosen} ({described['device_name']}):")
+    for entry in described["implementations"]:
+        state = " ".join(entry["supports"]) if entry["available"] else f"unavailable: {entry['reason']}"
+        say(f"  {entry['problem']:<10} {entry['name']:<16} {state}")
+    say("Scenarios (* in the default set):")
+    for scenario in scenarios:
+        mark = "*" if scenario["name"] in catalog.DEFAULT else " "
+        say(f"  {mark} {scenario['name']:<18} {scenario['question']}")
+    say(f"Devices: {', '.join(found)}")
+
+
+def quiet() -> Any:
+    """Return a progress that notes only."""
+    from harness.progress import Lines
+
+    return Lines()
+
+
+def bare_options(device: str, policy: Policy, impl_file: list[str] | None) -> Options:
+    """Return options for a worker that measures nothing."""
+    from harness.plan import Selection
+    from harness.run import Options
+
+    return Options(
+        scenarios=(),
+        selection=Selection(),
+        device=device,
+        output=Path(),
+        policy=policy,
+        impl_files=tuple(impl_file or ()),
+    )
+
+
+def plan_command(
+    scenarios: Scenarios = None,
+    impl: Impl = None,
+    impl_file: ImplFile = None,
+    axis: AxisOption = None,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    direction: DirectionOption = None,
+    cache: CacheOption = None,
+    keyword: KeywordOption = "",
+    shard: ShardOption = "1/1",
+    threads: ThreadsOption = None,
+    json_output: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Show the cases of scenarios with their operations, memory and time, and what will be skipped and why.
+
+    Example: attnbench plan sequence-length -a n=4096,65536 --impl batched
+    """
+    from harness import devices, policy, run
+    from harness.plan import label
+
+    try:
+        options = run.Options(
+            scenarios=find_scenarios(scenarios),
+            selection=make_selection(
+                impl=impl,
+                axis=axis,
+                dtype=dtype,
+                direction=direction,
+                cache=cache,
+                keyword=keyword,
+                shard=shard,
+            ),
+            device=devices.choose(device),
+            output=Path(),
+            policy=policy.DEFAULT,
+            impl_files=tuple(impl_file or ()),
+            threads=threads,
+        )
+        host = run.Host(options, progress=quiet())
+        try:
+            planned = run.make_plan(options, host)
+        finally:
+            host.drop()
+    except (ValueError, run.WorkerError) as error:
+        raise fail(str(error)) from None
+    if json_output:
+        say(planned.model_dump_json(indent=1, by_alias=True))
+        return
+    for case in planned.cases:
+        what = f"{case.skip}: {case.reason}" if case.skip else ""
+        if case.predicted is not None:
+            cost = f"{case.predicted.operations:.3g} FLOP, {size(case.predicted.extra_bytes)} extra"
+            what = f"{cost}, {run.duration(case.predicted.seconds)}{'; ' + what if what else ''}"
+        say(f"{label(case.case)}: {what}")
+    for point in planned.dropped:
+        say(f"{point.scenario} {point.point}: dropped, {point.reason}")
+    running = [case for case in planned.cases if case.skip is None and case.predicted]
+    total = sum(case.predicted.seconds for case in running if case.predicted)
+    say(f"{len(planned.cases)} cases, {len(running)} to run; one call of each takes {run.duration(total)} or so")
+
+
+def run_command(
+    context: typer.Context,
+    scenarios: Scenarios = None,
+    impl: Impl = None,
+    impl_file: ImplFile = None,
+    axis: AxisOption = None,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    direction: DirectionOption = None,
+    cache: CacheOption = None,
+    keyword: KeywordOption = "",
+    shard: ShardOption = "1/1",
+    threads: ThreadsOption = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer rounds, about a minute.")] = False,  # noqa: FBT002
+    rigorous: Annotated[  # noqa: FBT002
+        bool, typer.Option("--rigorous", help="Several worker processes, more rounds, up to half an hour.")
+    ] = False,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="Half-width of the interval to stop at, as 1%.")
+    ] = None,
+    time_budget: Annotated[
+        str | None, typer.Option("--time-budget", help="Seconds, or 10m: trims rounds, never cases.")
+    ] = None,
+    timeout: Annotated[str | None, typer.Option("--timeout", help="Seconds a case may take at one step.")] = None,
+    baseline: Annotated[str | None, typer.Option("--baseline", help="What counts as 1.0x in speed-ups.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of inputs and of the order.")] = 0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run directory; new under runs/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in -o DIR.")] = False,  # noqa: FBT002
+    fail_on: Annotated[
+        str | None, typer.Option("--fail-on", help="'refuted': exit with 1 where a claim is refuted.")
+    ] = None,
+) -> None:
+    """Measure scenarios and write the report: agreement first, then time, memory and utilization.
+
+    Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
+    """
+    from harness import assembly, devices, journal, progress, run
+
+    if resume and output is None:
+        raise fail("--resume needs the run directory: -o DIR")
+    if fail_on not in {None, "refuted"}:
+        raise fail(f"--fail-on {fail_on!r}: have refuted")
+    try:
+        preset, policy = make_policy(fast=fast, rigorous=rigorous, precision=precision)
+        options = run.Options(
+            scenarios=find_scenarios(scenarios),
+            selection=make_selection(
+                impl=impl,
+                axis=axis,
+                dtype=dtype,
+                direction=direction,
+                cache=cache,
+                keyword=keyword,
+                shard=shard,
+            ),
+            device=devices.choose(device),
+            output=output or default_output(),
+            policy=policy,
+            preset=preset,
+            impl_files=tuple(impl_file or ()),
+            threads=threads,
+            timeout=parse_duration(timeout),
+            time_budget=parse_duration(time_budget),
+            baseline=baseline,
+            seed=seed,
+            command=tuple(sys.argv),
+        )
+        if resume:
+            options = run.resumed_options(options)
+        elif output is not None:
+            run.create_directory(output)
+        shown = progress.make()
+        try:
+            summary, interrupted = run.execute(options, progress=shown, resume=resume)
+        finally:
+            shown.close()
+    except (ValueError, run.WorkerError) as error:
+        raise fail(str(error)) from None
+    except OSError as error:
+        raise fail(f"{error.filename or output or 'runs'}: {error.strerror}") from None
+    try:
+        context.obj.finish(options.output)
+        records = assembly.records(options.output)
+        refuted = fail_on is not None and any(
+            verdict.verdict == "refuted" for verdict in journal.read_verdicts(options.output).verdicts
+        )
+    except OSError as error:
+        raise fail(f"{error.filename or options.output}: {error.strerror}; the journal is intact") from None
+    say(
+        f"{summary.wall_seconds:.0f} s, {summary.call_share:.0%} of them inside calls of implementations; "
+        f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
+    )
+    say(f"report: {options.output / journal.REPORT}")
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(run.exit_code(records) or (1 if refuted else 0))

@@ -1,0 +1,133 @@
+"""The parent's side of a worker: start it, ask it with a deadline, learn how it died, leave none behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from harness.channel import Channel, ClosedError
+
+if TYPE_CHECKING:
+    from harness.records import Status
+
+ROOT = Path(__file__).resolve().parent.parent
+# How often a waiting parent looks at the worker's resident memory, in seconds.
+WATCH_SECONDS = 0.25
+# A worker imports torch before it answers; a cold disk makes that slow.
+START_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Lost:
+    """How a request failed: the status its case gets, the reason, and whether the worker is gone."""
+
+    status: Status
+    reason: str
+    gone: bool
+
+
+class Worker:
+    """A worker process, one request at a time."""
+
+    def __init__(self, *, settings: dict[str, Any], resident_cap: int | None, stderr_lines: int) -> None:
+        self.resident_cap = resident_cap
+        self._stderr_lines = stderr_lines
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
+        to_worker, from_worker = os.pipe(), os.pipe()
+        environment = dict(os.environ)
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        # Kineto announces each profiled call on stderr, where the last lines tell of a crash.
+        environment.setdefault("KINETO_LOG_LEVEL", "99")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "harness.worker", str(to_worker[0]), str(from_worker[1]), str(os.getpid())],
+            pass_fds=(to_worker[0], from_worker[1]),
+            stdin=subprocess.DEVNULL,
+            stdout=self._stderr,
+            stderr=self._stderr,
+            env=environment,
+            # Its own session: Ctrl-C reaches the parent alone, which then ends the worker in order.
+            start_new_session=True,
+        )
+        os.close(to_worker[0])
+        os.close(from_worker[1])
+        self._channel = Channel(read=from_worker[0], write=to_worker[1])
+        self.step = "start"
+        self.ready = self.ask({"do": "start", **settings}, seconds=START_SECONDS)
+
+    def ask(self, request: dict[str, Any], *, seconds: float) -> dict[str, Any] | Lost:
+        """Send a request and wait for its answer; a worker that hangs or outgrows its cap is killed."""
+        try:
+            self._channel.send(request)
+        except ClosedError:
+            return self._ended()
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                message = self._channel.receive(seconds=min(WATCH_SECONDS, max(0.0, deadline - time.monotonic())))
+            except ClosedError:
+                return self._ended()
+            if message is None:
+                if time.monotonic() >= deadline:
+                    self.kill()
+                    return Lost("timeout", f"no answer to {self.step!r} within {seconds:.0f} s", gone=True)
+                resident = self._resident()
+                if self.resident_cap is not None and resident > self.resident_cap:
+                    self.kill()
+                    reason = f"held {resident:,} bytes in {self.step!r}, over the cap of {self.resident_cap:,}"
+                    return Lost("oom", reason, gone=True)
+            elif "step" in message:
+                self.step = message["step"]
+            elif "failed" in message:
+                failed = message["failed"]
+                if failed["gone"]:
+                    self.kill()
+                return Lost(failed["status"], failed["reason"], gone=failed["gone"])
+            else:
+                return message
+
+    def kill(self) -> None:
+        """End the worker and whatever it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def close(self) -> None:
+        """Kill the worker if it lives, and release its descriptors."""
+        self.kill()
+        self._channel.close()
+        self._stderr.close()
+
+    def _resident(self) -> int:
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def _ended(self) -> Lost:
+        try:
+            code = self._process.wait(timeout=10.0)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.wait()
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        status: Status = "crashed"
+        if code == -signal.SIGKILL:
+            status, how = "oom", how + ", probably by the kernel's out-of-memory killer"
+        return Lost(status, f"worker {how} in {self.step!r}{self._last_words()}", gone=True)
+
+    def _last_words(self) -> str:
+        self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, self._stderr.tell() - 8192))
+        lines = deque(self._stderr.read().decode(errors="replace").splitlines(), maxlen=self._stderr_lines)
+        return ": " + " | ".join(lines) if lines else ""

@@ -1,0 +1,93 @@
+"""The worker: one process a device that holds the implementations, answering the parent's requests."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from harness.channel import Channel, ClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# The signal of prctl(2) by which the kernel kills this process when its parent dies.
+PR_SET_PDEATHSIG = 1
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "failed to allocate", "cannot allocate memory")
+NOT_OFFERED = ("no available kernel", "no viable backend", "not implemented for")
+
+
+def die_with(parent: int) -> None:
+    """Arrange that this process doesn't outlive its parent, whatever kills that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Turn an exception into the status and reason of a record, the one place where that happens."""
+    message = str(error).strip().split("\n")[0][:500]
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    lowered = text.lower()
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""  # noqa: PTH119
+    if isinstance(error, MemoryError) or any(part in lowered for part in OUT_OF_MEMORY):
+        return {"status": "oom", "reason": text, "gone": False}
+    if isinstance(error, NotImplementedError) or any(part in lowered for part in NOT_OFFERED):
+        return {"status": "unsupported", "reason": text, "gone": False}
+    # After an error on the device its context is lost: every later call would fail too.
+    lost = "CUDA error" in text or type(error).__name__ == "AcceleratorError"
+    return {"status": "crashed", "reason": text + where, "gone": lost}
+
+
+def serve(channel: Channel) -> None:
+    """Answer requests until the parent closes the channel."""
+    handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+    while True:
+        try:
+            request = channel.receive()
+        except ClosedError:
+            return
+        if request is None:
+            continue
+        try:
+            if request["do"] == "start":
+                # Importing torch is part of the first answer, so that a failure to import it has a reason.
+                from harness.bench import Bench
+
+                bench = Bench(request, announce=lambda step: channel.send({"step": step}))
+                handlers = bench.handlers()
+                answer = bench.started()
+            else:
+                answer = handlers[request["do"]](request)
+        except KeyboardInterrupt:
+            return
+        # An implementation may raise anything, SystemExit included; every kind becomes a status.
+        except BaseException as error:  # noqa: BLE001
+            channel.send({"failed": failure(error)})
+        else:
+            channel.send(answer)
+
+
+def main() -> None:
+    """Serve on the descriptors given as arguments: read end, write end, process id of the parent."""
+    read, write, parent = (int(argument) for argument in sys.argv[1:4])
+    die_with(parent)
+    serve(Channel(read=read, write=write))
+
+
+if __name__ == "__main__":
+    main()
