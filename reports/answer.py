@@ -161,7 +161,7 @@ def claim_texts(run: Run) -> dict[str, str]:
         claims = scenario.get("claims")
         for claim in claims if isinstance(claims, list) else []:
             if isinstance(claim, dict):
-                found[str(claim.get("id", ""))] = str(claim.get("says", ""))
+                found[str(claim.get("id", ""))] = units.raised(str(claim.get("says", "")))
     return found
 
 
@@ -253,9 +253,9 @@ def _cell(verdicts: Sequence[Verdict], claim: str, implementation: str) -> Cell 
         other = f" {verdict.verdict}" if verdict.verdict != deciding.verdict else ""
         lines.append(f"{verdict.quantity}{exponent}{f' ({span})' if span else ''}{other}")
     reasons = dict.fromkeys(verdict.reason for verdict in mine if verdict.reason)
-    return Cell(deciding.verdict, MARKS[deciding.verdict], tuple(lines), "; ".join(reasons))
+    return Cell(deciding.verdict, MARKS[deciding.verdict], tuple(lines), units.raised("; ".join(reasons)))
 
 
 def _missing(table: pd.DataFrame) -> str:
-    rest = table[table["status"] != "ok"]["status"].value_counts()
-    return ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in rest.items())
+    rest = len(table) - int((table["status"] == "ok").sum())
+    return f"{rest:,} without a time, with reasons below" if rest else "every planned case"

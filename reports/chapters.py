@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from reports import answer, units
-from reports.figures import agreement, device, scaling, speed
+from reports import answer, published, units
+from reports.figures import agreement, device, runs, scaling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Chapter:
     sections: tuple[Section, ...] = field(default=())
 
 
+# Implementations named so time one step of a whole by itself.
+STEP = "phase/"
 # What the problems beside attention are called in headings.
 PROBLEM_TITLES = {"multihead": "Multi-head attention", "pooling": "Attention pooling"}
 
@@ -65,6 +67,8 @@ def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) 
         scaling_chapter(of_attention, colors, left=every[SWEEPS_AT_MOST:]),
         speed_chapter(runs, of_attention, table, colors),
     ]
+    if len(runs) > 1:
+        found.insert(0, runs_chapter(runs, drawn, table, colors))
     others = list(dict.fromkeys(sweep.problem for sweep in every if sweep.problem != "attention"))
     found += [problem_chapter(problem, runs, [s for s in drawn if s.problem == problem], colors) for problem in others]
     found += [agreement_chapter(table, colors), device_chapter(runs, drawn, colors)]
@@ -80,8 +84,16 @@ def scaling_chapter(drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Se
         if sweep.axis is None:
             figures = _made([scaling.joint(sweep, colors)])
         else:
-            figures = _made([scaling.time(sweep, colors), scaling.slopes(sweep, colors), scaling.memory(sweep, colors),
-                             scaling.operations(sweep, colors)])  # fmt: skip
+            figures = _made(
+                [
+                    scaling.time(sweep, colors),
+                    scaling.slopes(sweep, colors),
+                    scaling.residuals(sweep, colors),
+                    scaling.memory(sweep, colors),
+                    scaling.operations(sweep, colors),
+                    scaling.throughput(sweep, colors),
+                ]
+            )
         sections.append(Section(_heading(sweep), sweep.conditions, figures))
     lead = "How time, memory and the number of operations grow with each size, the others held fixed."
     if left:
@@ -99,7 +111,7 @@ def speed_chapter(
     for sweep in drawn:
         if sweep.axis is None:
             continue
-        figures = _made([speed.speed_up(sweep, baseline=baselines[sweep.run]), scaling.throughput(sweep, colors)])
+        figures = _made([speed.speed_up(sweep, baseline=baselines[sweep.run])])
         if figures:
             sections.append(Section(_heading(sweep), sweep.conditions, figures))
     for run in runs:
@@ -114,11 +126,81 @@ def speed_chapter(
         if made:
             title = "Against the machine's ceilings" + (f": {run.label}" if len(runs) > 1 else "")
             sections.append(Section(title, "", made))
+    for run in runs:
+        tables = [found for found in (_bursts(run), _published(run, table)) if found is not None]
+        if tables:
+            sections.append(Section(run.label if len(runs) > 1 else "Burst and published", "", (), tuple(tables)))
     if not sections:
         return None
     return Chapter(
         "speed", "Speed", "Who is faster, by how much, and how close to what the machine can do.", tuple(sections)
     )
+
+
+def runs_chapter(
+    several: Sequence[Run], drawn: Sequence[Sweep], table: pd.DataFrame, colors: dict[str, Look]
+) -> Chapter | None:
+    """Set runs side by side: what differs between them, and their times relative to the first."""
+    first = several[0]
+    names = sorted({name for run in several if run.environment for name in run.environment.stable})
+    facts = []
+    for name in names:
+        values = [
+            str(run.environment.stable.get(name, units.ABSENT)) if run.environment else units.ABSENT for run in several
+        ]
+        if len(set(values)) > 1:
+            facts.append((name, *values))
+    labels = tuple(run.label for run in several)
+    tables: tuple[Table, ...] = (
+        (Table("What differs between the machines", ("fact", *labels), tuple(facts)),) if facts else ()
+    )
+    figures = _made([runs.relative(sweep, colors, first=first.label) for sweep in drawn])
+    rows = []
+    for run in several[1:]:
+        joined = runs.against_first(table, first=first.label, other=run.label)
+        for implementation, mine in joined.groupby("implementation"):
+            factors = mine["factor"]
+            rows.append((run.label, str(implementation), f"{len(mine):,}", units.ratio(float(factors.median())),
+                         units.ratio(float(factors.min())), units.ratio(float(factors.max()))))  # fmt: skip
+    if rows:
+        columns = ("run", "implementation", "shared cases", "median factor", "smallest", "largest")
+        tables += (Table(f"Time relative to {first.label}", columns, tuple(rows)),)
+    if not figures and not tables:
+        return None
+    return Chapter("runs", "Runs", f"Every run relative to {first.label}.", (Section("", "", figures, tables),))
+
+
+def _bursts(run: Run) -> Table | None:
+    """Tabulate sustained against burst throughput of cases that were loaded for long enough to have both."""
+    rows = []
+    for record in run.records:
+        summary = record.telemetry.summary if record.telemetry else {}
+        if record.counts and record.time and record.time.median > 0 and "sustained_flops" in summary:
+            burst, sustained = record.counts.operations / record.time.median, summary["sustained_flops"]
+            rows.append((record.case.implementation, ", ".join(f"{k} {v}" for k, v in record.case.point.items()),
+                         record.case.dtype, units.count(burst, "FLOP/s"), units.count(sustained, "FLOP/s"),
+                         units.percent(sustained / burst)))  # fmt: skip
+    if not rows:
+        return None
+    columns = ("implementation", "point", "dtype", "burst", "sustained", "sustained of burst")
+    return Table("Burst (in rounds, with pauses) and sustained throughput", columns, tuple(rows[:ROWS_AT_MOST]))
+
+
+def _published(run: Run, table: pd.DataFrame) -> Table | None:
+    rows = published.comparison(table[table["run"] == run.label], machine=machine(run))
+    if not rows:
+        return None
+    columns = ("point", "published for", "published", "here", "measured", "measured of published", "source")
+    return Table("Beside figures that others published for this device", columns, tuple(rows))
+
+
+def machine(run: Run) -> str:
+    """Name the device a run was made on."""
+    if run.plan and run.plan.device_name:
+        return run.plan.device_name
+    stable = run.environment.stable if run.environment else {}
+    named = next((stable[name] for name in ("gpu", "cpu", "cpu_model", "device") if stable.get(name)), "")
+    return str(named or (run.plan.device if run.plan else "unknown machine"))
 
 
 def problem_chapter(
@@ -130,7 +212,16 @@ def problem_chapter(
         if sweep.axis is None:
             continue
         run = next(run for run in runs if run.label == sweep.run)
-        made = _made([scaling.time(sweep, colors), scaling.memory(sweep, colors), *_phases(run, sweep)])
+        steps = sweep.table["implementation"].str.startswith(STEP)
+        whole = replace(
+            sweep, table=sweep.table[~steps], shared=sweep.shared[~sweep.shared["implementation"].str.startswith(STEP)]
+        )
+        made = (
+            _made([scaling.time(whole, colors), scaling.memory(whole, colors), scaling.slopes(whole, colors)])
+            if len(whole.table)
+            else ()
+        )
+        made += _made([speed.step_times(sweep, sweep.table[steps]), *_phases(run, whole)])
         sections.append(Section(_heading(sweep), sweep.conditions, made))
     if not sections:
         return None

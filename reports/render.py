@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.journal import REPORT
 from reports import answer, embedded, style, units
-from reports.chapters import chapters
+from reports.chapters import chapters, machine
 from reports.frame import frames, read_runs
 
 if TYPE_CHECKING:
@@ -91,15 +91,6 @@ def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
             for item in (run.plan.dropped if run.plan else [])
         ],
     }
-
-
-def machine(run: Run) -> str:
-    """Name the device a run was made on."""
-    if run.plan and run.plan.device_name:
-        return run.plan.device_name
-    stable = run.environment.stable if run.environment else {}
-    named = next((stable[name] for name in ("gpu", "cpu", "cpu_model", "device") if stable.get(name)), "")
-    return str(named or (run.plan.device if run.plan else "unknown machine"))
 
 
 def _headline(runs: Sequence[Run]) -> str:

@@ -60,6 +60,7 @@ HALF, WIDE = (5.0, 3.5), (10.2, 3.4)
 FONT_POINTS = 9.0
 LABEL_GAP_POINTS = 11.0
 POINTS_PER_INCH = 72.0
+TICKS_AT_MOST = 7
 # Mean width of a character at the size above, and the room that ticks and axis label take below and an overhang above.
 CHARACTER_POINTS = 5.2
 BELOW_POINTS, ABOVE_POINTS = 34.0, 10.0
@@ -94,6 +95,16 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
             strangers += 1
         found[name] = Look(slot=slot, color=PALETTE[slot][0], marker=MARKERS[slot], filled=filled)
     return found
+
+
+def palette(colors: Mapping[str, Look], names: Iterable[str]) -> dict[str, str]:
+    """Return the colours of those names that are drawn, as seaborn takes them."""
+    return {name: colors[name].color for name in dict.fromkeys(names)}
+
+
+def markers(colors: Mapping[str, Look], names: Iterable[str]) -> dict[str, str]:
+    """Return the markers of those names that are drawn, as seaborn takes them."""
+    return {name: colors[name].marker for name in dict.fromkeys(names)}
 
 
 def canvas(
@@ -150,7 +161,7 @@ def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Look])
         if len(figure.axes) == 1:
             _fit(figure.axes[0])
         # The canvas' own printing draws once; `savefig` draws everything twice.
-        FigureCanvasSVG(figure).print_svg(target, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(target, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     text = target.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
@@ -158,7 +169,11 @@ def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Look])
     text = re.sub(r' id="([^"]+)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", text)
     text = re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r"font: (?:[\w-]+ )?([\d.]+)px [^;\"]*", r"font-size: \1px", text)
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"font-family: '[^']*'; ", "", text)
+    # A tenth of a point is a fifth of a pixel.
+    text = re.sub(r"(\d+\.\d)\d+", r"\1", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*"|\s*<g/>| clip-path="[^"]*"(?=[^>]*stroke: #dfe3e8)', "", text)
+    text = re.sub(r"\s*\n\s*", " ", text).replace("> <", "><").replace("; ", ";").replace(": ", ":")
     slots = {look.color: f"--c{look.slot}" for look in colors.values()}
     for color, variable in {**slots, **_FURNITURE}.items():
         text = text.replace(color, f"var({variable})")
@@ -175,7 +190,7 @@ def size_axis(axis: Axis, values: Iterable[float], *, label: str) -> None:
     _log(axis, sizes)
     powers = [size for size in sizes if math.log2(size).is_integer()]
     ticks = powers if len(powers) >= 3 else sizes  # noqa: PLR2004  (three ticks make an axis readable)
-    _ticks(axis, thinned(ticks, at_most=7), units.plain)
+    _ticks(axis, thinned(ticks, at_most=TICKS_AT_MOST), units.plain)
     axis.set_label_text(label)
 
 
@@ -202,9 +217,13 @@ def _round_figures(low: float, high: float, *, base: float) -> list[float]:
     steps: tuple[float, ...] = (1.0,)
     spread = math.log(high / low, base) if high > low else 0.0
     if spread < 2.5:  # noqa: PLR2004  (fewer than three powers fit)
-        steps = (1.0, 2.0, 5.0) if base == 10 else (1.0, 4.0, 32.0, 256.0)  # noqa: PLR2004
+        steps = (1.0, 2.0, 5.0)
+    if base != 10:  # noqa: PLR2004
+        octaves = range(math.floor(math.log2(low)), math.ceil(math.log2(high)) + 1)
+        step = next(step for step in (1, 2, 4, 5, 10, 20) if len(octaves) / step <= TICKS_AT_MOST)
+        return [2.0**octave for octave in octaves if octave % step == 0] or [low]
     inside = [s * base**e for e in range(first, last + 1) for s in steps if low / 1.6 <= s * base**e <= high * 1.6]
-    return thinned(inside, at_most=7) or [low]
+    return thinned(inside, at_most=TICKS_AT_MOST) or [low]
 
 
 def thinned(values: Sequence[float], *, at_most: int) -> list[float]:
@@ -271,7 +290,7 @@ def _fit(axes: Axes) -> None:
     beside = max((len(text.get_text()) for text in axes.texts if text.get_position()[0] == BESIDE), default=0)
     right = beside * CHARACTER_POINTS + (0.06 * width if beside else 6)
     below, above = BELOW_POINTS if axes.get_xlabel() else 18, ABOVE_POINTS
-    axes.figure.subplots_adjust(  # type: ignore[union-attr]
+    axes.figure.subplots_adjust(
         left=left / width, right=1 - right / width, bottom=below / height, top=1 - above / height
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ def ratio(value: float | None) -> str:
     return ABSENT if absent(value) else f"{digits(float(value or 0.0))}×"  # noqa: RUF001
 
 
+def ratio_tick(value: float) -> str:
+    """Write a factor on an axis: 2x, 0.5x."""
+    return f"{value:g}×"  # noqa: RUF001
+
+
 def percent(value: float | None) -> str:
     """Write a share as a percentage."""
     return ABSENT if absent(value) else f"{digits(100 * float(value or 0.0), significant=2)} %"
@@ -69,8 +75,13 @@ def plain(value: float | None) -> str:
 
 
 def power(value: float | None) -> str:
-    """Write an exponent raised: ² or ¹·⁹⁸."""
-    return "" if absent(value) else f"{float(value or 0.0):.3g}".translate(_SUPERSCRIPTS)
+    """Write an exponent raised, as ² or ¹·⁹⁸; nothing for 1."""
+    return "" if absent(value) or value == 1 else f"{float(value or 0.0):.3g}".translate(_SUPERSCRIPTS)
+
+
+def raised(text: str) -> str:
+    """Write the powers in a text as superscripts: n^2 d becomes n² d."""
+    return re.sub(r"\^\(?(-?\d+(?:\.\d+)?)\)?", lambda found: found[1].translate(_SUPERSCRIPTS), text)
 
 
 def interval(low: float | None, high: float | None) -> str:

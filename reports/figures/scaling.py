@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
+    from numpy.typing import NDArray
 
     from reports.figures.figure import Sweep
     from reports.style import Look
@@ -25,6 +27,10 @@ Looks = dict[str, style.Look]
 EXPECTED = {"n": 2.0, "n_q": 1.0, "n_k": 1.0, "d": 1.0, "heads": 1.0, "batch": 1.0, "width": 1.0}
 # The band around a claimed exponent within which a measured one counts as consistent.
 BAND = 0.25
+# The profile fit has five parameters; with fewer sizes it would pass through every point.
+SIZES_FOR_A_LAW = 6
+# A fixed cost below this share of the smallest case can't be seen in a figure.
+FLOOR_SHOWN = 0.2
 
 
 def time(sweep: Sweep, colors: Looks) -> Figure:
@@ -42,8 +48,10 @@ def time(sweep: Sweep, colors: Looks) -> Figure:
         title=title,
         svg=_svg(drawing, f"time-{sweep.key}", title, sweep, colors),
         alt=title,
-        how=f"Median seconds a call; bars are 95 % intervals. Both axes are logarithmic, so a power law is a straight "
-        f"line and its steepness is the exponent; the dashed guide rises as {axis}{_guide_power(axis)}.",
+        how="Points are median seconds a call with 95 % intervals; lines are the law fitted to the best samples, "
+        f"fixed cost + power of {axis}. A dotted stub at the left is the fixed cost, a wedge (▾) a step of the cost, "
+        f"a ring a crossover. Both axes are logarithmic: steepness is the exponent; the dashed guide rises as "
+        f"{axis}{units.power(EXPECTED.get(axis, 1.0))}.",
         finding=_time_finding(rows, axis),
         columns=columns,
         rows=table,
@@ -56,14 +64,130 @@ def draw_time(
     """Draw median seconds with intervals against a size, both logarithmic, with a guide of the expected slope."""
     drawing, axes = style.canvas()
     everything = table if shared is None else shared
-    _lines(axes, table, axis, "median_s", colors)
-    for name, rows in table.dropna(subset=["low_s", "high_s"]).groupby("implementation"):
-        axes.vlines(rows[axis], rows["low_s"], rows["high_s"], color=colors[str(name)].color, linewidth=2.2, alpha=0.45)
+    laws = fitted_laws(table, axis)
+    _points(axes, table, axis, "median_s", colors)
+    _lines(axes, table[~table["implementation"].isin(laws)], axis, "median_s", colors)
+    for name, law in laws.items():
+        sizes = np.geomspace(law.first, law.last, 60)
+        axes.plot(sizes, law.cost(sizes), color=colors[name].color, linewidth=1.3, zorder=1.5)
+        if law.floor_share > FLOOR_SHOWN:
+            edge = [law.first, law.first * (law.last / law.first) ** 0.07]
+            axes.plot(edge, [law.floor] * 2, color=colors[name].color, linewidth=1.3, linestyle=(0, (1, 1)))
+        if law.transition is not None:
+            axes.plot([law.transition], law.cost(np.array([law.transition])) * 1.5, marker="v", markersize=4,
+                      color=colors[name].color, linestyle="none")  # fmt: skip
+    for measured, rows in table.dropna(subset=["low_s", "high_s"]).groupby("implementation"):
+        axes.vlines(
+            rows[axis], rows["low_s"], rows["high_s"], color=colors[str(measured)].color, linewidth=2.2, alpha=0.45
+        )
     style.size_axis(axes.xaxis, everything[axis], label=AXIS_WORDS.get(axis, axis))
     style.quantity_axis(axes.yaxis, everything["median_s"], _round_seconds, label="seconds a call")
     _guide(axes, table, axis, "median_s")
+    for one, _, where in crossovers(table, axis):
+        mine = table[table["implementation"] == one].sort_values(axis)
+        level = math.exp(np.interp(math.log(where), np.log(mine[axis]), np.log(mine["median_s"])))
+        axes.plot([where], [level], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=style.INK,
+                  markeredgewidth=0.9, linestyle="none")  # fmt: skip
     style.label_ends(axes, ends(table, axis, "median_s"), colors)
     return drawing
+
+
+@dataclass(frozen=True)
+class Law:
+    """Hold a fitted law floor + slope (size / first)^exponent K(size), in seconds, over sizes first..last.
+
+    K rises from 1 to `height` around `transition`, where there is one; `floor_share` is the fixed cost's share at the
+    smallest size.
+    """
+
+    first: float
+    last: float
+    exponent: float
+    floor: float
+    slope: float
+    height: float
+    transition: float | None
+    floor_share: float
+    octaves: float
+
+    def cost(self, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the law's seconds at sizes."""
+        step: NDArray[np.float64] = np.ones_like(sizes)
+        if self.transition is not None:
+            step = 1.0 + (self.height - 1.0) / (1.0 + np.exp(-np.log2(sizes / self.transition) / (self.octaves / 2.0)))
+        found: NDArray[np.float64] = self.floor + self.slope * (sizes / self.first) ** self.exponent * step
+        return found
+
+
+def fitted_laws(table: pd.DataFrame, axis: str) -> dict[str, Law]:
+    """Fit a law to the best samples of each implementation that has enough sizes."""
+    from harness.policy import ScalingPolicy
+    from harness.scaling import exponent_profile
+
+    policy = ScalingPolicy()
+    found = {}
+    for name, rows in table.dropna(subset=[axis, "best_s"]).groupby("implementation"):
+        best = rows[rows["best_s"] > 0].groupby(axis)["best_s"].median().sort_index()
+        if len(best) < SIZES_FOR_A_LAW:
+            continue
+        sizes, costs = best.index.to_numpy(float), best.to_numpy(float)
+        profile = exponent_profile(sizes, costs[None], claimed=EXPECTED.get(axis, 1.0), policy=policy)
+        height = float(profile.height[0])
+        found[str(name)] = Law(
+            first=float(sizes[0]),
+            last=float(sizes[-1]),
+            exponent=float(profile.best[0]),
+            floor=float(profile.floor[0]),
+            slope=float(profile.slope[0]),
+            height=height,
+            transition=None if height == 1.0 else 2.0 ** float(profile.place[0]),
+            floor_share=float(profile.floor_share[0][0]),
+            octaves=policy.transition_octaves,
+        )
+    return found
+
+
+def residuals(sweep: Sweep, colors: Looks) -> Figure | None:
+    """Draw how far the best samples lie from the fitted law; None where no law was fitted."""
+    import pandas as pd
+
+    axis = _axis(sweep)
+    laws = fitted_laws(sweep.table, axis)
+    parts = []
+    for name, law in laws.items():
+        rows = sweep.table[sweep.table["implementation"] == name].sort_values(axis)
+        expected = law.cost(rows[axis].to_numpy(float))
+        parts.append(rows.assign(residual=rows["best_s"].to_numpy(float) / expected - 1.0))
+    if not parts:
+        return None
+    joined = pd.concat(parts)
+    drawing, axes = style.canvas()
+    axes.axhline(0.0, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+    _lines(axes, joined, axis, "residual", colors)
+    style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
+    reach = max(0.05, float(joined["residual"].abs().max()) * 1.15)
+    axes.set_ylim(-reach, reach)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:+.0f} %" if value else "0 %")
+    axes.set_ylabel("measured against the law")
+    style.label_ends(axes, ends(joined, axis, "residual"), colors)
+    spread = joined.groupby("implementation")["residual"].apply(lambda values: float((values**2).mean() ** 0.5))
+    worst = str(spread.idxmax())
+    columns, table = numbers(
+        joined, axis, [("best", "best_s", units.seconds), ("against the law", "residual", units.percent)]
+    )
+    title = f"What the law leaves over, along {axis}"
+    return Figure(
+        id=f"residual-{sweep.key}",
+        title=title,
+        svg=_svg(drawing, f"residual-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how="The best samples relative to the fitted law. Scatter is noise; a bend or a wave that several sizes share "
+        "is a cost that the law does not know.",
+        finding=f"The laws miss by {units.percent(float(spread.median()))} as a rule (root mean square), most for "
+        f"{worst}: {units.percent(float(spread.max()))}.",
+        columns=columns,
+        rows=table,
+    )
 
 
 def slopes(sweep: Sweep, colors: Looks) -> Figure:
@@ -98,7 +222,7 @@ def draw_slopes(local: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, s
     style.size_axis(axes.xaxis, shared[axis], label=AXIS_WORDS.get(axis, axis))
     axes.set_ylabel("local exponent")
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -1.0), min(high, 5.0))
+    axes.set_ylim(max(min(low, expected - 3 * BAND), expected - 3), min(max(high, expected + 3 * BAND), expected + 3))
     style.label_ends(axes, _inside(ends(local, axis, "slope"), axes), colors)
     return drawing
 
@@ -190,7 +314,19 @@ def operations(sweep: Sweep, colors: Looks) -> Figure | None:
     _lines(axes, rows, axis, "operations", colors)
     style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
     style.quantity_axis(axes.yaxis, sweep.shared["operations"], _round_count("FLOP"), label="operations a call")
-    style.label_ends(axes, ends(rows, axis, "operations"), colors)
+    named = ends(rows, axis, "operations")
+    if len(named) > 1 and len(set(named.values())) == 1:
+        first = next(iter(named))
+        axes.annotate(
+            f"all {len(named)} alike",
+            xy=named[first],
+            xytext=(-8, 0),
+            textcoords="offset points",
+            ha="right",
+            color=style.INK,
+        )
+    else:
+        style.label_ends(axes, named, colors)
     slope = local_slopes(rows, axis, "operations").groupby("implementation")["slope"].last()
     same = len(set(slope.round(2))) == 1
     finding = (
@@ -255,8 +391,8 @@ def joint(sweep: Sweep, colors: Looks) -> Figure | None:
     drawing, axes = style.canvas()
     sns.scatterplot(
         data=rows, x="operations", y="median_s", hue="implementation", style="implementation", ax=axes, legend=False,
-        palette={name: look.color for name, look in colors.items()}, linewidth=0, alpha=0.8, s=26,
-        markers={name: look.marker for name, look in colors.items()},
+        palette=style.palette(colors, rows["implementation"]), linewidth=0, alpha=0.8, s=26,
+        markers=style.markers(colors, rows["implementation"]),
     )  # fmt: skip
     style.quantity_axis(axes.xaxis, rows["operations"], _round_count("FLOP"), label="operations a call")
     style.quantity_axis(axes.yaxis, rows["median_s"], _round_seconds, label="seconds a call")
@@ -302,8 +438,18 @@ def _lines(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str,
         return
     sns.lineplot(
         data=drawn, x=x, y=y, hue="implementation", style="implementation", ax=axes, legend=False, estimator=None,
-        palette={name: look.color for name, look in colors.items()}, dashes=False,
-        markers={name: look.marker for name, look in colors.items()}, markeredgewidth=0,
+        palette=style.palette(colors, drawn["implementation"]), dashes=False,
+        markers=style.markers(colors, drawn["implementation"]), markeredgewidth=0,
+    )  # fmt: skip
+
+
+def _points(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
+    import seaborn as sns
+
+    sns.scatterplot(
+        data=table.dropna(subset=[x, y]), x=x, y=y, hue="implementation", style="implementation", ax=axes, legend=False,
+        palette=style.palette(colors, table["implementation"]), linewidth=0, s=18, zorder=3,
+        markers=style.markers(colors, table["implementation"]),
     )  # fmt: skip
 
 
@@ -316,11 +462,6 @@ def _guide(axes: Axes, table: pd.DataFrame, axis: str, quantity: str) -> None:
     sizes = np.array([drawn[axis].min(), drawn[axis].max()], dtype=float)
     level = float((drawn[quantity] / drawn[axis] ** exponent).min()) * 0.6
     axes.plot(sizes, level * sizes**exponent, color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-
-
-def _guide_power(axis: str) -> str:
-    expected = EXPECTED.get(axis, 1.0)
-    return units.power(expected) if expected != 1 else ""
 
 
 def _inside(found: dict[str, tuple[float, float]], axes: Axes) -> dict[str, tuple[float, float]]:

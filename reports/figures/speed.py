@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Looks = dict[str, style.Look]
 # Colour of the heat map ends at a factor of eight; beyond it the written number tells.
 SPEED_UP_LIMIT = 3.0
+# Colours of stacked bands, neighbours far apart.
+BAND_SLOTS = (0, 5, 2, 3, 8, 10, 1, 7)
 # What makes a case the same for two implementations.
 MATCH = ["run", "scenario", "problem", "dtype", "device", "direction", "cache"]
 
@@ -135,8 +137,8 @@ def roofline(table: pd.DataFrame, ceilings: Sequence[Ceiling], colors: Looks, *,
     )
     sns.scatterplot(
         data=rows, x="intensity", y="rate", hue="implementation", style="implementation", ax=axes, legend=False, s=24,
-        palette={name: look.color for name, look in colors.items()}, linewidth=0, alpha=0.75,
-        markers={name: look.marker for name, look in colors.items()},
+        palette=style.palette(colors, rows["implementation"]), linewidth=0, alpha=0.75,
+        markers=style.markers(colors, rows["implementation"]),
     )  # fmt: skip
     style.quantity_axis(
         axes.xaxis,
@@ -211,59 +213,88 @@ def phases(records: Sequence[Record], axis: str, *, key: str, conditions: str) -
         return None
     counted.sort(key=lambda record: float(str(record.case.point[axis])))
     sizes = [float(str(record.case.point[axis])) for record in counted]
-    names = list(dict.fromkeys(name for record in counted for name in (record.counts.phases if record.counts else {})))
-    totals = [sum(record.counts.phases.values()) if record.counts else 0 for record in counted]
-    shares = {
-        name: [
-            (record.counts.phases.get(name, 0) if record.counts else 0) / max(total, 1)
-            for record, total in zip(counted, totals, strict=True)
-        ]
-        for name in names
-    }
-    drawing, axes = style.canvas()
-    slots = (0, 5, 2, 3, 8, 10)
-    tones = [style.PALETTE[slots[index % len(slots)]][0] for index in range(len(names))]
-    axes.stackplot(sizes, *shares.values(), colors=tones, alpha=0.85, linewidth=0)
-    style.size_axis(axes.xaxis, sizes, label=AXIS_WORDS.get(axis, axis))
-    axes.set_ylim(0, 1)
-    axes.set_xlim(sizes[0], sizes[-1])
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    axes.set_ylabel("share of operations")
-    ends, level = {}, 0.0
-    looks = {}
-    for name, tone in zip(names, tones, strict=True):
-        ends[name] = (sizes[-1], level + shares[name][-1] / 2)
-        level += shares[name][-1]
-        looks[name] = style.Look(
-            slot=[color for color, _ in style.PALETTE].index(tone), color=tone, marker="o", filled=True
-        )
-    style.label_ends(axes, ends, looks)
-    title = f"Phases of {counted[0].case.implementation} against {AXIS_WORDS.get(axis, axis)}"
-    largest = max(names, key=lambda name: shares[name][-1])
-    smallest = max(names, key=lambda name: shares[name][0])
+    import pandas as pd
+
+    counts = pd.DataFrame([record.counts.phases if record.counts else {} for record in counted], index=sizes).fillna(0)
+    shares = counts.div(counts.sum(axis=1), axis=0)
+    title = f"Operations of {counted[0].case.implementation} by step, against {AXIS_WORDS.get(axis, axis)}"
+    first, last = shares.iloc[0], shares.iloc[-1]
     change = (
-        f"{smallest} takes most at {axis} = {units.plain(sizes[0])} ({units.percent(shares[smallest][0])}), "
-        f"{largest} at {units.plain(sizes[-1])} ({units.percent(shares[largest][-1])})."
+        f"{first.idxmax()} takes most at {axis} = {units.plain(sizes[0])} ({units.percent(float(first.max()))}), "
+        f"{last.idxmax()} at {units.plain(sizes[-1])} ({units.percent(float(last.max()))})."
     )
+    name = f"phases-{key}"
+    alt = f"{title}, stacked shares of operations; {conditions}. {change}"
     return Figure(
-        id=f"phases-{key}",
+        id=name,
         title=title,
-        svg=style.to_svg(
-            drawing,
-            prefix=f"phases-{key}",
-            alt=f"{title}, stacked shares of operations; {conditions}. {change}",
-            colors=looks,
-        ),
+        svg=_stack(shares, axis=axis, label="share of operations", prefix=name, alt=alt),
         alt=title,
         how="The operations of one call split by step, stacked to 100 %. Where bands change places, another step "
         "starts to dominate.",
         finding=change,
-        columns=(axis, *names),
+        columns=(axis, *(str(name) for name in shares.columns)),
         rows=tuple(
-            (units.plain(size), *(units.percent(shares[name][index]) for name in names))
-            for index, size in enumerate(sizes)
+            (units.plain(size), *(units.percent(float(value)) for value in row))
+            for size, row in zip(sizes, shares.to_numpy(), strict=True)
         ),
     )
+
+
+def step_times(sweep: Sweep, steps: pd.DataFrame) -> Figure | None:
+    """Draw the times of separately measured steps stacked by size; None where fewer than two steps were timed."""
+    if sweep.axis is None or steps["implementation"].nunique() < 2:  # noqa: PLR2004
+        return None
+    wide = steps.pivot_table(index=sweep.axis, columns="implementation", values="median_s", aggfunc="median").dropna()
+    if len(wide) < 2:  # noqa: PLR2004
+        return None
+    wide.columns = [str(name).split("/", 1)[-1].replace("-", " ") for name in wide.columns]
+    shares = wide.div(wide.sum(axis=1), axis=0)
+    axis, sizes = sweep.axis, [float(size) for size in wide.index]
+    name = f"steps-{sweep.key}"
+    most_first, most_last = str(shares.iloc[0].idxmax()), str(shares.iloc[-1].idxmax())
+    finding = (
+        f"{most_first} takes most of the time at {axis} = {units.plain(sizes[0])} "
+        f"({units.percent(float(shares.iloc[0].max()))}), {most_last} at {units.plain(sizes[-1])} "
+        f"({units.percent(float(shares.iloc[-1].max()))})."
+    )
+    title = f"Measured time of each step against {AXIS_WORDS.get(axis, axis)}"
+    return Figure(
+        id=name,
+        title=title,
+        svg=_stack(shares, axis=axis, label="share of time", prefix=name, alt=f"{title}, stacked shares. {finding}"),
+        alt=title,
+        how="Each step was timed by itself; bands are its share of their sum. Where bands change places, another step "
+        "starts to dominate.",
+        finding=finding,
+        columns=(axis, *wide.columns, "sum"),
+        rows=tuple(
+            (units.plain(size), *(units.seconds(float(value)) for value in row), units.seconds(float(row.sum())))
+            for size, row in zip(sizes, wide.to_numpy(), strict=True)
+        ),
+    )
+
+
+def _stack(shares: pd.DataFrame, *, axis: str, label: str, prefix: str, alt: str) -> str:
+    """Draw shares (columns) stacked to 100 % over sizes (index), each band named at its right end."""
+    drawing, axes = style.canvas()
+    sizes = [float(size) for size in shares.index]
+    tones = [style.PALETTE[slot][0] for slot in BAND_SLOTS]
+    looks, ends, level = {}, {}, 0.0
+    for index, name in enumerate(shares.columns):
+        slot = BAND_SLOTS[index % len(BAND_SLOTS)]
+        looks[name] = style.Look(slot=slot, color=style.PALETTE[slot][0], marker="o", filled=True)
+        ends[name] = (sizes[-1], level + float(shares[name].iloc[-1]) / 2)
+        level += float(shares[name].iloc[-1])
+    used = [tones[index % len(tones)] for index in range(len(shares.columns))]
+    axes.stackplot(sizes, *(shares[name] for name in shares.columns), colors=used, alpha=0.85, linewidth=0)
+    style.size_axis(axes.xaxis, sizes, label=AXIS_WORDS.get(axis, axis))
+    axes.set_ylim(0, 1)
+    axes.set_xlim(sizes[0], sizes[-1])
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    axes.set_ylabel(label)
+    style.label_ends(axes, ends, looks)
+    return style.to_svg(drawing, prefix=prefix, alt=alt, colors=looks)
 
 
 def _short(value: float) -> str:
