@@ -149,14 +149,16 @@ class Problem(Protocol):
     """What a folder's `problem.py` offers; a point is a mapping from axis names to JSON values.
 
     `parse` raises ValueError that lists every mistake of a point at once. `inputs` draws the same values for the same
-    seed; its `kind` is one that PROBES name. `outputs` tells what a call returns: a tensor where it is one, else a
-    tuple. `rows` are indices of query rows; `witness` gives one witness for each output, of those rows.
+    seed; its `kind` is one that PROBES name. PROBES are the battery, REPEATED is small enough for many calls.
+    `outputs` tells what a call returns: a tensor where it is one, else a tuple. `rows` are indices of query rows;
+    `witness` gives one witness for each output, of those rows.
     `gradient_witness` takes a gradient of the first output's sampled rows, the others' being zero, and gives a witness
     for each differentiable input.
     """
 
     AXES: tuple[str, ...]
     PROBES: tuple[Probe, ...]
+    REPEATED: Probe
 
     def parse(self, point: Mapping[str, Any]) -> Any: ...
     def features(self, point: Any, *, direction: str) -> frozenset[str]: ...

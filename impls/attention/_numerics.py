@@ -43,6 +43,9 @@ class Head:
         """Convert the tensors."""
         return Head(self.q.to(dtype), self.k.to(dtype), self.v.to(dtype), self.mask, self.scale)
 
+    def __getitem__(self, rows: slice) -> Head:
+        return Head(self.q[rows], self.k, self.v, self.mask[rows], self.scale)
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -116,16 +119,23 @@ def weights_error(head: Head, unit: Units) -> Weights:
     return Weights(weights, scores, top, relative, mean_error)
 
 
-def output_bound(head: Head, out: torch.Tensor, unit: Units) -> torch.Tensor:
-    """Bound |kernel - oracle| of the output elementwise; all tensors are float64."""
+def output_errors(head: Head, out: torch.Tensor, unit: Units) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a bound on |kernel - oracle| of the output, and the standard deviation of a running sum's error.
+
+    Both are elementwise; all tensors are float64. The second is what adding the keys one after another costs: rounding
+    each partial sum by a uniform error of unit / sqrt(3), where partial sums of m independent terms grow as a random
+    walk, of mean square terms / 2, beside a straight line, of mean square out^2 / 3.
+    """
     w = weights_error(head, unit)
-    squares = head.v.square()
+    keys, squares = head.k.shape[0], head.v.square()
     spread = ((w.weights * w.relative + w.weights.clamp(max=unit.flush)).square() @ squares).sqrt()
     terms = (w.weights.square() @ squares).sqrt()
-    summation = LAMBDA * math.sqrt(head.k.shape[0] + 2) * unit.accumulate * (terms + out.abs())
+    summation = LAMBDA * math.sqrt(keys + 2) * unit.accumulate * (terms + out.abs())
     lost = w.weights.masked_fill(w.weights >= unit.flush, 0.0) @ head.v.abs()
-    flushed = lost + flushed_output(head.k.shape[0], unit)
-    return LAMBDA * spread + w.mean_error * out.abs() + summation + unit.store * out.abs() + flushed
+    flushed = lost + flushed_output(keys, unit)
+    bound = LAMBDA * spread + w.mean_error * out.abs() + summation + unit.store * out.abs() + flushed
+    partial = (terms.square() / 2 + out.square() / 3).sqrt()
+    return bound, unit.accumulate * (head.mask.sum(-1, keepdim=True) / 3).sqrt() * partial
 
 
 def flushed_output(terms: int, unit: Units) -> float:
@@ -181,6 +191,7 @@ class KeySums:
 
     dk_spread: torch.Tensor
     dk_terms: torch.Tensor
+    dk_variance: torch.Tensor
     dv_spread: torch.Tensor
     dv_terms: torch.Tensor
     rows: int
@@ -189,16 +200,18 @@ class KeySums:
     def zeros(cls, *, n_k: int, d: int, d_v: int) -> KeySums:
         """Start empty."""
         d_k, d_values = (torch.zeros(n_k, size, dtype=torch.float64) for size in (d, d_v))
-        return cls(d_k, d_k.clone(), d_values, d_values.clone(), 0)
+        return cls(d_k, d_k.clone(), d_k.clone(), d_values, d_values.clone(), 0)
 
 
-def query_gradient_bound(
+def query_gradient_errors(
     head: Head, upstream: torch.Tensor, exact: ScoreGradients, sums: KeySums, unit: Units
-) -> torch.Tensor:
-    """Bound |kernel - oracle| of dq [rows, d] elementwise, and add the rows' part to the sums for dk and dv.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a bound on |kernel - oracle| of dq [rows, d], and the standard deviation that cancellation alone costs.
 
-    Follows both forms of the backward: the mean of dweights taken over weights or over the rounded output, weights
-    from maximum and total or from the log-sum-exp.
+    Both are elementwise; the rows' part of dk and dv is added to the sums. The second is what rounding dweights and
+    their mean to float32 leaves of the difference, even where it is exactly zero. The first follows both forms of the
+    backward: the mean of dweights taken over weights or over the rounded output, weights from maximum and total or
+    from the log-sum-exp.
     """
     w = weights_error(head, unit)
     n_k, d_v = head.v.shape
@@ -229,12 +242,15 @@ def query_gradient_bound(
     sums.dk_terms += (exact.scores.square().mT @ q2).cpu()
     sums.dv_spread += ((w.weights * relative + tiny).square().mT @ up2).cpu()
     sums.dv_terms += (w.weights.square().mT @ up2).cpu()
+    cancelled = (w.weights * size * (unit.accumulate * scale / math.sqrt(3.0))).square()
+    sums.dk_variance += (cancelled.mT @ q2).cpu()
     sums.rows += head.q.shape[0]
     spread = (scores_error.square() @ k2).sqrt() * scale
     common = scale * mean_error * (w.weights @ head.k).abs() + w.mean_error * exact.dq.abs()
     summation = LAMBDA * math.sqrt(n_k + 2) * unit.accumulate * ((exact.scores.square() @ k2).sqrt() + exact.dq.abs())
     flushed = flushed_gradient(n_k, float(head.k.abs().amax()) * scale, unit)
-    return LAMBDA * spread + common + summation + 3 * unit.store * exact.dq.abs() + flushed
+    bound = LAMBDA * spread + common + summation + 3 * unit.store * exact.dq.abs() + flushed
+    return bound, (cancelled @ k2).sqrt()
 
 
 def flushed_gradient(terms: int, largest: float, unit: Units) -> float:

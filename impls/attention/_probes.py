@@ -176,3 +176,5 @@ PROBES = (
     *(Probe(f"{kind}, causal", {**SMALL, "causal": True}, kind, quick=kind in QUICK) for kind in KINDS),
     *SHAPES,
 )
+# Small enough to be called over a hundred times, so that an error in every hundredth call is met.
+REPEATED = Probe("tiny", {"n": 6, "d": 8, "heads": 2})

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from impls.attention import _numerics as numerics
-from impls.attention._probes import KINDS, LAYOUTS, PROBES
+from impls.attention._probes import KINDS, LAYOUTS, PROBES, REPEATED
 from impls.registry import Cost, Implementation, Output, Witness, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["AXES", "PROBES"]
+__all__ = ["AXES", "PROBES", "REPEATED"]
 
 AXES = ("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "causal", "valid_lens", "scale")
-# Scores that the oracle holds at once: 32 MiB in float64, enough for matrix products to run at their full rate.
-BLOCK_ELEMENTS = 2**22
+# Scores that the oracle holds at once: 8 MiB in float64, which stays near a core's cache.
+BLOCK_ELEMENTS = 2**20
+# Matrix products with fewer rows run at a tenth of their rate or less.
+BLOCK_ROWS = 32
 # Fractional part of the golden ratio: multiples of it spread evenly over [0, 1), so lengths vary without a seed.
 GOLDEN = 0.6180339887498949
 # Fused backward recomputes the scores: five products where forward has two (FlashAttention-2, section 3.1).
@@ -264,15 +266,18 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
     """
     unit = numerics.units(inputs.q.dtype, inputs.q.device)
     shape = (*inputs.q.shape[:2], len(rows), inputs.v.shape[-1])
-    oracle, reference, bound = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
-    for batch, head, start, block in _row_blocks(inputs, rows):
-        part = _head(inputs, batch, head, block.to(inputs.q.device))
-        wide = part.to(torch.float64)
-        out = numerics.plain(wide)
-        place = (batch, head, slice(start, start + len(block)))
-        oracle[place] = out
-        reference[place] = numerics.plain(part).double()
-        bound[place] = numerics.output_bound(wide, out, unit)
+    oracle, reference, bound, summation = (torch.zeros(shape, dtype=torch.float64) for _ in range(4))
+    for batch, head in _heads(inputs):
+        whole = _head(inputs, batch, head, rows)
+        wide = whole.to(torch.float64)
+        for block in _row_blocks(inputs, rows):
+            place = (batch, head, block)
+            out = numerics.plain(wide[block])
+            oracle[place] = out
+            reference[place] = numerics.plain(whole[block])
+            bound[place], summation[place] = numerics.output_errors(wide[block], out, unit)
+    # An error of a running sum, drawn: a plain loop over keys commits it, and a blocked matrix product doesn't.
+    reference = _farther(oracle, reference, reference + _drawn(summation))
     flush = numerics.flushed_output(inputs.k.shape[2], unit)
     return (Witness(oracle=oracle, reference=reference, bound=bound, flush=flush),)
 
@@ -286,7 +291,8 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
     """
     group = inputs.q.shape[1] // inputs.k.shape[1]
     exact = [torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable]
-    bounds = [torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable]
+    bounds = [torch.zeros_like(tensor) for tensor in exact]
+    deviations = [torch.zeros_like(tensor) for tensor in exact]
     references = [
         [torch.zeros_like(tensor, requires_grad=False) for tensor in inputs.differentiable]
         for _ in (numerics.textbook_gradients, numerics.flash_gradients)
@@ -304,55 +310,66 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
         numerics.flushed_gradient(inputs.k.shape[2], float(inputs.k.detach().abs().amax()) * scale, unit),
         *[numerics.flushed_gradient(len(rows) * group, float(inputs.q.detach().abs().amax()) * scale, unit)] * 2,
     ]
-    for batch, head, start, block in _row_blocks(inputs, rows):
-        part = _head(inputs, batch, head, block.to(inputs.q.device))
-        wide = part.to(torch.float64)
-        gradient = upstream[batch, head, start : start + len(block)].to(inputs.q.device)
-        kv = (batch, head // group)
-        out = numerics.textbook_gradients(wide, gradient.double())
-        exact[0][batch, head, block] = out.dq.cpu()
-        exact[1][kv] += (out.scores.mT @ wide.q).cpu()
-        exact[2][kv] += (out.weights.mT @ gradient.double()).cpu()
-        bounds[0][batch, head, block] = numerics.query_gradient_bound(
-            wide, gradient.double(), out, sums[batch][head // group], unit
-        ).cpu()
-        textbook, flash = numerics.textbook_gradients(part, gradient), numerics.flash_gradients(part, gradient)
-        references[0][0][batch, head, block] = textbook.dq
-        numerics.add_rows(references[0][1][kv], textbook.scores, part.q)
-        numerics.add_rows(references[0][2][kv], textbook.weights, gradient)
-        references[1][0][batch, head, block] = flash.dq
-        references[1][1][kv] += numerics.product(flash.scores.mT, part.q)
-        references[1][2][kv] += numerics.product(flash.weights.mT, gradient)
+    for batch, head in _heads(inputs):
+        kv, of_head = (batch, head // group), sums[batch][head // group]
+        whole = _head(inputs, batch, head, rows)
+        wide = whole.to(torch.float64)
+        for block in _row_blocks(inputs, rows):
+            place = (batch, head, rows[block])
+            gradient = upstream[batch, head, block].to(inputs.q.device)
+            part, precise = whole[block], wide[block]
+            out = numerics.textbook_gradients(precise, gradient.double())
+            exact[0][place] = out.dq.cpu()
+            exact[1][kv] += (out.scores.mT @ precise.q).cpu()
+            exact[2][kv] += (out.weights.mT @ gradient.double()).cpu()
+            bounds[0][place], deviations[0][place] = numerics.query_gradient_errors(
+                precise, gradient.double(), out, of_head, unit
+            )
+            textbook, flash = numerics.textbook_gradients(part, gradient), numerics.flash_gradients(part, gradient)
+            references[0][0][place] = textbook.dq
+            numerics.add_rows(references[0][1][kv], textbook.scores, part.q)
+            numerics.add_rows(references[0][2][kv], textbook.weights, gradient)
+            references[1][0][place] = flash.dq
+            references[1][1][kv] += numerics.product(flash.scores.mT, part.q)
+            references[1][2][kv] += numerics.product(flash.weights.mT, gradient)
     for batch, of_batch in enumerate(sums):
         for kv_head, of_head in enumerate(of_batch):
             kv = (batch, kv_head)
             bounds[1][kv], bounds[2][kv] = numerics.key_gradient_bounds(
                 of_head, exact[1][kv], exact[2][kv], unit, flushed=flushed[1]
             )
+            deviations[1][kv] = of_head.dk_variance.sqrt()
     return tuple(
-        Witness(oracle=oracle, reference=_farther(oracle, *forms), bound=bound, flush=flush)
-        for oracle, bound, flush, *forms in zip(exact, bounds, flushed, *references, strict=True)
+        Witness(oracle=oracle, reference=_farther(oracle, *forms, oracle + _drawn(deviation)), bound=bound, flush=flush)
+        for oracle, bound, deviation, flush, *forms in zip(exact, bounds, deviations, flushed, *references, strict=True)
     )
 
 
-def _farther(oracle: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Return, element by element, whichever is farther from the oracle."""
-    first, second = first.cpu().double(), second.cpu().double()
-    return torch.where((first - oracle).abs() >= (second - oracle).abs(), first, second)
+def _drawn(deviation: torch.Tensor) -> torch.Tensor:
+    """Draw normal errors of given standard deviations."""
+    generator = torch.Generator().manual_seed(0)
+    return deviation * torch.randn(deviation.shape, generator=generator, dtype=torch.float64)
 
 
-def _row_blocks(inputs: Inputs, rows: torch.Tensor) -> list[tuple[int, int, int, torch.Tensor]]:
-    """List (batch, head, start, rows) so that no block has more than BLOCK_ELEMENTS scores."""
-    step = max(1, BLOCK_ELEMENTS // inputs.k.shape[2])
-    return [
-        (batch, head, start, rows[start : start + step])
-        for batch in range(inputs.q.shape[0])
-        for head in range(inputs.q.shape[1])
-        for start in range(0, len(rows), step)
-    ]
+def _farther(oracle: torch.Tensor, *forms: torch.Tensor) -> torch.Tensor:
+    """Return, element by element, the form that is farthest from the oracle."""
+    stacked = torch.stack([form.cpu().double() for form in forms])
+    farthest = (stacked - oracle).abs().argmax(0, keepdim=True)
+    return stacked.gather(0, farthest).squeeze(0)
+
+
+def _heads(inputs: Inputs) -> list[tuple[int, int]]:
+    return [(batch, head) for batch in range(inputs.q.shape[0]) for head in range(inputs.q.shape[1])]
+
+
+def _row_blocks(inputs: Inputs, rows: torch.Tensor) -> list[slice]:
+    """Cut the rows into blocks of about BLOCK_ELEMENTS scores; each sees all keys."""
+    step = max(BLOCK_ROWS, BLOCK_ELEMENTS // inputs.k.shape[2])
+    return [slice(start, start + step) for start in range(0, len(rows), step)]
 
 
 def _head(inputs: Inputs, batch: int, head: int, rows: torch.Tensor) -> numerics.Head:
+    rows = rows.to(inputs.q.device)
     kv_head = head // (inputs.q.shape[1] // inputs.k.shape[1])
     return numerics.Head(
         q=inputs.q[batch, head, rows].detach(),
