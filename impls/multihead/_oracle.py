@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from impls.attention.problem import BLOCK_ELEMENTS, FLUSH, LAMBDA, UNIT, UNIT_FLOAT32
+from impls.attention._numerics import LAMBDA, Units, flushed_output, units
+from impls.attention.problem import BLOCK_ELEMENTS
 from impls.multihead._steps import Weights
-from impls.orders import orders_for, worst
 from impls.registry import Witness
 
 if TYPE_CHECKING:
@@ -22,15 +21,6 @@ if TYPE_CHECKING:
 DEVIATIONS = 7.0
 
 
-@dataclass(frozen=True)
-class Order:
-    """An order of summation: of input features, keys, and the features of a head. Exact results don't depend on it."""
-
-    features: tuple[torch.Tensor, ...]
-    keys: torch.Tensor
-    head_features: torch.Tensor
-
-
 def witness(inputs: Inputs, rows: torch.Tensor) -> Witness:
     """Return oracle, reference and bound of the output's sampled rows, each [batch, rows, width].
 
@@ -39,6 +29,7 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> Witness:
     """
     shape = (inputs.x_q.shape[0], len(rows), inputs.weights.w_o.shape[0])
     oracle, reference, bound = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
+    unit = units(inputs.x_q.dtype, inputs.x_q.device)
     for batch, start, block in _row_blocks(inputs, rows):
         sources = _sources(inputs, batch, block)
         mask = _mask(inputs, batch, block)
@@ -47,13 +38,9 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> Witness:
         place = (batch, slice(start, start + len(block)))
         oracle[place] = plain(wide, wide_weights, heads=inputs.heads, mask=mask).cpu()
         keep = _kept(inputs, mask, seed=start)
-        tried = [
-            plain(sources, inputs.weights, heads=inputs.heads, mask=mask, keep=keep, order=order).double().cpu()
-            for order in _orders(inputs, rows)
-        ]
-        reference[place] = worst(tried, exact=oracle[place])
+        reference[place] = plain(sources, inputs.weights, heads=inputs.heads, mask=mask, keep=keep).double().cpu()
         bound[place] = error_bound(
-            wide, wide_weights, heads=inputs.heads, mask=mask, dtype=inputs.x_q.dtype, dropout=inputs.dropout
+            wide, wide_weights, heads=inputs.heads, mask=mask, unit=unit, dropout=inputs.dropout
         ).cpu()
     return Witness(oracle=oracle, reference=reference, bound=bound, flush=_flush(inputs))
 
@@ -64,14 +51,12 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
     Rows that are not sampled get no upstream gradient, so the sampled ones give every gradient exactly. All gradients
     are linear in a dropout mask, so their expectation is the gradient without dropout.
     """
-    exact = _gradient_totals(inputs, rows, upstream, dtype=torch.float64, order=None)
-    tried = [
-        _gradient_totals(inputs, rows, upstream, dtype=inputs.x_q.dtype, order=order) for order in _orders(inputs, rows)
-    ]
+    exact = _gradient_totals(inputs, rows, upstream, dtype=torch.float64)
+    references = _gradient_totals(inputs, rows, upstream, dtype=inputs.x_q.dtype)
     return tuple(
         Witness(
             oracle=oracle,
-            reference=worst([totals[name] for totals in tried], exact=oracle),
+            reference=references[name],
             bound=torch.full_like(oracle, math.inf),
             flush=_flush(inputs),
         )
@@ -80,7 +65,7 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
 
 
 def _gradient_totals(
-    inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor, *, dtype: torch.dtype, order: Order | None
+    inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor, *, dtype: torch.dtype
 ) -> dict[str, torch.Tensor]:
     """Add up the gradients of all sampled rows, computed in `dtype`, by name; float64 is without dropout."""
     total = {
@@ -91,52 +76,13 @@ def _gradient_totals(
         mask = _mask(inputs, batch, block)
         gradient = upstream[batch, start : start + len(block)].to(inputs.x_q.device)
         keep = None if dtype == torch.float64 else _kept(inputs, mask, seed=start)
-        found = _gradients(inputs, batch, block, gradient.to(dtype), mask=mask, keep=keep, order=order)
+        found = _gradients(inputs, batch, block, gradient.to(dtype), mask=mask, keep=keep)
         for name, value in found.items():
             if name in inputs.sources:
                 total[name][batch] += value
             else:
                 total[name] += value
     return total
-
-
-def _orders(inputs: Inputs, rows: torch.Tensor) -> list[Order]:
-    """Draw orders of summation, more of them the smaller the output."""
-    width = inputs.weights.w_o.shape[0]
-    count = orders_for(inputs.x_q.shape[0] * len(rows) * width)
-    generator = torch.Generator().manual_seed(len(rows))
-
-    def shuffled(length: int) -> torch.Tensor:
-        return torch.randperm(length, generator=generator).to(inputs.x_q.device)
-
-    sizes = [x.shape[-1] for x in (inputs.x_q, inputs.x_k, inputs.x_v)]
-    return [
-        Order(tuple(shuffled(size) for size in sizes), shuffled(inputs.x_k.shape[1]), shuffled(width // inputs.heads))
-        for _ in range(count)
-    ]
-
-
-def _reordered(
-    sources: list[torch.Tensor],
-    weights: Weights,
-    mask: torch.Tensor,
-    keep: torch.Tensor | None,
-    *,
-    order: Order,
-) -> tuple[list[torch.Tensor], Weights, torch.Tensor, torch.Tensor | None]:
-    """Permute what is summed over, so that the same result is added up in another order."""
-    x_q, x_k, x_v = (x[:, features] for x, features in zip(sources, order.features, strict=True))
-    d = len(order.head_features)
-    starts = torch.arange(0, weights.w_o.shape[1], d, device=mask.device)
-    inner = (starts.unsqueeze(-1) + order.head_features).flatten()  # the same permutation within each head
-    permuted = {
-        name: getattr(weights, name)[inner][:, features]
-        for name, features in zip(("w_q", "w_k", "w_v"), order.features, strict=True)
-    }
-    biases = {name: bias[inner] for name in ("b_q", "b_k", "b_v") if (bias := getattr(weights, name)) is not None}
-    changed = weights._replace(**permuted, **biases, w_o=weights.w_o[:, inner])
-    kept = None if keep is None else keep[..., order.keys]
-    return [x_q, x_k[order.keys], x_v[order.keys]], changed, mask[:, order.keys], kept
 
 
 def _gradients(
@@ -147,7 +93,6 @@ def _gradients(
     *,
     mask: torch.Tensor,
     keep: torch.Tensor | None,
-    order: Order | None,
 ) -> dict[str, torch.Tensor]:
     """Return gradients of one batch element's inputs and of the weights, computed in the gradient's dtype."""
     leaves = {name: x[batch].detach().to(gradient.dtype).requires_grad_(True) for name, x in inputs.sources.items()}
@@ -156,9 +101,7 @@ def _gradients(
     x_q, x_k, x_v = (leaves[places[id(x)]] for x in (inputs.x_q, inputs.x_k, inputs.x_v))
     weights = Weights(**{name: leaves.get(name) for name in Weights._fields})  # type: ignore[arg-type]
     with torch.enable_grad():
-        out = plain(
-            [x_q[rows.to(x_q.device)], x_k, x_v], weights, heads=inputs.heads, mask=mask, keep=keep, order=order
-        )
+        out = plain([x_q[rows.to(x_q.device)], x_k, x_v], weights, heads=inputs.heads, mask=mask, keep=keep)
         found = torch.autograd.grad(out, list(leaves.values()), gradient)
     return {name: value.double().cpu() for name, value in zip(leaves, found, strict=True)}
 
@@ -170,15 +113,12 @@ def plain(
     heads: int,
     mask: torch.Tensor,
     keep: torch.Tensor | None = None,
-    order: Order | None = None,
 ) -> torch.Tensor:
     """Compute the module's output rows for one batch element, every intermediate in the inputs' dtype.
 
     x_q [rows, size], x_k and x_v [n_k, size], mask [rows, n_k] true where allowed; `keep` [heads, rows, n_k] has
     dropout's factors. Dead rows attend to nothing. Returns [rows, width].
     """
-    if order is not None:
-        sources, weights, mask, keep = _reordered(sources, weights, mask, keep, order=order)
     q, k, v = (
         _heads(_affine(x, w, b), heads)
         for x, w, b in zip(sources, weights[:3], (weights.b_q, weights.b_k, weights.b_v), strict=True)
@@ -195,45 +135,41 @@ def error_bound(
     *,
     heads: int,
     mask: torch.Tensor,
-    dtype: torch.dtype,
+    unit: Units,
     dropout: float,
 ) -> torch.Tensor:
-    """Bound |module - oracle| elementwise to first order, every intermediate stored in `dtype`: [rows, width], float64.
+    """Bound |module - oracle| elementwise to first order, every intermediate stored: [rows, width], float64.
 
     Rounding errors of a product of length m stay within lambda sqrt(m) u |a||b| (Higham and Mary 2019). Those of
     different projected features come from different products, so a score collects them as a root sum of squares; a
     score's error moves a whole head's output, so it is carried through values and output projection by absolute values,
     and only heads add up as a root sum of squares.
     """
-    unit = UNIT[dtype]
-    accumulate = min(UNIT_FLOAT32, unit)
     projected = [
-        _bounded_affine(x, w, b, unit=unit, accumulate=accumulate)
+        _bounded_affine(x, w, b, unit=unit)
         for x, w, b in zip(sources, weights[:3], (weights.b_q, weights.b_k, weights.b_v), strict=True)
     ]
     (q, q_error), (k, k_error), (v, v_error) = [tuple(_heads(part, heads) for part in pair) for pair in projected]
     d, n_k = q.shape[-1], k.shape[1]
     scores = (q @ k.mT) * d**-0.5  # [heads, rows, n_k]
     carried = (q_error.square() @ k.mT.square() + q.square() @ k_error.mT.square()).sqrt() * d**-0.5
-    own = LAMBDA * math.sqrt(d + 2) * accumulate * (q.abs() @ k.abs().mT) * d**-0.5 + 2 * unit * scores.abs()
+    own = LAMBDA * math.sqrt(d + 2) * unit.accumulate * (q.abs() @ k.abs().mT) * d**-0.5 + 2 * unit.store * scores.abs()
     attention = _softmax(scores, mask)
     top = scores.masked_fill(~mask, -math.inf).amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).min)
     below_top = (scores - top).masked_fill(~mask, 0.0).abs()
     error = carried + own
-    relative = error + (attention * error).sum(-1, keepdim=True) + accumulate * (below_top + 4) + 2 * unit
+    relative = error + (attention * error).sum(-1, keepdim=True) + unit.accumulate * (below_top + 4) + 2 * unit.store
     head_out = attention @ v
     head_error = (
         (attention * relative) @ v.abs()
         + attention @ v_error
-        + LAMBDA * math.sqrt(n_k + 2) * accumulate * ((attention.square() @ v.square()).sqrt() + head_out.abs())
-        + unit * head_out.abs()
+        + LAMBDA * math.sqrt(n_k + 2) * unit.accumulate * ((attention.square() @ v.square()).sqrt() + head_out.abs())
+        + unit.store * head_out.abs()
     )  # [heads, rows, d]
     w_o = _output_by_head(weights, heads)  # [heads, d, width]
-    _, out_error = _bounded_affine(
-        head_out.transpose(0, 1).flatten(1), weights.w_o, weights.b_o, unit=unit, accumulate=accumulate
-    )
+    _, out_error = _bounded_affine(head_out.transpose(0, 1).flatten(1), weights.w_o, weights.b_o, unit=unit)
     bound: torch.Tensor = (head_error @ w_o.abs()).square().sum(0).sqrt() + out_error
-    bound = bound + FLUSH[dtype] * (4 + 2 * n_k * v.abs().amax() * w_o.abs().sum((0, 1)))
+    bound = bound + flushed_output(n_k, unit) * (1 + v.abs().amax() * w_o.abs().sum((0, 1)))
     if not dropout:
         return bound
     return bound / (1 - dropout) + _dropout_bound(attention, v @ w_o, dropout=dropout)
@@ -251,11 +187,11 @@ def _dropout_bound(attention: torch.Tensor, values: torch.Tensor, *, dropout: fl
 
 
 def _bounded_affine(
-    x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None, *, unit: float, accumulate: float
+    x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None, *, unit: Units
 ) -> tuple[torch.Tensor, torch.Tensor]:
     out = _affine(x, w, b)
     magnitude = _affine(x.abs(), w.abs(), None if b is None else b.abs())
-    return out, LAMBDA * math.sqrt(x.shape[-1] + 2) * accumulate * magnitude + 2 * unit * out.abs()
+    return out, LAMBDA * math.sqrt(x.shape[-1] + 2) * unit.accumulate * magnitude + 2 * unit.store * out.abs()
 
 
 def _affine(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None) -> torch.Tensor:
@@ -319,4 +255,4 @@ def _row_blocks(inputs: Inputs, rows: torch.Tensor) -> Iterator[tuple[int, int, 
 def _flush(inputs: Inputs) -> float:
     """Bound what flushing weights, values and results to zero may cost an output element."""
     reach = float(inputs.weights.w_o.detach().abs().sum(-1).amax())
-    return FLUSH[inputs.x_q.dtype] * (4 + 2 * inputs.x_k.shape[1] * reach)
+    return flushed_output(inputs.x_k.shape[1], units(inputs.x_q.dtype, inputs.x_q.device)) * (1 + reach)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from impls.attention.problem import FLUSH, LAMBDA, UNIT, UNIT_FLOAT32
+from impls.attention._numerics import LAMBDA, Units, units
 from impls.registry import Output, Witness
 
 if TYPE_CHECKING:
@@ -167,35 +167,32 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness, ...]:
     wide = tuple(tensor.double() for tensor in inputs.tensors)
     oracles = phase.plain(wide, rows, inputs.heads)
     references = phase.plain(inputs.tensors, rows, inputs.heads)
-    dtype = inputs.tensors[0].dtype
+    unit = units(inputs.tensors[0].dtype, rows.device)
     if phase.inner is None:
-        bounds = _softmax_bound(wide, oracles, rows, dtype)
+        bounds = _softmax_bound(wide, oracles, rows, unit=unit)
     else:
-        bounds = _product_bounds(inputs, rows, length=inputs.tensors[phase.inner].shape[-1])
+        bounds = _product_bounds(inputs, rows, unit=unit, length=inputs.tensors[phase.inner].shape[-1])
     return tuple(
         Witness(
             oracle=oracle.cpu(),
             reference=reference.double().cpu(),
-            bound=(bound + 4 * FLUSH[dtype]).cpu(),
-            flush=4 * FLUSH[dtype],
+            bound=(bound + 4 * unit.flush).cpu(),
+            flush=4 * unit.flush,
         )
         for oracle, reference, bound in zip(oracles, references, bounds, strict=True)
     )
 
 
-def _product_bounds(inputs: Inputs, rows: torch.Tensor, *, length: int) -> Tensors:
+def _product_bounds(inputs: Inputs, rows: torch.Tensor, *, unit: Units, length: int) -> Tensors:
     """Bound the error of dot products: lambda sqrt(m) u |a||b| for the sum, 2u for scaling and storing."""
-    unit = UNIT[inputs.tensors[0].dtype]
     absolute = tuple(tensor.double().abs() for tensor in inputs.tensors)
-    relative = LAMBDA * math.sqrt(length + 2) * min(UNIT_FLOAT32, unit) + 2 * unit
+    relative = LAMBDA * math.sqrt(length + 2) * unit.accumulate + 2 * unit.store
     return tuple(relative * size for size in PHASES[inputs.phase].plain(absolute, rows, inputs.heads))
 
 
-def _softmax_bound(wide: Tensors, oracles: Tensors, rows: torch.Tensor, dtype: torch.dtype) -> Tensors:
+def _softmax_bound(wide: Tensors, oracles: Tensors, rows: torch.Tensor, *, unit: Units) -> Tensors:
     """Bound the rounding error of exponential, sum and division."""
-    unit = UNIT[dtype]
-    accumulate = min(UNIT_FLOAT32, unit)
     scores = wide[0][:, rows]
     below_top = scores.amax(-1, keepdim=True) - scores
-    relative = accumulate * (below_top + 4 + LAMBDA * math.sqrt(scores.shape[-1] + 2)) + 2 * unit
+    relative = unit.accumulate * (below_top + 4 + LAMBDA * math.sqrt(scores.shape[-1] + 2)) + 2 * unit.store
     return (oracles[0] * relative,)

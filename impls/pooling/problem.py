@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from impls.orders import orders_for, worst
+from impls.attention._numerics import LAMBDA, Units, flushed_output, units
 from impls.registry import Cost, Implementation, Output, Probe, Witness, unknown
 
 if TYPE_CHECKING:
@@ -26,13 +26,10 @@ SMOOTH = ("gaussian", "epanechnikov")
 # The tutorial's data: x uniform on [0, 10), y = 2 sin(x) + x^0.8 + noise of standard deviation 0.5.
 SPAN = 10.0
 NOISE = 0.5
+# The worst of eight errors is near the largest that is usual.
+ORDERS = 8
 # A weight takes a difference, a product, two more for the kernel, and a division.
 OPERATIONS_PER_WEIGHT = 5
-# Unit roundoff and smallest normal number of each dtype.
-UNIT = {torch.float32: 2.0**-24, torch.float64: 2.0**-53, torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
-FLUSH = {torch.float32: 2.0**-126, torch.float64: 2.0**-1022, torch.bfloat16: 2.0**-126, torch.float16: 2.0**-24}
-# Higham and Mary, SIAM J. Sci. Comput. 41 (2019): rounding errors of a length-m sum stay within lambda * sqrt(m) * u.
-LAMBDA = 4.0
 
 
 @dataclass(frozen=True)
@@ -141,73 +138,59 @@ def sample_rows(point: Point, *, count: int, seed: int) -> torch.Tensor:
 def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness, Witness]:
     """Return oracle, reference and error bound of the sampled predictions [rows] and weights [rows, n_k]."""
     chosen = inputs.queries[rows.to(inputs.queries.device)]
+    unit = units(chosen.dtype, chosen.device)
     wide = [x.double() for x in (chosen, inputs.keys, inputs.values, inputs.w)]
-    exact, bounds = plain(*wide, kernel=inputs.kernel), error_bounds(*wide, kernel=inputs.kernel, dtype=chosen.dtype)
-    tried: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
-    for _, keys in _orders(inputs, rows):
-        found, weights = plain(chosen, inputs.keys[keys], inputs.values[keys], inputs.w, kernel=inputs.kernel)
-        tried[0].append(found.double())
-        tried[1].append(weights[:, keys.argsort()].double())
-    flush = FLUSH[chosen.dtype] * (4 + 2 * len(inputs.keys) * float(inputs.values.detach().abs().amax()))
+    exact, bounds = plain(*wide, kernel=inputs.kernel), error_bounds(*wide, kernel=inputs.kernel, unit=unit)
+    tried = [
+        (predictions.double(), weights[:, keys.argsort()].double())
+        for keys in _orders_of_summation(inputs)
+        for predictions, weights in [
+            plain(chosen, inputs.keys[keys], inputs.values[keys], inputs.w, kernel=inputs.kernel)
+        ]
+    ]
+    flush = flushed_output(len(inputs.keys), unit) * (1 + float(inputs.values.detach().abs().amax()))
     first, second = (
         Witness(
             oracle=oracle.cpu(),
-            reference=worst(references, exact=oracle).cpu(),
+            reference=_worst(torch.stack(references), exact=oracle).cpu(),
             bound=(bound + flush).cpu(),
             flush=flush,
         )
-        for oracle, references, bound in zip(exact, tried, bounds, strict=True)
+        for oracle, references, bound in zip(exact, zip(*tried, strict=True), bounds, strict=True)
     )
     return first, second
 
 
 def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor) -> tuple[Witness, ...]:
     """Return a witness for the gradients of values and, for a smooth kernel, w; upstream is [rows]."""
-    natural = (torch.arange(len(rows)), torch.arange(len(inputs.keys)))
-    exact = _gradients(inputs, rows, upstream, dtype=torch.float64, order=natural)
-    tried = [
-        _gradients(inputs, rows, upstream, dtype=inputs.queries.dtype, order=order) for order in _orders(inputs, rows)
-    ]
+    exact = _gradients(inputs, rows, upstream, dtype=torch.float64)
+    references = _gradients(inputs, rows, upstream, dtype=inputs.queries.dtype)
     return tuple(
-        Witness(
-            oracle=oracle,
-            reference=worst([gradients[i] for gradients in tried], exact=oracle),
-            bound=torch.full_like(oracle, math.inf),
-        )
-        for i, oracle in enumerate(exact)
+        Witness(oracle=oracle, reference=reference, bound=torch.full_like(oracle, math.inf))
+        for oracle, reference in zip(exact, references, strict=True)
     )
 
 
-def _gradients(
-    inputs: Inputs,
-    rows: torch.Tensor,
-    upstream: torch.Tensor,
-    *,
-    dtype: torch.dtype,
-    order: tuple[torch.Tensor, torch.Tensor],
-) -> list[torch.Tensor]:
-    """Return the gradients of `inputs.differentiable`, computed in `dtype` in an order of summation."""
-    device = inputs.queries.device
-    of_queries, of_keys = (indices.to(device) for indices in order)
+def _gradients(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor, *, dtype: torch.dtype) -> list[torch.Tensor]:
+    """Return the gradients of `inputs.differentiable`, computed in `dtype`."""
     values, w = (x.detach().to(dtype).requires_grad_(True) for x in (inputs.values, inputs.w))
-    queries = inputs.queries[rows.to(device)][of_queries].to(dtype)
+    queries = inputs.queries[rows.to(inputs.queries.device)].to(dtype)
     with torch.enable_grad():
-        predictions, _ = plain(queries, inputs.keys[of_keys].to(dtype), values[of_keys], w, kernel=inputs.kernel)
-        wanted = [values, w][: len(inputs.names)]
-        found = torch.autograd.grad(predictions, wanted, upstream.to(queries)[of_queries])
+        predictions, _ = plain(queries, inputs.keys.to(dtype), values, w, kernel=inputs.kernel)
+        found = torch.autograd.grad(predictions, [values, w][: len(inputs.names)], upstream.to(queries))
     return [gradient.double().cpu() for gradient in found]
 
 
-def _orders(inputs: Inputs, rows: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Draw orders of the sampled queries and of the keys."""
-    generator = torch.Generator().manual_seed(len(rows))
-    return [
-        (
-            torch.randperm(len(rows), generator=generator),
-            torch.randperm(len(inputs.keys), generator=generator).to(inputs.keys.device),
-        )
-        for _ in range(orders_for(len(rows)))
-    ]
+def _orders_of_summation(inputs: Inputs) -> list[torch.Tensor]:
+    """Draw orders of the keys. Predictions may all be one number, whose error in a single order is a matter of luck."""
+    generator = torch.Generator().manual_seed(len(inputs.keys))
+    return [torch.randperm(len(inputs.keys), generator=generator).to(inputs.keys.device) for _ in range(ORDERS)]
+
+
+def _worst(tried: torch.Tensor, *, exact: torch.Tensor) -> torch.Tensor:
+    """Keep, element by element, the value among [orders, ...] that errs most."""
+    chosen = (tried - exact).abs().argmax(0, keepdim=True)
+    return tried.gather(0, chosen).squeeze(0)
 
 
 def plain(
@@ -231,32 +214,31 @@ def error_bounds(
     w: torch.Tensor,
     *,
     kernel: str,
-    dtype: torch.dtype,
+    unit: Units,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Bound the rounding errors of predictions and weights to first order; every tensor is float64.
 
     u = (x - x_i) w has relative error 2 units. A Gaussian's exponent u^2 / 2 has 6; an Epanechnikov height 1 - u^2 has
     6 u^2 + 1 absolute, a boxcar's may flip where |u| is within 2 units of 1.
     """
-    unit = UNIT[dtype]
-    accumulate = min(UNIT[torch.float32], unit)
     u = (queries.unsqueeze(-1) - keys) * w
     predictions, weights = plain(queries, keys, values, w, kernel=kernel)
     heights = _heights(u, kernel=kernel)
     total = heights.sum(-1, keepdim=True)
     height_error = {
-        "gaussian": heights * (6 * unit * u.square() / 2 + 4 * accumulate + unit * (u.square().amin(-1, keepdim=True))),
-        "epanechnikov": unit * (6 * u.square() + 1) * (u.abs() <= 1 + 4 * unit),
-        "boxcar": ((u.abs() - 1).abs() <= 4 * unit).to(u.dtype),
+        "gaussian": heights
+        * (6 * unit.store * u.square() / 2 + 4 * unit.accumulate + unit.store * (u.square().amin(-1, keepdim=True))),
+        "epanechnikov": unit.store * (6 * u.square() + 1) * (u.abs() <= 1 + 4 * unit.store),
+        "boxcar": ((u.abs() - 1).abs() <= 4 * unit.store).to(u.dtype),
         "constant": torch.zeros_like(u),
     }[kernel]
     safe = total.masked_fill(total == 0, 1.0)
     relative_total = height_error.sum(-1, keepdim=True) / safe
-    summing = LAMBDA * math.sqrt(keys.shape[0] + 2) * accumulate
-    weight_error = height_error / safe + weights * (relative_total + summing + 2 * unit)
-    spread = (weight_error @ values.abs()) + summing * (weights @ values.abs()) + 2 * unit * predictions.abs()
+    summing = LAMBDA * math.sqrt(keys.shape[0] + 2) * unit.accumulate
+    weight_error = height_error / safe + weights * (relative_total + summing + 2 * unit.store)
+    spread = (weight_error @ values.abs()) + summing * (weights @ values.abs()) + 2 * unit.store * predictions.abs()
     # Heights may be stored in the dtype before they are summed and weighed.
-    return spread + unit * (weights @ values.abs()), weight_error + unit * weights
+    return spread + unit.store * (weights @ values.abs()), weight_error + unit.store * weights
 
 
 def _heights(u: torch.Tensor, *, kernel: str) -> torch.Tensor:
