@@ -24,8 +24,13 @@ ENTRY_POINT_GROUP = "attnbench.implementations"
 IMPORTING = "import "
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-# What an implementation may lack; n_q != n_k and a custom scale are always supported.
-FEATURES = ("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward")
+# What an implementation may lack; n_q != n_k and a custom scale are always supported by attention itself.
+FEATURES = (
+    *("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"),
+    # Of multi-head modules: dropout on the weights, queries from another source than keys, queries of another size than
+    # the module's width, an odd number of heads.
+    *("dropout", "cross_attention", "query_size", "odd_heads"),
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -51,6 +56,7 @@ class Implementation:
 
     `score_buffers` is how many buffers of n_q x n_k elements a forward call needs beside inputs and outputs, as the
     planner's estimate; 0 for O(n) memory. `call_seconds_per_row` is its fixed dispatch cost per query row.
+    `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
     """
 
     problem: str
@@ -61,6 +67,7 @@ class Implementation:
     deterministic: bool = True
     score_buffers: float = 0.0
     call_seconds_per_row: float = 0.0
+    fixes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
 
     def limits_on(self, device: str) -> Limits | None:
@@ -180,6 +187,7 @@ class Registry:
     entries: dict[tuple[str, str], Implementation] = field(default_factory=dict)
     unavailable: dict[tuple[str, str], Unavailable] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
+    derivations: dict[str, list[Callable[[Implementation], Implementation]]] = field(default_factory=dict)
 
     def add(self, entry: Implementation) -> None:
         """Add an implementation, or further limits of the same function on other devices.
@@ -188,17 +196,27 @@ class Registry:
         """
         key = (entry.problem, entry.name)
         known = self.entries.get(key)
-        if known is None:
-            self.entries[key] = entry
-            return
-        taken = {device for limits in known.limits for device in limits.devices}
-        wanted = {device for limits in entry.limits for device in limits.devices}
-        if known.source != entry.source or known.function is not entry.function or taken & wanted:
-            raise ValueError(
-                f"implementation {entry.name!r} of problem {entry.problem!r} is registered twice: "
-                f"in {known.source} and in {entry.source}"
-            )
-        self.entries[key] = replace(known, limits=known.limits + entry.limits)
+        if known is not None:
+            taken = {device for limits in known.limits for device in limits.devices}
+            wanted = {device for limits in entry.limits for device in limits.devices}
+            if known.source != entry.source or known.function is not entry.function or taken & wanted:
+                raise ValueError(
+                    f"implementation {entry.name!r} of problem {entry.problem!r} is registered twice: "
+                    f"in {known.source} and in {entry.source}"
+                )
+            entry = replace(known, limits=known.limits + entry.limits)
+        self.entries[key] = entry
+        for derivation in self.derivations.get(entry.problem, ()):
+            self._put(derivation(entry))
+
+    def derive(self, problem: str, derivation: Callable[[Implementation], Implementation]) -> None:
+        """Make an implementation of another problem from each one of `problem`, those registered later included."""
+        self.derivations.setdefault(problem, []).append(derivation)
+        for entry in [entry for entry in self.entries.values() if entry.problem == problem]:
+            self._put(derivation(entry))
+
+    def _put(self, entry: Implementation) -> None:
+        self.entries[entry.problem, entry.name] = entry
 
 
 REGISTRY = Registry()
@@ -217,6 +235,7 @@ def register(
     deterministic: bool = True,
     score_buffers: float = 0.0,
     call_seconds_per_row: float = 0.0,
+    fixes: Mapping[str, Any] | None = None,
 ) -> Callable[[Function], Function]:
     """Register the decorated function as an implementation of a problem.
 
@@ -242,6 +261,7 @@ def register(
                 deterministic=deterministic,
                 score_buffers=score_buffers,
                 call_seconds_per_row=call_seconds_per_row,
+                fixes=dict(fixes or {}),
                 source=function.__code__.co_filename if hasattr(function, "__code__") else function.__module__,
             )
         )
@@ -297,6 +317,11 @@ def get(problem: str, name: str) -> Implementation:
     if entry is None:
         raise KeyError(unknown("implementation", name, names(problem)))
     return entry
+
+
+def parse(entry: Implementation, point: Mapping[str, Any]) -> Any:
+    """Validate a point with the axes that an implementation fixes. Raises ValueError as its problem does."""
+    return problem(entry.problem).parse({**point, **entry.fixes})
 
 
 def names(problem: str) -> list[str]:

@@ -1,0 +1,44 @@
+"""Multi-head attention as d2l writes it, step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.nn import functional
+
+from impls.multihead import _steps
+from impls.registry import register
+
+if TYPE_CHECKING:
+    import torch
+
+
+@register(
+    problem="multihead",
+    name="d2l",
+    supports=("valid_lens", "dead_rows", "backward", "dropout", "cross_attention", "query_size", "odd_heads"),
+    expects=("bmm",),
+    score_buffers=2.0,
+)
+def d2l(
+    x_q: torch.Tensor,
+    x_k: torch.Tensor,
+    x_v: torch.Tensor,
+    weights: _steps.Weights,
+    *,
+    heads: int,
+    valid_lens: torch.Tensor | None = None,
+    dropout: float = 0.0,
+) -> torch.Tensor:
+    """Project and fold, score, normalise, drop, weigh, unfold and project."""
+    q = _steps.project(x_q, weights.w_q, weights.b_q, heads=heads)  # [batch * heads, n_q, d]
+    k = _steps.project(x_k, weights.w_k, weights.b_k, heads=heads)
+    v = _steps.project(x_v, weights.w_v, weights.b_v, heads=heads)
+    mask = None if valid_lens is None else _steps.key_mask(valid_lens, n_k=k.shape[1], heads=heads)
+    attention = _steps.normalise(_steps.score(q, k), mask)  # [batch * heads, n_q, n_k]
+    if dropout:
+        attention = functional.dropout(attention, dropout)
+    out = _steps.weigh(attention, v)
+    if mask is not None:
+        out = out.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+    return _steps.combine(out, weights.w_o, weights.b_o, heads=heads)
