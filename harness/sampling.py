@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
     from harness.policy import TimingPolicy
 
+# Keeps a block that is exactly long enough from gaining a call by rounding.
+ROUNDING = 1e-9
 # Windows of ten calls: warm-up is over when the first isn't slower than the next beyond what its scatter explains.
 WINDOW = 10
 WINDOW_TOLERANCE = 1.01
@@ -52,7 +55,7 @@ def calls_per_block(seconds_a_call: float, *, target: float, at_most: int) -> in
     """Return how many calls make a block of at least `target` seconds; one slow call is a block of its own."""
     if seconds_a_call <= 0.0:
         return at_most
-    return max(1, min(at_most, -int(-target // seconds_a_call)))
+    return max(1, min(at_most, math.ceil(target / seconds_a_call * (1.0 - ROUNDING))))
 
 
 def blocks_for(seconds_a_call: float, *, policy: TimingPolicy) -> int:

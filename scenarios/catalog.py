@@ -171,7 +171,7 @@ def parse_axis(text: str) -> tuple[str, list[Value]]:
         if bracket and form == "pow2]":
             first, last, *step = (int(part) for part in values.split(":"))
             return name, [2**power for power in range(first, last + 1, *step)]
-        if ":" in values:
+        if ":" in values and not bracket:
             first, last, *step = (int(part) for part in values.split(":"))
             return name, list(range(first, last + 1, *step))
         parsed = [_value(part) for part in values.split(",")] if equals and not bracket else []

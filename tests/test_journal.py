@@ -1,0 +1,123 @@
+"""The journal survives what happens to files: torn lines, full disks, newer versions."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from harness import journal
+from harness.journal import DeviceHeldError, DeviceLock, Journal, JournalError
+from harness.records import Case, Record, Round, SchemaMismatchError, case_id
+
+
+def record(n: int) -> Record:
+    identity = {
+        "problem": "attention",
+        "point": {"n": n},
+        "dtype": "float32",
+        "device": "cpu",
+        "direction": "forward",
+        "cache": "hot",
+        "implementation": "loop",
+    }
+    case = Case.model_validate({**identity, "id": case_id(**identity), "scenario": "smoke"})
+    return Record(case=case, status="crashed", reason="planted")
+
+
+def visit(index: int) -> Round:
+    return Round(index=index, started=0.0, calls_per_sample=1, samples=[1.0, 2.0])
+
+
+def test_what_is_appended_is_read(tmp_path):
+    with Journal(tmp_path) as log:
+        log.append_round("x", visit(0))
+        log.append_record(record(8))
+        log.append_facts("loop", {"n": 2})
+    entries = journal.read(tmp_path)
+    assert list(entries.records.values()) == [record(8)]
+    assert entries.rounds == {"x": [visit(0)]}
+    assert entries.facts == {"loop": {"n": 2}}
+    assert entries.torn == 0
+
+
+@pytest.mark.parametrize("cut", [1, 5, 60])
+def test_a_torn_tail_is_ignored_counted_and_not_merged_with_what_follows(tmp_path, cut):
+    with Journal(tmp_path) as log:
+        log.append_record(record(8))
+        log.append_record(record(16))
+    path = tmp_path / journal.JOURNAL
+    os.truncate(path, path.stat().st_size - cut)
+    with Journal(tmp_path) as log:
+        log.append_record(record(32))
+    entries = journal.read(tmp_path)
+    # Cutting the newline alone leaves a whole record.
+    whole = [8, 16, 32] if cut == 1 else [8, 32]
+    assert [found.case.point["n"] for found in entries.records.values()] == whole
+    assert entries.torn == (cut != 1)
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
+    with Journal(tmp_path) as log:
+        log.append_record(record(8))
+        write = os.write
+        monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))
+        with pytest.raises(OSError, match="no space left"):
+            log.append_record(record(16))
+        monkeypatch.setattr(os, "write", write)
+    entries = journal.read(tmp_path)
+    assert len(entries.records) == 1
+    assert entries.torn == 0
+
+
+def test_a_number_that_is_not_finite_is_refused(tmp_path):
+    with Journal(tmp_path) as log, pytest.raises(ValueError, match="not JSON compliant"):
+        log.append("facts", {"about": "x", "facts": {"value": float("nan")}})
+
+
+def test_a_newer_schema_is_refused_by_name(tmp_path):
+    newer = record(8).model_dump(mode="json", by_alias=True) | {"schema": "2.0.0"}
+    (tmp_path / journal.JOURNAL).write_text(json.dumps({"kind": "record", "record": newer}) + "\n")
+    with pytest.raises(SchemaMismatchError, match=r"has schema 2\.0\.0; this version reads up to 1\.x"):
+        journal.read(tmp_path)
+
+
+def test_a_broken_record_is_named_by_its_line(tmp_path):
+    (tmp_path / journal.JOURNAL).write_text('\n{"kind": "record", "record": {"schema": "1.0.0"}}\n')
+    with pytest.raises(JournalError, match="line 2: case: Field required"):
+        journal.read(tmp_path)
+
+
+def test_a_directory_without_a_journal_is_no_run(tmp_path):
+    with pytest.raises(JournalError, match="is no run directory"):
+        journal.read(tmp_path)
+
+
+def test_a_document_is_replaced_whole(tmp_path):
+    path = tmp_path / "x.json"
+    journal.write_document(path, {"schema": "1.0.0", "a": 1})
+    with pytest.raises(TypeError):
+        journal.write_document(path, {"schema": "1.0.0", "a": object()})
+    assert journal.read_document(path) == {"schema": "1.0.0", "a": 1}
+
+
+def test_a_device_is_held_by_one_run_at_a_time(tmp_path):
+    with DeviceLock("cuda:0", folder=tmp_path):
+        with pytest.raises(DeviceHeldError, match=f"cuda:0 is held by another run .process {os.getpid()}."):
+            DeviceLock("cuda:0", folder=tmp_path).__enter__()
+        with DeviceLock("cpu", folder=tmp_path):
+            pass
+    with DeviceLock("cuda:0", folder=tmp_path):
+        pass
+
+
+def test_a_record_without_status_ok_refuses_a_time():
+    content = record(8).model_dump(mode="json", by_alias=True)
+    content["time"] = {"samples": [0.0], "rounds": 1, "median": 0.0, "best": 0.0}
+    with pytest.raises(ValueError, match="a case with status crashed has no time"):
+        Record.model_validate(content)
+    with pytest.raises(ValueError, match="a case with status ok has a time"):
+        Record.model_validate({**content, "time": None, "status": "ok"})
+    with pytest.raises(ValueError, match="needs a reason"):
+        Record.model_validate({**content, "time": None, "reason": ""})

@@ -1,0 +1,153 @@
+"""Memory, operators and clocks of real calls on the CPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness import directions, kernels, memory, timing
+from harness.records import Ran
+from impls import registry
+
+CPU = torch.device("cpu")
+POINT = {"n": 256, "heads": 2, "d": 64}
+
+
+@pytest.fixture(scope="module")
+def attention():
+    registry.discover()
+    return registry.problem("attention")
+
+
+def measured(problem, name: str, direction: str = "forward", **changes):
+    entry = registry.get("attention", name)
+    inputs = problem.inputs(problem.parse({**POINT, **changes}), dtype=torch.float32, device=CPU, seed=0)
+    with directions.direct(problem, entry, inputs, direction=direction) as directed:
+        directed.call()
+        profile = kernels.profile(directed.call, device=CPU, synchronize=lambda: None)
+        used = memory.on_cpu(
+            profile.allocations,
+            inputs=sum(tensor.nbytes for tensor in inputs.tensors),
+            outputs=directed.output_bytes,
+            saved=directed.saved_bytes,
+            predicted=None,
+            resident=memory.Resident(),
+        )
+        return profile, used
+
+
+@pytest.mark.parametrize("name", ["einsum", "sdpa-math", "sdpa-flash", "online", "loop"])
+def test_the_allocator_peak_is_the_same_on_every_repeat(attention, name):
+    assert measured(attention, name)[1] == measured(attention, name)[1]
+
+
+def test_materialised_scores_are_two_buffers_of_n_squared(attention):
+    _, used = measured(attention, "einsum", n=512)
+    scores = 2 * 512 * 512 * 4
+    assert used.extra == pytest.approx(2 * scores, rel=0.02)
+    assert used.outputs == 2 * 512 * 64 * 4
+
+
+def test_online_softmax_needs_memory_linear_in_n(attention):
+    small, large = (measured(attention, "online", n=n)[1].extra for n in (1024, 2048))
+    assert large / small == pytest.approx(2.0, rel=0.1)
+
+
+def test_backward_keeps_the_weights(attention):
+    _, used = measured(attention, "einsum", "backward")
+    assert used.saved >= 2 * 256 * 256 * 4
+    assert measured(attention, "einsum")[1].saved is None
+
+
+def test_the_backend_that_ran_is_named(attention):
+    assert measured(attention, "sdpa-flash")[0].ran.backend == "flash"
+    assert measured(attention, "sdpa-math")[0].ran.backend == "math"
+    assert measured(attention, "batched")[0].ran.backend is None
+
+
+def test_another_kernel_than_asked_for_is_a_fallback():
+    ran = Ran(operators={"aten::bmm": 2})
+    assert kernels.is_fallback(ran, ("bmm",)) == ""
+    assert kernels.is_fallback(ran, ()) == ""
+    assert kernels.is_fallback(ran, ("flash", "cudnn")) == "asked for flash or cudnn, ran aten::bmm"
+
+
+@pytest.mark.parametrize(
+    ("names", "backend"),
+    [
+        (["fmha_cutlassF_bf16_aligned_64x64_rf_sm80(PyTorchMemEffAttention)"], "efficient"),
+        (["void pytorch_flash::flash_fwd_kernel<...>"], "flash"),
+        (["cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16"], "cudnn"),
+        (["aten::_scaled_dot_product_attention_math", "aten::bmm"], "math"),
+        (["ampere_bf16_gemm"], None),
+    ],
+)
+def test_kernel_names_betray_the_backend(names, backend):
+    assert kernels.backend_of(names) == backend
+
+
+@pytest.mark.parametrize("direction", ["backward", "forward+backward"])
+def test_gradients_do_not_accumulate_between_calls(attention, direction):
+    entry = registry.get("attention", "einsum")
+    inputs = attention.inputs(attention.parse({"n": 8, "d": 4}), dtype=torch.float32, device=CPU, seed=0)
+    with directions.direct(attention, entry, inputs, direction=direction) as directed:
+        first, second = directed.call(), directed.call()
+        assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert all(tensor.grad is None for tensor in inputs.differentiable)
+
+
+def test_forward_records_no_graph(attention):
+    entry = registry.get("attention", "einsum")
+    inputs = attention.inputs(attention.parse({"n": 8, "d": 4}), dtype=torch.float32, device=CPU, seed=0)
+    with directions.direct(attention, entry, inputs, direction="forward") as directed:
+        assert not directed.call().requires_grad
+
+
+def test_the_clock_counts_every_call_of_a_block():
+    calls = []
+    block = timing.HostClock().block(lambda: calls.append(1), 37)
+    assert len(calls) == 37
+    assert block.seconds > 0.0
+
+
+def test_timers_replaced_by_an_implementation_do_not_reach_the_clock(monkeypatch):
+    import time
+
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: 0)
+    assert timing.HostClock().block(lambda: sum(range(1000)), 5).seconds > 0.0
+
+
+def test_a_cap_makes_a_large_allocation_fail_and_not_the_process():
+    import subprocess
+    import sys
+
+    code = (
+        "import torch\nfrom harness import memory\n"
+        "assert memory.cap_process(2**28)\n"
+        "torch.ones(2**20)\n"
+        "try: torch.ones(2**28)\n"
+        "except RuntimeError as error: print('refused', 'memory' in str(error))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "refused True", done.stderr
+
+
+def test_the_resident_peak_sees_what_a_call_takes():
+    with memory.resident_peak() as found:
+        torch.ones(2**24)
+    if found.peak is None:
+        assert "rss_peak" in found.reasons
+    else:
+        assert found.peak == pytest.approx(2**26, rel=0.1)
+
+
+@pytest.mark.gpu
+def test_the_event_clock_times_a_copy_at_a_plausible_rate():
+    device = torch.device("cuda")
+    source = torch.zeros(2**28, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    for cold in (False, True):
+        clock = timing.clock_for(device, cold=cold)
+        clock.block(lambda: target.copy_(source), 3)
+        seconds = clock.block(lambda: target.copy_(source), 10).seconds
+        assert 1e10 < 2 * source.nbytes / seconds < 1e13

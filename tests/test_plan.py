@@ -1,0 +1,91 @@
+"""Selection: every case once, exactly those asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import plan
+from harness.records import case_id
+from scenarios.scenario import Axis, Scenario
+
+NAMES = {"attention": ["loop", "sdpa-flash", "sdpa-math"]}
+
+
+def sweep(name: str, **changes) -> Scenario:
+    return Scenario(name=name, question="?", axes=[Axis(name="n", values=[8, 16])], base={"d": 4}, **changes)
+
+
+def cases(*scenarios: Scenario, **selection):
+    found, _ = plan.expand(scenarios, names=NAMES, selection=plan.Selection(**selection), device="cpu")
+    return found
+
+
+def test_a_case_is_every_combination():
+    found = cases(sweep("a", dtypes=["float32", "float16"], directions=["forward", "backward"]))
+    assert len(found) == 2 * 3 * 2 * 2
+    assert len({case.id for case in found}) == len(found)
+
+
+def test_a_case_shared_by_scenarios_is_planned_once():
+    first, second = sweep("a"), sweep("b")
+    found = cases(first, second)
+    assert len(found) == 6
+    assert {case.scenario for case in found} == {"a"}
+    assert all(case.also == ["b"] for case in found)
+
+
+def test_an_excluded_implementation_runs_where_it_is_asked_for_by_name():
+    scenario = sweep("a", exclude=["loop"])
+    assert {case.implementation for case in cases(scenario)} == {"sdpa-flash", "sdpa-math"}
+    assert {case.implementation for case in cases(scenario, implementations=("loop",))} == {"loop"}
+
+
+def test_the_identity_of_a_case_is_its_definition_alone():
+    identity = {
+        "problem": "attention",
+        "point": {"n": 8, "d": 4},
+        "dtype": "float32",
+        "device": "cpu",
+        "direction": "forward",
+        "cache": "hot",
+        "implementation": "loop",
+    }
+    assert case_id(**identity) == case_id(**{**identity, "point": {"d": 4, "n": 8}})
+    assert case_id(**identity) != case_id(**{**identity, "point": {"n": 9, "d": 4}})
+    assert {case.id for case in cases(sweep("a"))} == {case.id for case in cases(sweep("another name"))}
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("flash", {("sdpa-flash", 8), ("sdpa-flash", 16)}),
+        ("sdpa and n=8", {("sdpa-flash", 8), ("sdpa-math", 8)}),
+        ("not sdpa", {("loop", 8), ("loop", 16)}),
+        ("n=1", set()),
+        ("loop and (n=8 or n=16) and not n=16", {("loop", 8)}),
+        ("loop or flash and n=16", {("loop", 8), ("loop", 16), ("sdpa-flash", 16)}),
+    ],
+)
+def test_a_keyword_expression_selects_by_label(expression, expected):
+    assert {(case.implementation, case.point["n"]) for case in cases(sweep("a"), keyword=expression)} == expected
+
+
+@pytest.mark.parametrize("expression", ["(loop", "loop and", "and", "loop)", "not"])
+def test_a_keyword_expression_that_cannot_be_read_is_refused(expression):
+    with pytest.raises(plan.SelectionError):
+        cases(sweep("a"), keyword=expression)
+
+
+def test_shards_are_disjoint_and_complete():
+    whole = {case.id for case in cases(sweep("a"))}
+    parts = [{case.id for case in cases(sweep("a"), shard=(index, 3))} for index in (1, 2, 3)]
+    assert set.union(*parts) == whole
+    assert sum(len(part) for part in parts) == len(whole)
+
+
+def test_an_unknown_implementation_is_answered_with_a_suggestion():
+    from impls.registry import unknown
+
+    with pytest.raises(plan.SelectionError, match="did you mean 'sdpa-flash'"):
+        plan.check_names(["sdpa-flsh"], NAMES, unknown=unknown)
+    plan.check_names(["sdpa-*"], NAMES, unknown=unknown)

@@ -1,0 +1,137 @@
+"""Scenarios are data: expanded exactly, checked wholly, and their mistakes named all at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from scenarios import catalog
+from scenarios.scenario import Axis, Constraint, Scenario
+
+SCHEMA = Path(catalog.__file__).with_name("schema.json")
+
+
+def test_the_default_sweep_has_thirteen_lengths_over_a_ratio_of_64():
+    points, dropped = catalog.find("sequence-length").on_device("cpu").points()
+    lengths = [point["n"] for point in points]
+    assert len(lengths) == 13
+    assert (lengths[0], lengths[-1]) == (64, 4096)
+    assert {(point["heads"], point["d"]) for point in points} == {(2, 64)}
+    assert dropped == []
+
+
+def test_a_gpu_has_its_own_ranges_and_dtypes():
+    on_gpu = catalog.find("sequence-length").on_device("cuda")
+    lengths = [point["n"] for point in on_gpu.points()[0]]
+    assert (lengths[0], lengths[-1]) == (256, 16384)
+    assert on_gpu.dtypes == ["bfloat16", "float16"]
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.DEFAULT if name not in {"sequence-length", "grid"}])
+def test_the_other_axes_have_nine_sizes_at_moderate_n(name):
+    points, _ = catalog.find(name).on_device("cpu").points()
+    assert len(points) == 9
+    assert all(point["n"] <= 1024 for point in points)
+
+
+def test_a_tied_axis_follows():
+    points, _ = catalog.find("heads-fixed-width").on_device("cpu").points()
+    assert all(point["heads"] * point["d"] == 256 for point in points)
+
+
+def test_a_tie_that_is_not_whole_drops_the_point_with_the_reason():
+    scenario = Scenario(name="x", question="?", axes=[Axis(name="heads", values=[2, 3], tied={"d": "8 / heads"})])
+    kept, dropped = scenario.points()
+    assert kept == [{"heads": 2, "d": 4}]
+    assert dropped[0][1] == "d = 8 / heads is not whole at heads = 3"
+
+
+def test_a_constraint_drops_points_with_its_reason():
+    scenario = Scenario(
+        name="x",
+        question="?",
+        axes=[Axis(name="n", values=[10, 20])],
+        base={"heads": 2},
+        constraints=[Constraint(product=["n", "n", "heads"], at_most=200, reason="too large")],
+    )
+    kept, dropped = scenario.points()
+    assert [point["n"] for point in kept] == [10]
+    assert dropped == [({"heads": 2, "n": 20}, "too large (n * n * heads = 800 > 200)")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("n=512,1024", ("n", [512, 1024])),
+        ("n[pow2]=9:13", ("n", [512, 1024, 2048, 4096, 8192])),
+        ("n=64:256:64", ("n", [64, 128, 192, 256])),
+        ("causal=true,false", ("causal", [True, False])),
+        ("valid_lens=none,batch", ("valid_lens", [None, "batch"])),
+        ("scale=0.5", ("scale", [0.5])),
+    ],
+)
+def test_axes_are_read_from_the_command_line(text, expected):
+    assert catalog.parse_axis(text) == expected
+
+
+@pytest.mark.parametrize("text", ["n", "n=", "n=a b", "n[pow3]=1:2", "n[pow2]=9", "n=1:2:0"])
+def test_an_axis_that_cannot_be_read_shows_the_forms(text):
+    with pytest.raises(catalog.ScenarioError, match=r"must read n=512,1024"):
+        catalog.parse_axis(text)
+
+
+def test_an_axis_given_by_the_user_replaces_or_joins_the_sweep():
+    scenario = catalog.find("smoke").with_axes({"n": [8], "causal": [True, False]})
+    points, _ = scenario.points()
+    assert [(point["n"], point["causal"]) for point in points] == [(8, True), (8, False)]
+
+
+def test_an_axis_that_follows_another_cannot_be_set():
+    with pytest.raises(ValueError, match="'d' of scenario 'heads-fixed-width' follows another axis"):
+        catalog.find("heads-fixed-width").with_axes({"d": [64]})
+
+
+def test_a_scenario_file_is_found_by_its_path(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('question = "?"\n[[axes]]\nname = "n"\nvalues = [4, 8]\n')
+    scenario = catalog.find(str(file))
+    assert scenario.name == "mine"
+    assert [point["n"] for point in scenario.points()[0]] == [4, 8]
+
+
+def test_all_mistakes_of_a_file_are_reported_at_once_with_suggestions(tmp_path):
+    file = tmp_path / "bad.toml"
+    file.write_text(
+        'dtypes = ["float13"]\nimplementation = ["loop"]\ndirections = []\n'
+        '[[axes]]\nname = "haeds"\nvalues = [4]\n[[axes]]\nname = "n"\nvalues = []\n'
+    )
+    with pytest.raises(catalog.ScenarioError) as caught:
+        catalog.find(str(file))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 6
+    assert any("question" in line and "required" in line for line in lines)
+    assert any("dtypes.0" in line and "'float32'" in line for line in lines)
+    assert any("unknown field; did you mean 'implementations'?" in line for line in lines)
+    assert any("axes.0: no axis 'haeds'; did you mean 'heads'?" in line for line in lines)
+    assert any("axes.1.values" in line for line in lines)
+    assert any("directions" in line for line in lines)
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path):
+    file = tmp_path / "bad.toml"
+    file.write_text("axes = [")
+    with pytest.raises(catalog.ScenarioError, match=r"bad\.toml is not TOML: "):
+        catalog.find(str(file))
+
+
+def test_the_published_schema_is_the_one_in_force():
+    assert SCHEMA.read_text() == catalog.schema()
+
+
+def test_the_schema_accepts_the_catalog():
+    schema = json.loads(SCHEMA.read_text())
+    for scenario in catalog.CATALOG:
+        jsonschema.validate(scenario.model_dump(mode="json"), schema)
