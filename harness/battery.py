@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from harness.agreement import agree
-from harness.records import Agreement, Check, Direction, Fact, Status
+from harness.records import Agreement, Check, Direction, Outcome
+from harness.worker import failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.policy import GatePolicy
+    from harness.records import Status
     from impls.registry import Implementation, Probe, Problem
 
 # An error in every hundredth call is met by 128 calls.
@@ -22,42 +23,16 @@ REPEATED_CALLS = 128
 DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
 
 
-class Outcome(Fact):
-    """What one probe showed. `reason` tells of an exception, of what is unsupported, or of what disagreed."""
-
-    implementation: str
-    probe: str
-    dtype: str
-    device: str
-    direction: Direction
-    seed: int
-    status: Status
-    reason: str = ""
-    agreement: Agreement | None = None
-
-    @property
-    def title(self) -> str:
-        """Name the probe with its direction."""
-        return f"{self.probe}, {self.direction}"
-
-
 @dataclass(frozen=True)
 class Subject:
-    """An implementation in one setting, and what of the battery is asked of it.
-
-    `only` keeps probes whose title contains it. `announce` hears of each check before it starts, as an outcome that
-    says it crashed: what stands where the process dies of it.
-    """
+    """An implementation in one setting."""
 
     problem: Problem
     implementation: Implementation
     dtype: str
     device: str
     policy: GatePolicy
-    quick: bool = False
     seed: int = 0
-    only: str = ""
-    announce: Callable[[Outcome], None] | None = None
 
     def agree(self, point: Any, *, direction: Direction, seed: int, kind: str = "normal") -> Agreement:
         """Hold one call against the oracle."""
@@ -82,58 +57,77 @@ class Subject:
         return f"no {', '.join(sorted(missing))}" if missing else ""
 
 
-def examine(subject: Subject) -> Iterator[Outcome]:
-    """Yield the outcome of every probe: one call each, then many calls, then calls that might disturb each other."""
-    tiny = subject.problem.REPEATED
-    tasks: list[tuple[str, Probe, Direction, Callable[[Subject, Any, Probe, Direction], Agreement]]] = [
-        (probe.name, probe, direction, _single)
-        for probe in subject.problem.PROBES
-        if probe.quick or not subject.quick
+@dataclass(frozen=True)
+class Task:
+    """One check of the battery."""
+
+    name: str
+    probe: Probe
+    direction: Direction
+    check: Callable[[Subject, Any, Probe, Direction], Agreement]
+
+    @property
+    def title(self) -> str:
+        """Name the probe with its direction."""
+        return f"{self.name}, {self.direction}"
+
+
+def tasks(problem: Problem, *, quick: bool = False, only: str = "") -> list[Task]:
+    """List one call of every probe and direction, then many calls, then calls that might disturb each other.
+
+    `only` keeps those whose title contains it.
+    """
+    listed = [
+        Task(probe.name, probe, direction, _single)
+        for probe in problem.PROBES
+        if probe.quick or not quick
         for direction in DIRECTIONS
     ]
-    tasks += [("repeated calls", tiny, "forward", _repeated), ("fresh outputs", tiny, "forward", _fresh)]
-    for name, probe, direction, check in tasks:
-        outcome = Outcome(
-            implementation=subject.implementation.name,
-            probe=name,
-            dtype=subject.dtype,
-            device=subject.device,
-            direction=direction,
-            seed=subject.seed,
-            status="crashed",
-            reason="the process died",
-        )
-        if subject.only not in outcome.title:
-            continue
-        point = subject.problem.parse(probe.point)
-        lacks = subject.unsupported(point, direction=direction)
-        if lacks:
-            yield outcome.model_copy(update={"status": "unsupported", "reason": lacks})
-            continue
-        if subject.announce is not None:
-            subject.announce(outcome)
-        yield _outcome(outcome, functools.partial(check, subject, point, probe, direction))
+    listed.append(Task("repeated calls", problem.REPEATED, "forward", _repeated))
+    listed.append(Task("fresh outputs", problem.REPEATED, "forward", _fresh))
+    return [task for task in listed if only in task.title]
 
 
-def _outcome(started: Outcome, check: Callable[[], Agreement]) -> Outcome:
-    """Run a check; whatever an implementation raises becomes the reason here."""
-    try:
-        agreement = check()
-    except (KeyboardInterrupt, MemoryError):
-        raise
-    except BaseException as error:  # noqa: BLE001
-        lines = str(error).strip().splitlines()
-        return started.model_copy(update={"reason": f"{type(error).__name__}: {lines[0] if lines else ''}"})
-    return started.model_copy(
-        update={
-            "status": "ok" if agreement.passed else "disagreed",
-            "reason": "" if agreement.passed else failure(agreement),
-            "agreement": agreement,
-        }
+def unanswered(subject: Subject, task: Task, *, status: Status, reason: str) -> Outcome:
+    """Return the outcome of a task that gave no agreement."""
+    return Outcome(
+        implementation=subject.implementation.name,
+        probe=task.name,
+        dtype=subject.dtype,
+        device=subject.device,
+        direction=task.direction,
+        seed=subject.seed,
+        status=status,
+        reason=reason,
     )
 
 
-def failure(agreement: Agreement) -> str:
+def run(subject: Subject, task: Task) -> Outcome:
+    """Do one task. Whatever the implementation raises rises from here."""
+    point = subject.problem.parse(task.probe.point)
+    lacks = subject.unsupported(point, direction=task.direction)
+    if lacks:
+        return unanswered(subject, task, status="unsupported", reason=lacks)
+    agreement = task.check(subject, point, task.probe, task.direction)
+    outcome = unanswered(subject, task, status="ok", reason="").model_copy(update={"agreement": agreement})
+    if agreement.passed:
+        return outcome
+    return outcome.model_copy(update={"status": "disagreed", "reason": describe(agreement)})
+
+
+def examine(subject: Subject, *, quick: bool = False, only: str = "") -> Iterator[Outcome]:
+    """Yield the outcome of every task, in this process; what the implementation raises becomes a reason."""
+    for task in tasks(subject.problem, quick=quick, only=only):
+        try:
+            yield run(subject, task)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001
+            failed = failure(error)
+            yield unanswered(subject, task, status=failed["status"], reason=failed["reason"])
+
+
+def describe(agreement: Agreement) -> str:
     """Say in a line which check failed by how much, and where."""
     failed = [check for check in agreement.checks if not check.passed]
     worst = max(failed, key=lambda check: float("inf") if check.ratio is None else check.ratio)

@@ -10,7 +10,7 @@ import torch
 
 # Timers are bound in harness.timing before the first implementation is imported.
 from harness import timing  # isort: skip
-from harness import ceilings, directions, environment, kernels, memory, sampling, telemetry
+from harness import battery, ceilings, directions, environment, kernels, memory, sampling, telemetry
 from harness.agreement import agree
 from harness.policy import Policy
 from harness.records import Agreement, Case, Ceiling, Counts, Prediction, Preparation, Round
@@ -76,6 +76,8 @@ class Bench:
             "visit": self.visit,
             "recheck": self.recheck,
             "sustain": self.sustain,
+            "battery": self.battery,
+            "probe": self.probe,
         }
 
     def started(self) -> dict[str, Any]:
@@ -96,7 +98,13 @@ class Bench:
         """List implementations by problem with limits on this device, and why one is unavailable."""
         listed = [self._described(entry) for entry in self.registry.entries.values()]
         listed += [
-            {"problem": missing.problem, "name": missing.name, "available": False, "reason": missing.reason}
+            {
+                "problem": missing.problem,
+                "name": missing.name,
+                "available": False,
+                "reason": missing.reason,
+                "source": missing.source,
+            }
             for missing in self.registry.unavailable.values()
         ]
         return {"device_name": device_name(self.device), "implementations": listed, "threads": torch.get_num_threads()}
@@ -125,6 +133,28 @@ class Bench:
         self.announce("ceilings")
         self._ceilings = ceilings.measure(str(self.device), request["dtypes"], seconds=request["seconds"])
         return {"environment": found.model_copy(update={"ceilings": self._ceilings}).model_dump(by_alias=True)}
+
+    # Agreement alone
+
+    def battery(self, request: dict[str, Any]) -> dict[str, Any]:
+        """List the titles of a problem's battery."""
+        listed = battery.tasks(registry.problem(request["problem"]), quick=request["quick"], only=request["only"])
+        return {"tasks": [{"probe": task.name, "direction": task.direction} for task in listed]}
+
+    def probe(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Run one task of the battery for one implementation."""
+        problem = registry.problem(request["problem"])
+        subject = battery.Subject(
+            problem=problem,
+            implementation=registry.get(request["problem"], request["implementation"]),
+            dtype=request["dtype"],
+            device=str(self.device),
+            policy=self.policy.gate,
+            seed=request["seed"],
+        )
+        task = battery.tasks(problem, quick=request["quick"], only=request["only"])[request["index"]]
+        self.announce(task.title)
+        return {"outcome": battery.run(subject, task).model_dump()}
 
     # Before a case runs
 

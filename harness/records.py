@@ -88,6 +88,25 @@ class Agreement(Fact):
         return max(ratios, default=None)
 
 
+class Outcome(Fact):
+    """What one probe showed. `reason` tells of an exception, of what is unsupported, or of what disagreed."""
+
+    implementation: str
+    probe: str
+    dtype: str
+    device: str
+    direction: Direction
+    seed: int
+    status: Status
+    reason: str = ""
+    agreement: Agreement | None = None
+
+    @property
+    def title(self) -> str:
+        """Name the probe with its direction."""
+        return f"{self.probe}, {self.direction}"
+
+
 class Round(Fact):
     """The samples of one visit to a case: seconds a call, and the canary's slow-down around each block."""
 

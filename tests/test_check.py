@@ -1,0 +1,120 @@
+"""`check` examines every implementation, survives those that don't, and says how to see a failure again."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import textwrap
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness import check, policy, run
+from harness.plan import Selection
+from harness.progress import Lines
+
+HEADER = """
+import os, signal, torch
+from impls.attention.batched import batched
+from impls.registry import register
+"""
+SIGNATURE = "def attend(q, k, v, *, causal=False, scale=None, valid_lens=None):"
+
+
+def kernel(tmp_path, body, *, name="mine", supports=("causal", "backward")):
+    """Write a file that registers one implementation with a body."""
+    file = tmp_path / f"{name}.py"
+    decorator = (
+        f"@register(problem='attention', name={name!r}, devices=('cpu',), dtypes=('float32',), supports={supports})"
+    )
+    file.write_text(f"{HEADER}\n{decorator}\n{SIGNATURE}\n{textwrap.indent(textwrap.dedent(body), '    ')}\n")
+    return str(file)
+
+
+def examine(*files, **settings):
+    options = run.Options(
+        scenarios=(), selection=Selection(), device="cpu", output=Path(), policy=policy.DEFAULT, impl_files=files
+    )
+    return check.check(options, progress=Lines(), **settings)
+
+
+def shown(report, *files):
+    out = io.StringIO()
+    check.render(report, Console(file=out, width=160), impl_files=files)
+    return out.getvalue()
+
+
+def test_an_honest_file_agrees(tmp_path):
+    file = kernel(tmp_path, "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)")
+    report = examine(file, quick=True)
+    assert {outcome.implementation for outcome in report.outcomes} == {"mine"}
+    assert {outcome.status for outcome in report.outcomes} == {"ok", "unsupported"}
+    assert report.exit_code == 0
+    assert "agrees" in shown(report, file)
+
+
+def test_a_wrong_file_disagrees_and_its_first_failure_can_be_repeated(tmp_path):
+    file = kernel(tmp_path, "return batched(q, k, v, causal=False, scale=scale)")
+    report = examine(file, quick=True)
+    assert report.exit_code == 3
+    first = next(outcome for outcome in report.outcomes if outcome.status == "disagreed")
+    assert "causal" in first.title
+    command = check.reproduction(first, impl_files=[file])
+    assert command in shown(report, file)
+    words = shlex.split(command)
+    again = examine(file, names=[words[words.index("--impl") + 1]], only=words[words.index("-k") + 1])
+    assert "disagreed" in {outcome.status for outcome in again.outcomes}
+    assert len(again.outcomes) < len(report.outcomes)
+
+
+def test_a_kernel_that_kills_its_process_costs_only_its_own_probes(tmp_path):
+    body = """
+    if causal:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return batched(q, k, v, scale=scale)
+    """
+    report = examine(kernel(tmp_path, body), only="equal scores")
+    by_title = {outcome.title: outcome for outcome in report.outcomes}
+    assert by_title["equal scores, forward"].status == "ok"
+    assert by_title["equal scores, causal, forward"].status == "crashed"
+    assert "SIGSEGV" in by_title["equal scores, causal, forward"].reason
+    assert report.exit_code == 4
+
+
+def test_an_exception_is_reported_with_its_cause(tmp_path):
+    report = examine(kernel(tmp_path, "raise ValueError('no such tile')"), only="equal scores, forward")
+    (outcome,) = report.outcomes
+    assert outcome.status == "crashed"
+    assert "ValueError: no such tile" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGABRT)", "SIGABRT"),
+        ("x = 1", "registers no implementation of attention"),
+    ],
+)
+def test_a_file_that_gives_nothing_is_unavailable_with_its_reason(tmp_path, text, reason):
+    file = tmp_path / "broken.py"
+    file.write_text(text)
+    report = examine(str(file))
+    assert report.outcomes == []
+    assert reason in " ".join(missing.reason for missing in report.unavailable)
+    assert report.exit_code == 4
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(KeyError, match="did you mean 'batched'"):
+        examine(names=["bached"])
+
+
+def test_junit_has_a_case_for_every_probe(tmp_path):
+    report = examine(kernel(tmp_path, "return torch.zeros_like(q)"), only="equal scores")
+    root = ET.fromstring(check.junit(report))
+    cases = root.findall("testsuite/testcase")
+    assert len(cases) == len(report.outcomes)
+    assert {case.find("failure") is not None for case in cases} == {True}
