@@ -202,13 +202,15 @@ def mixed_profile(sizes: Array, costs: Array, *, claimed: float, policy: Scaling
 def plausible_rivals(sizes: Array, cost: Array, *, policy: ScalingPolicy) -> list[str]:
     """Name the laws of RIVALS that, with a floor and a transition, fit one data set as well as the best curve."""
     kinks = _kinks(sizes, heights=policy.transitions, places=policy.transition_places, policy=policy)[0]
-    shapes = np.concatenate([law(sizes) / law(sizes[:1]) * kinks for law in RIVALS.values()])
-    rss = _fit(cost[None], shapes)[0].reshape(len(RIVALS), len(kinks)).min(axis=1)
+    # A logarithm vanishes at one and is negative below.
+    laws = {name: law for name, law in RIVALS.items() if sizes[0] > 1.0 or "log" not in name}
+    shapes = np.concatenate([law(sizes) / law(sizes[:1]) * kinks for law in laws.values()])
+    rss = _fit(cost[None], shapes)[0].reshape(len(laws), len(kinks)).min(axis=1)
     profile = exponent_profile(sizes, cost[None], policy=policy)
     freedom = max(len(sizes) - PARAMETERS, 1)
     best = min(float(rss.min()), float(profile.residual[0] ** 2 * freedom))
     allowed = max(best / freedom, policy.noise_at_least**2) * _f_quantile(freedom, policy.confidence)
-    return [name for name, misfit in zip(RIVALS, rss, strict=True) if misfit - best <= allowed]
+    return [name for name, misfit in zip(laws, rss, strict=True) if misfit - best <= allowed]
 
 
 def local_slopes(
