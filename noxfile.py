@@ -70,3 +70,10 @@ def types(session: nox.Session) -> None:
     """Check types, strictly."""
     _install(session, "types", "test")
     session.run("mypy")
+
+
+@nox.session
+def calibration(session: nox.Session) -> None:
+    """Simulate truths, judge them, and write docs/calibration.md; `-- --sets 50 -o FILE` for a quick look."""
+    _install(session, "calibration")
+    session.run("python", "tests/calibration/calibrate.py", *session.posargs, env={"PYTHONPATH": "."})

@@ -168,6 +168,41 @@ class Counts(Fact):
     phases: dict[str, int] = Field(default_factory=dict)
 
 
+class AxisCounts(Fact):
+    """Counted operations at equispaced sizes of one axis, and the exact degrees of their polynomials.
+
+    `products` are operations with a formula, `calls` how many operators ran. A degree is absent where the counts are
+    no polynomial of the sizes.
+    """
+
+    sizes: list[int]
+    operations: list[int]
+    products: list[int]
+    calls: list[int]
+    degree: int | None = None
+    products_degree: int | None = None
+    calls_degree: int | None = None
+
+
+class Degrees(Fact):
+    """What counting says of an implementation's law, at small sizes: axis -> counts.
+
+    `how` is declared where something hid from the counter, with the reason; there are no axes then. Products are
+    compared with the problem's model at one point; `causal_share` is products under a causal mask over those without.
+    """
+
+    problem: str
+    implementation: str
+    direction: Direction = "forward"
+    device: str = "cpu"
+    how: Literal["counted", "declared"]
+    reason: str = ""
+    axes: dict[str, AxisCounts] = Field(default_factory=dict)
+    counted_products: int | None = None
+    modelled_products: int | None = None
+    causal_share: float | None = None
+
+
 class Memory(Fact):
     """Bytes of one call. `peak` is the allocator's high-water mark over what was resident before, inputs excluded.
 

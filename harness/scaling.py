@@ -107,7 +107,8 @@ class Slope:
 class Judgement:
     """Hold the judgement of one law by one quantity along one axis.
 
-    `rivals` are the laws that fit as well as the best curve does. `floor_ends` is the size where the power overtakes
+    The best curve is floor + slope * (n / start) ** exponent * K(n), where `transition` has the place and height of K.
+    `rivals` are the laws that fit as well as that curve does. `floor_ends` is the size where the power overtakes
     the fixed cost, `half` the size where it overtakes the term one power below; None where there is no such term.
     """
 
@@ -117,6 +118,8 @@ class Judgement:
     low: float
     high: float
     floor: float
+    slope: float
+    start: float
     residual: float
     transition: tuple[float, float] | None
     rivals: list[str]
@@ -157,6 +160,8 @@ def judge(
         low=round(float(profile.low[0]), 4),
         high=round(float(profile.high[0]), 4),
         floor=float(profile.floor[0]),
+        slope=float(profile.slope[0]),
+        start=float(n[0]),
         residual=float(profile.residual[0]),
         transition=None if height == 1.0 else (2.0 ** float(profile.place[0]), height),
         rivals=plausible,
@@ -167,6 +172,17 @@ def judge(
         slopes=local_slopes(n, cost, None if intervals is None else [intervals[index] for index in order]),
         mixed=None if mixed is None else (round(float(mixed.low[0]), 4), round(float(mixed.high[0]), 4)),
     )
+
+
+def curve(judgement: Judgement, sizes: Sequence[float], *, policy: ScalingPolicy | None = None) -> list[float]:
+    """Return the cost that the best curve of a judgement has at other sizes."""
+    policy = policy or ScalingPolicy()
+    n = np.asarray(sizes, dtype=float)
+    place, height = judgement.transition or (judgement.start, 1.0)
+    width = policy.transition_octaves / 2.0
+    kink = 1.0 + (height - 1.0) / (1.0 + np.exp(-(np.log2(n) - math.log2(place)) / width))
+    cost = judgement.floor + judgement.slope * (n / judgement.start) ** judgement.exponent * kink
+    return [float(value) for value in cost]
 
 
 def decide(
@@ -202,13 +218,15 @@ def mixed_profile(sizes: Array, costs: Array, *, claimed: float, policy: Scaling
 def plausible_rivals(sizes: Array, cost: Array, *, policy: ScalingPolicy) -> list[str]:
     """Name the laws of RIVALS that, with a floor and a transition, fit one data set as well as the best curve."""
     kinks = _kinks(sizes, heights=policy.transitions, places=policy.transition_places, policy=policy)[0]
-    shapes = np.concatenate([law(sizes) / law(sizes[:1]) * kinks for law in RIVALS.values()])
-    rss = _fit(cost[None], shapes)[0].reshape(len(RIVALS), len(kinks)).min(axis=1)
+    # A logarithm vanishes at one and is negative below.
+    laws = {name: law for name, law in RIVALS.items() if sizes[0] > 1.0 or "log" not in name}
+    shapes = np.concatenate([law(sizes) / law(sizes[:1]) * kinks for law in laws.values()])
+    rss = _fit(cost[None], shapes)[0].reshape(len(laws), len(kinks)).min(axis=1)
     profile = exponent_profile(sizes, cost[None], policy=policy)
     freedom = max(len(sizes) - PARAMETERS, 1)
     best = min(float(rss.min()), float(profile.residual[0] ** 2 * freedom))
     allowed = max(best / freedom, policy.noise_at_least**2) * _f_quantile(freedom, policy.confidence)
-    return [name for name, misfit in zip(RIVALS, rss, strict=True) if misfit - best <= allowed]
+    return [name for name, misfit in zip(laws, rss, strict=True) if misfit - best <= allowed]
 
 
 def local_slopes(

@@ -64,10 +64,13 @@ class Constraint(Declared):
 class Claim(Declared):
     """A declared law about a quantity along axes.
 
-    `power`: quantity ~ product of axis ** exponent; `additive`: a sum of such products, the largest one dominating in
-    the end; `exponential`: grows by a constant factor a step; `ratio`: quantity over a `baseline` implementation (or
-    variant) tends to `value`. `kind` is component, or layer where lower-order terms belong to the law. `about` are
-    glob patterns of implementation names; `holds_from` says from which size on.
+    `power`: quantity ~ product of axis ** exponent; `additive`: a sum of such `terms`, the one with the given
+    exponents dominating in the end; `exponential`: grows by a constant factor a step of n; `ratio`: quantity over
+    that of a `baseline` implementation, or of the same one without what `baseline` names (causal), tends to `value`,
+    or is below one where there is no value. `exponents` has one entry for each axis that is judged. `kind` is
+    component, or layer where lower-order terms belong to the law. `phase` limits operations to those of `products`.
+    `about` are glob patterns of implementation names, those after `!` left out; `holds_from` says from which size on.
+    `expected` is what the arithmetic predicts, shown beside the verdict and never part of it.
     """
 
     id: str
@@ -79,7 +82,7 @@ class Claim(Declared):
     terms: list[dict[str, float]] = Field(default_factory=list)
     value: float | None = None
     baseline: str | None = None
-    phase: str | None = None
+    phase: Literal["products"] | None = None
     kind: Literal["component", "layer"] = "component"
     about: list[str] = Field(default=["*"])
     holds_from: dict[str, int] = Field(default_factory=dict)

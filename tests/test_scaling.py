@@ -207,6 +207,13 @@ def test_a_joint_fit_without_enough_points_is_none():
     assert joint_fit([{"n": 1.0}, {"n": 2.0}], [1.0, 2.0], axes=("n",)) is None
 
 
+def test_sizes_from_one_on_are_judged_without_logarithms():
+    sizes = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32], dtype=float)
+    judgement = judge(sizes, 1e-4 * sizes, claimed=1.0)
+    assert judgement.verdict == "consistent"
+    assert judgement.rivals == ["n"]
+
+
 def test_many_data_sets_are_judged_as_each_alone():
     costs = noisy(lambda n: n**1.8, sets=40)
     together = decide(SIZES, costs, claimed=2.0, kind="layer").verdict

@@ -1,0 +1,372 @@
+"""Operations counted as they are dispatched: formulas for products, one per output element of every other operator.
+
+PyTorch's own counter has formulas for matrix products, but none for matrix-vector products or the CPU's fused
+attention, ignores causal masks, and counts other operators as nothing, so that products in disguise go unseen.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from harness.directions import direct
+from harness.exact import degree
+from harness.records import AxisCounts, Degrees
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from impls.registry import Implementation, Problem
+
+aten = torch.ops.aten
+# Fused attention, forward and backward, with the arguments query, key, value and is_causal by name.
+FUSED_FORWARD = frozenset(
+    {
+        aten._scaled_dot_product_flash_attention_for_cpu,  # noqa: SLF001
+        aten._scaled_dot_product_flash_attention,  # noqa: SLF001
+        aten._scaled_dot_product_efficient_attention,  # noqa: SLF001
+        aten._scaled_dot_product_cudnn_attention,  # noqa: SLF001
+    }
+)
+FUSED_BACKWARD = frozenset(
+    {
+        aten._scaled_dot_product_flash_attention_for_cpu_backward,  # noqa: SLF001
+        aten._scaled_dot_product_flash_attention_backward,  # noqa: SLF001
+        aten._scaled_dot_product_efficient_attention_backward,  # noqa: SLF001
+        aten._scaled_dot_product_cudnn_attention_backward,  # noqa: SLF001
+    }
+)
+# The contracted length of products that PyTorch's counter leaves out is the last size of these arguments.
+VECTOR_PRODUCTS = {aten.mv: 0, aten.addmv: 1, aten.addmv_: 1, aten.dot: 0, aten.vdot: 0}
+# Operators that neither compute nor move data, though their schema doesn't say that they alias.
+VIEWS = frozenset({aten._unsafe_view})  # noqa: SLF001
+# Operators that reserve memory and write nothing.
+RESERVATIONS = frozenset({aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided})
+# Namespaces whose operators do one operation an output element unless a formula says otherwise.
+TRANSPARENT = frozenset({"aten", "prims"})
+# Prefixes of operators of those namespaces that do more than that inside, without a formula here.
+HIDING = ("_fft", "fft_", "linalg_", "_linalg", "_cdist", "cdist", "flex_attention")
+# Lengths of 6 x 128 are multiples of common block sizes, so that blocked kernels count a polynomial; wider blocks get
+# the next step.
+LENGTH_STEPS = (128, 256, 512)
+SIZES = 6
+HEAD_DIMS = tuple(range(16, 16 * (SIZES + 1), 16))
+# From two on: an axis of size one takes other paths (no copies), which would break the polynomial.
+REPEATS = tuple(range(2, SIZES + 2))
+# Heads 1..6 divide this width, and its share per head is a multiple of 8 only for the even ones; see WIDTH_CUDA.
+WIDTH = 60
+WIDTHS = tuple(range(24, 24 * (SIZES + 1), 24))
+# Devices' fused kernels want multiples of 8 a head.
+WIDTH_CUDA = 480
+# The length while other axes are swept: short, for implementations that dispatch operators for each row.
+LENGTH = 32
+# The length at which masked products are compared with all.
+LENGTH_CAUSAL = 128
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Hold what one call dispatched.
+
+    `products` are the operations with a formula, `operations` adds one per output element of every other operator,
+    `calls` is how many operators ran. `opaque` lists what hides work from the counter; with any, only a declaration
+    can say what was done.
+    """
+
+    operations: int
+    products: int
+    calls: int
+    by_operator: dict[str, int] = field(default_factory=dict)
+    opaque: tuple[str, ...] = ()
+
+    @property
+    def how(self) -> str:
+        """Return counted, or declared where something hid from the counter."""
+        return "declared" if self.opaque else "counted"
+
+
+def count(call: Callable[[], Any]) -> Counted:
+    """Run a call once and count its operations; works on real tensors of any device and on meta tensors."""
+    counter = _Counter()
+    with counter:
+        result = call()
+    counter.check_outputs(result)
+    return Counted(
+        operations=sum(counter.by_operator.values()),
+        products=counter.products,
+        calls=counter.calls,
+        by_operator=dict(sorted(counter.by_operator.items())),
+        opaque=tuple(sorted(counter.opaque)),
+    )
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Count each operator, and notice buffers that are filled where no operator is seen to write."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.by_operator: dict[str, int] = {}
+        self.products = 0
+        self.calls = 0
+        self.opaque: set[str] = set()
+        self._written: dict[int, bool] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = dict(kwargs or {})
+        if not isinstance(func, torch._ops.OpOverload):  # noqa: SLF001
+            self.opaque.add(f"{func} is no single operator")
+            return func(*args, **named)
+        if _may_be_composite(func):
+            with self:
+                # Composite operators arrive whole under inference mode; their parts are what runs.
+                parts = func.decompose(*args, **named)
+            if parts is not NotImplemented:
+                return parts
+        out = func(*args, **named)
+        self._follow_buffers(func, args, named, out)
+        self._add(func, args, named, out)
+        return out
+
+    def check_outputs(self, result: Any) -> None:
+        """Note results that no operator was seen to write."""
+        for tensor in _tensors(result):
+            if not self._written.get(_storage(tensor), False):
+                self.opaque.add("its result is written by nothing that dispatches operators")
+
+    def _add(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
+        packet, name = func.overloadpacket, str(func.overloadpacket)
+        if packet in RESERVATIONS or _is_view(func):
+            return
+        self.calls += 1
+        formula = _formula(func, args, named, out)
+        if formula is not None:
+            self.products += formula
+            self.by_operator[name] = self.by_operator.get(name, 0) + formula
+            return
+        if func.namespace not in TRANSPARENT or name.rsplit(".", maxsplit=1)[-1].startswith(HIDING):
+            self.opaque.add(f"{name} hides its work")
+        elements = sum(tensor.numel() for tensor in _tensors(out))
+        self.by_operator[name] = self.by_operator.get(name, 0) + elements
+
+    def _follow_buffers(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
+        """Mark storages as written by what writes them; a read of one that is only reserved was written unseen."""
+        if _is_view(func):
+            return
+        names, written = _arguments(func)
+        for name, value in [*zip(names, args, strict=False), *named.items()]:
+            for tensor in _tensors(value):
+                if name in written:
+                    self._written[_storage(tensor)] = True
+                elif self._written.get(_storage(tensor), True) is False and tensor.numel():
+                    self.opaque.add(f"{func.overloadpacket} reads what nothing that dispatches operators has written")
+        is_reservation = func.overloadpacket in RESERVATIONS
+        for tensor in _tensors(out):
+            self._written[_storage(tensor)] = not is_reservation or tensor.numel() == 0
+
+
+def _formula(func: Any, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> int | None:
+    """Return the operations of a product, None for other operators."""
+    packet = func.overloadpacket
+    if packet in FUSED_FORWARD or packet in FUSED_BACKWARD:
+        return _fused(dict(zip(_arguments(func)[0], args, strict=False)) | named, backward=packet in FUSED_BACKWARD)
+    if packet in VECTOR_PRODUCTS:
+        return 2 * int(args[VECTOR_PRODUCTS[packet]].numel())
+    if packet in flop_registry:
+        return int(flop_registry[packet](*args, **named, out_val=out))
+    return None
+
+
+def _fused(arguments: Mapping[str, Any], *, backward: bool) -> int:
+    """Count fused attention: two products over attended pairs forward, five backward, the scores recomputed.
+
+    A causal kernel is taken to skip masked pairs: FlashAttention-2 (arXiv 2307.08691), section 3.1.1.
+    """
+    query, key, value = arguments["query"], arguments["key"], arguments["value"]
+    n_q, n_k = query.shape[-2], key.shape[-2]
+    # The operators' own is_causal aligns the first query with the first key.
+    per_head = sum(min(row + 1, n_k) for row in range(n_q)) if arguments.get("is_causal") else n_q * n_k
+    pairs = math.prod(query.shape[:-2]) * per_head
+    d, d_v = query.shape[-1], value.shape[-1]
+    return int(2 * pairs * (3 * d + 2 * d_v) if backward else 2 * pairs * (d + d_v))
+
+
+@functools.cache
+def _may_be_composite(func: Any) -> bool:
+    """Tell whether an operator without a formula may be made of others; asked once, since a loop dispatches many."""
+    packet = func.overloadpacket
+    if packet in flop_registry or packet in FUSED_FORWARD or packet in FUSED_BACKWARD:
+        return False
+    return bool(func._can_decompose())  # noqa: SLF001
+
+
+@functools.cache
+def _arguments(func: Any) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the names of an operator's arguments, and those that it writes."""
+    arguments = func._schema.arguments  # noqa: SLF001
+    writes = {a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write}
+    return tuple(a.name for a in arguments), frozenset(writes)
+
+
+@functools.cache
+def _is_view(func: Any) -> bool:
+    returns = func._schema.returns  # noqa: SLF001
+    aliases = [value.alias_info for value in returns if value.alias_info is not None]
+    return func.overloadpacket in VIEWS or (bool(aliases) and not any(alias.is_write for alias in aliases))
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
+
+
+def degrees(
+    problem: Problem,
+    implementation: Implementation,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    direction: str = "forward",
+    fixed: Mapping[str, Any] | None = None,
+) -> Degrees:
+    """Count an implementation at equispaced small sizes along each axis, and take the exact degree of the counts.
+
+    `fixed` are axes that the implementation sets in every point. Where the counter can't see the work, or the call
+    refuses the small sizes, `how` is declared and `reason` says why; degrees are then absent.
+    """
+    prober = _Prober(problem, implementation, device, dtype, direction, dict(fixed or {}))
+    reason = ""
+    axes: dict[str, AxisCounts] = {}
+    modelled = counted = None
+    causal_share = None
+    try:
+        for axis, (base, sizes, ties) in prober.sweeps().items():
+            axes[axis] = prober.along(axis, base=base, sizes=sizes, ties=ties)
+        if "n" in prober.problem.AXES:
+            axes["n"] = prober.along_length()
+            counted, modelled = prober.against_model()
+            causal_share = prober.causal_share()
+    # An implementation may refuse or fail in its own way; what matters here is only that it was not counted.
+    except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
+    reason = reason or "; ".join(sorted(prober.opaque))
+    return Degrees(
+        problem=implementation.problem,
+        implementation=implementation.name,
+        direction=direction,
+        device=device.type,
+        how="declared" if reason else "counted",
+        reason=reason,
+        axes={} if reason else axes,
+        counted_products=counted,
+        modelled_products=modelled,
+        causal_share=causal_share,
+    )
+
+
+# The base point, the sizes of the axis, and axes tied to it: each is its number divided by the size.
+Sweep = tuple[dict[str, int], tuple[int, ...], dict[str, int]]
+
+
+@dataclass
+class _Prober:
+    """Count calls of one implementation at points of its problem."""
+
+    problem: Problem
+    implementation: Implementation
+    device: torch.device
+    dtype: torch.dtype
+    direction: str
+    fixed: dict[str, Any]
+    opaque: set[str] = field(default_factory=set)
+
+    def at(self, point: Mapping[str, Any]) -> Counted:
+        """Count the call at a point."""
+        parsed = self.problem.parse({**point, **self.fixed})
+        inputs = self.problem.inputs(parsed, dtype=self.dtype, device=self.device, seed=0)
+        with direct(self.problem, self.implementation, inputs, direction=self.direction) as directed:
+            counted = count(directed.call)
+        self.opaque |= set(counted.opaque)
+        return counted
+
+    def sweeps(self) -> dict[str, Sweep]:
+        """Return the sweeps of every axis but n."""
+        axes = self.problem.AXES
+        if "n" not in axes:
+            return {}
+        if "width" in axes:
+            base = {"n": LENGTH, "width": WIDTHS[0], "heads": 2, "batch": 2}
+            return {
+                "width": (base, WIDTHS, {}),
+                "batch": (base, REPEATS, {}),
+                "heads at fixed width": ({**base, "width": WIDTH}, tuple(range(1, SIZES + 1)), {}),
+            }
+        base = {"n": LENGTH, "d": HEAD_DIMS[0], "heads": 2, "batch": 2}
+        decode = {name: size for name, size in base.items() if name != "n"} | {"n_q": 1}
+        tied = WIDTH if self.device.type == "cpu" else WIDTH_CUDA
+        found: dict[str, Sweep] = {
+            "d": (base, HEAD_DIMS, {}),
+            "heads": (base, REPEATS, {}),
+            "batch": (base, REPEATS, {}),
+            "heads at fixed width": (base, tuple(range(1, SIZES + 1)), {"d": tied}),
+        }
+        if self.direction == "forward":
+            found["n_k"] = (decode, tuple(LENGTH_STEPS[0] * size for size in range(1, SIZES + 1)), {})
+        return found
+
+    def along(self, axis: str, *, base: Mapping[str, int], sizes: Sequence[int], ties: Mapping[str, int]) -> AxisCounts:
+        """Count at each size of one axis, and take the degrees."""
+        name = axis.split(" ", maxsplit=1)[0]
+        counts = [
+            self.at({**base, name: size, **{tied: number // size for tied, number in ties.items()}}) for size in sizes
+        ]
+        return AxisCounts(
+            sizes=list(sizes),
+            operations=[counted.operations for counted in counts],
+            products=[counted.products for counted in counts],
+            calls=[counted.calls for counted in counts],
+            degree=degree([counted.operations for counted in counts]),
+            products_degree=degree([counted.products for counted in counts]),
+            calls_degree=degree([counted.calls for counted in counts]),
+        )
+
+    def along_length(self) -> AxisCounts:
+        """Count along n with the first step of sizes that makes a polynomial, for kernels of any block size."""
+        width = {"width": WIDTHS[0]} if "width" in self.problem.AXES else {"d": HEAD_DIMS[0]}
+        base = {**width, "heads": 1, "batch": 1}
+        for step in LENGTH_STEPS:
+            found = self.along("n", base=base, sizes=[step * size for size in range(1, SIZES + 1)], ties={})
+            if found.degree is not None:
+                break
+        return found
+
+    def against_model(self) -> tuple[int, int]:
+        """Return the operations of products as counted, and as the problem's cost model has them."""
+        width = {"width": WIDTHS[0]} if "width" in self.problem.AXES else {"d": HEAD_DIMS[0]}
+        point = {"n": LENGTH, **width, "heads": 2, "batch": 2}
+        parsed = self.problem.parse({**point, **self.fixed})
+        cost = self.problem.cost(parsed, itemsize=self.dtype.itemsize, direction=self.direction)
+        return self.at(point).products, cost.operations
+
+    def causal_share(self) -> float | None:
+        """Return products under a causal mask over products without, None where causal isn't supported."""
+        limits = self.implementation.limits_on(self.device.type)
+        if "causal" not in self.problem.AXES or limits is None or "causal" not in limits.supports:
+            return None
+        base = {"n": LENGTH_CAUSAL, "d": HEAD_DIMS[0], "heads": 2, "batch": 1}
+        return self.at({**base, "causal": True}).products / self.at(base).products

@@ -1,0 +1,201 @@
+"""Every operation is counted, a product in disguise too, and what can't be seen is said to be declared."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.counting import count, degrees
+from impls import registry
+from impls.registry import Implementation, Limits
+
+CPU = torch.device("cpu")
+LIMITS = (Limits(("cpu",), ("float32",), frozenset()),)
+
+
+@pytest.fixture(scope="module")
+def attention():
+    registry.discover()
+    return registry.problem("attention")
+
+
+def tensors(n=32, d=16, heads=2, batch=2, device="cpu"):
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(batch, heads, n, d, generator=generator).to(device) for _ in range(3))
+
+
+def implementation(function):
+    return Implementation(problem="attention", name="mine", function=function, limits=LIMITS)
+
+
+def degrees_of(attention, function):
+    return degrees(attention, implementation(function), device=CPU, dtype=torch.float32)
+
+
+def test_products_count_two_operations_a_multiplication():
+    a, b = torch.ones(3, 5), torch.ones(5, 7)
+    counted = count(lambda: a @ b)
+    assert counted.operations == counted.products == 2 * 3 * 5 * 7
+    assert counted.how == "counted"
+
+
+def test_matrix_vector_and_dot_products_are_counted_like_any_other():
+    a, b = torch.ones(3, 5), torch.ones(5)
+    assert count(lambda: a @ b).products == 2 * 3 * 5
+    assert count(lambda: b @ b).products == 2 * 5
+
+
+def test_other_operators_count_an_operation_an_output_element_and_views_none():
+    a = torch.ones(4, 6)
+    assert count(a.exp).by_operator == {"aten.exp": 24}
+    assert count(lambda: a.mT.reshape(2, 12)[:, :3] + 1).by_operator["aten.add"] == 6
+    assert "aten.transpose" not in count(lambda: a.mT + 1).by_operator
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_fused_attention_counts_attended_pairs_on_the_cpu(causal):
+    q, k, v = tensors()
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.FLASH_ATTENTION):
+        counted = count(lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal))
+    pairs = 4 * (32 * 33 // 2 if causal else 32 * 32)
+    assert counted.products == 4 * pairs * 16
+
+
+def test_meta_tensors_count_what_real_ones_do():
+    def textbook(q, k, v):
+        return torch.softmax(q @ k.mT, -1) @ v
+
+    real, meta = tensors(), tensors(device="meta")
+    assert count(lambda: textbook(*real)) == count(lambda: textbook(*meta))
+    big = tensors(n=2**17, device="meta")
+    assert count(lambda: textbook(*big)).products == 4 * 4 * 2**34 * 16
+
+
+def test_inference_mode_hides_nothing():
+    q, k, v = tensors()
+    with torch.inference_mode():
+        counted = count(lambda: torch.nn.functional.linear(q, k[0, 0]) @ v)
+    assert counted.products > 0
+    assert counted.how == "counted"
+
+
+def test_a_call_that_writes_unseen_is_declared():
+    """Stand in for a kernel of one's own: it fills a buffer without dispatching an operator."""
+    a = torch.ones(4)
+
+    def unseen():
+        out = torch.empty(4)
+        out.numpy()[:] = a.numpy() * 2
+        return out
+
+    counted = count(unseen)
+    assert counted.how == "declared"
+    assert "written by nothing" in counted.opaque[0]
+
+
+def test_a_buffer_filled_unseen_and_read_is_noticed():
+    a = torch.ones(4)
+
+    def unseen():
+        buffer = torch.empty(4)
+        buffer.numpy()[:] = a.numpy() * 2
+        return buffer + 1
+
+    assert "reads what nothing" in count(unseen).opaque[0]
+
+
+def test_a_buffer_that_operators_fill_is_fine():
+    def seen():
+        buffer = torch.empty(4)
+        buffer.copy_(torch.ones(4))
+        return buffer + 1
+
+    assert count(seen).how == "counted"
+
+
+def test_a_custom_operator_without_a_formula_is_declared():
+    library = torch.library.Library("attnbench_test", "DEF")
+    library.define("twice(Tensor x) -> Tensor")
+    library.impl("twice", lambda x: x * 2, "CompositeExplicitAutograd")
+    counted = count(lambda: torch.ops.attnbench_test.twice(torch.ones(3)))
+    assert counted.opaque == ("attnbench_test.twice hides its work",)
+
+
+@pytest.mark.parametrize("name", ["batched", "einsum", "loop", "online", "sdpa-math", "sdpa-flash"])
+def test_every_implementation_has_the_exact_degrees_of_attention(attention, name):
+    found = degrees(attention, registry.get("attention", name), device=CPU, dtype=torch.float32)
+    assert found.how == "counted", found.reason
+    assert {axis: counts.degree for axis, counts in found.axes.items() if " " not in axis} == {
+        "n": 2,
+        "d": 1,
+        "heads": 1,
+        "batch": 1,
+        "n_k": 1,
+    }
+    assert found.axes["heads at fixed width"].products_degree == 0
+    assert found.counted_products == found.modelled_products
+
+
+def test_kernels_that_skip_masked_pairs_are_told_from_those_that_only_mask(attention):
+    shares = {
+        name: degrees(attention, registry.get("attention", name), device=CPU, dtype=torch.float32).causal_share
+        for name in ("sdpa-flash", "batched")
+    }
+    assert shares["sdpa-flash"] == pytest.approx(0.5, abs=0.01)
+    assert shares["batched"] == 1.0
+
+
+def test_a_loop_dispatches_operators_for_each_row(attention):
+    def rows(q, k, v, **_):
+        return torch.stack([torch.softmax(q[:, :, i : i + 1] @ k.mT, -1) @ v for i in range(q.shape[2])]).sum(3)
+
+    assert degrees_of(attention, rows).axes["n"].calls_degree == 1
+    assert degrees_of(attention, lambda q, k, v, **_: torch.softmax(q @ k.mT, -1) @ v).axes["n"].calls_degree == 0
+
+
+def test_linear_windowed_and_cubic_kernels_have_their_own_degrees(attention):
+    def linear(q, k, v, **_):
+        return torch.softmax(q, -1) @ (torch.softmax(k, -2).mT @ v)
+
+    def cubic(q, k, v, **_):
+        weights = torch.softmax(q @ k.mT, -1)
+        return (weights @ weights) @ v if q.shape[2] == k.shape[2] else weights @ v
+
+    def disguised(q, k, v, **_):
+        scores = (q.unsqueeze(3) * k.unsqueeze(2)).sum(-1)
+        return torch.softmax(scores, -1) @ v
+
+    assert degrees_of(attention, linear).axes["n"].degree == 1
+    assert degrees_of(attention, cubic).axes["n"].degree == 3
+    assert degrees_of(attention, disguised).axes["d"].degree == 1
+    assert degrees_of(attention, disguised).axes["n"].degree == 2
+
+
+def test_blocks_wider_than_the_first_sizes_get_wider_ones(attention):
+    def blocked(q, k, v, **_):
+        size = 256
+        pad = -k.shape[2] % size
+        k, v = (torch.nn.functional.pad(x, (0, 0, 0, pad)) for x in (k, v))
+        return torch.softmax(q @ k.mT, -1) @ v
+
+    found = degrees_of(attention, blocked).axes["n"]
+    assert found.degree == 2
+    assert found.sizes[0] == 256
+
+
+def test_a_kernel_that_can_not_be_called_is_declared_with_its_reason(attention):
+    def picky(q, k, v, **_):
+        raise RuntimeError("only head size 64 is supported")
+
+    found = degrees_of(attention, picky)
+    assert (found.how, found.axes) == ("declared", {})
+    assert found.reason == "RuntimeError: only head size 64 is supported"
+
+
+def test_backward_is_counted_too(attention):
+    found = degrees(
+        attention, registry.get("attention", "einsum"), device=CPU, dtype=torch.float32, direction="backward"
+    )
+    forward = degrees(attention, registry.get("attention", "einsum"), device=CPU, dtype=torch.float32)
+    assert found.axes["n"].degree == 2
+    assert found.counted_products == 2 * forward.counted_products
