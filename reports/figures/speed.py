@@ -39,7 +39,7 @@ def speed_ups(table: pd.DataFrame, *, baseline: str) -> pd.DataFrame:
     ok = table[table["status"] == "ok"]
     keys = [*MATCH, *AXES]
     # NaN never equals NaN in a merge of objects; text does.
-    comparable = ok.assign(**{name: ok[name].astype(str) for name in AXES})
+    comparable = ok.assign(**{name: ok[name].map(str) for name in AXES})
     base = comparable[comparable["implementation"] == baseline]
     base = base.drop_duplicates(keys)[[*keys, "median_s", "low_s", "high_s"]]
     joined = comparable.merge(base, on=keys, suffixes=("", "_base"))
@@ -80,7 +80,7 @@ def speed_up(sweep: Sweep, *, baseline: str) -> Figure | None:
     )  # fmt: skip
     axes.grid(visible=False)
     axes.set_xticklabels([units.plain(float(size)) for size in wide.columns], rotation=0)
-    axes.set_yticklabels(list(wide.index), rotation=0, color=style.INK)
+    axes.set_yticklabels([style.clipped(str(name)) for name in wide.index], rotation=0, color=style.INK)
     axes.set_xlabel(AXIS_WORDS.get(sweep.axis, sweep.axis))
     axes.set_ylabel("")
     title = f"Speed-up over {baseline} against {AXIS_WORDS.get(sweep.axis, sweep.axis)}"
