@@ -143,12 +143,13 @@ def _implausible(case: Case, prepared: Preparation, time: Time, ceilings: Sequen
     return f"{achieved:.3g} FLOP/s is over {policy.timing.implausible:g} times the measured {rate:.3g}: skipped work?"
 
 
-def records(directory: Path) -> list[Record]:
+def records(directory: Path, *, entries: journal.Entries | None = None) -> list[Record]:
     """Return the records of a run: closing ones, and provisional ones of cases that have rounds but never closed.
 
-    A case of the plan that was not reached is absent. Raises JournalError, SchemaMismatchError.
+    A case of the plan that was not reached is absent. `entries` is the journal where it has been read before.
+    Raises JournalError, SchemaMismatchError.
     """
-    entries = journal.read(directory)
+    entries = entries or journal.read(directory)
     plan = read_plan(directory)
     environment = journal.read_environment(directory)
     found = dict(entries.records)

@@ -8,7 +8,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from reports.figures.figure import declaration
+from harness.records import Memory
 from reports.frame import AXES, COLUMNS
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 REASON_CHARACTERS = 2000
 # Samples are stored as shares of their median in steps of 1e-4, below any timer's or machine's noise.
 SAMPLE_STEPS = 10_000
+MEMORY_FIELDS = tuple(name for name in Memory.model_fields if name != "reasons")
 
 
 def pack(runs: Sequence[Run], table: pd.DataFrame) -> str:
@@ -44,17 +45,12 @@ def shortened(text: str) -> str:
     return f"{text[:half]} … [{len(text):,} characters, whole in journal.jsonl] … {text[-half:]}"
 
 
-def reproduce(run: Run, case: Case) -> str:
-    """Write the command that measures one case again."""
-    tied = {
-        str(name)
-        for axis in declaration(run, case.scenario).get("axes", ())
-        for name in (axis.get("tied") or {} if isinstance(axis, dict) else {})
-    }
+def reproduce(case: Case, *, followers: frozenset[str] = frozenset()) -> str:
+    """Write the command that measures one case again; `followers` are sizes that the scenario computes from others."""
     sizes = " ".join(
         f"-a {name}={json.dumps(value) if not isinstance(value, str) else value}"
         for name, value in case.point.items()
-        if name not in tied and not isinstance(value, list | dict)
+        if name not in followers and not isinstance(value, list | dict)
     )
     return (
         f"attnbench run {case.scenario} --impl {case.implementation} {sizes} --dtype {case.dtype} "
@@ -62,9 +58,26 @@ def reproduce(run: Run, case: Case) -> str:
     )
 
 
+def followers(run: Run) -> dict[str, frozenset[str]]:
+    """Return, for each scenario of a run, the sizes that follow another one."""
+    found: dict[str, frozenset[str]] = {}
+    for scenario in run.plan.scenarios if run.plan else []:
+        axes = scenario.get("axes")
+        tied = [axis.get("tied") or {} for axis in (axes if isinstance(axes, list) else []) if isinstance(axis, dict)]
+        found[str(scenario.get("name", ""))] = frozenset(
+            name for names in tied if isinstance(names, dict) for name in names
+        )
+    return found
+
+
 def _details(run: Run) -> list[dict[str, Any]]:
-    found = [_detail(record) | {"again": reproduce(run, record.case)} for record in run.records]
-    return found + [{"again": reproduce(run, case)} for case, _, _ in run.waiting]
+    tied = followers(run)
+
+    def again(case: Case) -> str:
+        return reproduce(case, followers=tied.get(case.scenario, frozenset()))
+
+    found = [_detail(record) | {"again": again(record.case)} for record in run.records]
+    return found + [{"again": again(case)} for case, _, _ in run.waiting]
 
 
 def _detail(record: Record) -> dict[str, Any]:
@@ -78,7 +91,14 @@ def _detail(record: Record) -> dict[str, Any]:
         detail["calls"] = time.calls_per_sample
     if record.agreement:
         detail["checks"] = [
-            [check.name, check.error, check.budget, check.ratio, check.passed, check.detail]
+            [
+                check.name,
+                _number(check.error),
+                _number(check.budget),
+                _number(check.ratio),
+                check.passed,
+                check.detail,
+            ]
             for check in record.agreement.checks
         ]
         detail["worst"] = record.agreement.worst
@@ -87,16 +107,15 @@ def _detail(record: Record) -> dict[str, Any]:
         detail["backend"] = record.ran.backend
     if record.memory:
         detail["memory"] = {
-            name: value for name, value in record.memory.model_dump(exclude={"reasons"}).items() if value is not None
+            name: value for name in MEMORY_FIELDS if (value := getattr(record.memory, name)) is not None
         }
     if record.telemetry:
-        detail["telemetry"] = record.telemetry.summary
+        detail["telemetry"] = {name: _number(value) for name, value in record.telemetry.summary.items()}
     if record.notes:
         detail["notes"] = [shortened(note) for note in record.notes]
     if record.environment_id:
         detail["environment"] = record.environment_id
-    finite: dict[str, Any] = _finite(detail)
-    return finite
+    return detail
 
 
 def _column(column: pd.Series) -> dict[str, Any]:
@@ -120,14 +139,3 @@ def _number(value: Any) -> Any:
 
 def _used(column: pd.Series) -> bool:
     return bool((column.notna() & (column.astype(str) != "")).any())
-
-
-def _finite(value: Any) -> Any:
-    """Replace numbers that JSON lacks by null, all the way down."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return value

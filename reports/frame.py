@@ -93,7 +93,7 @@ def read_run(path: str | Path, *, label: str | None = None) -> Run:
     entries = journal.read(directory)
     plan = _model(directory / journal.PLAN, Plan)
     verdicts = journal.read_verdicts(directory)
-    records = {record.case.id: record for record in assembly.records(directory)}
+    records = {record.case.id: record for record in assembly.records(directory, entries=entries)}
     waiting: list[tuple[Case, str, str]] = []
     for planned in plan.cases if plan else []:
         if planned.case.id in records:

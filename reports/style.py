@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,9 @@ POINTS_PER_INCH = 72.0
 TICKS_AT_MOST = 7
 # Mean width of a character at the size above, and the room that ticks and axis label take below and an overhang above.
 CHARACTER_POINTS = 5.2
-BELOW_POINTS, ABOVE_POINTS = 34.0, 10.0
+BELOW_POINTS, ABOVE_POINTS = 36.0, 10.0
+# A longer name is cut in a figure; the table below the figure has it whole.
+NAME_CHARACTERS = 24
 # Where names beside lines begin, as a fraction of the axes' width.
 BESIDE = 1.055
 
@@ -139,6 +142,7 @@ RC: Any = {
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.major.size": 0,
+    "xtick.major.pad": 6,
     "ytick.major.size": 0,
     "xtick.minor.size": 0,
     "ytick.minor.size": 0,
@@ -165,6 +169,8 @@ def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Look])
     text = target.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    # Names of clip paths and markers occur thousands of times in a page: a short one is unique as well.
+    prefix = f"s{zlib.crc32(prefix.encode()):x}"
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
     text = re.sub(r' id="([^"]+)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", text)
     text = re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", text)
@@ -213,16 +219,20 @@ def quantity_axis(
 
 def _round_figures(low: float, high: float, *, base: float) -> list[float]:
     """List three to seven round figures around a range: powers of the base, and steps between where it is short."""
-    first, last = math.floor(math.log(low, base) - 1e-9), math.ceil(math.log(high, base) + 1e-9)
-    steps: tuple[float, ...] = (1.0,)
-    spread = math.log(high / low, base) if high > low else 0.0
-    if spread < 2.5:  # noqa: PLR2004  (fewer than three powers fit)
-        steps = (1.0, 2.0, 5.0)
     if base != 10:  # noqa: PLR2004
         octaves = range(math.floor(math.log2(low)), math.ceil(math.log2(high)) + 1)
-        step = next(step for step in (1, 2, 4, 5, 10, 20) if len(octaves) / step <= TICKS_AT_MOST)
+        step = next((step for step in (1, 2, 4, 5, 10) if len(octaves) / step <= TICKS_AT_MOST), 20)
         return [2.0**octave for octave in octaves if octave % step == 0] or [low]
-    inside = [s * base**e for e in range(first, last + 1) for s in steps if low / 1.6 <= s * base**e <= high * 1.6]
+    decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
+    for steps in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+        inside = [
+            step * 10.0**decade
+            for decade in decades
+            for step in steps
+            if low / 1.3 <= step * 10.0**decade <= high * 1.3
+        ]
+        if len(inside) <= TICKS_AT_MOST:
+            break
     return thinned(inside, at_most=TICKS_AT_MOST) or [low]
 
 
@@ -246,7 +256,7 @@ def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colors: Mapp
             [across(x) + 0.01, 1.045], [up(y), placed / height], transform=axes.transAxes, clip_on=False, linewidth=0.8,
             color=colors[name].color, marker="", zorder=1,
         )  # fmt: skip
-        axes.text(BESIDE, placed / height, name, transform=axes.transAxes, va="center", ha="left", color=INK)
+        axes.text(BESIDE, placed / height, clipped(name), transform=axes.transAxes, va="center", ha="left", color=INK)
 
 
 def _apart(heights: Sequence[float], *, gap: float, top: float) -> list[float]:
@@ -271,6 +281,11 @@ def _apart(heights: Sequence[float], *, gap: float, top: float) -> list[float]:
     return placed
 
 
+def clipped(name: str) -> str:
+    """Shorten a name that would take more room than a figure's margin."""
+    return name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…"
+
+
 def _fraction(limits: tuple[float, float], scale: str) -> Callable[[float], float]:
     """Return the function from data to the fraction of an axis."""
     low, high = limits
@@ -290,8 +305,9 @@ def _fit(axes: Axes) -> None:
     beside = max((len(text.get_text()) for text in axes.texts if text.get_position()[0] == BESIDE), default=0)
     right = beside * CHARACTER_POINTS + (0.06 * width if beside else 6)
     below, above = BELOW_POINTS if axes.get_xlabel() else 18, ABOVE_POINTS
+    # The drawing keeps at least a third of the width, whatever stands beside it.
     axes.figure.subplots_adjust(
-        left=left / width, right=1 - right / width, bottom=below / height, top=1 - above / height
+        left=min(left / width, 0.3), right=max(1 - right / width, 0.63), bottom=below / height, top=1 - above / height
     )
 
 

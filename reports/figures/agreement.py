@@ -47,6 +47,7 @@ def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure 
         textcoords="offset points",
         color=style.ALARM,
     )
+    axes.set_yticks(range(len(order)), [style.clipped(name) for name in order])
     axes.set_ylabel("")
     axes.tick_params(axis="y", labelcolor=style.INK)
     title = "Error as a share of its budget"

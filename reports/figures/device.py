@@ -48,7 +48,7 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
     if not names:
         return None
     drawing, grid = style.canvas(
-        inches=(style.WIDE[0], 2.5 * ((len(names) + 1) // 2) + 0.3),
+        inches=(style.WIDE[0], max(2.6, 1.0 + 0.16 * len(largest)) * ((len(names) + 1) // 2)),
         rows=(len(names) + 1) // 2,
         columns=2,
         squeeze=False,

@@ -23,7 +23,7 @@ def against_first(table: pd.DataFrame, *, first: str, other: str) -> pd.DataFram
     from reports.frame import AXES
 
     ok = table[table["status"] == "ok"]
-    keyed = ok.assign(point=ok[list(AXES)].astype(str).agg(" ".join, axis=1))
+    keyed = ok.assign(point=ok[list(AXES)].map(str).agg(" ".join, axis=1))
     base = keyed[keyed["run"] == first].drop_duplicates([*SAME, "point"])
     joined = keyed[keyed["run"] == other].merge(
         base[[*SAME, "point", "median_s"]], on=[*SAME, "point"], suffixes=("", "_first")

@@ -29,6 +29,8 @@ EXPECTED = {"n": 2.0, "n_q": 1.0, "n_k": 1.0, "d": 1.0, "heads": 1.0, "batch": 1
 BAND = 0.25
 # The profile fit has five parameters; with fewer sizes it would pass through every point.
 SIZES_FOR_A_LAW = 6
+# More points hide one another and swell the file.
+POINTS_AT_MOST = 900
 # A fixed cost below this share of the smallest case can't be seen in a figure.
 FLOOR_SHOWN = 0.2
 
@@ -386,14 +388,8 @@ def joint(sweep: Sweep, colors: Looks) -> Figure | None:
     rows = sweep.table.dropna(subset=["operations"]).sort_values(["implementation", "operations"])
     if rows.empty:
         return None
-    import seaborn as sns
-
     drawing, axes = style.canvas()
-    sns.scatterplot(
-        data=rows, x="operations", y="median_s", hue="implementation", style="implementation", ax=axes, legend=False,
-        palette=style.palette(colors, rows["implementation"]), linewidth=0, alpha=0.8, s=26,
-        markers=style.markers(colors, rows["implementation"]),
-    )  # fmt: skip
+    cloud(axes, rows, "operations", "median_s", colors)
     style.quantity_axis(axes.xaxis, rows["operations"], _round_count("FLOP"), label="operations a call")
     style.quantity_axis(axes.yaxis, rows["median_s"], _round_seconds, label="seconds a call")
     style.label_ends(axes, ends(rows, "operations", "median_s"), colors)
@@ -410,7 +406,7 @@ def joint(sweep: Sweep, colors: Looks) -> Figure | None:
         svg=_svg(drawing, f"joint-{sweep.key}", title, sweep, colors),
         alt=title,
         how="Each point is one case of the joint sweep. If operations alone decided the time, the points of an "
-        "implementation would lie on one straight line; scatter across it is what shape adds.",
+        "implementation would lie on one straight line; scatter across it is what shape adds." + sampled(rows),
         finding=f"Of {units.counted(len(rows), 'case')}, {quickest['implementation']} has the highest rate, "
         f"{units.count(quickest['tflops'] * 1e12, 'FLOP/s')}.",
         columns=columns,
@@ -443,14 +439,29 @@ def _lines(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str,
     )  # fmt: skip
 
 
-def _points(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
-    import seaborn as sns
+def cloud(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
+    """Draw cases as unconnected points; of very many, evenly spaced ones of each implementation along x."""
+    for name, rows in table.dropna(subset=[x, y]).groupby("implementation"):
+        share = max(1, round(POINTS_AT_MOST * len(rows) / len(table)))
+        ranked = rows.sort_values(x)
+        shown = ranked.iloc[np.unique(np.linspace(0, len(ranked) - 1, min(len(ranked), share)).astype(int))]
+        look = colors[str(name)]
+        axes.plot(shown[x], shown[y], color=look.color, marker=look.marker, markersize=4.5, markeredgewidth=0,
+                  alpha=0.75, linestyle="none")  # fmt: skip
 
-    sns.scatterplot(
-        data=table.dropna(subset=[x, y]), x=x, y=y, hue="implementation", style="implementation", ax=axes, legend=False,
-        palette=style.palette(colors, table["implementation"]), linewidth=0, s=18, zorder=3,
-        markers=style.markers(colors, table["implementation"]),
-    )  # fmt: skip
+
+def sampled(table: pd.DataFrame) -> str:
+    """Say that a cloud shows only some of the cases, where it does."""
+    many = len(table) > POINTS_AT_MOST
+    return f" Of {len(table):,} cases about {POINTS_AT_MOST:,}, evenly chosen, are drawn." if many else ""
+
+
+def _points(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
+    for name, rows in table.dropna(subset=[x, y]).groupby("implementation"):
+        look = colors[str(name)]
+        axes.plot(
+            rows[x], rows[y], color=look.color, marker=look.marker, markersize=4, markeredgewidth=0, linestyle="none"
+        )
 
 
 def _guide(axes: Axes, table: pd.DataFrame, axis: str, quantity: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, Figure, top
+from reports.figures.scaling import cloud, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ def speed_ups(table: pd.DataFrame, *, baseline: str) -> pd.DataFrame:
     ok = table[table["status"] == "ok"]
     keys = [*MATCH, *AXES]
     # NaN never equals NaN in a merge of objects; text does.
-    comparable = ok.assign(**{name: ok[name].astype(str) for name in AXES})
+    comparable = ok.assign(**{name: ok[name].map(str) for name in AXES})
     base = comparable[comparable["implementation"] == baseline]
     base = base.drop_duplicates(keys)[[*keys, "median_s", "low_s", "high_s"]]
     joined = comparable.merge(base, on=keys, suffixes=("", "_base"))
@@ -80,7 +81,7 @@ def speed_up(sweep: Sweep, *, baseline: str) -> Figure | None:
     )  # fmt: skip
     axes.grid(visible=False)
     axes.set_xticklabels([units.plain(float(size)) for size in wide.columns], rotation=0)
-    axes.set_yticklabels(list(wide.index), rotation=0, color=style.INK)
+    axes.set_yticklabels([style.clipped(str(name)) for name in wide.index], rotation=0, color=style.INK)
     axes.set_xlabel(AXIS_WORDS.get(sweep.axis, sweep.axis))
     axes.set_ylabel("")
     title = f"Speed-up over {baseline} against {AXIS_WORDS.get(sweep.axis, sweep.axis)}"
@@ -121,8 +122,6 @@ def roofline(table: pd.DataFrame, ceilings: Sequence[Ceiling], colors: Looks, *,
     rows = rows[(rows["ideal_bytes"] > 0) & (rows["best_s"] > 0) & (rows["operations"] > 0)]
     if rows.empty or rate is None or bandwidth is None:
         return None
-    import seaborn as sns
-
     rows = rows.assign(intensity=rows["operations"] / rows["ideal_bytes"], rate=rows["operations"] / rows["best_s"])
     drawing, axes = style.canvas(inches=(style.WIDE[0], 3.9))
     low, high = float(rows["intensity"].min()) / 2, float(rows["intensity"].max()) * 2
@@ -135,11 +134,7 @@ def roofline(table: pd.DataFrame, ceilings: Sequence[Ceiling], colors: Looks, *,
         linewidth=1.4,
         solid_capstyle="butt",
     )
-    sns.scatterplot(
-        data=rows, x="intensity", y="rate", hue="implementation", style="implementation", ax=axes, legend=False, s=24,
-        palette=style.palette(colors, rows["implementation"]), linewidth=0, alpha=0.75,
-        markers=style.markers(colors, rows["implementation"]),
-    )  # fmt: skip
+    cloud(axes, rows, "intensity", "rate", colors)
     style.quantity_axis(
         axes.xaxis,
         [low, high],
@@ -184,7 +179,7 @@ def roofline(table: pd.DataFrame, ceilings: Sequence[Ceiling], colors: Looks, *,
         how="Each point is a case: how many operations it does for each byte that must move, and the rate it reached, "
         f"from its best samples. The line is what the machine can do: flat, the best matrix product measured here "
         f"({rate.how}{sheet}); sloped, the measured {bandwidth.name} of {units.count(bandwidth.value, 'B/s')}. Tensors "
-        "that stay in a cache may move faster than the slope.",
+        "that stay in a cache may move faster than the slope." + sampled(rows),
         finding=f"{shares.index[0]} comes closest, with {units.percent(float(shares.iloc[0]))} of the line"
         + (
             f"; {shares.index[-1]} reaches {units.percent(float(shares.iloc[-1]))} at best." if len(shares) > 1 else "."

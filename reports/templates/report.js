@@ -30,6 +30,8 @@
   });
   darkQuery.addEventListener("change", () => themeWatchers.forEach((watch) => watch()));
 
+  byId("no-script").remove();
+
   // Data: gzipped JSON, decoded by the browser itself.
   const bytes = Uint8Array.from(atob(byId("data").textContent.trim()), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -47,6 +49,7 @@
   const ABSENT = "–";
   const digits = (number, significant = 3) => {
     if (number === 0) return "0";
+    if (!Number.isFinite(number)) return ABSENT;
     const size = Math.abs(number);
     if (size < 1e-4 || size >= 1e7) return number.toExponential(significant - 1);
     const places = Math.max(0, significant - 1 - Math.floor(Math.log10(size)));
@@ -101,6 +104,8 @@
     ["agreement_ratio", "error / budget"], ["flags", "flags"], ["reason", "reason"],
   ];
   if (distinct("run").length > 1) shown.unshift(["run", "run"]);
+  // A column that says the same in every row says nothing; the opened row has it.
+  for (const name of ["dtype", "direction", "flags"]) if (distinct(name).length < (name === "flags" ? 1 : 2)) shown.splice(shown.findIndex(([other]) => other === name), 1);
   const numeric = new Set(["median_s", "tflops", "extra_bytes", "agreement_ratio", "interval"]);
   const table = byId("case-table");
   const body = table.tBodies[0];
@@ -217,7 +222,7 @@
     if (more.telemetry) grid.append(facts("Under sustained load", Object.entries(more.telemetry).map(([name, number]) => [name.replace(/_/g, " "), number === null ? ABSENT : digits(number)])));
     if (more.notes) grid.append(make("div", { class: "full" }, make("h4", { text: "Notes" }), ...more.notes.map((note) => make("p", { text: note }))));
     grid.append(make("div", { class: "full" }, make("h4", { text: "Measure it again" }), make("pre", { tabindex: "0", text: more.again || "" })));
-    grid.append(facts("Identity", [["case", value("id", row)], ["environment", more.environment || ABSENT]]));
+    grid.append(facts("Identity", [["case", value("id", row)], ["conditions", ["problem", "dtype", "device", "direction", "cache"].map((name) => value(name, row)).join(", ")], ["environment", more.environment || ABSENT]]));
     return grid;
   };
   const percent = (share) => `${share >= 0 ? "+" : "−"}${digits(Math.abs(share) * 100, 2)} %`;
@@ -329,12 +334,13 @@
       const single = new Set(own).size === own.length;
       return [{ label: String(word ?? "none"), stroke: color, width: 1.5, spanGaps: true, paths: single ? undefined : () => null, points: { show: true, size: 6, fill: color, stroke: color }, value: (_, number) => (number === null || number === undefined ? ABSENT : writer(view.y)(number)) }, ys];
     });
-    const axis = (name, log) => ({ stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, label: title(name), labelSize: 22, labelGap: 2, size: name === view.y ? 72 : 34, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : writer(name)(tick, log ? 2 : 3))) });
+    const axis = (name, log) => ({ stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, label: title(name), labelSize: 22, labelGap: 2, size: name === view.y ? 72 : 34, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : (axes.includes(name) ? plain(tick) : writer(name)(tick, log ? 1 : 3)))) });
     const holder = make("div", {}, make("h4", { text: heading }));
     const log2 = view.logx === "1" && axes.includes(view.x);
     const xAxis = axis(view.x, view.logx === "1");
     if (log2) {
-      const sizes = [...new Set(xs)];
+      const all = [...new Set(xs)], powers = all.filter((size_) => Number.isInteger(Math.log2(size_)));
+      const sizes = powers.length >= 3 ? powers : all;
       xAxis.splits = () => sizes.filter((_, place) => place % Math.ceil(sizes.length / 8) === 0);
       xAxis.filter = (_, splits) => splits;
     }
