@@ -49,6 +49,27 @@ def gates(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/test_gates.py", *session.posargs)
 
 
+@nox.session(name="pytest-bench")
+def pytest_bench(session: nox.Session) -> None:
+    """Time every implementation under pytest-benchmark: `nox -s pytest-bench -- --scenario sequence-length`."""
+    _install(session, "test")
+    session.run("python", "-m", "pytest", "tests/bench", "--benchmark-only", *session.posargs)
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Time the same calls by this and by other tools, and write docs/peers.md; `-- --quick` for a look."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.peers.compare_tools", *session.posargs)
+
+
+@nox.session
+def sampling(session: nox.Session) -> None:
+    """Simulate how often each tool's interval holds the truth, and write docs/sampling.md."""
+    _install(session)
+    session.run("python", "-m", "tests.peers.coverage", *session.posargs)
+
+
 @nox.session
 def gpu(session: nox.Session) -> None:
     """Run the tests that need a CUDA device."""

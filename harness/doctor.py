@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from harness import environment, sampling
+from harness import environment
 from harness.nvml import BENIGN, SPOILING
 from harness.records import Environment, Fact
 
 if TYPE_CHECKING:
+    import torch
+
     from harness.policy import Policy
+    from harness.rounds import Samples
 
 Level = Literal["fine", "advice", "problem", "unknown"]
 Facts = dict[str, Any]
@@ -46,6 +48,8 @@ SELF_TEST_IMPLEMENTATIONS = ("batched", "online", "sdpa-auto")
 QUICK_LENGTHS = (128, 512)
 FULL_LENGTHS = (64, 96, 128, 192, 256, 384, 512, 640, 768, 1024)
 FULL_HEADS = (1, 2)
+QUICK_HEADS = (2,)
+COPIES = ("first", "second")
 
 
 class Finding(Fact):
@@ -254,59 +258,41 @@ GPU_LOOKS: dict[str, Look] = {
 ABSENT: dict[str, Level] = {"cpu_quota_cores": "fine"}
 
 
-@dataclass
-class Twin:
-    """One call under two names: the samples of each round, seconds a call, and the slow-downs of the canary."""
+@dataclass(frozen=True)
+class Twins:
+    """The samples of one call under two names."""
 
-    name: str
-    call: Callable[[], Any]
-    calls: int = 1
-    blocks: int = 1
-    first: list[list[float]] = field(default_factory=list)
-    second: list[list[float]] = field(default_factory=list)
+    first: Samples
+    second: Samples
 
     @property
     def ratio(self) -> float:
-        """Return the ratio of the two medians; 1 would be a machine without noise."""
-        return statistics.median(_flat(self.first)) / statistics.median(_flat(self.second))
+        """Return the ratio of the two medians; a machine without noise gives 1."""
+        return self.first.median / self.second.median
 
 
 def self_test(*, device: str, policy: Policy, is_full: bool, seed: int) -> SelfTest:
     """Time each call under two names, interleaved in shuffled rounds as a run does, and compare the two."""
     import torch
 
-    from harness import timing
+    from harness import rounds
 
-    started, ticks = time.perf_counter(), environment.cpu_ticks()
-    target = torch.device(device)
-    clock = timing.clock_for(target, cold=False)
-    canary = timing.Canary() if target.type == "cpu" else None
-    beside: list[float] = []
-    order = random.Random(seed)
-    with torch.no_grad(), timing.quiet_collector():
-        twins = make_twins(target, is_full=is_full, seed=seed)
-        for twin in twins:
-            _calibrate(twin, clock, policy=policy, on_gpu=target.type == "cuda")
-        for _ in range(policy.timing.rounds_at_least):
-            for twin in order.sample(twins, len(twins)):
-                for samples in order.sample([twin.first, twin.second], 2):
-                    twin.call()
-                    block = []
-                    for _ in range(twin.blocks):
-                        block.append(clock.block(twin.call, twin.calls).seconds)
-                        if canary:
-                            beside.append(canary.seconds())
-                    samples.append(block)
-    return conclude(
-        twins,
-        beside,
-        policy=policy,
-        seconds=time.perf_counter() - started,
-        steal=environment.steal_share(since=ticks or (0, 0)),
-    )
+    started, ticks = time.perf_counter(), environment.cpu_ticks() or (0, 0)
+    with torch.no_grad():
+        calls = make_calls(torch.device(device), is_full=is_full, seed=seed)
+        found = rounds.interleave(
+            {name: dict.fromkeys(COPIES, call) for name, call in calls.items()},
+            device=torch.device(device),
+            policy=policy.timing,
+            seed=seed,
+            rounds=policy.timing.rounds_at_least,
+        )
+    twins = {name: Twins(*(copies[copy] for copy in COPIES)) for name, copies in found.items()}
+    seconds = time.perf_counter() - started
+    return conclude(twins, policy=policy, seconds=seconds, steal=environment.steal_share(since=ticks))
 
 
-def make_twins(device: Any, *, is_full: bool, seed: int) -> list[Twin]:
+def make_calls(device: torch.device, *, is_full: bool, seed: int) -> dict[str, Callable[[], Any]]:
     """Prepare the calls: registered implementations of attention at several sizes."""
     import torch
 
@@ -314,32 +300,21 @@ def make_twins(device: Any, *, is_full: bool, seed: int) -> list[Twin]:
 
     registry.discover()
     problem = registry.problem("attention")
-    lengths, heads = (FULL_LENGTHS, FULL_HEADS) if is_full else (QUICK_LENGTHS, (2,))
-    twins = []
-    for head_count in heads:
-        for n in lengths:
-            point = problem.parse({"n": n, "d": 64, "heads": head_count})
-            inputs = problem.inputs(point, dtype=torch.float32, device=device, seed=seed)
-            for name in SELF_TEST_IMPLEMENTATIONS:
-                call = problem.bind(registry.get("attention", name), inputs)
-                twins.append(Twin(name=f"{name} n={n} heads={head_count}", call=call))
-    return twins
+    lengths, heads = (FULL_LENGTHS, FULL_HEADS) if is_full else (QUICK_LENGTHS, QUICK_HEADS)
+    calls = {}
+    for head_count, n in itertools.product(heads, lengths):
+        point = problem.parse({"n": n, "d": 64, "heads": head_count})
+        inputs = problem.inputs(point, dtype=torch.float32, device=device, seed=seed)
+        for name in SELF_TEST_IMPLEMENTATIONS:
+            calls[f"{name} n={n} heads={head_count}"] = problem.bind(registry.get("attention", name), inputs)
+    return calls
 
 
-def _calibrate(twin: Twin, clock: Any, *, policy: Policy, on_gpu: bool) -> None:
-    """Warm up, then choose how many calls make a block."""
-    warm = sampling.warm_up(lambda: clock.block(twin.call, 1).seconds, policy=policy.timing)
-    call = statistics.median(warm[len(warm) // 2 :])
-    target = policy.timing.block_seconds_cuda if on_gpu else policy.timing.block_seconds_cpu
-    twin.calls = sampling.calls_per_block(call, target=target, at_most=policy.timing.calls_per_block_at_most)
-    twin.blocks = sampling.blocks_for(call, policy=policy.timing)
-
-
-def conclude(
-    twins: list[Twin], canary: list[float], *, policy: Policy, seconds: float, steal: float | None = None
-) -> SelfTest:
-    """Conclude from the samples of all twins; `canary` has the seconds of the reference kernel beside each block."""
-    ratios = {twin.name: twin.ratio for twin in twins}
+def conclude(twins: dict[str, Twins], *, policy: Policy, seconds: float, steal: float | None = None) -> SelfTest:
+    """Conclude from the samples of all twins."""
+    ratios = {name: pair.ratio for name, pair in twins.items()}
+    visits = [visit for pair in twins.values() for samples in (pair.first, pair.second) for visit in samples.canary]
+    canary = [reading for visit in visits for reading in visit]
     return SelfTest(
         ratios=ratios,
         noise_floor=noise_floor(list(ratios.values())),
@@ -420,7 +395,3 @@ def as_text(diagnosis: Diagnosis) -> str:
     for preset, share in tested.called_different.items():
         lines.append(f"Called different, {preset}: {share:.1%} of {tested.cases[preset]} cases.")
     return "\n".join(lines)
-
-
-def _flat(rounds: list[list[float]]) -> list[float]:
-    return [sample for samples in rounds for sample in samples]

@@ -7,6 +7,7 @@ import pytest
 from harness import doctor
 from harness.policy import DEFAULT, Policy, TimingPolicy
 from harness.records import Environment
+from harness.rounds import Samples
 
 SOUND = {
     "device": "cuda",
@@ -55,6 +56,11 @@ def environment(**facts):
     known = {name: value for name, value in (SOUND | facts).items() if value is not None}
     absent = {name: f"no {name} here" for name, value in facts.items() if value is None}
     return Environment(id="x", stable=known, reasons=absent)
+
+
+def twins(*, second=1.0, canary=()):
+    first = Samples(rounds=[[1.0, 1.0]] * 2, canary=[list(canary)])
+    return {"a": doctor.Twins(first, Samples(rounds=[[second, second]] * 2))}
 
 
 def finding(findings, name):
@@ -115,9 +121,8 @@ def test_noise_is_judged_by_what_it_hides(floor, level):
 
 
 def test_contention_seen_by_the_canary_alone_is_told():
-    twin = doctor.Twin(name="a", call=lambda: None, first=[[1.0, 1.0]], second=[[1.0, 1.0]])
-    quiet = doctor.conclude([twin], [1.0] * 100, policy=DEFAULT, seconds=1.0)
-    shared = doctor.conclude([twin], [1.0] * 60 + [1.2] * 40, policy=DEFAULT, seconds=1.0)
+    quiet = doctor.conclude(twins(canary=[1.0] * 100), policy=DEFAULT, seconds=1.0)
+    shared = doctor.conclude(twins(canary=[1.0] * 60 + [1.2] * 40), policy=DEFAULT, seconds=1.0)
     assert quiet.contaminated == 0.0
     assert shared.contaminated == 0.4
     assert finding(doctor.judge(quiet, environment()), "canary").level == "fine"
@@ -138,8 +143,7 @@ def test_the_self_test_times_each_call_under_two_names_in_every_round():
 
 
 def test_a_copy_that_does_more_work_would_show():
-    slower = doctor.Twin(name="a", call=lambda: None, first=[[1.0, 1.0], [1.0, 1.0]], second=[[1.3, 1.3], [1.3, 1.3]])
-    assert doctor.conclude([slower], [], policy=DEFAULT, seconds=1.0).noise_floor == pytest.approx(0.3)
+    assert doctor.conclude(twins(second=1.3), policy=DEFAULT, seconds=1.0).noise_floor == pytest.approx(0.3)
 
 
 def test_a_diagnosis_reads_worst_first_and_survives_json():

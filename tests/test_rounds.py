@@ -1,0 +1,54 @@
+"""Rounds visit every call in turn, in an order of their own, and stop for each when it is done."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import torch
+
+from harness import rounds
+from harness.policy import TimingPolicy
+
+POLICY = TimingPolicy(
+    block_seconds_cpu=1e-6, warm_up_calls=1, warm_up_seconds=0.0, rounds_at_most=6, blocks_per_round=2
+)
+CPU = torch.device("cpu")
+
+
+def recorded(groups, *, seed=3, **options):
+    """Interleave calls that write down their names; return what was written, and the samples by name."""
+    seen = []
+    calls = {group: {name: functools.partial(seen.append, name) for name in group} for group in groups}
+    found = rounds.interleave(calls, device=CPU, policy=POLICY, seed=seed, **options)
+    return seen, {name: samples for of_one in found.values() for name, samples in of_one.items()}
+
+
+def visited(seen, count):
+    """List the names in order of their last `count` visits."""
+    return [name for name, _ in itertools.groupby(seen)][-count:]
+
+
+def test_every_call_gets_every_round_and_every_block():
+    _, found = recorded(["ab", "c"])
+    for samples in found.values():
+        assert [len(visit) for visit in samples.rounds] == [2] * 6
+        assert [len(visit) for visit in samples.canary] == [2] * 6
+        assert samples.median > 0
+
+
+def test_the_calls_of_a_group_stay_together():
+    for seed in range(8):
+        seen, _ = recorded(["ab", "cd"], seed=seed, rounds=1)
+        last = "".join(visited(seen, 4))
+        assert set(last[:2]) in ({"a", "b"}, {"c", "d"})
+
+
+def test_the_order_is_drawn_anew():
+    orders = {"".join(visited(recorded(["ab", "cd"], seed=seed, rounds=1)[0], 4)) for seed in range(20)}
+    assert len(orders) > 4
+
+
+def test_a_call_that_is_done_is_left_alone():
+    _, found = recorded(["a"], is_done=lambda samples: len(samples.rounds) >= 2)
+    assert len(found["a"].rounds) == 2
