@@ -111,9 +111,16 @@ TUTORIAL_WIDTH = Scenario(
 )
 TUTORIAL_ATTENTION = Scenario(
     name="tutorial-attention",
-    question="Is the fused call faster than materialised scores, what memory does each take, what does a mask save?",
-    axes=[Axis(name="n", values=[64, 128, 256, 512, 1024, 2048]), Axis(name="causal", values=[False, True])],
+    question="Is the fused call faster than materialised scores, and what memory does each take?",
+    axes=[Axis(name="n", values=[64, 128, 256, 512, 1024, 2048])],
     base={"d": 32, "heads": 4, "batch": 1},
+    implementations=["batched", "sdpa-flash", "online"],
+)
+TUTORIAL_CAUSAL = Scenario(
+    name="tutorial-causal",
+    question="What does a causal mask save?",
+    axes=[Axis(name="n", values=[64, 128, 256, 512, 1024, 2048])],
+    base={"d": 32, "heads": 4, "batch": 1, "causal": True},
     implementations=["batched", "sdpa-flash", "online"],
 )
 TUTORIAL_HEADS = Scenario(
@@ -131,7 +138,9 @@ TUTORIAL_DECODE = Scenario(
     implementations=["batched", "sdpa-flash"],
 )
 
-LESSON: tuple[Scenario, ...] = (TUTORIAL, TUTORIAL_WIDTH, TUTORIAL_ATTENTION, TUTORIAL_HEADS, TUTORIAL_DECODE)
+LESSON: tuple[Scenario, ...] = (
+    *(TUTORIAL, TUTORIAL_WIDTH, TUTORIAL_ATTENTION, TUTORIAL_CAUSAL, TUTORIAL_HEADS, TUTORIAL_DECODE),
+)
 SCENARIOS: tuple[Scenario, ...] = (
     *(MULTIHEAD, MULTIHEAD_HEADS, TRAINING, CROSSOVER, WIDTH, POOLING),
     *LESSON,
