@@ -169,7 +169,7 @@ class Bench:
         entry = registry.get(case.problem, case.implementation)
         problem = registry.problem(case.problem)
         try:
-            point = problem.parse(case.point)
+            point = registry.parse(entry, case.point)
         except ValueError as error:
             return {"skip": "unsupported", "reason": f"not a point of {case.problem}: {error}"}
         cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
@@ -366,15 +366,15 @@ class Bench:
 
     def _case(self, request: dict[str, Any]) -> tuple[Case, Implementation, Any, Any]:
         case = Case.model_validate(request["case"])
-        problem = registry.problem(case.problem)
-        return case, registry.get(case.problem, case.implementation), problem, problem.parse(case.point)
+        entry = registry.get(case.problem, case.implementation)
+        return case, entry, registry.problem(case.problem), registry.parse(entry, case.point)
 
     def _agree(self, case: Case, *, seed: int) -> Agreement:
-        problem = registry.problem(case.problem)
+        entry = registry.get(case.problem, case.implementation)
         return agree(
-            problem,
-            self._accounted(registry.get(case.problem, case.implementation)),
-            problem.parse(case.point),
+            registry.problem(case.problem),
+            self._accounted(entry),
+            registry.parse(entry, case.point),
             dtype=dtype_of(case),
             device=self.device,
             direction=case.direction,

@@ -14,7 +14,11 @@ Cache = Literal["hot", "cold"]
 Value = JsonValue
 Point = dict[str, Value]
 
-AXIS_NAMES = ("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "causal", "valid_lens", "scale", "width")
+AXIS_NAMES = (
+    *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "causal", "valid_lens", "scale"),
+    # Of multi-head modules, and of pooling.
+    *("width", "query_size", "key_size", "value_size", "bias", "dropout", "kernel", "w"),
+)
 
 
 class Declared(BaseModel):
