@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parent
-# Columns of the result table where no terminal says how wide it is.
-LOG_WIDTH = 150
 
 
 def check_rooms() -> None:
@@ -66,15 +64,18 @@ def make_app() -> typer.Typer:
     )
     app.command("list")(commands.list_command)
     app.command("plan")(commands.plan_command)
+    app.command("check")(commands.check_command)
     app.command("run")(commands.run_command)
     app.command("report")(shell.report_command)
     app.command("export")(shell.export_command)
+    app.command("verify")(commands.verify_command)
+    app.command("doctor")(commands.doctor_command)
     return app
 
 
 def make_after() -> object:
     """Return what a run is finished with: its report is written, its result table printed."""
-    from harness.commands import After
+    from harness.commands import LOG_WIDTH, After
 
     def finish(directory: Path) -> None:
         from rich.console import Console

@@ -93,6 +93,22 @@ def matmul_rate(ceilings: Sequence[Ceiling], dtype: str) -> float | None:
     return next((found.value for found in ceilings if found.name == f"matmul {dtype}"), None)
 
 
+def undisturbed(ceilings: Sequence[Ceiling], floor: float | None, policy: Policy) -> list[Ceiling]:
+    """Raise the matrix-product ceilings of a machine that was busy while they were measured.
+
+    The canary is such a product too, timed through the whole run: where its undisturbed rate is above the float32
+    ceiling, other work had lowered the ceilings, all by about that factor. `floor` is its seconds, None on a device.
+    """
+    single = matmul_rate(ceilings, "float32")
+    if floor is None or single is None:
+        return list(ceilings)
+    factor = max(1.0, 2 * policy.timing.canary_size**3 / floor / single)
+    return [
+        ceiling.model_copy(update={"value": ceiling.value * factor}) if ceiling.unit == "FLOP/s" else ceiling
+        for ceiling in ceilings
+    ]
+
+
 def close(
     case: Case,
     prepared: Preparation,
@@ -108,7 +124,7 @@ def close(
     """Return the closing record of a case that ran; implausible speed makes it `invalid`."""
     time = time_of(rounds, floor=floor, policy=policy, stop_reason=stop_reason, prepared=prepared)
     ceilings = environment.ceilings if environment else []
-    implausible = _implausible(case, prepared, time, ceilings, policy)
+    implausible = _implausible(case, prepared, time, undisturbed(ceilings, floor, policy), policy)
     throttled = any(visit.throttle for visit in rounds)
     if throttled:
         time = time.model_copy(update={"flags": [*time.flags, "throttled"]})
@@ -123,7 +139,9 @@ def close(
         ran=prepared.ran,
         telemetry=telemetry,
         prepare_seconds=prepared.prepare_seconds,
-        roofline_share=None if implausible else roofline_share(case, prepared, time, ceilings=ceilings),
+        roofline_share=None
+        if implausible
+        else roofline_share(case, prepared, time, ceilings=undisturbed(ceilings, floor, policy)),
         environment_id=environment.id if environment else "",
         notes=prepared.notes,
     )

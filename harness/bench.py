@@ -11,7 +11,7 @@ import torch
 
 # Timers are bound in harness.timing before the first implementation is imported.
 from harness import timing  # isort: skip
-from harness import battery, ceilings, directions, environment, kernels, memory, sampling, telemetry
+from harness import battery, ceilings, counting, directions, environment, kernels, memory, sampling, telemetry
 from harness.agreement import agree
 from harness.policy import Policy
 from harness.records import Agreement, Case, Ceiling, Counts, Prediction, Preparation, Round
@@ -30,7 +30,8 @@ SCORE_PASSES = 6
 CALL_SECONDS = 2e-5
 # Backward of a materialising implementation keeps the weights and needs two gradients of their size.
 BACKWARD_BUFFERS = 2.0
-SEED_STEP = 7919
+# Counting visits each operator in Python; beyond this the small sizes of `count` say the same sooner.
+COUNTED_SECONDS_AT_MOST = 0.05
 
 
 class Refused(Exception):  # noqa: N818
@@ -53,7 +54,7 @@ class Bench:
             torch.set_num_threads(request["threads"])
         self._rates: dict[str, float] = {}
         self._ceilings: list[Ceiling] = []
-        self._canary = timing.Canary() if self.device.type == "cpu" else None
+        self._canary = timing.Canary(self.policy.timing.canary_size) if self.device.type == "cpu" else None
         self._watch: telemetry.Watch | None = None
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
@@ -78,6 +79,7 @@ class Bench:
             "recheck": self.recheck,
             "sustain": self.sustain,
             "battery": self.battery,
+            "count": self.count,
             "probe": self.probe,
         }
 
@@ -261,6 +263,8 @@ class Bench:
                 used = memory.on_cpu(profile.allocations, resident=resident, **sizes)
             self.announce("warm-up")
             calls = sampling.warm_up(lambda: self._timed(clock, directed.call, 1).seconds, policy=self.policy.timing)
+            call_seconds = sorted(calls)[len(calls) // 2]
+            counted = counting.count(call) if call_seconds <= COUNTED_SECONDS_AT_MOST else None
         prepared = Preparation(
             agreement=agreement,
             counts=Counts(
@@ -268,14 +272,30 @@ class Bench:
                 attended=cost.attended,
                 ideal_bytes=cost.ideal_bytes,
                 phases=dict(cost.phases),
+                how="counted" if counted and not counted.opaque else "declared",
+                counted=counted.operations if counted and not counted.opaque else None,
+                by_operator=counted.by_operator if counted else {},
             ),
             memory=used,
             ran=profile.ran,
             prepare_seconds=prepare_seconds,
-            call_seconds=sorted(calls)[len(calls) // 2],
+            call_seconds=call_seconds,
             warm_up_calls=len(calls),
         )
         return {"prepared": prepared.model_dump(by_alias=True), "calls": self.calls_seconds - before}
+
+    def count(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Count an implementation's operations at small sizes along each axis, for the degree of its law."""
+        self.announce("counting operations")
+        entry = registry.get(request["problem"], request["implementation"])
+        found = counting.degrees(
+            registry.problem(request["problem"]),
+            entry,
+            device=self.device,
+            dtype=getattr(torch, request["dtype"]),
+            direction=request["direction"],
+        )
+        return {"degrees": found.model_dump(), "calls": 0.0}
 
     # While it is timed
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scenarios.scenario import Scenario
 
 USAGE, INTERRUPTED = 2, 130
+# Columns of a table where no terminal says how wide it is.
+LOG_WIDTH = 150
 SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 Scenarios = Annotated[list[str] | None, typer.Argument(help="Scenario names or TOML files; the default set if none.")]
@@ -383,3 +385,136 @@ def run_command(
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(run.exit_code(records) or (1 if refuted else 0))
+
+
+def check_command(
+    impl: Impl = None,
+    impl_file: ImplFile = None,
+    problem: Annotated[str, typer.Option("--problem", help="attention, multihead or pooling.")] = "attention",
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    keyword: Annotated[str, typer.Option("-k", help="Keep the probes whose title contains this.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="The few probes that find most mistakes.")] = False,  # noqa: FBT002
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the inputs.")] = 0,
+    json_output: JsonOption = False,  # noqa: FBT002
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit file for CI.")] = None,
+) -> None:
+    """Hold implementations against the float64 oracle on a battery of adversarial cases; nothing is timed.
+
+    Example: attnbench check --impl-file my_kernel.py --dtype bfloat16
+    """
+    from rich.console import Console
+
+    from harness import check, devices, policy, run
+    from harness.plan import Selection
+
+    try:
+        options = run.Options(
+            scenarios=(),
+            selection=Selection(),
+            device=devices.choose(device),
+            output=Path(),
+            policy=policy.DEFAULT,
+            impl_files=tuple(impl_file or ()),
+            seed=seed,
+        )
+        make_selection(impl=None, axis=None, dtype=dtype, direction=None, cache=None, keyword="", shard="1/1")
+        found = check.check(
+            options,
+            names=impl or (),
+            problem=problem,
+            dtypes=dtype or (),
+            quick=quick,
+            only=keyword,
+            progress=quiet(),
+        )
+        if junit is not None:
+            junit.write_text(check.junit(found), encoding="utf-8")
+    except KeyError as error:
+        raise fail(str(error.args[0])) from None
+    except (ValueError, run.WorkerError) as error:
+        raise fail(str(error)) from None
+    except OSError as error:
+        raise fail(f"{error.filename}: {error.strerror}") from None
+    if json_output:
+        say(found.model_dump_json(indent=1))
+    else:
+        console = Console()
+        check.render(found, console if console.is_terminal else Console(width=LOG_WIDTH), impl_files=impl_file or ())
+    raise typer.Exit(found.exit_code)
+
+
+def verify_command(
+    csv: Annotated[Path, typer.Option("--csv", help="A CSV table, or JSON of pytest-benchmark or google-benchmark.")],
+    exponent: Annotated[float, typer.Option("--exponent", help="The exponent that is claimed.")],
+    x: Annotated[str, typer.Option("--x", help="Column of sizes.")] = "n",
+    y: Annotated[str, typer.Option("--y", help="Column of costs.")] = "seconds",
+    by: Annotated[list[str] | None, typer.Option("--by", help="Column that groups rows; repeatable.")] = None,
+    band: Annotated[float | None, typer.Option("--band", help="How far the exponent may lie off; 0.25.")] = None,
+    kind: Annotated[
+        str, typer.Option("--kind", help="component, or layer for laws with lower-order terms.")
+    ] = "component",
+    source: Annotated[str, typer.Option("--source", help="auto, csv, pytest-benchmark or google-benchmark.")] = "auto",
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw costs and fits to this SVG, PNG or PDF.")] = None,
+    fail_on: Annotated[
+        list[str] | None, typer.Option("--fail-on", help="contradicted, inconclusive or consistent: exit with 1.")
+    ] = None,
+    json_output: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Judge any table of numbers: does y grow as x to the exponent? By time alone, so never more than `consistent`.
+
+    Example: attnbench verify --csv times.csv --x n --y seconds --exponent 2 --by impl
+    """
+    from harness import verify
+    from impls.registry import unknown
+
+    for option, given, known in (
+        ("kind", [kind], ("component", "layer")),
+        ("source", [source], ("auto", "csv", "pytest-benchmark", "google-benchmark")),
+        ("verdict", fail_on or [], ("consistent", "contradicted", "inconclusive")),
+    ):
+        for value in given:
+            if value not in known:
+                raise fail(unknown(option, value, known))
+    try:
+        found = verify.verify(
+            csv,
+            x=x,
+            y=y,
+            exponent=exponent,
+            by=by or (),
+            band=band,
+            kind="layer" if kind == "layer" else "component",
+            source=source,  # type: ignore[arg-type]  # checked above
+        )
+        if plot is not None:
+            verify.plot(found, plot)
+    except ValueError as error:
+        raise fail(str(error)) from None
+    if json_output:
+        say(json.dumps(found.document(), indent=1))
+    else:
+        for line in found.lines():
+            say(line)
+    raise typer.Exit(1 if found.fails(fail_on or ()) else 0)
+
+
+def doctor_command(
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    aa: Annotated[  # noqa: FBT002
+        bool, typer.Option("--aa", help="A long A/A test: how often equal code is called different.")
+    ] = False,
+    json_output: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Say what would spoil a measurement on this machine, and how small a difference it can show. Changes nothing.
+
+    Example: attnbench doctor
+    """
+    from harness import devices, doctor, policy
+
+    try:
+        found = doctor.diagnose(device=devices.choose(device), policy=policy.DEFAULT, threads=threads, is_full=aa)
+    except ValueError as error:
+        raise fail(str(error)) from None
+    say(found.model_dump_json(indent=1) if json_output else doctor.as_text(found))

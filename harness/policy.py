@@ -36,6 +36,8 @@ class TimingPolicy(Fact):
     confidence: float = 0.95
     # A canary over 1.05 times its own 5th percentile marks a block that shared the machine.
     canary_tolerance: float = 1.05
+    # Matrices of this size stay in the caches, and their product is short beside a block.
+    canary_size: int = 256
     contaminated_share: float = 0.25
     drift_at_least: float = 0.02
     # Faster than the measured ceiling by this factor means that work was skipped or not waited for.

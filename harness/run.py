@@ -19,6 +19,7 @@ from harness.process import Lost, Worker
 from harness.records import (
     Agreement,
     Case,
+    Degrees,
     Environment,
     Plan,
     PlannedCase,
@@ -29,13 +30,14 @@ from harness.records import (
     StopReason,
     Summary,
     Telemetry,
+    Verdicts,
 )
 from impls.registry import IMPORTING, unknown
+from scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scenarios.scenario import Scenario
 
 # Sources that kill the process on import are skipped one by one, at most this many.
 IMPORT_DEATHS_AT_MOST = 20
@@ -252,6 +254,7 @@ class Run:
         self.closed = dict(entries.records)
         self.prepared: dict[str, Preparation] = dict(entries.prepared)
         self.rounds: dict[str, list[Round]] = dict(entries.rounds)
+        self.facts = set(entries.facts)
         self.environment: Environment | None = None
         default = self.policy.run.time_budget_cuda if "cuda" in options.device else self.policy.run.time_budget_cpu
         self.time = Clockwork(budget=options.time_budget or default)
@@ -269,6 +272,7 @@ class Run:
         self._describe_machine()
         runnable = [case for case in self.plan.cases if case.case.id not in self.closed]
         self._prepare_all([case for case in runnable if case.case.id not in self.prepared])
+        self._count_all()
         reasons = self._rounds()
         self._sustain_chosen()
         self._close_all(reasons)
@@ -319,6 +323,30 @@ class Run:
         ratio = prepared.agreement.ratio
         agreed = "agrees" if ratio is None else f"agrees ({ratio:.2f} of budget)"
         return f"{plan.label(case)}: {agreed}, {duration(prepared.call_seconds)} a call"
+
+    def _count_all(self) -> None:
+        """Count each implementation's operations once; a failure here leaves its law declared, and costs no case."""
+        wanted = {
+            degrees_key(case.case): case.case
+            for case in self.plan.cases
+            if case.case.id in self.prepared and degrees_key(case.case) not in self.facts
+        }
+        self.progress.phase("counting operations", total=float(len(wanted)))
+        for key, case in wanted.items():
+            request = {
+                "do": "count",
+                "problem": case.problem,
+                "implementation": case.implementation,
+                "dtype": case.dtype,
+                "direction": case.direction,
+            }
+            answer = self.host.ask(request)
+            line = ""
+            if isinstance(answer, Lost):
+                line = f"{case.implementation}: operations not counted, {answer.reason}"
+            else:
+                self.log.append_facts(key, answer["degrees"])
+            self.progress.advance(1.0, line)
 
     def _rounds(self) -> dict[str, StopReason]:
         """Visit every open case round by round until each is done; return why each ended."""
@@ -557,6 +585,29 @@ class Run:
         )
 
 
+def degrees_key(case: Case) -> str:
+    """Name the journal's facts on what an implementation's operations grow like."""
+    return f"degrees {case.problem} {case.implementation} {case.direction}"
+
+
+def write_verdicts(directory: Path) -> Verdicts:
+    """Judge the claims of a run's scenarios by its records and counts, and store the verdicts. Raises JournalError."""
+    from harness import verdict
+
+    planned = assembly.read_plan(directory)
+    if planned is None:
+        raise JournalError(f"{directory} has no {journal.PLAN}")
+    facts = journal.read(directory).facts
+    verdicts = verdict.judge(
+        assembly.records(directory),
+        [Scenario.model_validate(scenario) for scenario in planned.scenarios],
+        [Degrees.model_validate(found) for key, found in facts.items() if key.startswith("degrees ")],
+        policy=Policy.model_validate(planned.policy).scaling,
+    )
+    journal.write_document(directory / journal.VERDICTS, verdicts.model_dump(mode="json", by_alias=True))
+    return verdicts
+
+
 def by_point(cases: Sequence[PlannedCase]) -> list[PlannedCase]:
     """Order cases so that those of a point are adjacent, cheapest points first."""
     cost: dict[str, float] = {}
@@ -615,6 +666,9 @@ def execute(options: Options, *, progress: Progress, resume: bool = False) -> tu
                     progress.note("interrupted: what was measured is kept; continue with --resume")
                 summary = run.summary(started=started, complete=not interrupted)
                 journal.write_document(options.output / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
+                if run.rounds:
+                    progress.note("judging the claims")
+                    write_verdicts(options.output)
                 return summary, interrupted
         finally:
             host.drop()

@@ -18,8 +18,7 @@ _Event = torch.cuda.Event
 _synchronize_cuda = torch.cuda.synchronize
 
 Call = Callable[[], Any]
-# The canary: one product small enough for the caches, long enough to meet a neighbour.
-CANARY_SIZE = 256
+# A few products small enough for the caches make a canary long enough to meet a neighbour.
 CANARY_CALLS = 3
 # A zeroed buffer at least twice the size of L2 leaves nothing of the inputs in it (Triton's do_bench uses 256 MB).
 FLUSH_BYTES = 256 * 2**20
@@ -142,9 +141,9 @@ def clock_for(device: torch.device, *, cold: bool) -> Clock:
 class Canary:
     """A fixed product on the CPU, timed beside each block: it sees contention that no counter shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         generator = torch.Generator().manual_seed(0)
-        self._matrix = torch.randn(CANARY_SIZE, CANARY_SIZE, generator=generator)
+        self._matrix = torch.randn(size, size, generator=generator)
         self._out = torch.empty_like(self._matrix)
         self.seconds()
 

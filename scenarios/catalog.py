@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from scenarios import claims, tutorial
 from scenarios.scenario import Axis, Constraint, Scenario, Value, Variant
 
 # Half octaves over a ratio of 64: 13 sizes tell n^2 from n^1.5 and n^2.5 in over 95 % of simulated runs.
@@ -23,6 +24,7 @@ SEQUENCE_LENGTH = Scenario(
     question="Does the cost of attention grow as n^2 with the sequence length, and who needs n^2 memory?",
     axes=[Axis(name="n", values=LENGTHS_CPU)],
     base={"d": 64, "heads": 2, "batch": 1},
+    claims=claims.LENGTH_CLAIMS,
     on={
         "cuda": Variant(
             axes=[Axis(name="n", values=LENGTHS_CUDA)],
@@ -36,6 +38,7 @@ HEAD_DIM = Scenario(
     question="Is the cost linear in the head dimension d?",
     axes=[Axis(name="d", values=HEAD_DIMS)],
     base={"n": 512, "heads": 2, "batch": 1},
+    claims=[claims.A2],
     on={"cuda": Variant(base={"n": 4096, "heads": 16, "batch": 1}, dtypes=["bfloat16", "float16"])},
 )
 HEADS_GROWING = Scenario(
@@ -43,6 +46,7 @@ HEADS_GROWING = Scenario(
     question="Is the cost linear in the number of heads, when each head keeps its size?",
     axes=[Axis(name="heads", values=HEADS)],
     base={"n": 512, "d": 64, "batch": 1},
+    claims=[claims.A2],
     on={"cuda": Variant(base={"n": 4096, "d": 64, "batch": 1}, dtypes=["bfloat16", "float16"])},
 )
 HEADS_FIXED_WIDTH = Scenario(
@@ -52,6 +56,7 @@ HEADS_FIXED_WIDTH = Scenario(
     base={"n": 256, "batch": 1},
     # At 256 heads a Python loop visits 65,536 rows a call: minutes for no new answer.
     exclude=["loop"],
+    claims=[claims.B3_PRODUCTS, claims.B3_SOFTMAX],
     on={
         "cuda": Variant(
             axes=[Axis(name="heads", values=[8, 16, 32, 64, 128], tied={"d": "2048 / heads"})],
@@ -65,6 +70,7 @@ BATCH = Scenario(
     question="Is the cost linear in the batch size?",
     axes=[Axis(name="batch", values=HEADS)],
     base={"n": 512, "d": 64, "heads": 1},
+    claims=[claims.A2],
     on={"cuda": Variant(base={"n": 2048, "d": 64, "heads": 16}, dtypes=["bfloat16", "float16"])},
 )
 GRID = Scenario(
@@ -80,6 +86,7 @@ GRID = Scenario(
     constraints=[
         Constraint(product=["n", "n", "heads", "batch"], at_most=2**24, reason="its score matrix has too many elements")
     ],
+    claims=[claims.A2],
     on={
         "cuda": Variant(
             axes=[
@@ -97,6 +104,7 @@ SMOKE = Scenario(
     question="Does everything work here? Tiny sizes, seconds in all.",
     axes=[Axis(name="n", values=[16, 32, 48])],
     base={"d": 8, "heads": 2, "batch": 1},
+    claims=[claims.A2],
     on={"cuda": Variant(base={"d": 64, "heads": 2, "batch": 1}, dtypes=["float16"])},
 )
 
@@ -108,6 +116,7 @@ CATALOG: tuple[Scenario, ...] = (
     BATCH,
     GRID,
     SMOKE,
+    *tutorial.SCENARIOS,
 )
 DEFAULT: tuple[str, ...] = ("sequence-length", "head-dim", "heads", "heads-fixed-width", "batch", "grid")
 
