@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reports import units
-from reports.figures.figure import declaration, top
+from reports.figures.figure import top
 from reports.figures.scaling import EXPECTED
 from reports.figures.speed import speed_ups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NOT_JUDGED = "not judged yet"
 # Each verdict with the mark that tells it without colour.
 MARKS = {"confirmed": "✓", "consistent": "≈", "inconclusive": "?", "refuted": "✗", "contradicted": "≠"}
+# A part with such evidence compares two amounts: its figure is a factor, no exponent.
+RATIO_EVIDENCE = frozenset({"ratios", "extra_bytes"})
 AXES_OF_LAW = ("n", "d", "heads", "batch")
 
 
@@ -35,7 +37,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is known of one claim for one implementation: the deciding verdict, and one line per quantity."""
+    """What is known of one claim for one implementation: the deciding verdict, and one line per axis and quantity."""
 
     verdict: str
     mark: str
@@ -44,12 +46,22 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Row:
+    """One claim with a cell for each implementation it is about, else None; `expects` is what arithmetic says."""
+
+    claim: str
+    says: str
+    expects: str
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True)
 class VerdictTable:
-    """Claims in rows, implementations in columns, for one run, dtype and direction."""
+    """Claims in rows, implementations in columns, for one run, device, dtype and direction."""
 
     conditions: str
     implementations: tuple[str, ...]
-    claims: tuple[tuple[str, str, tuple[Cell | None, ...]], ...]
+    rows: tuple[Row, ...]
 
 
 def sentences(run: Run, table: pd.DataFrame) -> list[str]:
@@ -73,7 +85,7 @@ def law_sentence(run: Run) -> str:
     """Say how time grows along each axis, and what became of the claims."""
     if not run.judged:
         return f"The scaling claims are {NOT_JUDGED}: this run holds measurements, but no verdicts."
-    timed = [verdict for verdict in run.verdicts if verdict.quantity == "time" and verdict.exponent is not None]
+    timed = _timed_exponents(run)
     spoken = _spokesman(timed, baseline=baseline_of(run))
     parts = []
     for axis in AXES_OF_LAW:
@@ -110,7 +122,7 @@ def contrast_sentence(ok: pd.DataFrame, *, baseline: str) -> str:
 def tiles(run: Run, table: pd.DataFrame) -> list[Tile]:
     """List the key figures of a run."""
     found = []
-    timed = [verdict for verdict in run.verdicts if verdict.quantity == "time" and verdict.exponent is not None]
+    timed = _timed_exponents(run)
     spoken = _spokesman(timed, baseline=baseline_of(run))
     for axis in ("n", "d"):
         verdict = next((item for item in timed if item.implementation == spoken and item.axis == axis), None)
@@ -141,17 +153,28 @@ def verdict_tables(run: Run) -> list[VerdictTable]:
     groups: dict[tuple[str, str, str], list[Verdict]] = {}
     for verdict in run.verdicts:
         groups.setdefault((verdict.device, verdict.dtype, verdict.direction), []).append(verdict)
-    says = claim_texts(run)
-    found = []
-    for keys, verdicts in groups.items():
-        implementations = tuple(sorted({verdict.implementation for verdict in verdicts}))
-        claims = list(dict.fromkeys(verdict.claim for verdict in verdicts))
-        rows = tuple(
-            (claim, says.get(claim, ""), tuple(_cell(verdicts, claim, name) for name in implementations))
-            for claim in sorted(claims)
-        )
-        found.append(VerdictTable(", ".join(key for key in keys if key), implementations, rows))
-    return found
+    texts = claim_texts(run)
+    return [
+        VerdictTable(", ".join(key for key in keys if key), *_arranged(verdicts, texts))
+        for keys, verdicts in groups.items()
+    ]
+
+
+def _arranged(verdicts: Sequence[Verdict], texts: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[Row, ...]]:
+    implementations = tuple(sorted({verdict.implementation for verdict in verdicts}))
+    claims: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        says = str(verdict.evidence.get("says") or texts.get(verdict.claim, ""))
+        claims.setdefault((verdict.claim, says), []).append(verdict)
+    rows = []
+    for (claim, says), mine in sorted(claims.items()):
+        by_name: dict[str, list[Verdict]] = {}
+        for verdict in mine:
+            by_name.setdefault(verdict.implementation, []).append(verdict)
+        expects = str(mine[0].evidence.get("arithmetic") or "")
+        cells = tuple(_cell(by_name[name]) if name in by_name else None for name in implementations)
+        rows.append(Row(claim, units.raised(says), expects, cells))
+    return implementations, tuple(rows)
 
 
 def claim_texts(run: Run) -> dict[str, str]:
@@ -161,7 +184,7 @@ def claim_texts(run: Run) -> dict[str, str]:
         claims = scenario.get("claims")
         for claim in claims if isinstance(claims, list) else []:
             if isinstance(claim, dict):
-                found[str(claim.get("id", ""))] = units.raised(str(claim.get("says", "")))
+                found.setdefault(str(claim.get("id", "")), str(claim.get("says", "")))
     return found
 
 
@@ -205,9 +228,15 @@ def baseline_of(run: Run) -> str:
     return run.plan.baseline if run.plan else ""
 
 
-def question(runs: Sequence[Run], scenario: str) -> str:
-    """Return what a scenario asks, empty where no plan says it."""
-    return next((str(found["question"]) for run in runs if (found := declaration(run, scenario)).get("question")), "")
+def _timed_exponents(run: Run) -> list[Verdict]:
+    """Return the exponents of time that were judged against the law n^2 d."""
+    return [
+        verdict
+        for verdict in run.verdicts
+        if verdict.quantity == "time"
+        and verdict.exponent is not None
+        and verdict.expected == EXPECTED.get(verdict.axis)
+    ]
 
 
 def _spokesman(timed: Iterable[Verdict], *, baseline: str) -> str:
@@ -222,38 +251,64 @@ def _spokesman(timed: Iterable[Verdict], *, baseline: str) -> str:
 
 
 def _tally(run: Run) -> str:
-    decided = [verdict for verdict in run.verdicts if verdict.quantity == "all"] or list(run.verdicts)
-    law = [
-        verdict
-        for verdict in decided
-        if (verdict.axis in EXPECTED and verdict.expected == EXPECTED[verdict.axis]) or not verdict.axis
-    ] or decided
-    if not law:
-        return ""
-    confirmed = sum(verdict.verdict in {"confirmed", "consistent"} for verdict in law)
-    refuted = [verdict for verdict in law if verdict.verdict in {"refuted", "contradicted"}]
-    words = f"O(n² d) is confirmed in {confirmed} of {units.counted(len(law), 'judgement')}"
+    """Count what became of the law n^2 d, and name the claims that no implementation bears out."""
+    groups: dict[tuple[str, ...], list[Verdict]] = {}
+    for verdict in run.verdicts:
+        judged = (verdict.claim, str(verdict.evidence.get("says", "")), verdict.implementation)
+        conditions = (verdict.device, verdict.dtype, verdict.direction)
+        groups.setdefault((*judged, *conditions), []).append(verdict)
+    law = {key: _deciding(mine) for key, mine in groups.items() if _is_law(mine)}
+    said = []
+    if law:
+        good = [verdict for verdict in law.values() if verdict.verdict in {"confirmed", "consistent"}]
+        noun = "implementation" if len({key[2] for key in law}) == len(law) else "judgement"
+        words = f"O(n² d) is confirmed for {len(good)} of {units.counted(len(law), noun)}"
+        for outcome, names in (("refuted", {"refuted", "contradicted"}), ("inconclusive", {"inconclusive"})):
+            found = sorted({verdict.implementation for verdict in law.values() if verdict.verdict in names})
+            words += f", {outcome} for {_some(found)}" if found else ""
+        said.append(f"{words}.")
+    outcomes: dict[str, set[str]] = {}
+    for key, mine in groups.items():
+        outcomes.setdefault(key[0], set()).add(_deciding(mine).verdict)
+    refuted = sorted(claim for claim, found in outcomes.items() if found <= {"refuted", "contradicted"})
     if refuted:
-        names = sorted({f"{verdict.claim} for {verdict.implementation}" for verdict in refuted})
-        words += f", refuted in {units.listing(names[:3])}{' and others' if len(names) > 3 else ''}"  # noqa: PLR2004
-    return f"{words}."
+        said.append(f"Refuted throughout: {units.listing(refuted)}.")
+    return " ".join(said)
 
 
-def _cell(verdicts: Sequence[Verdict], claim: str, implementation: str) -> Cell | None:
-    mine = [verdict for verdict in verdicts if verdict.claim == claim and verdict.implementation == implementation]
-    if not mine:
-        return None
-    deciding = next((verdict for verdict in mine if verdict.quantity == "all"), mine[0])
+def _some(names: Sequence[str], *, at_most: int = 3) -> str:
+    return units.listing([*names[:at_most], *([f"{len(names) - at_most} others"] if len(names) > at_most else [])])
+
+
+def _is_law(verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether a claim says that time or operations grow with the square of n."""
+    return any(
+        verdict.axis == "n" and verdict.expected == EXPECTED["n"] and verdict.quantity in {"operations", "time", "all"}
+        for verdict in verdicts
+    ) and all(verdict.quantity != "memory" for verdict in verdicts)
+
+
+def _deciding(verdicts: Sequence[Verdict]) -> Verdict:
+    return next((verdict for verdict in verdicts if verdict.quantity == "all"), verdicts[0])
+
+
+def _figure(verdict: Verdict) -> str:
+    if verdict.exponent is None:
+        return verdict.verdict
+    if verdict.axis == "causal" or RATIO_EVIDENCE & verdict.evidence.keys():
+        return units.ratio(verdict.exponent)
+    return f"{verdict.axis}{units.power(round(verdict.exponent, 2))}"
+
+
+def _cell(verdicts: Sequence[Verdict]) -> Cell:
+    deciding = _deciding(verdicts)
+    parts = [verdict for verdict in verdicts if verdict.quantity != "all"] or [deciding]
     lines = []
-    for verdict in mine:
-        if verdict.quantity == "all" and len(mine) > 1:
-            continue
-        exponent = "" if verdict.exponent is None else f" {verdict.axis}{units.power(round(verdict.exponent, 2))}"
+    for verdict in parts:
         span = units.interval(verdict.low, verdict.high) if verdict.low != verdict.high else ""
-        other = f" {verdict.verdict}" if verdict.verdict != deciding.verdict else ""
-        lines.append(f"{verdict.quantity}{exponent}{f' ({span})' if span else ''}{other}")
-    reasons = dict.fromkeys(verdict.reason for verdict in mine if verdict.reason)
-    return Cell(deciding.verdict, MARKS[deciding.verdict], tuple(lines), units.raised("; ".join(reasons)))
+        mark = f" {MARKS[verdict.verdict]}" if verdict.verdict != deciding.verdict else ""
+        lines.append(f"{verdict.quantity} {_figure(verdict)}{f' ({span})' if span else ''}{mark}")
+    return Cell(deciding.verdict, MARKS[deciding.verdict], tuple(lines), units.raised(deciding.reason))
 
 
 def _missing(table: pd.DataFrame) -> str:

@@ -111,8 +111,8 @@ def _markdown(run: Run) -> str:
     for verdicts in answer.verdict_tables(run):
         said += ["", f"### Verdicts ({_escaped(verdicts.conditions)})", ""]
         rows = [
-            (f"{claim} {says}".strip(), *(f"{cell.mark} {cell.verdict}" if cell else "" for cell in cells))
-            for claim, says, cells in verdicts.claims
+            (f"{row.claim} {row.says}".strip(), *(f"{cell.mark} {cell.verdict}" if cell else "" for cell in row.cells))
+            for row in verdicts.rows
         ]
         said += _grid(("claim", *verdicts.implementations), rows)
     found = lines(run, table)

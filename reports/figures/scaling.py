@@ -332,8 +332,7 @@ def operations(sweep: Sweep, colors: Looks) -> Figure | None:
     slope = local_slopes(rows, axis, "operations").groupby("implementation")["slope"].last()
     same = len(set(slope.round(2))) == 1
     finding = (
-        f"At the large end all implementations count operations that grow as {axis}"
-        f"{units.power(round(float(slope.iloc[0]), 2))}."
+        f"At the large end all implementations count operations that {_growth(axis, float(slope.iloc[0]))}."
         if same and len(slope)
         else "At the large end operations grow as "
         + units.listing([f"{axis}{units.power(round(value, 2))} for {name}" for name, value in slope.items()])
@@ -531,6 +530,11 @@ def _slope_finding(local: pd.DataFrame, axis: str, expected: float) -> str:
     outside = [f"{name} ({value:.2f})" for name, value in last.items() if abs(value - expected) > BAND]
     words = f"Over the three largest steps {len(inside)} of {len(last)} implementations stay within the band"
     return f"{words}; outside: {units.listing(outside)}." if outside else f"{words}."
+
+
+def _growth(axis: str, slope: float) -> str:
+    power = round(slope, 2)
+    return f"grow as {axis}{units.power(power)}" if power else f"do not change with {axis}"
 
 
 def _memory_finding(rows: pd.DataFrame, axis: str) -> str:
