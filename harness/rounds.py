@@ -48,7 +48,7 @@ def interleave(
     replaces `rounds_at_most`. Whether gradients are recorded is the caller's affair.
     """
     clock = timing.clock_for(device, cold=False)
-    canary = timing.Canary() if device.type == "cpu" else None
+    canary = timing.Canary(policy.canary_size) if device.type == "cpu" else None
     order = random.Random(seed)
     with timing.quiet_collector():
         found = {
