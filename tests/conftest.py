@@ -1,8 +1,42 @@
-"""What every test shares: tests of a GPU are skipped, with the reason, where there is none."""
+"""What every test shares: GPU tests are skipped without a GPU; `--impl-file FILE` holds a file to the gates."""
 
 from __future__ import annotations
 
 import pytest
+
+from impls import registry
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--impl-file", action="append", default=[], help="Python file that registers implementations")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test of `gate_case` every implementation, dtype and device; those of the given files where there are."""
+    if "gate_case" not in metafunc.fixturenames:
+        return
+    files = metafunc.config.getoption("--impl-file")
+    known = set(registry.discover().entries)
+    found = registry.discover(impl_files=files)
+    wanted = [key for key in found.entries if not files or key not in known]
+    metafunc.parametrize("gate_case", [case for key in wanted for case in _cases(found.entries[key])])
+    if files:
+        missing = [entry.reason for key, entry in found.unavailable.items() if entry.source.endswith(tuple(files))]
+        if missing or not wanted:
+            raise pytest.UsageError(f"{', '.join(files)}: {'; '.join(missing) or 'registers nothing'}")
+
+
+def _cases(entry: registry.Implementation) -> list:
+    return [
+        pytest.param(
+            (entry, device, dtype),
+            id=f"{entry.problem}-{entry.name}-{device}-{dtype}",
+            marks=[pytest.mark.gpu] if device == "cuda" else [],
+        )
+        for device in ("cpu", "cuda")
+        if (limits := entry.limits_on(device)) is not None
+        for dtype in limits.dtypes
+    ]
 
 
 def pytest_collection_modifyitems(items):
