@@ -52,7 +52,12 @@ RESERVATIONS = frozenset({aten.empty, aten.empty_like, aten.empty_strided, aten.
 # Namespaces whose operators do one operation an output element unless a formula says otherwise.
 TRANSPARENT = frozenset({"aten", "prims"})
 # Prefixes of operators of those namespaces that do more than that inside, without a formula here.
-HIDING = ("_fft", "fft_", "linalg_", "_linalg", "_cdist", "cdist", "flex_attention")
+HIDING = (
+    *("_fft", "fft_", "linalg_", "_linalg", "_cdist", "cdist", "flex_attention"),
+    *("_native_multi_head_attention", "_transformer_encoder_layer"),
+)
+# Fewer operations than this share of what the problem's model says that products need: something hides them.
+SEEN_AT_LEAST = 0.1
 # Lengths of 6 x 128 are multiples of common block sizes, so that blocked kernels count a polynomial; wider blocks get
 # the next step.
 LENGTH_STEPS = (128, 256, 512)
@@ -60,13 +65,12 @@ SIZES = 6
 HEAD_DIMS = tuple(range(16, 16 * (SIZES + 1), 16))
 # From two on: an axis of size one takes other paths (no copies), which would break the polynomial.
 REPEATS = tuple(range(2, SIZES + 2))
-# Heads 1..6 divide this width, and its share per head is a multiple of 8 only for the even ones; see WIDTH_CUDA.
-WIDTH = 60
-WIDTHS = tuple(range(24, 24 * (SIZES + 1), 24))
-# Devices' fused kernels want multiples of 8 a head.
-WIDTH_CUDA = 480
+# These heads divide this width into multiples of 16 a head, of at most 256, as devices' fused kernels want them.
+HEADS_AT_WIDTH = (2, 4, 6, 8)
+WIDTH = 384
+WIDTHS = tuple(range(32, 32 * (SIZES + 1), 32))
 # The length while other axes are swept: short, for implementations that dispatch operators for each row.
-LENGTH = 32
+LENGTH = 16
 # The length at which masked products are compared with all.
 LENGTH_CAUSAL = 128
 
@@ -242,14 +246,13 @@ def degrees(
     device: torch.device,
     dtype: torch.dtype,
     direction: str = "forward",
-    fixed: Mapping[str, Any] | None = None,
 ) -> Degrees:
     """Count an implementation at equispaced small sizes along each axis, and take the exact degree of the counts.
 
-    `fixed` are axes that the implementation sets in every point. Where the counter can't see the work, or the call
-    refuses the small sizes, `how` is declared and `reason` says why; degrees are then absent.
+    Where the counter can't see the work, or the call refuses the small sizes, `how` is declared and `reason` says
+    why; degrees are then absent.
     """
-    prober = _Prober(problem, implementation, device, dtype, direction, dict(fixed or {}))
+    prober = _Prober(problem, implementation, device, dtype, direction)
     reason = ""
     axes: dict[str, AxisCounts] = {}
     modelled = counted = None
@@ -292,42 +295,41 @@ class _Prober:
     device: torch.device
     dtype: torch.dtype
     direction: str
-    fixed: dict[str, Any]
     opaque: set[str] = field(default_factory=set)
 
     def at(self, point: Mapping[str, Any]) -> Counted:
         """Count the call at a point."""
-        parsed = self.problem.parse({**point, **self.fixed})
+        parsed = self.problem.parse({**point, **self.implementation.fixes})
         inputs = self.problem.inputs(parsed, dtype=self.dtype, device=self.device, seed=0)
         with direct(self.problem, self.implementation, inputs, direction=self.direction) as directed:
             counted = count(directed.call)
         self.opaque |= set(counted.opaque)
         return counted
 
+    @property
+    def base(self) -> dict[str, int]:
+        """Return the point around which axes are swept, of the axes that the problem has."""
+        point = {"n": LENGTH, "d": HEAD_DIMS[0], "width": WIDTHS[0], "heads": 2, "batch": 2}
+        return {name: size for name, size in point.items() if name in self.problem.AXES}
+
     def sweeps(self) -> dict[str, Sweep]:
         """Return the sweeps of every axis but n."""
-        axes = self.problem.AXES
-        if "n" not in axes:
-            return {}
-        if "width" in axes:
-            base = {"n": LENGTH, "width": WIDTHS[0], "heads": 2, "batch": 2}
-            return {
-                "width": (base, WIDTHS, {}),
-                "batch": (base, REPEATS, {}),
-                "heads at fixed width": ({**base, "width": WIDTH}, tuple(range(1, SIZES + 1)), {}),
-            }
-        base = {"n": LENGTH, "d": HEAD_DIMS[0], "heads": 2, "batch": 2}
-        decode = {name: size for name, size in base.items() if name != "n"} | {"n_q": 1}
-        tied = WIDTH if self.device.type == "cpu" else WIDTH_CUDA
+        base = self.base
         found: dict[str, Sweep] = {
             "d": (base, HEAD_DIMS, {}),
-            "heads": (base, REPEATS, {}),
+            "width": (base, WIDTHS, {}),
             "batch": (base, REPEATS, {}),
-            "heads at fixed width": (base, tuple(range(1, SIZES + 1)), {"d": tied}),
         }
-        if self.direction == "forward":
-            found["n_k"] = (decode, tuple(LENGTH_STEPS[0] * size for size in range(1, SIZES + 1)), {})
-        return found
+        # Where there is a width, heads share it; else each head brings its own features.
+        if "width" in base:
+            found["heads at fixed width"] = ({**base, "width": WIDTH}, HEADS_AT_WIDTH, {})
+        elif "heads" in base:
+            found["heads"] = (base, REPEATS, {})
+            found["heads at fixed width"] = (base, HEADS_AT_WIDTH, {"d": WIDTH})
+            if self.direction == "forward":
+                decode = {**{name: size for name, size in base.items() if name != "n"}, "n_q": 1}
+                found["n_k"] = (decode, tuple(LENGTH_STEPS[0] * size for size in range(1, SIZES + 1)), {})
+        return {axis: sweep for axis, sweep in found.items() if axis.split(" ")[0] in self.problem.AXES}
 
     def along(self, axis: str, *, base: Mapping[str, int], sizes: Sequence[int], ties: Mapping[str, int]) -> AxisCounts:
         """Count at each size of one axis, and take the degrees."""
@@ -347,8 +349,7 @@ class _Prober:
 
     def along_length(self) -> AxisCounts:
         """Count along n with the first step of sizes that makes a polynomial, for kernels of any block size."""
-        width = {"width": WIDTHS[0]} if "width" in self.problem.AXES else {"d": HEAD_DIMS[0]}
-        base = {**width, "heads": 1, "batch": 1}
+        base = {name: 1 if name in {"heads", "batch"} else size for name, size in self.base.items()}
         for step in LENGTH_STEPS:
             found = self.along("n", base=base, sizes=[step * size for size in range(1, SIZES + 1)], ties={})
             if found.degree is not None:
@@ -357,16 +358,17 @@ class _Prober:
 
     def against_model(self) -> tuple[int, int]:
         """Return the operations of products as counted, and as the problem's cost model has them."""
-        width = {"width": WIDTHS[0]} if "width" in self.problem.AXES else {"d": HEAD_DIMS[0]}
-        point = {"n": LENGTH, **width, "heads": 2, "batch": 2}
-        parsed = self.problem.parse({**point, **self.fixed})
+        parsed = self.problem.parse({**self.base, **self.implementation.fixes})
         cost = self.problem.cost(parsed, itemsize=self.dtype.itemsize, direction=self.direction)
-        return self.at(point).products, cost.operations
+        counted = self.at(self.base)
+        if counted.operations < SEEN_AT_LEAST * cost.operations:
+            self.opaque.add(f"{counted.operations} operations are seen of {cost.operations} that the products need")
+        return counted.products, cost.operations
 
     def causal_share(self) -> float | None:
         """Return products under a causal mask over products without, None where causal isn't supported."""
         limits = self.implementation.limits_on(self.device.type)
         if "causal" not in self.problem.AXES or limits is None or "causal" not in limits.supports:
             return None
-        base = {"n": LENGTH_CAUSAL, "d": HEAD_DIMS[0], "heads": 2, "batch": 1}
+        base = {**self.base, "n": LENGTH_CAUSAL, "batch": 1}
         return self.at({**base, "causal": True}).products / self.at(base).products

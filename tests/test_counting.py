@@ -136,6 +136,30 @@ def test_every_implementation_has_the_exact_degrees_of_attention(attention, name
     assert found.counted_products == found.modelled_products
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("phase/projections", {"n": 1, "width": 2, "batch": 1}),
+        ("phase/scores", {"n": 2, "width": 1, "batch": 1}),
+        ("phase/weighted-sum", {"n": 2, "width": 1, "batch": 1}),
+        ("d2l", {"n": 2, "width": 2, "batch": 1}),
+    ],
+)
+def test_every_step_of_a_module_has_its_own_degrees(name, expected):
+    registry.discover()
+    found = degrees(registry.problem("multihead"), registry.get("multihead", name), device=CPU, dtype=torch.float32)
+    assert {axis: counts.degree for axis, counts in found.axes.items() if " " not in axis} == expected
+    assert found.counted_products == found.modelled_products
+
+
+def test_a_single_operator_that_does_everything_is_declared():
+    registry.discover()
+    problem, fast = registry.problem("multihead"), registry.get("multihead", "torch-module-fast")
+    found = degrees(problem, fast, device=CPU, dtype=torch.float32)
+    assert (found.how, found.axes) == ("declared", {})
+    assert "operations are seen of" in found.reason
+
+
 def test_kernels_that_skip_masked_pairs_are_told_from_those_that_only_mask(attention):
     shares = {
         name: degrees(attention, registry.get("attention", name), device=CPU, dtype=torch.float32).causal_share

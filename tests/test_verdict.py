@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.records import AxisCounts, Case, Counts, Degrees, Memory, Record, Time, Verdicts, case_id
-from harness.verdict import judge
+from harness.verdict import judge, summary_rows, unexpected
 from scenarios.claims import (
     A1_LENGTH,
     A1_WIDTH,
@@ -210,6 +210,27 @@ def test_blocked_softmax_is_linear_and_a_hidden_square_refutes_it():
     assert overall(judge(linear, [scenario(B2)])).verdict == "confirmed"
     hidden = sweep(square, memory=lambda n: 512 * n + n * n, implementation="online")
     assert overall(judge(hidden, [scenario(B2)])).verdict == "refuted"
+
+
+def test_constant_memory_keeps_a_linear_bound_but_not_a_quadratic_law():
+    constant = sweep(square, memory=lambda _: 4096, implementation="online")
+    assert overall(judge(constant, [scenario(B2)])).verdict == "confirmed"
+    assert overall(judge(sweep(square, memory=lambda _: 4096), [scenario(B1)])).verdict == "refuted"
+
+
+def test_a_refuted_claim_fails_only_where_arithmetic_does_not_refute_it():
+    linear = degrees({**QUADRATIC, "n": counts(lambda n: 100 * n)})
+    assert [v.claim for v in unexpected(judge(sweep(square), [scenario(A2, A5)], [linear]))] == ["A2"]
+    assert unexpected(judge(sweep(square), [scenario(A2, A5)], [degrees()])) == []
+
+
+def test_the_short_table_has_a_row_a_claim_and_implementation():
+    rows = summary_rows(judge(sweep(square), [scenario(A2, A5)], [degrees()]))
+    assert [row[:3] for row in rows] == [
+        ("A2", "batched (float32)", "confirmed"),
+        ("A5", "batched (float32)", "refuted"),
+    ]
+    assert rows[0][3].startswith("n: ")
 
 
 def test_memory_that_was_not_measured_is_inconclusive():

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.scaling import CONSISTENT, CONTRADICTED, decide, judge
+from harness.policy import ScalingPolicy
+from harness.scaling import CONSISTENT, CONTRADICTED, decide, exponent_profile, judge
 
 sys.path.insert(0, str(Path(__file__).parent))
 import rivals
@@ -158,6 +159,11 @@ def bars(sets):
         "* Data of n and of n^3, 10,000 sets each (half with a transition), called consistent with n^2 by either "
         f"rule: {never} times."
     )
+    ours = wrong_of_all(sets // 5)
+    theirs = {name: ours.pop(name) for name in TOOLS}
+    fine &= max(ours.values()) < min(theirs.values())
+    listed = ", ".join(f"{name} {100 * share:.1f} %" for name, share in {**ours, **theirs}.items())
+    lines.append(f"* Wrong over the laws and both tables below, on the same data: {listed}.")
     return "\n".join(lines), fine
 
 
@@ -178,6 +184,26 @@ def against_tools(sets):
             rows.append([f"**attnbench, {kind}**", *map(shown, cells), _all_wrong(cells)])
         parts.append(f"**{shape}**\n\n" + table(["tool", *LAWS, "wrong in all"], rows))
     return "\n\n".join(parts)
+
+
+def wrong_of_all(sets):
+    """Return tool -> share of wrong answers, over both tables of `against_tools`."""
+    sizes, shapes = sweep(), ("none", "one transition")
+    laws = [law for law in LAWS if counts_for_the_bar(law, "n^2")]
+    wrong = {
+        f"attnbench, {kind}": [
+            judged(law, sizes, claim="n^2", kind=kind, shape=shape, sets=sets)[1] for law in laws for shape in shapes
+        ]
+        for kind in ("component", "layer")
+    }
+    for name, tool in TOOLS.items():
+        named = [
+            (law, np.abs(tool(sizes, times(law, sizes, sets=sets, shape=shape)) - 2.0) <= BAND)
+            for law in laws
+            for shape in shapes
+        ]
+        wrong[name] = [float(np.mean(says != (law == "n^2"))) for law, says in named]
+    return {name: float(np.mean(shares)) for name, shares in wrong.items()}
 
 
 def _all_wrong(cells):
@@ -261,6 +287,20 @@ def mixtures(sets):
     return table(["equal at n", "component", "layer", "log-log slope"], rows)
 
 
+def coverage(sets):
+    """Return how often the 95 % interval contains the true exponent, and its median width."""
+    sizes, policy, rows = sweep(), ScalingPolicy(), []
+    for shape in ("none", "one transition", "two transitions", "tile wiggle of 10 %", "drift of 5 %"):
+        cells = []
+        for law in ("n", "n^1.5", "n^2", "n^3"):
+            profile = exponent_profile(sizes, times(law, sizes, sets=sets, shape=shape), policy=policy)
+            truth = LAWS[law][0]
+            inside = np.mean((profile.low <= truth + 1e-9) & (truth - 1e-9 <= profile.high))
+            cells.append(f"{100 * inside:.0f} % ({np.median(profile.high - profile.low):.2f})")
+        rows.append([shape, *cells])
+    return table(["distortion", "n", "n^1.5", "n^2", "n^3"], rows)
+
+
 def cost_of_a_verdict():
     """Return the processor seconds of one verdict of each rule."""
     sizes = sweep(13)
@@ -314,6 +354,13 @@ weak spot**, and the reason why time alone never confirms a claim.
 
 {distortions}
 
+## The interval itself
+
+How often the 95 % interval contains the true exponent, and its median width. One transition is in the model, though
+not of every width; two are not.
+
+{coverage}
+
 ## Noise (claim n^2, one transition)
 
 {noises}
@@ -353,6 +400,7 @@ def main():
         "tools": against_tools(options.sets),
         "claims": claims(options.sets),
         "distortions": distortions(options.sets),
+        "coverage": coverage(options.sets),
         "noises": noises(options.sets),
         "designs": designs(max(100, options.sets // 2)),
         "mixtures": mixtures(options.sets),
