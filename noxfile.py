@@ -94,6 +94,12 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def vendor(session: nox.Session) -> None:
+    """Fetch what reports/vendor carries again, and compare it byte for byte; needs npm and the network."""
+    session.run("python", "reports/vendor/compare.py", *session.posargs)
+
+
+@nox.session
 def calibration(session: nox.Session) -> None:
     """Simulate truths, judge them, and write docs/calibration.md; `-- --sets 50 -o FILE` for a quick look."""
     _install(session, "calibration")

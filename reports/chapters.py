@@ -83,6 +83,8 @@ def scaling_chapter(drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Se
     for sweep in drawn:
         if sweep.axis is None:
             figures = _made([scaling.joint(sweep, colors)])
+        elif sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
+            figures = _made([scaling.time(sweep, colors)])
         else:
             figures = _made(
                 [
@@ -265,7 +267,6 @@ def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str
     ) + _made([device.energy(sweep, colors) for sweep in drawn])
     absent: dict[str, str] = {}
     for run in runs:
-        absent |= run.environment.reasons if run.environment else {}
         for record in run.records:
             absent |= record.telemetry.reasons if record.telemetry else {}
     rows = tuple((name, _brief(reason)) for name, reason in sorted(absent.items()))
@@ -289,7 +290,7 @@ def _phases(run: Run, sweep: Sweep) -> list[Figure | None]:
 
 
 def _heading(sweep: Sweep) -> str:
-    return sweep.question or sweep.scenario
+    return units.raised(sweep.question) or sweep.scenario
 
 
 def _made(figures: Iterable[Figure | None]) -> tuple[Figure, ...]:

@@ -82,6 +82,7 @@ def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "warnings": answer.warnings(run, table),
         "stable": sorted(environment.stable.items()) if environment else [],
         "volatile": sorted(environment.volatile.items()) if environment else [],
+        "absent": sorted(environment.reasons.items()) if environment else [],
         "ceilings": environment.ceilings if environment else [],
         "plan": run.plan,
         "summary": run.summary,

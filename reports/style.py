@@ -177,9 +177,10 @@ def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Look])
     text = re.sub(r"font: (?:[\w-]+ )?([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     text = re.sub(r"font-family: '[^']*'; ", "", text)
     # A tenth of a point is a fifth of a pixel.
-    text = re.sub(r"(\d+\.\d)\d+", r"\1", text)
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d)\d+", r"\1", tag[0]), text)
     text = re.sub(r' transform="rotate\(-0 [^"]*"|\s*<g/>| clip-path="[^"]*"(?=[^>]*stroke: #dfe3e8)', "", text)
-    text = re.sub(r"\s*\n\s*", " ", text).replace("> <", "><").replace("; ", ";").replace(": ", ":")
+    text = re.sub(r"\s*\n\s*", " ", text).replace("> <", "><")
+    text = re.sub(r'style="[^"]*"', lambda found: found[0].replace("; ", ";").replace(": ", ":"), text)
     slots = {look.color: f"--c{look.slot}" for look in colors.values()}
     for color, variable in {**slots, **_FURNITURE}.items():
         text = text.replace(color, f"var({variable})")
@@ -224,7 +225,7 @@ def _round_figures(low: float, high: float, *, base: float) -> list[float]:
         step = next((step for step in (1, 2, 4, 5, 10) if len(octaves) / step <= TICKS_AT_MOST), 20)
         return [2.0**octave for octave in octaves if octave % step == 0] or [low]
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
-    for steps in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+    for steps in ((1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
         inside = [
             step * 10.0**decade
             for decade in decades

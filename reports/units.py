@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # What stands where a figure is absent.
 ABSENT = "–"  # noqa: RUF001  (an en dash is what a reader expects in an empty cell)
@@ -27,28 +27,33 @@ def digits(value: float, *, significant: int = 3) -> str:
     return f"{value:,.{places}f}"
 
 
+def short(value: float) -> str:
+    """Write a number as briefly as three significant digits allow, for ticks: 1, 1.5, 20."""
+    return f"{value:.3g}" if abs(value) < 1e5 else f"{value:.3e}"  # noqa: PLR2004
+
+
 def absent(value: float | None) -> bool:
     """Tell whether there is no figure to write: None, NaN or an infinity."""
     return value is None or not math.isfinite(value)
 
 
-def seconds(value: float | None, *, significant: int = 3) -> str:
+def seconds(value: float | None, *, write: Callable[[float], str] = digits) -> str:
     """Write a time: 12.3 µs, 1.05 ms, 64.0 s."""
-    return _scaled(value, _SECONDS, significant=significant)
+    return _scaled(value, _SECONDS, write=write)
 
 
-def size(value: float | None, *, significant: int = 3) -> str:
+def size(value: float | None, *, write: Callable[[float], str] = digits) -> str:
     """Write a number of bytes in powers of 1024."""
-    return _scaled(value, _BYTES, significant=significant)
+    return _scaled(value, _BYTES, write=write)
 
 
-def count(value: float | None, unit: str, *, significant: int = 3) -> str:
+def count(value: float | None, unit: str, *, write: Callable[[float], str] = digits) -> str:
     """Write a quantity with a decimal prefix: 12.3 GFLOP, 64.0 GFLOP/s."""
     if absent(value):
         return ABSENT
     number = float(value or 0.0)
     factor, prefix = next(((f, p) for f, p in _DECIMAL if abs(number) >= f), _DECIMAL[-1])
-    return f"{digits(number / factor, significant=significant)} {prefix}{unit}".strip()
+    return f"{write(number / factor)} {prefix}{unit}".strip()
 
 
 def ratio(value: float | None) -> str:
@@ -101,9 +106,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _scaled(value: float | None, scale: tuple[tuple[float, str], ...], *, significant: int) -> str:
+def _scaled(value: float | None, scale: tuple[tuple[float, str], ...], *, write: Callable[[float], str]) -> str:
     if absent(value):
         return ABSENT
     number = float(value or 0.0)
     factor, unit = next(((f, u) for f, u in scale if abs(number) >= f), scale[-1])
-    return f"{digits(number / factor, significant=significant)} {unit}"
+    return f"{write(number / factor)} {unit}"

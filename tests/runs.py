@@ -141,8 +141,11 @@ def make_run(
     ]
     if failures:
         records += list(_failed(device))
+    # A case that several scenarios share has one record, of the scenario that measured it first.
+    records = list({record.case.id: record for record in reversed(records)}.values())[::-1]
     if cases is not None:
-        filler = (_record(case, noise=noise, speed=speed) for case in _many(device))
+        known = {record.case.id for record in records}
+        filler = (_record(case, noise=noise, speed=speed) for case in _many(device) if case.id not in known)
         records = (records + list(itertools.islice(filler, max(0, cases - len(records)))))[:cases]
     write_run(
         directory, records, sweeps=sweeps, device=device, device_name=device_name, judged=judged, complete=complete

@@ -187,3 +187,97 @@ def load_run(path):
     from reports.frame import read_run
 
     return read_run(path)
+
+
+def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
+    from reports.figures import speed
+    from reports.figures.figure import sweeps
+    from reports.frame import frames, read_runs
+
+    several = read_runs([run])
+    sweep = next(found for found in sweeps(several, frames(several)) if found.scenario == "sequence-length")
+    svg = speed.speed_up(sweep, baseline="sdpa-math").svg
+    joined = speed.speed_ups(sweep.table, baseline="sdpa-math")
+    for value in joined["speed_up"]:
+        assert f">{units.digits(value, significant=2)}<" in svg
+
+
+def test_a_case_that_two_scenarios_share_is_drawn_in_both(run):
+    from reports.figures.figure import sweeps
+    from reports.frame import frames, read_runs
+
+    several = read_runs([run])
+    drawn = {
+        found.scenario: sorted(set(found.table[found.axis])) for found in sweeps(several, frames(several)) if found.axis
+    }
+    assert drawn["sequence-length"] == runs.SWEEPS["sequence-length"]["axes"]["n"]
+    assert drawn["head-dim"] == runs.SWEEPS["head-dim"]["axes"]["d"]
+
+
+def test_a_run_on_a_device_with_published_figures_is_set_beside_them(tmp_path):
+    record = runs.ok_record("sdpa-flash", n=8192, d=128, heads=64, batch=1, causal=True)
+    case = record.case.model_copy(update={"implementation": "sdpa-cudnn", "dtype": "bfloat16", "device": "cuda"})
+    faster = record.time.model_copy(update={"median": record.counts.operations / 322e12, "low": None, "high": None})
+    runs.write_run(
+        tmp_path / "run",
+        [record.model_copy(update={"case": case, "time": faster})],
+        device_name="NVIDIA H200",
+        judged=False,
+    )
+    page = render([tmp_path / "run"], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "644 TFLOP/s" in page
+    assert "0.500×" in page  # noqa: RUF001
+    other = runs.make_run(tmp_path / "other", sweeps=("batch",), device_name="NVIDIA H100 PCIe")
+    assert "Beside figures that others published" not in render([other], tmp_path / "o.html").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_every_published_figure_is_readable():
+    from reports import published
+
+    figures = published.figures()
+    assert len(figures) > 100
+    assert all(figure.rate > 0 and figure.source for figure in figures)
+    assert published.same_device("NVIDIA H100 SXM5", "NVIDIA H100 80GB HBM3 SXM5")
+    assert not published.same_device("NVIDIA H100 SXM5", "NVIDIA H200")
+
+
+def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
+    assert "grows as n¹·⁹⁸ (1.94 to 2.02) and d⁰·⁹⁷ (0.90 to 1.03)" in page
+    assert "O(n² d) is confirmed for 7 of 7 implementations" in page
+    assert "Refuted throughout: A5." in page
+
+
+def test_an_interrupted_run_says_so(tmp_path):
+    page = render([runs.make_run(tmp_path / "run", sweeps=("batch",), complete=False)], tmp_path / "page.html")
+    text = page.read_text(encoding="utf-8")
+    assert "The run is not complete" in text
+    assert "3 planned cases have no record yet" in text
+
+
+def test_a_law_is_drawn_through_its_own_points(run):
+    from reports.figures.scaling import fitted_laws
+
+    table = load(run)
+    rows = table[(table["scenario"] == "sequence-length") & (table["implementation"] == "sdpa-flash")]
+    law = fitted_laws(rows, "n")["sdpa-flash"]
+    misses = law.cost(rows["n"].to_numpy()) / rows["best_s"].to_numpy() - 1
+    assert abs(misses).max() < 0.1
+    assert 1.9 < law.exponent < 2.1
+
+
+def test_a_page_of_many_cases_stays_small(tmp_path):
+    run = runs.make_run(tmp_path / "run", cases=3000)
+    page = render([run], tmp_path / "page.html")
+    assert len(load(run)) == 3000
+    # The bar is 8 MB for 10,000 cases.
+    assert page.stat().st_size < 3_000_000
+
+
+def test_vendored_files_are_those_whose_version_is_named():
+    from reports.vendor import compare
+
+    script = (compare.HERE / "uplot/uPlot.iife.min.js").read_text(encoding="utf-8")
+    assert compare.PACKAGE.endswith("@1.6.32")
+    assert "v1.6.32" in script[:300]

@@ -35,9 +35,7 @@ def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure 
     )  # fmt: skip
     np.random.set_state(state)  # noqa: NPY002
     values = [*checked["agreement_ratio"], 1.0]
-    style.quantity_axis(
-        axes.xaxis, values, lambda value: units.digits(value, significant=1), label="largest error / budget"
-    )
+    style.quantity_axis(axes.xaxis, values, units.short, label="largest error / budget")
     axes.axvline(1.0, color=style.ALARM, linewidth=1.2)
     axes.annotate(
         "budget",

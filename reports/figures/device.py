@@ -113,9 +113,7 @@ def energy(sweep: Sweep, colors: dict[str, style.Look]) -> Figure | None:
     style.quantity_axis(
         axes.yaxis,
         rows["energy_j"],
-        lambda value: (
-            units.count(value, "J", significant=1) if value >= 1 else f"{units.digits(value * 1e3, significant=1)} mJ"
-        ),
+        lambda value: units.count(value, "J", write=units.short) if value >= 1 else f"{units.short(value * 1e3)} mJ",
         label="joules a call",
     )
     style.label_ends(axes, ends(rows, sweep.axis, "energy_j"), colors)

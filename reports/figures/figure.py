@@ -173,9 +173,8 @@ def top(table: pd.DataFrame, column: str) -> pd.Series:
 def _swept(declared: dict[str, Any], rows: pd.DataFrame) -> str | None:
     names = [str(axis["name"]) for axis in declared.get("axes", ())]
     numeric = [name for name in SIZES if len(_distinct(rows[name])) > 1]
-    single = [name for name in names if name in numeric]
-    if len(single) == 1 and len(names) == 1:
-        return single[0]
+    if len(names) == 1 and names[0] in SIZES:
+        return names[0]
     return numeric[0] if len(numeric) == 1 else None
 
 

@@ -292,7 +292,7 @@ def draw_memory(
     style.quantity_axis(
         axes.yaxis,
         everything["extra_bytes"],
-        lambda value: units.size(value, significant=1),
+        lambda value: units.size(value, write=units.short),
         label="extra bytes",
         base=1024,
     )
@@ -549,7 +549,7 @@ def _memory_finding(rows: pd.DataFrame, axis: str) -> str:
 
 
 def _round_seconds(value: float) -> str:
-    return units.seconds(value, significant=1)
+    return units.seconds(value, write=units.short)
 
 
 def _count(unit: str) -> Callable[[float], str]:
@@ -557,4 +557,4 @@ def _count(unit: str) -> Callable[[float], str]:
 
 
 def _round_count(unit: str) -> Callable[[float], str]:
-    return lambda value: units.count(value, unit, significant=1)
+    return lambda value: units.count(value, unit, write=units.short)

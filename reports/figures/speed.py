@@ -138,13 +138,13 @@ def roofline(table: pd.DataFrame, ceilings: Sequence[Ceiling], colors: Looks, *,
     style.quantity_axis(
         axes.xaxis,
         [low, high],
-        lambda value: units.count(value, "", significant=1),
+        lambda value: units.count(value, "", write=units.short),
         label="operations a byte (of ideal traffic)",
     )
     style.quantity_axis(
         axes.yaxis,
         [*rows["rate"], rate.value],
-        lambda value: units.count(value, "FLOP/s", significant=1),
+        lambda value: units.count(value, "FLOP/s", write=units.short),
         label="operations a second",
     )
     axes.annotate(

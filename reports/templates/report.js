@@ -87,7 +87,8 @@
       .map((name) => `${name} ${value(name, row)}`).join(", ");
   const colorOf = (slot) => getComputedStyle(root).getPropertyValue(`--c${slot}`).trim();
   const distinct = (name) => [...new Set(columns[name] || [])].filter((word) => word !== null && word !== "").sort((a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b))));
-  const points = everyRow.map(point);
+  const columnRows = Array.from({ length: count }, (_, row) => row);
+  const points = columnRows.map(point);
 
   const choice = (label, id, options, chosen, changed) => {
     const select = make("select", { id });
@@ -109,6 +110,9 @@
   const numeric = new Set(["median_s", "tflops", "extra_bytes", "agreement_ratio", "interval"]);
   const table = byId("case-table");
   const body = table.tBodies[0];
+  // Timed cases come first, then failures, then what was never meant to run here; inside each, the order of the run.
+  const rank = { ok: 0, unsupported: 2, unavailable: 2, predicted_oom: 2, "not run": 3 };
+  everyRow.sort((a, b) => (rank[value("status", a)] ?? 1) - (rank[value("status", b)] ?? 1) || a - b);
   const state = { sort: null, ascending: true, page: 0, rows: everyRow, all: false };
   const opened = new Set();
   const form = byId("case-filters");
@@ -121,7 +125,7 @@
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   search.addEventListener("input", () => refilter());
-  const haystack = everyRow.map((row) => ["run", "implementation", "scenario", "dtype", "direction", "status", "reason", "flags", "id"].map((name) => value(name, row) ?? "").concat(points[row]).join(" ").toLowerCase());
+  const haystack = columnRows.map((row) => ["run", "implementation", "scenario", "dtype", "direction", "status", "reason", "flags", "id"].map((name) => value(name, row) ?? "").concat(points[row]).join(" ").toLowerCase());
 
   const heads = shown.map(([name, words]) => {
     const button = make("button", { type: "button", text: words });
@@ -269,7 +273,9 @@
   const several = groups.filter((name) => distinct(name).length > 1);
   const timed = everyRow.filter((row) => value("status", row) === "ok");
   const defaults = { x: numbersOf.includes("n") ? "n" : numbersOf[0] || "", y: numbersOf.includes("median_s") ? "median_s" : numbersOf[0] || "", color: "implementation", facet: "", logx: "1", logy: "1" };
-  if (columns.scenario && timed.length) defaults.scenario = value("scenario", timed[0]);
+  const reach = {};
+  for (const row of timed) (reach[value("scenario", row)] ??= new Set()).add(value(defaults.x, row));
+  if (columns.scenario && timed.length) defaults.scenario = Object.keys(reach).sort((a, b) => reach[b].size - reach[a].size)[0];
   const view = { ...defaults };
   const readHash = () => {
     const [place, query] = location.hash.split("?");
