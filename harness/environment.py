@@ -328,12 +328,13 @@ def _gpu(device: str, stable: Facts, volatile: Facts) -> None:
         "gpu_memory_bytes": properties.total_memory,
         "gpu_l2_bytes": properties.L2_cache_size,
     }
+    # Creates this process's context, so that NVML's list of processes is known to hold it.
+    torch.zeros(1, device=device)
     try:
-        holds_context = bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
         with nvml.opened(str(properties.uuid)) as gpu:
             stable.take(nvml.read(gpu, nvml.stable_readings()))
             stable.values["gpu_mig"] = gpu.is_mig
-            volatile.take(nvml.read(gpu, nvml.volatile_readings(holds_context=holds_context)))
+            volatile.take(nvml.read(gpu, nvml.volatile_readings(holds_context=True)))
     except nvml.UnavailableError as error:
         stable.values["gpu"] = properties.name
         stable.reasons["nvml"] = str(error)
