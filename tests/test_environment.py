@@ -130,6 +130,17 @@ def test_caches_are_data_caches_in_bytes(tmp_path):
     assert environment.caches(root=tmp_path) == {"L1": 48 * 2**10, "L2": 2 * 2**20, "L3": 32 * 2**20}
 
 
+def test_the_last_level_caches_of_several_dies_add_up(tmp_path):
+    for core in environment.allowed_core_numbers():
+        for index, (level, size) in enumerate([(2, "1M"), (3, "32M")]):
+            folder = f"sys/devices/system/cpu/cpu{core}/cache/index{index}"
+            shared = str(core)  # here every core is a die of its own
+            for name, text in (("level", str(level)), ("type", "Unified"), ("size", size), ("shared_cpu_list", shared)):
+                write(tmp_path, f"{folder}/{name}", text + "\n")
+    assert environment.last_level_bytes(root=tmp_path) == environment.allowed_cores() * 32 * 2**20
+    assert environment.last_level_bytes(root=tmp_path / "nowhere") == 0
+
+
 def test_the_processor_is_named_with_what_tells_models_apart(tmp_path):
     first = "model name\t: AMD EPYC\ncpu family\t: 25\nmodel\t\t: 17\nflags\t\t: sse avx2 avx512f made_up\n"
     text = first + "\nmodel name\t: another\n"
