@@ -157,7 +157,7 @@ def _bandwidths(device: torch.device, *, seconds: float) -> list[Ceiling]:
     import torch
 
     cache_bytes = _caches(device)
-    largest = max(cache_bytes.values(), default=0)
+    largest = environment.last_level_bytes() if device.type == "cpu" else max(cache_bytes.values(), default=0)
     wanted = CACHES_PER_BUFFER * largest or BUFFER_BYTES_UNKNOWN
     size = min(wanted, int(BUFFER_SHARE_OF_MEMORY * _free_bytes(device)))
     # Written once: pages never written all map to one page of zeros, which is read from the first cache.

@@ -189,13 +189,32 @@ def memory_bytes(*, root: Path = ROOT) -> int:
 
 
 def caches(*, root: Path = ROOT) -> dict[str, int]:
-    """Return the bytes of the first core's data caches by name: L1, L2, L3."""
+    """Return the bytes of the data caches that the first core reaches, by name: L1, L2, L3."""
+    return {name: size for name, size, _shared in _caches_of(0, root=root)}
+
+
+def last_level_bytes(*, root: Path = ROOT) -> int:
+    """Return the bytes of the last-level caches of all allowed cores together; 0 where the system lists none.
+
+    Processors made of several dies have a last-level cache on each.
+    """
     found = {}
-    for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
+    for core in allowed_core_numbers():
+        for name, size, shared in _caches_of(core, root=root):
+            found[name, shared] = size
+    last = max((name for name, _shared in found), default="")
+    return sum(size for (name, _shared), size in found.items() if name == last)
+
+
+def _caches_of(core: int, *, root: Path) -> list[tuple[str, int, str]]:
+    """List a core's data caches: name, bytes, and the cores that share it."""
+    found = []
+    for index in sorted((root / f"sys/devices/system/cpu/cpu{core}/cache").glob("index*")):
         size = re.fullmatch(r"(\d+)([KM]?)", _text(index / "size") or "")
         if size and _text(index / "type") != "Instruction":
             unit = {"": 1, "K": 2**10, "M": 2**20}[size[2]]
-            found[f"L{_text(index / 'level')}"] = int(size[1]) * unit
+            shared = _text(index / "shared_cpu_list") or str(core)
+            found.append((f"L{_text(index / 'level')}", int(size[1]) * unit, shared))
     return found
 
 
@@ -328,12 +347,13 @@ def _gpu(device: str, stable: Facts, volatile: Facts) -> None:
         "gpu_memory_bytes": properties.total_memory,
         "gpu_l2_bytes": properties.L2_cache_size,
     }
+    # Creates this process's context, so that NVML's list of processes is known to hold it.
+    torch.zeros(1, device=device)
     try:
-        holds_context = bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
         with nvml.opened(str(properties.uuid)) as gpu:
             stable.take(nvml.read(gpu, nvml.stable_readings()))
             stable.values["gpu_mig"] = gpu.is_mig
-            volatile.take(nvml.read(gpu, nvml.volatile_readings(holds_context=holds_context)))
+            volatile.take(nvml.read(gpu, nvml.volatile_readings(holds_context=True)))
     except nvml.UnavailableError as error:
         stable.values["gpu"] = properties.name
         stable.reasons["nvml"] = str(error)

@@ -132,6 +132,21 @@ class TelemetryPolicy(Fact):
     points_cuda: int = 2
 
 
+class ComparisonPolicy(Fact):
+    """When two calls that were timed in turn count as different, or as the same."""
+
+    confidence: float = 0.95
+    # The share of differences called that may be false, over all cases (Benjamini and Hochberg 1995).
+    false_discoveries: float = 0.05
+    # Copies of one function in one process differ by 1 to 2 %: less than this is placement, not speed.
+    effect_at_least: float = 0.03
+    same_within: float = 0.05
+    # Standard deviation of a call's time between processes, for runs that have a single one (measured: 0 to 2.3 %).
+    process_deviation: float = 0.015
+    # Fewer cases say nothing of how variances are spread.
+    moderate_from: int = 10
+
+
 class RunPolicy(Fact):
     """Timeouts and budgets of a run, in seconds."""
 
@@ -152,6 +167,7 @@ class Policy(Fact):
     scaling: ScalingPolicy = Field(default_factory=ScalingPolicy)
     memory: MemoryPolicy = Field(default_factory=MemoryPolicy)
     telemetry: TelemetryPolicy = Field(default_factory=TelemetryPolicy)
+    comparison: ComparisonPolicy = Field(default_factory=ComparisonPolicy)
     run: RunPolicy = Field(default_factory=RunPolicy)
 
 

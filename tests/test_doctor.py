@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from harness import doctor
 from harness.policy import DEFAULT, Policy, TimingPolicy
@@ -144,6 +145,29 @@ def test_the_self_test_times_each_call_under_two_names_in_every_round():
 
 def test_a_copy_that_does_more_work_would_show():
     assert doctor.conclude(twins(second=1.3), policy=DEFAULT, seconds=1.0).noise_floor == pytest.approx(0.3)
+
+
+def test_copies_are_not_called_different_and_a_slower_one_is():
+    copies = {f"case {i}": [[0.001, -0.002, 0.001]] for i in range(20)}
+    slower = {name: [[ratio + 0.5 for ratio in one] for one in processes] for name, processes in copies.items()}
+    assert doctor.called_different(copies, policy=DEFAULT) == 0.0
+    assert doctor.called_different(slower, policy=DEFAULT) == 1.0
+
+
+def test_false_alarms_beyond_what_a_preset_may_have_are_a_problem():
+    for share, level in ((0.0, "fine"), (0.01, "fine"), (0.05, "problem")):
+        tested = doctor.SelfTest(
+            ratios={"a": 1.0}, noise_floor=0.0, centre=1.0, called_different={"rigorous": share}, seconds=1.0
+        )
+        assert finding(doctor.judge(tested, environment()), "false_alarms").level == level
+
+
+def test_a_process_of_the_full_test_gives_the_round_ratios_of_every_case(monkeypatch):
+    monkeypatch.setattr(doctor, "FULL_LENGTHS", (16, 32))
+    monkeypatch.setattr(doctor, "FULL_HEADS", (1,))
+    found = doctor.ratios_in_new_process("cpu", torch.get_num_threads(), 2, 0)
+    assert len(found) == 2 * len(doctor.SELF_TEST_IMPLEMENTATIONS)
+    assert all(len(ratios) == 2 for ratios in found.values())
 
 
 def test_a_diagnosis_reads_worst_first_and_survives_json():

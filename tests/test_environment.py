@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import pynvml
 import pytest
 import torch
 
+import fake_nvml
 from harness import environment
 
 
@@ -127,6 +130,17 @@ def test_caches_are_data_caches_in_bytes(tmp_path):
     assert environment.caches(root=tmp_path) == {"L1": 48 * 2**10, "L2": 2 * 2**20, "L3": 32 * 2**20}
 
 
+def test_the_last_level_caches_of_several_dies_add_up(tmp_path):
+    for core in environment.allowed_core_numbers():
+        for index, (level, size) in enumerate([(2, "1M"), (3, "32M")]):
+            folder = f"sys/devices/system/cpu/cpu{core}/cache/index{index}"
+            shared = str(core)  # here every core is a die of its own
+            for name, text in (("level", str(level)), ("type", "Unified"), ("size", size), ("shared_cpu_list", shared)):
+                write(tmp_path, f"{folder}/{name}", text + "\n")
+    assert environment.last_level_bytes(root=tmp_path) == environment.allowed_cores() * 32 * 2**20
+    assert environment.last_level_bytes(root=tmp_path / "nowhere") == 0
+
+
 def test_the_processor_is_named_with_what_tells_models_apart(tmp_path):
     first = "model name\t: AMD EPYC\ncpu family\t: 25\nmodel\t\t: 17\nflags\t\t: sse avx2 avx512f made_up\n"
     text = first + "\nmodel name\t: another\n"
@@ -135,3 +149,55 @@ def test_the_processor_is_named_with_what_tells_models_apart(tmp_path):
     facts = environment.Facts()
     environment.host_stable(facts, root=tmp_path)
     assert facts.values["cpu_flags"] == ["avx2", "avx512f"]
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Return a function that makes torch and NVML show a GPU."""
+    properties = SimpleNamespace(
+        name="NVIDIA H200",
+        major=9,
+        minor=0,
+        multi_processor_count=132,
+        total_memory=150_754_820_096,
+        L2_cache_size=62_914_560,
+        uuid=fake_nvml.UUID,
+    )
+
+    def plug(**behaviour):
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: properties)
+        monkeypatch.setattr(torch, "zeros", lambda *_sizes, **_options: None)
+        device = fake_nvml.Device(**behaviour)
+        fake_nvml.install(monkeypatch, device)
+        return device
+
+    return plug
+
+
+def test_a_gpu_is_described_by_torch_and_nvml(gpu):
+    gpu(pids=[4242, 4243])
+    described = environment.describe("cuda:0")
+    assert described.stable["gpu"] == "NVIDIA H200"
+    assert described.stable["gpu_capability"] == "9.0"
+    assert described.stable["gpu_power_limit_w"] == 700
+    assert described.stable["gpu_mig"] is False
+    assert described.volatile["gpu_other_processes"] == 1  # one of the two is this process, seen from the host
+
+
+def test_what_a_gpu_does_at_the_moment_is_not_its_identity(gpu):
+    device = gpu()
+    first = environment.describe("cuda:0")
+    device.temperature, device.sm_clock, device.power_mw, device.reasons = 85, 1200, 690_000, 0x4
+    second = environment.describe("cuda:0")
+    assert first.id == second.id
+    assert first.volatile["gpu_sm_clock_mhz"] != second.volatile["gpu_sm_clock_mhz"]
+    device.ecc = 0
+    assert environment.describe("cuda:0").id != first.id
+
+
+def test_a_gpu_without_nvml_keeps_its_name_and_gives_the_reason(gpu):
+    gpu(refuses={"nvmlInitWithFlags": pynvml.NVML_ERROR_DRIVER_NOT_LOADED})
+    described = environment.describe("cuda:0")
+    assert described.stable["gpu"] == "NVIDIA H200"
+    assert "Driver Not Loaded" in described.reasons["nvml"]
+    assert "gpu_temperature_c" not in described.volatile

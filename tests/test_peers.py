@@ -35,7 +35,9 @@ def test_a_peer_gives_a_centre_its_interval_and_its_cost(case, name):
     assert not tool.absent("cpu")
     with torch.no_grad():
         found = tool.time(case)
-    assert 0 < found.low <= found.centre <= found.high
+    assert found.centre > 0
+    # On a busy machine a tool may take fewer than six samples, which have no interval.
+    assert found.low is None or found.low <= found.centre <= found.high
     assert found.wall > 0
 
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-import runs
 
+import runs
 from harness.journal import JournalError
 from harness.records import SchemaMismatchError
 from reports import commands, export, style, units

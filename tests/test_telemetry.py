@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-import fake_nvml
 import pynvml
 import pytest
 
+import fake_nvml
 from harness import environment, nvml, telemetry
 from harness.policy import TelemetryPolicy
 from harness.records import Case, PlannedCase, Prediction
