@@ -257,7 +257,7 @@ def degrees(
     try:
         for axis, (base, sizes, ties) in prober.sweeps().items():
             axes[axis] = prober.along(axis, base=base, sizes=sizes, ties=ties)
-        if "n" in prober.problem.AXES:
+        if "heads" in prober.problem.AXES:
             axes["n"] = prober.along_length()
             counted, modelled = prober.against_model()
             causal_share = prober.causal_share()
@@ -307,8 +307,10 @@ class _Prober:
     def sweeps(self) -> dict[str, Sweep]:
         """Return the sweeps of every axis but n."""
         axes = self.problem.AXES
-        if "n" not in axes:
-            return {}
+        if "heads" not in axes:
+            base = {"n_q": LENGTH, "n_k": LENGTH}
+            sizes = tuple(LENGTH_STEPS[0] * size for size in range(1, SIZES + 1))
+            return {"n_q": (base, sizes, {}), "n_k": (base, sizes, {})}
         if "width" in axes:
             base = {"n": LENGTH, "width": WIDTHS[0], "heads": 2, "batch": 2}
             return {
