@@ -260,7 +260,7 @@ def degrees(
     try:
         for axis, (base, sizes, ties) in prober.sweeps().items():
             axes[axis] = prober.along(axis, base=base, sizes=sizes, ties=ties)
-        if "n" in prober.problem.AXES:
+        if "heads" in prober.problem.AXES:
             axes["n"] = prober.along_length()
             counted, modelled = prober.against_model()
             causal_share = prober.causal_share()
@@ -314,6 +314,9 @@ class _Prober:
 
     def sweeps(self) -> dict[str, Sweep]:
         """Return the sweeps of every axis but n."""
+        if "heads" not in self.problem.AXES:
+            grown = tuple(LENGTH_STEPS[0] * size for size in range(1, SIZES + 1))
+            return {axis: ({"n_q": LENGTH, "n_k": LENGTH}, grown, {}) for axis in ("n_q", "n_k")}
         base = self.base
         found: dict[str, Sweep] = {
             "d": (base, HEAD_DIMS, {}),

@@ -25,6 +25,8 @@ def test_an_implementation_agrees(gate_case):
     subject = Subject(registry.problem(entry.problem), entry, dtype, device, GatePolicy())
     # A function that compiles is held to fewer shapes, as each compiles anew.
     outcomes = list(examine(subject, quick=entry.prepare is not None))
-    wrong = [f"{outcome.title}: {outcome.reason}" for outcome in outcomes if outcome.status not in {"ok", "unsupported"}]
+    wrong = [
+        f"{outcome.title}: {outcome.reason}" for outcome in outcomes if outcome.status not in {"ok", "unsupported"}
+    ]
     assert not wrong, "\n".join(wrong)
     assert any(outcome.status == "ok" for outcome in outcomes)

@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 import torch
-from mutants import MUTANTS, honest
 
 from harness.battery import Subject, examine
 from harness.policy import GatePolicy
 from impls import registry
+from mutants import MUTANTS, honest
 
 
 def subject(function, dtype, *, seed=0):

@@ -9,10 +9,10 @@ import re
 import shutil
 
 import pytest
-import runs
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+import runs
 from reports import units
 from reports.render import render
 
