@@ -48,7 +48,7 @@ def html(runs: Sequence[Run]) -> str:
     return page.render(
         policy=content_security_policy(scripts),
         scripts=scripts,
-        styles=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/report.css") + _variables(),
+        styles=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/report.css") + variables(),
         headline=_headline(runs),
         runs=[_overview(run, table[table["run"] == run.label]) for run in runs],
         chapters=chapters(runs, table, colors),
@@ -103,7 +103,7 @@ def _headline(runs: Sequence[Run]) -> str:
     return "What does attention cost, and does it grow as O(n² d)?"
 
 
-def _variables() -> str:
+def variables() -> str:
     """Write the palette as CSS variables, for light and dark pages."""
     light = "".join(f"--c{slot}:{pair[0]};" for slot, pair in enumerate(style.PALETTE))
     dark = "".join(f"--c{slot}:{pair[1]};" for slot, pair in enumerate(style.PALETTE))

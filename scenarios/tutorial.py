@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from scenarios import claims
 from scenarios.scenario import Axis, Claim, Scenario, Value, Variant
 
 # Half octaves over a ratio of 64, as for attention itself.
 LENGTHS: list[Value] = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
 LENGTHS_CUDA: list[Value] = [256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384]
-# Up to a ratio of 32: the last two octaves take four fifths of a quadratic sweep, more than a lesson's minute.
+# Shorter sweeps: the last octave takes three quarters of a quadratic one.
 LENGTHS_SHORT: list[Value] = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048]
+LENGTHS_LESSON: list[Value] = [64, 96, 128, 192, 256, 384, 512, 768, 1024]
 WIDTHS: list[Value] = [32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048]
 MODULES = ["d2l", "torch-module", "torch-module-fast", "mha/*"]
 
@@ -36,6 +38,7 @@ MULTIHEAD = Scenario(
             dtypes=["bfloat16"],
         )
     },
+    claims=[claims.A4, claims.A5],
 )
 MULTIHEAD_HEADS = Scenario(
     name="multihead-heads",
@@ -71,6 +74,7 @@ CROSSOVER = Scenario(
             base={"heads": 16, "batch": 1},
         )
     },
+    claims=[claims.A1_LENGTH, claims.A2_PHASE, claims.A3, claims.A4],
 )
 WIDTH = Scenario(
     name="width",
@@ -80,6 +84,7 @@ WIDTH = Scenario(
     base={"n": 64, "heads": 2, "batch": 1},
     implementations=["phase/projections", "phase/scores", "phase/output"],
     on={"cuda": Variant(base={"n": 2048, "heads": 2, "batch": 4})},
+    claims=[claims.A1_WIDTH, claims.A2_PHASE],
 )
 POOLING = Scenario(
     name="pooling",
@@ -97,9 +102,10 @@ TUTORIAL = Scenario(
     name="tutorial",
     question="Step by step, what does multi-head attention cost as the text grows?",
     problem="multihead",
-    axes=[Axis(name="n", values=LENGTHS_SHORT)],
+    axes=[Axis(name="n", values=LENGTHS_LESSON)],
     base={"width": 128, "heads": 4, "batch": 1},
     implementations=["phase/*", "d2l"],
+    claims=[*claims.MODULE_CLAIMS, claims.A5],
 )
 TUTORIAL_WIDTH = Scenario(
     name="tutorial-width",
@@ -108,6 +114,7 @@ TUTORIAL_WIDTH = Scenario(
     axes=[Axis(name="width", values=[64, 128, 256, 512, 1024])],
     base={"n": 64, "heads": 4, "batch": 1},
     implementations=["phase/projections", "phase/scores"],
+    claims=[claims.A1_WIDTH, claims.A2_PHASE],
 )
 TUTORIAL_ATTENTION = Scenario(
     name="tutorial-attention",
@@ -115,13 +122,15 @@ TUTORIAL_ATTENTION = Scenario(
     axes=[Axis(name="n", values=[64, 128, 256, 512, 1024, 2048])],
     base={"d": 32, "heads": 4, "batch": 1},
     implementations=["batched", "sdpa-flash", "online"],
+    claims=[claims.A5, claims.A6, claims.B1, claims.B2],
 )
 TUTORIAL_CAUSAL = Scenario(
     name="tutorial-causal",
     question="What does a causal mask save?",
-    axes=[Axis(name="n", values=[64, 128, 256, 512, 1024, 2048])],
+    axes=[Axis(name="n", values=[256, 1024, 2048])],
     base={"d": 32, "heads": 4, "batch": 1, "causal": True},
     implementations=["batched", "sdpa-flash", "online"],
+    claims=[claims.B5],
 )
 TUTORIAL_HEADS = Scenario(
     name="tutorial-heads",
@@ -129,6 +138,7 @@ TUTORIAL_HEADS = Scenario(
     axes=[Axis(name="heads", values=[1, 2, 4, 8, 16, 32], tied={"d": "128 / heads"})],
     base={"n": 256, "batch": 1},
     implementations=["batched"],
+    claims=[claims.B3_PRODUCTS, claims.B3_SOFTMAX],
 )
 TUTORIAL_DECODE = Scenario(
     name="tutorial-decode",
@@ -136,6 +146,7 @@ TUTORIAL_DECODE = Scenario(
     axes=[Axis(name="n_k", values=[256, 512, 1024, 2048, 4096, 8192])],
     base={"n_q": 1, "d": 32, "heads": 4, "batch": 1},
     implementations=["batched", "sdpa-flash"],
+    claims=[claims.B4],
 )
 
 LESSON: tuple[Scenario, ...] = (

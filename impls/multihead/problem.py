@@ -29,9 +29,10 @@ CORE_BACKWARD = 2.5
 PROJECTION_BACKWARD = 2.0
 # Softmax touches each score five times: maximum, subtraction, exponential, sum, division.
 SOFTMAX_OPERATIONS = 5
-# Dropout scatters an output by about its own size; a mean in the inputs gives it a part that stands out of the noise,
-# so that a wrong rescaling, or zeros, show.
+# Dropout scatters an output by about its own size. A mean in the inputs, and scores so small that every key counts, let
+# the output stand out of that noise, so that a missing rescaling, or zeros, show.
 MEAN_UNDER_DROPOUT = 1.0
+QUERY_GAIN_UNDER_DROPOUT = 0.125
 
 # Edges of common block sizes, so that sampled rows meet the tails of blocked kernels.
 BLOCKS = (16, 32, 64, 128, 256)
@@ -221,6 +222,7 @@ def inputs(
     def weight(size: int, *, gain: float = 1.0) -> torch.Tensor:
         return (normal(point.width, size) * (gain / math.sqrt(size))).to(dtype)
 
+    gain = QUERY_GAIN_UNDER_DROPOUT if point.dropout else 1.0
     x_q = source(point.n_q, point.query_size)
     x_k = x_q if point.is_self_attention else source(point.n_k, point.key_size)
     x_v = x_k if point.key_size == point.value_size else source(point.n_k, point.value_size)
@@ -231,7 +233,7 @@ def inputs(
         x_k=x_k,
         x_v=x_v,
         weights=Weights(
-            weight(point.query_size, gain=8.0 if kind == "large logits" else 1.0),
+            weight(point.query_size, gain=8.0 * gain if kind == "large logits" else gain),
             weight(point.key_size),
             weight(point.value_size),
             weight(point.width),
