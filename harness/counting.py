@@ -332,6 +332,9 @@ class _Prober:
             if self.direction == "forward":
                 decode = {**{name: size for name, size in base.items() if name != "n"}, "n_q": 1}
                 found["n_k"] = (decode, tuple(LENGTH_STEPS[0] * size for size in range(1, SIZES + 1)), {})
+        else:
+            lengths = tuple(LENGTH_STEPS[0] * size for size in range(1, SIZES + 1))
+            found |= {"n_q": (base, lengths, {}), "n_k": (base, lengths, {})}
         return {axis: sweep for axis, sweep in found.items() if axis.split(" ")[0] in self.problem.AXES}
 
     def along(self, axis: str, *, base: Mapping[str, int], sizes: Sequence[int], ties: Mapping[str, int]) -> AxisCounts:

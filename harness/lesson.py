@@ -13,7 +13,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from harness.kernels import profile
+from harness.counting import count
 from harness.lesson_facts import Answered, Example, Learning, Lesson, Method, Outcome, Pooling, Work
 from impls import registry
 from impls.multihead import problem as multihead
@@ -231,27 +231,26 @@ def fused_answers(device: torch.device) -> list[Answered]:
     for shape in FUSED_SHAPES:
         generator = torch.Generator().manual_seed(0)
         q, k, v = (torch.randn(shape, generator=generator).to(device) for _ in range(3))
-        answers.append(_answer(shape, "PyTorch's choice", lambda: scaled_dot_product_attention(q, k, v), device))  # noqa: B023
+        answers.append(_answer(shape, "PyTorch's choice", lambda: scaled_dot_product_attention(q, k, v)))  # noqa: B023
         for name, backend in BACKENDS.items():
             with sdpa_kernel(backend):
-                answers.append(_answer(shape, name, lambda: scaled_dot_product_attention(q, k, v), device))  # noqa: B023
+                answers.append(_answer(shape, name, lambda: scaled_dot_product_attention(q, k, v)))  # noqa: B023
     return answers
 
 
-def _answer(shape: tuple[int, ...], name: str, call: Callable[[], torch.Tensor], device: torch.device) -> Answered:
-    synchronize = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+def _answer(shape: tuple[int, ...], name: str, call: Callable[[], torch.Tensor]) -> Answered:
     with warnings.catch_warnings():
         # PyTorch repeats each backend's reason as a warning; the error that follows is what a user gets.
         warnings.simplefilter("ignore")
         try:
             with torch.no_grad():
-                ran = profile(call, device=device, synchronize=synchronize).ran
+                operators = count(call).by_operator
         except RuntimeError as error:
             message = str(error).split(".")[0].strip()
             return Answered(shape=list(shape), backend=name, ran=False, message=message)
-    operators = [operator for operator in ran.operators if "attention" in operator or operator == "aten::bmm"]
-    message = f"{ran.backend or 'no fused backend'}: {', '.join(operators[:3])}"
-    return Answered(shape=list(shape), backend=name, ran=True, message=message)
+    fused = [operator for operator in operators if "attention" in operator]
+    products = [operator for operator in operators if operator.endswith("bmm")]
+    return Answered(shape=list(shape), backend=name, ran=True, message=", ".join(fused or products))
 
 
 def operations(n: int) -> Work:

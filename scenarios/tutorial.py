@@ -143,7 +143,7 @@ TUTORIAL_HEADS = Scenario(
 TUTORIAL_DECODE = Scenario(
     name="tutorial-decode",
     question="What does one more token cost against a cache of n keys?",
-    axes=[Axis(name="n_k", values=[256, 512, 1024, 2048, 4096, 8192])],
+    axes=[Axis(name="n_k", values=[128, 256, 512, 1024, 2048, 4096, 8192])],
     base={"n_q": 1, "d": 32, "heads": 4, "batch": 1},
     implementations=["batched", "sdpa-flash"],
     claims=[claims.B4],

@@ -274,7 +274,7 @@ def test_products_counted_while_they_run_are_those_of_the_model(name):
     from harness.counting import degrees
 
     entry = registry.get("multihead", name)
-    counted = degrees(multihead, entry, device=CPU, dtype=torch.float32, fixed=entry.fixes)
+    counted = degrees(multihead, entry, device=CPU, dtype=torch.float32)
     assert counted.how == "counted", counted.reason
     if name != "phase/softmax":
         assert counted.counted_products == counted.modelled_products

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Panels side by side share a page's width; inches.
 PANELS = (10.2, 2.9)
+# The hue of attention weights, readable on light and dark pages: red, green, blue.
+WEIGHT = (0.11, 0.53, 0.79)
 # What the methods are called where a reader meets them.
 TITLES = {
     "average": "average",
@@ -47,7 +49,7 @@ def fits(pooling: Pooling, names: Sequence[str], *, key: str, title: str, findin
         axes.scatter(pooling.x, pooling.y, s=9, color=style.MUTED, alpha=0.55, linewidths=0)
         axes.plot(pooling.grid, pooling.truth, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)))
         axes.plot(pooling.grid, method.predictions, color=OF_METHOD[method.name].color, linewidth=2.0)
-        axes.set_title(TITLES[method.name])
+        _title(axes, TITLES[method.name])
         axes.set_xlabel("x")
     np.atleast_1d(panels)[0].set_ylabel("y")
     said = "; ".join(f"{TITLES[method.name]}: mean squared error {units.digits(method.error)}" for method in methods)
@@ -70,29 +72,42 @@ def fits(pooling: Pooling, names: Sequence[str], *, key: str, title: str, findin
 def heat_maps(pooling: Pooling, names: Sequence[str], *, key: str) -> Figure:
     """Draw attention weights, queries down and keys across, a panel for each method."""
     import seaborn as sns
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
     methods = [chosen(pooling, name) for name in names]
     drawing, panels = style.canvas(inches=PANELS, columns=len(methods), sharex=True, sharey=True)
+    # No weight is no ink, so that the page shows through in either colour scheme.
+    hue = LinearSegmentedColormap.from_list("weight", [(*WEIGHT, 0.0), (*WEIGHT, 1.0)])
     for axes, method in zip(np.atleast_1d(panels), methods, strict=True):
         weights = np.array(method.weights)
-        sns.heatmap(weights, ax=axes, cmap="mako_r", vmin=0.0, vmax=weights.max(), cbar=False, rasterized=True)
-        axes.set_title(f"{TITLES[method.name]}, largest weight {units.digits(float(weights.max()), significant=2)}")
+        sns.heatmap(weights, ax=axes, cmap=hue, norm=PowerNorm(0.5, vmin=0.0, vmax=1.0), cbar=False, rasterized=True)
+        _title(axes, TITLES[method.name])
         axes.set_xlabel("keys, sorted")
         _ticks(axes, rows=weights.shape[0], columns=weights.shape[1])
     np.atleast_1d(panels)[0].set_ylabel("queries")
     title = "Attention weights: which training points each prediction listens to"
+    largest = [max(max(row) for row in method.weights) for method in methods]
     return Figure(
         id=key,
         title=title,
         svg=style.to_svg(drawing, prefix=key, alt=f"{title}. Bands along the diagonal narrow from left to right.",
                          colors=LOOKS),
         alt=title,
-        how="A row is a query, a column a training point, darker is more weight; each row sums to one, and each "
-        "panel has a scale of its own.",
+        how="A row is a query, a column a training point; each row sums to one. Full colour is a weight of one, none a "
+        "weight of zero, and the shade is the root of the weight, so that small ones show.",
         finding="Average pooling ignores the query: every row is alike. A kernel makes a band along the diagonal, "
         "and the larger w is, the narrower the band.",
+        columns=("method", "weights", "largest weight"),
+        rows=tuple(
+            (TITLES[method.name], method.formula, units.digits(value))
+            for method, value in zip(methods, largest, strict=True)
+        ),
         wide=True,
     )  # fmt: skip
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=style.FONT_POINTS, color=style.INK)
 
 
 def _ticks(axes: Axes, *, rows: int, columns: int) -> None:
@@ -115,8 +130,8 @@ def losses(learning: Learning) -> Figure:
     title = "Training loss by epoch"
     first, second, last = learning.losses[0], learning.losses[1], learning.losses[-1]
     finding = (
-        f"One step takes the loss from {first:.1f} to {second:.2f}; the other {len(learning.losses) - 2} epochs "
-        f"change it to {last:.2f}. The best w gives {learning.best_loss:.2f}: training ends "
+        f"One step takes the loss from {first:.1f} to {second:.2f}; in the {len(learning.losses) - 2} epochs after it "
+        f"changes by {units.digits(last - second)}. The best w gives {learning.best_loss:.2f}: training ends "
         f"{100 * (last / learning.best_loss - 1):.0f} % above it."
     )
     return Figure(
@@ -146,8 +161,11 @@ def landscape(learning: Learning) -> Figure:
               markersize=7)  # fmt: skip
     style.quantity_axis(axes.xaxis, [*scales, end[0]], lambda value: f"{value:g}", label="scale w")
     style.quantity_axis(axes.yaxis, values, lambda value: f"{value:g}", label="sum of squared errors")
-    for where, what in (((learning.best_w, learning.best_loss), "best"), (end, "SGD ends here")):
-        axes.annotate(what, where, textcoords="offset points", xytext=(0, 9), ha="center", color=style.INK)
+    for where, what, side in (
+        ((learning.best_w, learning.best_loss), "best", "center"),
+        (end, "SGD ends here", "right"),
+    ):
+        axes.annotate(what, where, textcoords="offset points", xytext=(0, 9), ha=side, color=style.INK)
     title = "The loss over w, and where training ends"
     finding = (
         f"At rate {learning.rate:g} the first step jumps across the valley to w = {learning.scales[0]:.0f}; there the "
