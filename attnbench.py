@@ -66,6 +66,7 @@ def make_app() -> typer.Typer:
     app.command("plan")(commands.plan_command)
     app.command("check")(commands.check_command)
     app.command("run")(commands.run_command)
+    app.command("lesson")(commands.lesson_command)
     app.command("report")(shell.report_command)
     app.command("export")(shell.export_command)
     app.command("verify")(commands.verify_command)
@@ -74,7 +75,7 @@ def make_app() -> typer.Typer:
 
 
 def make_after() -> object:
-    """Return what a run is finished with: its report is written, its result table printed."""
+    """Return what a run is finished with: its report and result table, or the page of the lesson."""
     from harness.commands import LOG_WIDTH, After
 
     def finish(directory: Path) -> None:
@@ -87,7 +88,13 @@ def make_after() -> object:
         console = console if console.is_terminal else Console(width=LOG_WIDTH)
         console.print(summary.table_of(frame.read_run(directory)))
 
-    return After(finish=finish)
+    def teach(directory: Path) -> Path:
+        from reports import commands, lesson
+
+        commands.report([directory])
+        return lesson.write(directory)
+
+    return After(finish=finish, teach=teach)
 
 
 if __name__ == "__main__":

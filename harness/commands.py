@@ -41,9 +41,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @dataclass(frozen=True)
 class After:
-    """What the face adds to a run: given its directory, write the report and show the result."""
+    """What the face adds to a run, given its directory: `finish` reports and shows, `teach` writes the lesson."""
 
     finish: Callable[[Path], None]
+    teach: Callable[[Path], Path]
 
 
 def fail(message: str, code: int = USAGE) -> typer.Exit:
@@ -385,6 +386,49 @@ def run_command(
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(run.exit_code(records) or (1 if refuted else 0))
+
+
+def lesson_command(
+    context: typer.Context,
+    device: DeviceOption = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run directory; new under runs/.")] = None,
+) -> None:
+    """Walk the tutorial on attention on this machine and write a page of it, in a minute or so.
+
+    Example: attnbench lesson -o runs/lesson
+    """
+    from harness import devices, lesson_facts, policy, progress, run
+    from harness.plan import Selection
+    from scenarios import tutorial
+
+    try:
+        chosen = devices.choose(device)
+        options = run.Options(
+            scenarios=tutorial.LESSON,
+            selection=Selection(),
+            device=chosen,
+            output=output or default_output(),
+            policy=policy.LESSON,
+            preset="fast",
+            command=tuple(sys.argv),
+        )
+        shown = progress.make()
+        try:
+            _, interrupted = run.execute(options, progress=shown)
+        finally:
+            shown.close()
+        if interrupted:
+            raise typer.Exit(INTERRUPTED)
+        # The lesson's own sums need torch; its measurements, in worker processes, are over.
+        from harness.lesson import lesson
+
+        lesson_facts.write(lesson(device=chosen, announce=say), options.output)
+        page = context.obj.teach(options.output)
+    except (ValueError, run.WorkerError) as error:
+        raise fail(str(error)) from None
+    except OSError as error:
+        raise fail(f"{error.filename or output or 'runs'}: {error.strerror}") from None
+    say(f"lesson: {page}")
 
 
 def check_command(

@@ -180,3 +180,9 @@ RIGOROUS = Policy(
     timing=TimingPolicy(rounds_at_least=9, rounds_at_most=12, looks=(9, 12), precision=0.01, processes=3),
     run=RunPolicy(time_budget_cpu=1800.0, time_budget_cuda=3600.0),
 )
+# A lesson takes a minute: few rounds, no sustained load.
+LESSON = Policy(
+    timing=TimingPolicy(rounds_at_least=5, rounds_at_most=7, looks=(5, 7), precision=0.05, blocks_per_round=2),
+    run=RunPolicy(time_budget_cpu=45.0, time_budget_cuda=120.0),
+    telemetry=TelemetryPolicy(points_cpu=0, points_cuda=0),
+)

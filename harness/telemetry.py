@@ -500,10 +500,10 @@ def choose(cases: Iterable[PlannedCase], *, policy: TelemetryPolicy) -> dict[str
 
 def _few_points(cases: Sequence[PlannedCase], *, policy: TelemetryPolicy) -> list[tuple[PlannedCase, str]]:
     short = [planned for planned in cases if _seconds(planned) <= policy.call_seconds_at_most]
-    if not short:
-        return [(min(cases, key=_seconds), "its shortest call")]
     ordered = sorted(short, key=_operations)
-    picks = [(ordered[-1], "its most operations in a short call"), (ordered[len(ordered) // 2], "its middle point")]
+    picks = [(min(cases, key=_seconds), "its shortest call")]
+    if short:
+        picks = [(ordered[-1], "its most operations in a short call"), (ordered[len(ordered) // 2], "its middle point")]
     on_gpu = cases[0].case.device.startswith("cuda")
     return picks[: policy.points_cuda if on_gpu else policy.points_cpu]
 
