@@ -439,8 +439,8 @@ def _gates(sizes: Array, profile: Profile, *, policy: ScalingPolicy) -> NDArray[
     seen = profile.floor_share <= policy.floor_share_at_most
     first = np.where(seen.any(axis=1), seen.argmax(axis=1), len(sizes) - 1)
     hidden = (seen.sum(axis=1) < policy.regime_sizes) | (sizes[-1] / sizes[first] < policy.regime_range)
-    gate = np.where(profile.residual > policy.noise_at_most, GATES.index("noise"), 0)
-    gate = np.where(hidden, GATES.index("floor"), gate)
+    gate = np.where(hidden, GATES.index("floor"), 0)
+    gate = np.where(profile.residual > policy.noise_at_most, GATES.index("noise"), gate)
     if sizes[-1] / sizes[0] < policy.range_at_least * (1.0 - GRID_SLACK):
         gate = np.full_like(gate, GATES.index("range"))
     if len(sizes) < policy.sizes_at_least:
