@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.exact import memory_law, score_buffers
 from harness.policy import ScalingPolicy
 from harness.records import Verdict, Verdicts
-from harness.scaling import joint_fit
+from harness.scaling import additive_fit, joint_fit
 from harness.scaling import judge as judge_time
 from harness.statistics import round_interval
 
@@ -160,7 +160,7 @@ def _judge_group(claim: Claim, group: Group, measured: Sequence[Record], policy:
     if not parts:
         return []
     whole = _conclude(claim, parts)
-    extra = {**_crossover(claim, group), **_joint(claim, group, policy)}
+    extra = {**_crossover(claim, group), **_joint(claim, group, policy), **_additive(claim, group)}
     whole = replace(whole, evidence={**whole.evidence, **extra})
     if "crossover" in extra and whole.verdict == "confirmed":
         reason = f"{whole.reason}; the quadratic terms overtake the linear ones at n = {extra['crossover']:.0f}"
@@ -577,6 +577,28 @@ def _crossover(claim: Claim, group: Group) -> dict[str, float]:
     linear = sum(counts.phases.get(name, 0) for name in LINEAR_PHASES)
     quadratic = sum(counts.phases.get(name, 0) for name in QUADRATIC_PHASES)
     return {"crossover": series[-1][0] * linear / quadratic} if linear and quadratic else {}
+
+
+def _additive(claim: Claim, group: Group) -> dict[str, Any]:
+    """Fit the terms of an additive law to the times of the sweep over n; descriptive."""
+    series = _series(group.records, axis="n") if claim.law == "additive" else []
+    axes = {axis for term in claim.terms for axis in term}
+    points = [{axis: float(_size(record.case.point, axis)) for axis in axes} for _, record in series]
+    fit = additive_fit(points, _times(series)[1], terms=claim.terms) if points else None
+    if fit is None:
+        return {}
+    described = [
+        {"term": dict(term), "seconds": value, "low": low, "high": high}
+        for term, value, (low, high) in zip(claim.terms, fit.coefficients, fit.intervals, strict=True)
+    ]
+    return {
+        "additive": {
+            "floor_seconds": fit.floor,
+            "terms": described,
+            "residual": fit.residual,
+            "held_out_error": fit.held_out,
+        }
+    }
 
 
 def _joint(claim: Claim, group: Group, policy: ScalingPolicy) -> dict[str, Any]:

@@ -286,6 +286,9 @@ def test_a_module_is_quadratic_in_the_end_with_its_crossover():
     assert verdict.verdict == "confirmed"
     assert verdict.evidence["crossover"] == pytest.approx(2 * width)
     assert "n = 1024" in verdict.reason
+    linear, quadratic = verdict.evidence["additive"]["terms"]
+    assert linear["seconds"] == pytest.approx(8e-11, rel=0.1)
+    assert quadratic["low"] <= 4e-11 <= quadratic["high"]
 
 
 def test_growth_is_not_exponential():
