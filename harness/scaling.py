@@ -42,6 +42,9 @@ GRID_SLACK = 1e-9
 # Sizes of a claim of exponent 1 have no lower power to separate but the floor.
 LINEAR = 1.5
 
+# Draws of the bootstrap of additive fits; 200 place the ends of a 95 % interval within a few per cent of its width.
+BOOTSTRAP_DRAWS, BOOTSTRAP_SEED = 200, 0
+
 RIVALS: dict[str, Callable[[Array], Array]] = {
     "n": lambda n: n,
     "n log n": lambda n: n * np.log2(n),
@@ -439,8 +442,8 @@ def _gates(sizes: Array, profile: Profile, *, policy: ScalingPolicy) -> NDArray[
     seen = profile.floor_share <= policy.floor_share_at_most
     first = np.where(seen.any(axis=1), seen.argmax(axis=1), len(sizes) - 1)
     hidden = (seen.sum(axis=1) < policy.regime_sizes) | (sizes[-1] / sizes[first] < policy.regime_range)
-    gate = np.where(profile.residual > policy.noise_at_most, GATES.index("noise"), 0)
-    gate = np.where(hidden, GATES.index("floor"), gate)
+    gate = np.where(hidden, GATES.index("floor"), 0)
+    gate = np.where(profile.residual > policy.noise_at_most, GATES.index("noise"), gate)
     if sizes[-1] / sizes[0] < policy.range_at_least * (1.0 - GRID_SLACK):
         gate = np.full_like(gate, GATES.index("range"))
     if len(sizes) < policy.sizes_at_least:
@@ -617,3 +620,65 @@ def joint_fit(
         residual=math.sqrt(float(fit.fun @ fit.fun) / freedom),
         points=len(points),
     )
+
+
+@dataclass(frozen=True)
+class AdditiveFit:
+    """Hold floor + sum of coefficient * term, no part negative, fitted with relative weights.
+
+    `intervals` are 95 % percentiles of a residual bootstrap; `held_out` is the relative error of predicting the
+    largest point from the others, None where those are too few.
+    """
+
+    floor: float
+    coefficients: list[float]
+    intervals: list[tuple[float, float]]
+    residual: float
+    held_out: float | None
+
+
+def additive_fit(
+    points: Sequence[Mapping[str, float]], costs: Sequence[float], *, terms: Sequence[Mapping[str, float]]
+) -> AdditiveFit | None:
+    """Fit costs by a floor and declared terms, each a product of axis ** exponent; None where points are too few."""
+    rows = np.array([[1.0, *(_term(point, term) for term in terms)] for point in points], dtype=float)
+    cost = np.asarray(costs, dtype=float)
+    if len(points) < rows.shape[1] + 2:
+        return None
+    solution = _relative_nnls(rows, cost)
+    model = rows @ solution
+    residuals = np.log(cost / model)
+    # Fitted residuals are smaller than the errors by the share of what the parameters took.
+    errors = (residuals - residuals.mean()) * math.sqrt(len(cost) / (len(cost) - rows.shape[1]))
+    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    drawn = np.array(
+        [_relative_nnls(rows, model * np.exp(generator.choice(errors, size=len(cost)))) for _ in range(BOOTSTRAP_DRAWS)]
+    )
+    low, high = np.percentile(drawn[:, 1:], [2.5, 97.5], axis=0)
+    largest = int(model.argmax())
+    rest = np.arange(len(cost)) != largest
+    held_out = None
+    if rest.sum() >= rows.shape[1] + 2:
+        predicted = float(rows[largest] @ _relative_nnls(rows[rest], cost[rest]))
+        held_out = predicted / float(cost[largest]) - 1.0
+    return AdditiveFit(
+        floor=float(solution[0]),
+        coefficients=[float(value) for value in solution[1:]],
+        intervals=[(float(a), float(b)) for a, b in zip(low, high, strict=True)],
+        residual=float(errors.std()),
+        held_out=held_out,
+    )
+
+
+def _term(point: Mapping[str, float], term: Mapping[str, float]) -> float:
+    return float(math.prod(point[axis] ** exponent for axis, exponent in term.items()))
+
+
+def _relative_nnls(rows: Array, cost: Array) -> Array:
+    """Solve min |rows @ b / cost - 1| with b >= 0, columns scaled alike."""
+    from scipy.optimize import nnls
+
+    design = rows / cost[:, None]
+    scale = np.linalg.norm(design, axis=0)
+    solution, _ = nnls(design / scale, np.ones(len(cost)))
+    return np.asarray(solution / scale, dtype=np.float64)

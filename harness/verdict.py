@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.exact import memory_law, score_buffers
 from harness.policy import ScalingPolicy
 from harness.records import Verdict, Verdicts
-from harness.scaling import joint_fit
+from harness.scaling import additive_fit, joint_fit
 from harness.scaling import judge as judge_time
+from harness.statistics import round_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from harness.records import AxisCounts, Degrees, Record
+    from harness.records import AxisCounts, Degrees, Record, Time
     from harness.scaling import Kind
     from scenarios.scenario import Claim, Scenario
 
@@ -111,8 +112,10 @@ def summary_rows(verdicts: Verdicts) -> list[tuple[str, str, str, str, str]]:
             continue
         where = (verdict.dtype,) if verdict.direction == "forward" else (verdict.dtype, verdict.direction)
         interval = ""
-        if verdict.low is not None and verdict.high is not None and verdict.axis:
-            interval = f"{verdict.axis}: {verdict.low:.2f} to {verdict.high:.2f}"
+        if verdict.low is not None and verdict.high is not None:
+            what = "ratio" if verdict.evidence["law"] == "ratio" else verdict.axis
+            exact = verdict.low == verdict.high
+            interval = f"{what}: {verdict.low:.2f}" + ("" if exact else f" to {verdict.high:.2f}")
         name = f"{verdict.implementation} ({', '.join(where)})"
         rows.append((verdict.claim, name, verdict.verdict, interval, verdict.reason))
     return rows
@@ -157,7 +160,7 @@ def _judge_group(claim: Claim, group: Group, measured: Sequence[Record], policy:
     if not parts:
         return []
     whole = _conclude(claim, parts)
-    extra = {**_crossover(claim, group), **_joint(claim, group, policy)}
+    extra = {**_crossover(claim, group), **_joint(claim, group, policy), **_additive(claim, group)}
     whole = replace(whole, evidence={**whole.evidence, **extra})
     if "crossover" in extra and whole.verdict == "confirmed":
         reason = f"{whole.reason}; the quadratic terms overtake the linear ones at n = {extra['crossover']:.0f}"
@@ -166,7 +169,8 @@ def _judge_group(claim: Claim, group: Group, measured: Sequence[Record], policy:
 
 
 def _verdict(claim: Claim, group: Group, part: Part, *, quantity: Literal["all"] | None = None) -> Verdict:
-    evidence = {"says": claim.says, "source": claim.source, "arithmetic": claim.expected, **part.evidence}
+    evidence = {"says": claim.says, "source": claim.source, "arithmetic": claim.expected, "law": claim.law}
+    evidence |= part.evidence
     reason = part.reason
     if part.to_decide:
         evidence["to_decide"] = part.to_decide
@@ -263,7 +267,7 @@ def _memory(series: Sequence[tuple[int, Record]], *, axis: str, expected: float,
     known = [(n, r, r.memory.extra) for n, r in series if r.memory is not None and r.memory.extra is not None]
     law = memory_law([n for n, _, _ in known], [extra for _, _, extra in known], policy=policy) if known else None
     if law is None:
-        reason = f"extra memory is known at {len(known)} sizes of {axis}, too few"
+        reason = f"extra memory is known at too few sizes of {axis}: {len(known)}"
         return Part("memory", axis, "inconclusive", reason, expected, to_decide=f"measure 4 sizes of {axis} or more")
     last, record, extra = known[-1]
     evidence: dict[str, Any] = {
@@ -271,6 +275,7 @@ def _memory(series: Sequence[tuple[int, Record]], *, axis: str, expected: float,
         "extra_bytes": [value for _, _, value in known],
         "over_linear_prediction": _finite(law.over_line),
         "second_difference_spread": law.spread,
+        "local_exponents": [law.low, law.high],
     }
     if law.degree is None:
         reason = f"extra memory is neither linear nor quadratic in {axis}: {extra} bytes at {last}"
@@ -289,6 +294,8 @@ def _memory(series: Sequence[tuple[int, Record]], *, axis: str, expected: float,
         reason += f", {buffers:.3g} buffers of n^2 {record.case.dtype} scores for each head"
     elif law.degree == 1:
         reason += f", {law.over_line:.2f} times the line through smaller sizes"
+    if law.degree is not None:
+        return Part("memory", axis, outcome, reason, expected, law.degree, law.degree, law.degree, evidence=evidence)
     return Part("memory", axis, outcome, reason, expected, law.exponent, law.low, law.high, evidence=evidence)
 
 
@@ -429,17 +436,28 @@ def _ratio_part(pairs: Sequence[tuple[int, Record, Record]], *, value: float, po
 
 
 def _ratio(above: Record, below: Record) -> tuple[float, float | None, float | None]:
-    """Return the ratio of medians with an interval from both of theirs, in quadrature."""
+    """Return the ratio of times with its interval, from the best sample of each round, paired by round.
+
+    Rounds visit all cases, so that what slows one round slows both; interference only ever adds, so that the best of a
+    round repeats better than its median. Without rounds the medians are compared, and there is no interval.
+    """
     if above.time is None or below.time is None:
         raise ValueError("a ratio needs two times")
-    ratio = above.time.median / below.time.median
-    halves = []
-    for time in (above.time, below.time):
-        if time.low is None or time.high is None:
-            return ratio, None, None
-        halves.append(0.5 * math.log(time.high / time.low))
-    half = math.hypot(*halves)
-    return ratio, ratio * math.exp(-half), ratio * math.exp(half)
+    pairs = list(zip(_round_bests(above.time), _round_bests(below.time), strict=False))
+    found = round_interval([[ours / theirs] for ours, theirs in pairs])
+    if found is None:
+        return above.time.median / below.time.median, None, None
+    centre, half = found
+    return math.exp(centre), math.exp(centre - half), math.exp(centre + half)
+
+
+def _round_bests(time: Time) -> list[float]:
+    """Return the smallest sample of each round."""
+    bests, start = [], 0
+    for length in time.round_lengths:
+        bests.append(min(time.samples[start : start + length]))
+        start += length
+    return bests
 
 
 def _faster(claim: Claim, group: Group, measured: Sequence[Record]) -> list[Part]:
@@ -495,20 +513,32 @@ def _conclude(claim: Claim, parts: Sequence[Part]) -> Part:
     missing = next((part for part in exact if part.verdict == "inconclusive"), None)
     if missing is not None:
         return _whole(shown, "inconclusive", missing.reason, parts, to_decide=missing.to_decide)
-    names = " and ".join(dict.fromkeys(part.quantity for part in countable))
+    held = _held(countable)
     if against is not None:
-        reason = f"the claim holds for {names}, but time does not follow: {against.reason}"
+        reason = f"{held}, but time does not follow: {against.reason}"
         return _whole(against, "inconclusive", reason, parts, to_decide=_segments(against))
     if claim.law == "ratio" and any(part.verdict == "inconclusive" for part in decided["time"]):
         part = decided["time"][0]
         return _whole(part, "inconclusive", part.reason, parts, to_decide=part.to_decide)
-    reason = f"{names} are as claimed ({_degrees_shown(countable)})"
-    open_axes = [part for part in decided["time"] if part.verdict == "inconclusive"]
-    along = ", ".join(part.axis for part in decided["time"] if part.verdict == "consistent")
-    reason += f", time is consistent along {along}" if along else ""
-    if open_axes:
-        reason += f", time is inconclusive along {', '.join(part.axis for part in open_axes)}: {open_axes[0].reason}"
-    return _whole(shown, "confirmed", reason, parts)
+    agreeing = [part for part in decided["time"] if part.verdict == "consistent"]
+    open_parts = [part for part in decided["time"] if part.verdict == "inconclusive"]
+    reason = held
+    if agreeing:
+        reason += f", time is consistent along {', '.join(part.axis for part in agreeing)}"
+    if open_parts:
+        reason += f", time is inconclusive along {', '.join(part.axis for part in open_parts)}: {open_parts[0].reason}"
+    return _whole((agreeing or countable)[0], "confirmed", reason, parts)
+
+
+def _held(parts: Sequence[Part]) -> str:
+    """Say which exact quantities are as claimed, with their degrees."""
+    said = []
+    for quantity, words in (("operations", "operations are"), ("memory", "extra memory is")):
+        some = [part for part in parts if part.quantity == quantity]
+        degrees = ", ".join(f"{part.axis}: {part.expected:g}" for part in some if part.expected is not None)
+        if some:
+            said.append(f"{words} as claimed ({degrees})" if degrees else f"{words} as claimed, {some[0].reason}")
+    return ", ".join(said)
 
 
 def _by_time_alone(decided: Mapping[str, list[Part]], shown: Part, parts: Sequence[Part]) -> Part:
@@ -538,11 +568,6 @@ def _segments(part: Part) -> str:
     return "look at the local slopes, and repeat the sweep on a quiet machine"
 
 
-def _degrees_shown(parts: Sequence[Part]) -> str:
-    shown = [f"{part.quantity} {part.axis}: {part.expected:g}" for part in parts if part.expected is not None]
-    return ", ".join(shown) or "less memory"
-
-
 def _crossover(claim: Claim, group: Group) -> dict[str, float]:
     """Return the n where the quadratic phases of an additive law overtake the linear ones, exactly."""
     series = _series(group.records, axis="n")
@@ -552,6 +577,28 @@ def _crossover(claim: Claim, group: Group) -> dict[str, float]:
     linear = sum(counts.phases.get(name, 0) for name in LINEAR_PHASES)
     quadratic = sum(counts.phases.get(name, 0) for name in QUADRATIC_PHASES)
     return {"crossover": series[-1][0] * linear / quadratic} if linear and quadratic else {}
+
+
+def _additive(claim: Claim, group: Group) -> dict[str, Any]:
+    """Fit the terms of an additive law to the times of the sweep over n; descriptive."""
+    series = _series(group.records, axis="n") if claim.law == "additive" else []
+    axes = {axis for term in claim.terms for axis in term}
+    points = [{axis: float(_size(record.case.point, axis)) for axis in axes} for _, record in series]
+    fit = additive_fit(points, _times(series)[1], terms=claim.terms) if points else None
+    if fit is None:
+        return {}
+    described = [
+        {"term": dict(term), "seconds": value, "low": low, "high": high}
+        for term, value, (low, high) in zip(claim.terms, fit.coefficients, fit.intervals, strict=True)
+    ]
+    return {
+        "additive": {
+            "floor_seconds": fit.floor,
+            "terms": described,
+            "residual": fit.residual,
+            "held_out_error": fit.held_out,
+        }
+    }
 
 
 def _joint(claim: Claim, group: Group, policy: ScalingPolicy) -> dict[str, Any]:

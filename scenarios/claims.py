@@ -13,8 +13,8 @@ from scenarios.scenario import Claim
 MATERIALISED = ["batched", "einsum", "sdpa-math"]
 BLOCKED = ["loop", "online", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "flash-attn*", "flex*"]
 FUSED = ["sdpa-flash", "sdpa-efficient", "sdpa-cudnn", "flash-attn*", "flex*"]
-# Implementations of a whole multi-head module; single steps are named phase/...
-MODULES = ["*", "!phase/*"]
+# Whole attentions and modules; the single steps of a module are named phase/...
+WHOLE = ["*", "!phase/*"]
 
 A1_LENGTH = Claim(
     id="A1",
@@ -66,7 +66,7 @@ A4 = Claim(
     exponents={"n": 2},
     terms=[{"n": 1, "width": 2, "batch": 1}, {"n": 2, "width": 1, "batch": 1}],
     kind="layer",
-    about=MODULES,
+    about=WHOLE,
 )
 A5 = Claim(
     id="A5",
@@ -75,6 +75,7 @@ A5 = Claim(
     quantities=["operations", "time"],
     law="exponential",
     exponents={"n": 2},
+    about=WHOLE,
     expected="refuted",
 )
 A6 = Claim(

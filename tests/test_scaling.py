@@ -13,6 +13,7 @@ from harness.policy import ScalingPolicy
 from harness.scaling import (
     CONSISTENT,
     CONTRADICTED,
+    additive_fit,
     crossover,
     decide,
     joint_fit,
@@ -205,6 +206,28 @@ def test_the_joint_fit_finds_every_exponent_of_a_grid():
 
 def test_a_joint_fit_without_enough_points_is_none():
     assert joint_fit([{"n": 1.0}, {"n": 2.0}], [1.0, 2.0], axes=("n",)) is None
+
+
+def test_the_terms_of_an_additive_law_are_told_apart():
+    generator = np.random.default_rng(7)
+    terms = [{"n": 1, "width": 2}, {"n": 2, "width": 1}]
+    points = [{"n": float(n), "width": float(width)} for n in SIZES for width in (64, 256)]
+    truth = np.array([1e-4 + 3e-11 * p["n"] * p["width"] ** 2 + 5e-11 * p["n"] ** 2 * p["width"] for p in points])
+    fits = [
+        additive_fit(points, truth * np.exp(generator.normal(0, 0.02, len(points))), terms=terms) for _ in range(40)
+    ]
+    for index, coefficient in enumerate((3e-11, 5e-11)):
+        covered = [fit.intervals[index][0] <= coefficient <= fit.intervals[index][1] for fit in fits]
+        assert np.mean(covered) >= 0.85  # 95 % less three binomial deviations of 40
+        assert all(fit.intervals[index][1] / fit.intervals[index][0] < 1.2 for fit in fits)
+    assert max(abs(fit.held_out) for fit in fits) <= 0.1
+    assert additive_fit(points[:4], truth[:4], terms=terms) is None
+
+
+def test_an_absent_term_gets_nothing():
+    points = [{"n": float(n)} for n in SIZES]
+    fit = additive_fit(points, 1e-9 * SIZES**2, terms=[{"n": 1}, {"n": 2}])
+    assert fit.coefficients == pytest.approx([0.0, 1e-9], rel=1e-3, abs=1e-13)
 
 
 def test_sizes_from_one_on_are_judged_without_logarithms():

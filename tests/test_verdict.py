@@ -39,7 +39,9 @@ def scenario(*claims, problem="attention"):
 def record(seconds, *, point, implementation="batched", problem="attention", extra=None, phases=None, **options):
     identity = {"problem": problem, "point": point, "dtype": "float32", "device": "cpu", "direction": "forward"}
     identity |= {"cache": "hot", "implementation": implementation}
-    time = Time(samples=[seconds] * 6, rounds=6, median=seconds, low=0.98 * seconds, high=1.02 * seconds, best=seconds)
+    samples = [seconds * factor for factor in (1.01, 1.0, 1.02, 1.0, 1.01, 1.03)]
+    interval = {"low": 0.98 * seconds, "high": 1.02 * seconds}
+    time = Time(samples=samples, rounds=3, round_lengths=[2, 2, 2], median=seconds, best=seconds, **interval)
     return Record(
         case=Case(id=case_id(**identity), scenario="test", **identity),
         status="ok",
@@ -107,7 +109,7 @@ def square(n):
 def test_counts_memory_and_time_together_confirm():
     verdict = overall(judge(sweep(square), [scenario(A2)], [degrees()]))
     assert verdict.verdict == "confirmed"
-    assert "operations n: 2" in verdict.reason
+    assert verdict.reason.startswith("operations are as claimed (n: 2, d: 1, heads: 1, batch: 1), time is consistent")
     assert "time is consistent along n" in verdict.reason
     assert verdict.low <= 2.0 <= verdict.high
     assert verdict.evidence["by"]["time along n"] == "consistent"
@@ -157,6 +159,7 @@ def test_a_short_sweep_is_confirmed_by_counts_and_says_what_time_lacks():
     verdict = overall(judge(sweep(square, sizes=SIZES[:5]), [scenario(A2)], [degrees()]))
     assert verdict.verdict == "confirmed"
     assert "time is inconclusive along n: 5 sizes are too few" in verdict.reason
+    assert (verdict.low, verdict.high) == (2.0, 2.0)  # what is known is the count
     times = [v for v in judge(sweep(square, sizes=SIZES[:5]), [scenario(A2)]).verdicts if v.quantity == "time"]
     assert "measure 11 sizes" in times[0].evidence["to_decide"]
 
@@ -231,6 +234,7 @@ def test_the_short_table_has_a_row_a_claim_and_implementation():
         ("A5", "batched (float32)", "refuted"),
     ]
     assert rows[0][3].startswith("n: ")
+    assert rows[1][3] == "n: 2.00"
 
 
 def test_memory_that_was_not_measured_is_inconclusive():
@@ -282,6 +286,9 @@ def test_a_module_is_quadratic_in_the_end_with_its_crossover():
     assert verdict.verdict == "confirmed"
     assert verdict.evidence["crossover"] == pytest.approx(2 * width)
     assert "n = 1024" in verdict.reason
+    linear, quadratic = verdict.evidence["additive"]["terms"]
+    assert linear["seconds"] == pytest.approx(8e-11, rel=0.1)
+    assert quadratic["low"] <= 4e-11 <= quadratic["high"]
 
 
 def test_growth_is_not_exponential():
@@ -304,6 +311,19 @@ def test_a_faster_kernel_of_less_memory_is_said_to_be_so():
     row = next(v for v in judge(records, [scenario(A6)]).verdicts if v.quantity == "time")
     assert row.verdict == "consistent"
     assert "speed-up of 2.0" in row.reason
+
+
+def test_what_slows_a_round_slows_both_of_a_pair():
+    """Rounds differ threefold, and still the ratio is known within a few per cent."""
+    records = []
+    for name, factor in (("batched", 1.0), ("sdpa-flash", 0.5)):
+        found = record(1.0, point={"n": 512}, implementation=name, extra=100)
+        samples = [factor * slow * wiggle for slow in (1.0, 3.0, 2.0, 1.5, 1.1) for wiggle in (1.0, 1.2)]
+        time = Time(samples=samples, rounds=5, round_lengths=[2] * 5, median=factor, low=0.1, high=9.0, best=factor)
+        records.append(found.model_copy(update={"time": time}))
+    row = next(v for v in judge(records, [scenario(A6)]).verdicts if v.quantity == "time")
+    assert (row.exponent, row.verdict) == (pytest.approx(0.5), "consistent")
+    assert 0.45 <= row.low <= row.high <= 0.55
 
 
 def test_a_slower_kernel_refutes_faster():
