@@ -34,7 +34,6 @@ class BenchCase:
 def pytest_addoption(parser):
     group = parser.getgroup("attnbench")
     group.addoption("--scenario", action="append", help="a scenario's name or TOML file; default: smoke")
-    group.addoption("--impl-file", action="append", help="a Python file with further implementations")
     group.addoption("--attnbench-device", help="cpu or cuda; default: the best there is")
 
 
@@ -56,7 +55,7 @@ def cases(config):
     """Expand the scenarios over every implementation that is registered for their problem."""
     # Given only where this folder is named on the command line.
     scenarios = config.getoption("--scenario", default=None) or ["smoke"]
-    registry.discover(impl_files=config.getoption("--impl-file", default=None) or ())
+    registry.discover(impl_files=config.getoption("--impl-file"))
     device = config.getoption("--attnbench-device", default=None) or ("cuda" if torch.cuda.is_available() else "cpu")
     for name in scenarios:
         scenario = catalog.find(name).on_device(device)
