@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -62,8 +63,16 @@ def cases(config):
         for point in scenario.points()[0]:
             for dtype in scenario.dtypes:
                 for direction in scenario.directions:
-                    for wanted in registry.names(scenario.problem):
+                    for wanted in filter(included(scenario), registry.names(scenario.problem)):
                         yield make(scenario.problem, wanted, point, dtype=dtype, device=device, direction=direction)
+
+
+def included(scenario):
+    """Return a test of names: does the scenario want this implementation?"""
+    return lambda name: (
+        any(fnmatch(name, pattern) for pattern in scenario.implementations)
+        and not any(fnmatch(name, pattern) for pattern in scenario.exclude)
+    )
 
 
 def make(problem, name, point, *, dtype, device, direction):
