@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -34,7 +35,6 @@ class BenchCase:
 def pytest_addoption(parser):
     group = parser.getgroup("attnbench")
     group.addoption("--scenario", action="append", help="a scenario's name or TOML file; default: smoke")
-    group.addoption("--impl-file", action="append", help="a Python file with further implementations")
     group.addoption("--attnbench-device", help="cpu or cuda; default: the best there is")
 
 
@@ -56,15 +56,23 @@ def cases(config):
     """Expand the scenarios over every implementation that is registered for their problem."""
     # Given only where this folder is named on the command line.
     scenarios = config.getoption("--scenario", default=None) or ["smoke"]
-    registry.discover(impl_files=config.getoption("--impl-file", default=None) or ())
+    registry.discover(impl_files=config.getoption("--impl-file"))
     device = config.getoption("--attnbench-device", default=None) or ("cuda" if torch.cuda.is_available() else "cpu")
     for name in scenarios:
         scenario = catalog.find(name).on_device(device)
         for point in scenario.points()[0]:
             for dtype in scenario.dtypes:
                 for direction in scenario.directions:
-                    for wanted in registry.names(scenario.problem):
+                    for wanted in filter(included(scenario), registry.names(scenario.problem)):
                         yield make(scenario.problem, wanted, point, dtype=dtype, device=device, direction=direction)
+
+
+def included(scenario):
+    """Return a test of names: does the scenario want this implementation?"""
+    return lambda name: (
+        any(fnmatch(name, pattern) for pattern in scenario.implementations)
+        and not any(fnmatch(name, pattern) for pattern in scenario.exclude)
+    )
 
 
 def make(problem, name, point, *, dtype, device, direction):
