@@ -86,11 +86,12 @@ def scaling_chapter(drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Se
         elif sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
             figures = _made([scaling.time(sweep, colors)])
         else:
+            laws = scaling.fitted_laws(sweep.table, sweep.axis)
             figures = _made(
                 [
-                    scaling.time(sweep, colors),
+                    scaling.time(sweep, colors, laws=laws),
                     scaling.slopes(sweep, colors),
-                    scaling.residuals(sweep, colors),
+                    scaling.residuals(sweep, colors, laws=laws),
                     scaling.memory(sweep, colors),
                     scaling.operations(sweep, colors),
                     scaling.throughput(sweep, colors),
