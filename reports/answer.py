@@ -105,8 +105,7 @@ def law_sentence(run: Run) -> str:
     if grows:
         said.append(f"On this machine the time of {spoken} grows as {units.listing(grows)}.")
     if unclear:
-        whose = "its time" if grows else f"the time of {spoken} on this machine"
-        said.append(f"Alone, {whose} decides nothing along {units.listing(unclear)}.")
+        said.append(f"Measured time alone decides nothing for {spoken} along {units.listing(unclear)}.")
     tally = _tally(run)
     return " ".join([*said, *([tally] if tally else [])]) or "No claim was judged in this run."
 
