@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,15 +91,23 @@ def law_sentence(run: Run) -> str:
         return f"The scaling claims are {NOT_JUDGED}: this run holds measurements, but no verdicts."
     timed = _timed_exponents(run)
     spoken = _spokesman(timed, baseline=baseline_of(run))
-    parts = []
+    grows, unclear = [], []
     for axis in AXES_OF_LAW:
         verdict = next((item for item in timed if item.implementation == spoken and item.axis == axis), None)
-        if verdict:
-            span = f" ({verdict.low:.2f} to {verdict.high:.2f})" if not units.absent(verdict.low) else ""
-            parts.append(f"{axis}{units.power(round(verdict.exponent or 0.0, 2))}{span}")
-    growth = f"On this machine the time of {spoken} grows as {units.listing(parts)}." if parts else ""
+        if verdict is None:
+            continue
+        span = "" if units.absent(verdict.low) else f"{verdict.low:.2f} to {verdict.high:.2f}"
+        if verdict.verdict == "inconclusive":
+            unclear.append(f"{axis} (exponent {span})" if span else axis)
+        else:
+            grows.append(f"{axis}{units.power(verdict.exponent)}{f' ({span})' if span else ''}")
+    said = []
+    if grows:
+        said.append(f"On this machine the time of {spoken} grows as {units.listing(grows)}.")
+    if unclear:
+        said.append(f"Measured time alone decides nothing for {spoken} along {units.listing(unclear)}.")
     tally = _tally(run)
-    return " ".join(part for part in (growth, tally) if part) or "No claim was judged in this run."
+    return " ".join([*said, *([tally] if tally else [])]) or "No claim was judged in this run."
 
 
 def contrast_sentence(ok: pd.DataFrame, *, baseline: str) -> str:
@@ -149,7 +158,8 @@ def tiles(run: Run, table: pd.DataFrame) -> list[Tile]:
         verdict = next((item for item in timed if item.implementation == spoken and item.axis == axis), None)
         if verdict:
             remark = f"95 %: {units.interval(verdict.low, verdict.high)}" if not units.absent(verdict.low) else ""
-            found.append(Tile(f"{axis}{units.power(round(verdict.exponent or 0.0, 2))}", f"time of {spoken}", remark))
+            remark += ", inconclusive" if verdict.verdict == "inconclusive" else ""
+            found.append(Tile(f"{axis}{units.power(verdict.exponent)}", f"time of {spoken}", remark))
     ok = table[table["status"] == "ok"]
     rated = ok.dropna(subset=["tflops"])
     if not rated.empty:
@@ -261,14 +271,14 @@ def _timed_exponents(run: Run) -> list[Verdict]:
 
 
 def _spokesman(timed: Iterable[Verdict], *, baseline: str) -> str:
-    """Choose whose exponents to quote: the baseline's if judged, else those with the narrowest interval along n."""
-    along = [
-        verdict for verdict in timed if verdict.axis == "n" and verdict.low is not None and verdict.high is not None
-    ]
-    if any(verdict.implementation == baseline for verdict in along):
-        return baseline
-    narrow = sorted(along, key=lambda verdict: (verdict.high or 0.0) - (verdict.low or 0.0))
-    return narrow[0].implementation if narrow else baseline
+    """Choose whose exponents to quote: one decided along n, the baseline first, then the narrowest interval."""
+    along = [verdict for verdict in timed if verdict.axis == "n"]
+
+    def rank(verdict: Verdict) -> tuple[bool, bool, float]:
+        width = math.inf if verdict.low is None or verdict.high is None else verdict.high - verdict.low
+        return verdict.verdict == "inconclusive", verdict.implementation != baseline, width
+
+    return min(along, key=rank).implementation if along else baseline
 
 
 def _tally(run: Run) -> str:
@@ -287,7 +297,9 @@ def _tally(run: Run) -> str:
         for outcome, names in (("refuted", {"refuted", "contradicted"}), ("inconclusive", {"inconclusive"})):
             found = sorted({verdict.implementation for verdict in law.values() if verdict.verdict in names})
             words += f", {outcome} for {_some(found)}" if found else ""
-        said.append(f"{words}.")
+        timed = [verdict for key in law for verdict in groups[key] if verdict.quantity == "time"]
+        counts_only = good and timed and not any(verdict.verdict == "consistent" for verdict in timed)
+        said.append(f"{words}{', by counted operations alone' if counts_only else ''}.")
     outcomes: dict[str, set[str]] = {}
     for key, mine in groups.items():
         outcomes.setdefault(key[0], set()).add(_deciding(mine).verdict)
@@ -318,17 +330,18 @@ def _figure(verdict: Verdict) -> str:
         return verdict.verdict
     if verdict.axis == "causal" or RATIO_EVIDENCE & verdict.evidence.keys():
         return units.ratio(verdict.exponent)
-    return f"{verdict.axis}{units.power(round(verdict.exponent, 2))}"
+    return f"{verdict.axis}{units.power(verdict.exponent)}"
 
 
 def _cell(verdicts: Sequence[Verdict]) -> Cell:
     deciding = _deciding(verdicts)
     parts = [verdict for verdict in verdicts if verdict.quantity != "all"] or [deciding]
-    lines = []
+    figures: dict[str, list[str]] = {}
     for verdict in parts:
         span = units.interval(verdict.low, verdict.high) if verdict.low != verdict.high else ""
         mark = f" {MARKS[verdict.verdict]}" if verdict.verdict != deciding.verdict else ""
-        lines.append(f"{verdict.quantity} {_figure(verdict)}{f' ({span})' if span else ''}{mark}")
+        figures.setdefault(verdict.quantity, []).append(f"{_figure(verdict)}{f' ({span})' if span else ''}{mark}")
+    lines = [f"{quantity} {', '.join(found)}" for quantity, found in figures.items()]
     return Cell(deciding.verdict, MARKS[deciding.verdict], tuple(lines), units.raised(deciding.reason))
 
 

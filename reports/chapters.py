@@ -86,11 +86,12 @@ def scaling_chapter(drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Se
         elif sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
             figures = _made([scaling.time(sweep, colors)])
         else:
+            laws = scaling.fitted_laws(sweep.table, sweep.axis)
             figures = _made(
                 [
-                    scaling.time(sweep, colors),
+                    scaling.time(sweep, colors, laws=laws),
                     scaling.slopes(sweep, colors),
-                    scaling.residuals(sweep, colors),
+                    scaling.residuals(sweep, colors, laws=laws),
                     scaling.memory(sweep, colors),
                     scaling.operations(sweep, colors),
                     scaling.throughput(sweep, colors),
@@ -279,10 +280,16 @@ def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str
 
 
 def _phases(run: Run, sweep: Sweep) -> list[Figure | None]:
-    found = []
+    """Draw each distinct split of the operations once: implementations that count alike need one figure."""
+    found: list[Figure | None] = []
+    seen: list[dict[str, dict[str, int]]] = []
     for name in sorted(sweep.table["implementation"].unique()):
         ids = set(sweep.table[sweep.table["implementation"] == name]["id"])
         records = [record for record in run.records if record.case.id in ids]
+        split = {str(record.case.point): record.counts.phases for record in records if record.counts}
+        if split in seen:
+            continue
+        seen.append(split)
         found.append(
             speed.phases(records, str(sweep.axis), key=f"{sweep.key}-{_id(name)}", conditions=sweep.conditions)
         )

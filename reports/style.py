@@ -302,7 +302,7 @@ def _fit(axes: Axes) -> None:
     """
     width, height = (float(inches) * POINTS_PER_INCH for inches in axes.figure.get_size_inches())  # type: ignore[union-attr]
     ticks = max((len(tick.get_text()) for tick in axes.get_yticklabels()), default=0)
-    left = ticks * CHARACTER_POINTS + (18 if axes.get_ylabel() else 8)
+    left = ticks * CHARACTER_POINTS + (23 if axes.get_ylabel() else 8)
     beside = max((len(text.get_text()) for text in axes.texts if text.get_position()[0] == BESIDE), default=0)
     right = beside * CHARACTER_POINTS + (0.06 * width if beside else 6)
     below, above = BELOW_POINTS if axes.get_xlabel() else 18, ABOVE_POINTS

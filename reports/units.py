@@ -81,7 +81,12 @@ def plain(value: float | None) -> str:
 
 def power(value: float | None) -> str:
     """Write an exponent raised, as ² or ¹·⁹⁸; nothing for 1."""
-    return "" if absent(value) or value == 1 else f"{float(value or 0.0):.3g}".translate(_SUPERSCRIPTS)
+    if absent(value):
+        return ""
+    rounded = round(float(value or 0.0), 2)
+    if rounded == 1:
+        return ""
+    return (f"{rounded:.0f}" if rounded.is_integer() else f"{rounded:.2f}").translate(_SUPERSCRIPTS)
 
 
 def raised(text: str) -> str:

@@ -281,3 +281,16 @@ def test_vendored_files_are_those_whose_version_is_named():
     script = (compare.HERE / "uplot/uPlot.iife.min.js").read_text(encoding="utf-8")
     assert compare.PACKAGE.endswith("@1.6.32")
     assert "v1.6.32" in script[:300]
+
+
+def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
+    record = runs.ok_record("loop", n=64, d=64, heads=2, batch=1)
+    verdicts = [
+        runs._verdict("A2", "loop", "time", "inconclusive", axis="n", expected=2, exponent=1.9, low=1.05, high=2.49),
+        runs._verdict("A2", "loop", "all", "inconclusive", axis="n", expected=2, exponent=1.9, reason="too few sizes"),
+    ]
+    runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
+    text = markdown([tmp_path / "run"])
+    assert "grows as" not in text
+    assert "decides nothing along n (exponent 1.05 to 2.49)" in text
+    assert "O(n² d) is confirmed for 0 of 1 implementation, inconclusive for loop." in text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
-from reports.figures.scaling import _lines
+from reports.figures.scaling import lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +108,7 @@ def energy(sweep: Sweep, colors: dict[str, style.Look]) -> Figure | None:
     if rows[sweep.axis].nunique() < 2:  # noqa: PLR2004
         return None
     drawing, axes = style.canvas()
-    _lines(axes, rows, sweep.axis, "energy_j", colors)
+    lines(axes, rows, sweep.axis, "energy_j", colors)
     style.size_axis(axes.xaxis, rows[sweep.axis], label=AXIS_WORDS.get(sweep.axis, sweep.axis))
     style.quantity_axis(
         axes.yaxis,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from reports.figures.figure import Sweep
 
+# Separate runs of the same code differ by this much on a quiet machine.
+SAME_WITHIN = 0.03
 # Columns that make a case the same in two runs; the device name is free, so that machines compare.
 SAME = ["scenario", "problem", "implementation", "dtype", "direction", "cache"]
 
@@ -63,7 +65,7 @@ def relative(sweep: Sweep, colors: dict[str, style.Look], *, first: str) -> Figu
     )
     name = f"relative-{sweep.key}"
     alt = f"{title}; {sweep.conditions}. Median factor {units.ratio(centre)}."
-    words = "less" if centre < 1 else "more"
+    words = "as fast" if abs(centre - 1) < SAME_WITHIN else "faster" if centre < 1 else "slower"
     return Figure(
         id=name,
         title=title,
@@ -76,8 +78,8 @@ def relative(sweep: Sweep, colors: dict[str, style.Look], *, first: str) -> Figu
         alt=title,
         how=f"Median time in {sweep.run} divided by that of the same case in {first}. Below the line is faster. The "
         "runs were not interleaved: differences of a few percent may be the machine's day.",
-        finding=f"Over {units.counted(len(joined), 'shared case')} {sweep.run} takes {units.ratio(centre)} the time of "
-        f"{first} in the middle: {words} than it.",
+        finding=f"The median over {units.counted(len(joined), 'shared case')} is {units.ratio(centre)} the time of "
+        f"{first}: {sweep.run} is {words}.",
         columns=columns,
         rows=rows,
     )

@@ -35,11 +35,11 @@ POINTS_AT_MOST = 900
 FLOOR_SHOWN = 0.2
 
 
-def time(sweep: Sweep, colors: Looks) -> Figure:
+def time(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law] | None = None) -> Figure:
     """Draw time against the swept size."""
     axis = _axis(sweep)
     rows = sweep.sorted_by_axis()
-    drawing = draw_time(rows, axis, colors, shared=sweep.shared)
+    drawing = draw_time(rows, axis, colors, shared=sweep.shared, laws=laws)
     columns, table = numbers(
         rows, axis, [("median", "median_s", units.seconds), ("95 % from", "low_s", units.seconds),
                      ("to", "high_s", units.seconds), ("best", "best_s", units.seconds), ("flags", "flags", str)]
@@ -61,14 +61,19 @@ def time(sweep: Sweep, colors: Looks) -> Figure:
 
 
 def draw_time(
-    table: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, shared: pd.DataFrame | None = None
+    table: pd.DataFrame,
+    axis: str,
+    colors: Mapping[str, Look],
+    *,
+    shared: pd.DataFrame | None = None,
+    laws: Mapping[str, Law] | None = None,
 ) -> Drawing:
     """Draw median seconds with intervals against a size, both logarithmic, with a guide of the expected slope."""
     drawing, axes = style.canvas()
     everything = table if shared is None else shared
-    laws = fitted_laws(table, axis)
+    laws = fitted_laws(table, axis) if laws is None else laws
     _points(axes, table, axis, "median_s", colors)
-    _lines(axes, table[~table["implementation"].isin(laws)], axis, "median_s", colors)
+    lines(axes, table[~table["implementation"].isin(laws)], axis, "median_s", colors)
     for name, law in laws.items():
         sizes = np.geomspace(law.first, law.last, 60)
         axes.plot(sizes, law.cost(sizes), color=colors[name].color, linewidth=1.3, zorder=1.5)
@@ -149,12 +154,11 @@ def fitted_laws(table: pd.DataFrame, axis: str) -> dict[str, Law]:
     return found
 
 
-def residuals(sweep: Sweep, colors: Looks) -> Figure | None:
+def residuals(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law]) -> Figure | None:
     """Draw how far the best samples lie from the fitted law; None where no law was fitted."""
     import pandas as pd
 
     axis = _axis(sweep)
-    laws = fitted_laws(sweep.table, axis)
     parts = []
     for name, law in laws.items():
         rows = sweep.table[sweep.table["implementation"] == name].sort_values(axis)
@@ -165,7 +169,7 @@ def residuals(sweep: Sweep, colors: Looks) -> Figure | None:
     joined = pd.concat(parts)
     drawing, axes = style.canvas()
     axes.axhline(0.0, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
-    _lines(axes, joined, axis, "residual", colors)
+    lines(axes, joined, axis, "residual", colors)
     style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
     reach = max(0.05, float(joined["residual"].abs().max()) * 1.15)
     axes.set_ylim(-reach, reach)
@@ -220,7 +224,7 @@ def draw_slopes(local: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, s
     expected = EXPECTED.get(axis, 1.0)
     axes.axhspan(expected - BAND, expected + BAND, color=style.MUTED, alpha=0.12, linewidth=0)
     axes.axhline(expected, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
-    _lines(axes, local, axis, "slope", colors)
+    lines(axes, local, axis, "slope", colors)
     style.size_axis(axes.xaxis, shared[axis], label=AXIS_WORDS.get(axis, axis))
     axes.set_ylabel("local exponent")
     low, high = axes.get_ylim()
@@ -284,7 +288,7 @@ def draw_memory(
             linestyle=":",
             linewidth=1.0,
         )
-    _lines(axes, table, axis, "extra_bytes", colors)
+    lines(axes, table, axis, "extra_bytes", colors)
     scores = table.assign(scores=score_bytes(table)).dropna(subset=["scores"]).groupby(axis)["scores"].median()
     if len(scores) > 1:
         axes.plot(scores.index, scores, color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -313,7 +317,7 @@ def operations(sweep: Sweep, colors: Looks) -> Figure | None:
     if rows.empty:
         return None
     drawing, axes = style.canvas()
-    _lines(axes, rows, axis, "operations", colors)
+    lines(axes, rows, axis, "operations", colors)
     style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
     style.quantity_axis(axes.yaxis, sweep.shared["operations"], _round_count("FLOP"), label="operations a call")
     named = ends(rows, axis, "operations")
@@ -360,7 +364,7 @@ def throughput(sweep: Sweep, colors: Looks) -> Figure | None:
         return None
     rows = rows.assign(rate=rows["tflops"] * 1e12)
     drawing, axes = style.canvas()
-    _lines(axes, rows, axis, "rate", colors)
+    lines(axes, rows, axis, "rate", colors)
     style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
     style.quantity_axis(axes.yaxis, sweep.shared["tflops"] * 1e12, _round_count("FLOP/s"), label="operations a second")
     style.label_ends(axes, ends(rows, axis, "rate"), colors)
@@ -425,17 +429,11 @@ def _svg(drawing: Drawing, prefix: str, title: str, sweep: Sweep, colors: Looks)
     return style.to_svg(drawing, prefix=prefix, alt=alt, colors=colors)
 
 
-def _lines(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
-    import seaborn as sns
-
-    drawn = table.dropna(subset=[x, y])
-    if drawn.empty:
-        return
-    sns.lineplot(
-        data=drawn, x=x, y=y, hue="implementation", style="implementation", ax=axes, legend=False, estimator=None,
-        palette=style.palette(colors, drawn["implementation"]), dashes=False,
-        markers=style.markers(colors, drawn["implementation"]), markeredgewidth=0,
-    )  # fmt: skip
+def lines(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
+    """Draw one line with markers for each implementation, in order of x."""
+    for name, rows in table.dropna(subset=[x, y]).sort_values(x).groupby("implementation"):
+        look = colors[str(name)]
+        axes.plot(rows[x], rows[y], color=look.color, marker=look.marker, markeredgewidth=0)
 
 
 def cloud(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:

@@ -305,6 +305,11 @@ def _speed_finding(joined: pd.DataFrame, axis: str, baseline: str) -> str:
     if not units.absent(best["speed_up_low"]):
         span = f" (95 %: {units.digits(best['speed_up_low'])} to {units.digits(best['speed_up_high'])})"
     faster = int((largest["speed_up_low"] > 1).sum())
+    if best["speed_up"] <= 1:
+        return (
+            f"At {axis} = {units.plain(best[axis])} nothing is faster than {baseline}; {best['implementation']} comes "
+            f"closest, at {units.ratio(best['speed_up'])}{span} of its speed."
+        )
     return (
         f"At {axis} = {units.plain(best[axis])} {best['implementation']} is {units.ratio(best['speed_up'])}{span} as "
         f"fast as {baseline}; {faster} of {len(largest)} implementations are faster beyond their intervals."

@@ -249,7 +249,7 @@
       picture.append(drawn("circle", { cx: x(index), cy: y(share), r: 2.4, fill: shared ? "none" : "var(--c0)", stroke: "var(--c0)" }));
     });
     for (const share of [low, 0, high]) picture.append(drawn("text", { x: left - 5, y: y(share) + 3, "text-anchor": "end" }, share === 0 ? seconds(median) : percent(share)));
-    picture.append(drawn("text", { x: left, y: H - 4 }, "in order of time; shades are rounds, hollow: machine shared"));
+    picture.append(drawn("text", { x: left, y: H - 4 }, "order of time; shades: rounds; hollow: machine shared"));
     return make("div", {}, make("h4", { text: "Samples in order" }), picture);
   };
   const distribution = (more, median) => {
@@ -352,7 +352,8 @@
     }
     charts.push(new uPlot({
       width: 480, height: 400, cursor: { drag: { x: true, y: true } },
-      scales: { x: { time: false, distr: view.logx === "1" ? 3 : 1, log: log2 ? 2 : 10 }, y: { distr: view.logy === "1" ? 3 : 1 } },
+      scales: { // Room on both sides: of several points at the very edge the chart would draw one only.
+        x: { time: false, distr: view.logx === "1" ? 3 : 1, log: log2 ? 2 : 10, range: (_, low, high) => (view.logx === "1" ? [low / 1.08, high * 1.08] : [low - 0.03 * (high - low || 1), high + 0.03 * (high - low || 1)]) }, y: { distr: view.logy === "1" ? 3 : 1 } },
       axes: [xAxis, axis(view.y, view.logy === "1")],
       series: [{ label: title(view.x), value: (_, number) => (number === null || number === undefined ? ABSENT : writer(view.x)(number)) }, ...series.map(([options]) => options)],
     }, [xs, ...series.map(([, ys]) => ys)], holder));
