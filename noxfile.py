@@ -44,9 +44,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def gates(session: nox.Session) -> None:
-    """Hold every implementation against the float64 oracle."""
+    """Hold every implementation against the float64 oracle, then show how often the gate errs: docs/gates.md."""
     _install(session, "test")
     session.run("python", "-m", "pytest", "tests/test_gates.py", *session.posargs)
+    session.run("python", "tests/gate_rates.py", "--write", "docs/gates.md", env={"PYTHONPATH": "."})
 
 
 @nox.session(name="pytest-bench")

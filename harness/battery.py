@@ -104,7 +104,11 @@ def unanswered(subject: Subject, task: Task, *, status: Status, reason: str) -> 
 
 def run(subject: Subject, task: Task) -> Outcome:
     """Do one task. Whatever the implementation raises rises from here."""
-    point = subject.problem.parse(task.probe.point)
+    try:
+        point = subject.problem.parse({**task.probe.point, **subject.implementation.fixes})
+    except ValueError as error:
+        # A probe of another answer than the one that the implementation fixes.
+        return unanswered(subject, task, status="unsupported", reason=str(error))
     lacks = subject.unsupported(point, direction=task.direction)
     if lacks:
         return unanswered(subject, task, status="unsupported", reason=lacks)

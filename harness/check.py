@@ -160,13 +160,17 @@ def render(report: Report, console: Console, *, impl_files: Sequence[str | Path]
             highlight=False,
         )
         console.print(
-            f"  again: {escape(reproduction(outcome, impl_files=impl_files))}", highlight=False, soft_wrap=True
+            f"  again: {escape(reproduction(outcome, problem=report.problem, impl_files=impl_files))}",
+            highlight=False,
+            soft_wrap=True,
         )
 
 
-def reproduction(outcome: Outcome, *, impl_files: Sequence[str | Path] = ()) -> str:
+def reproduction(outcome: Outcome, *, problem: str = "attention", impl_files: Sequence[str | Path] = ()) -> str:
     """Return the command that repeats one outcome's probe."""
-    words = ["attnbench", "check", "--impl", outcome.implementation]
+    words = ["attnbench", "check"]
+    words += [] if problem == "attention" else ["--problem", problem]
+    words += ["--impl", outcome.implementation]
     for file in impl_files:
         words += ["--impl-file", str(file)]
     if outcome.dtype:

@@ -24,9 +24,9 @@ def _large_logits(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dt
     return q * 8, k, v
 
 
-def _huge_logits(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
-    """Give scores of standard deviation 40: exp overflows float32 unless the maximum is subtracted."""
-    return q * 40, k, v
+def _huge_logits(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dtype: torch.dtype) -> Triple:
+    """Give scores of standard deviation 40: exp overflows float32 unless the maximum is subtracted (float64: 400)."""
+    return q * (400 if dtype == torch.float64 else 40), k, v
 
 
 def _needle(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:

@@ -322,9 +322,8 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
             exact[0][place] = out.dq.cpu()
             exact[1][kv] += (out.scores.mT @ precise.q).cpu()
             exact[2][kv] += (out.weights.mT @ gradient.double()).cpu()
-            bounds[0][place], deviations[0][place] = numerics.query_gradient_errors(
-                precise, gradient.double(), out, of_head, unit
-            )
+            bound, deviation = numerics.query_gradient_errors(precise, gradient.double(), out, of_head, unit)
+            bounds[0][place], deviations[0][place] = bound.cpu(), deviation.cpu()
             textbook, flash = numerics.textbook_gradients(part, gradient), numerics.flash_gradients(part, gradient)
             references[0][0][place] = textbook.dq
             numerics.add_rows(references[0][1][kv], textbook.scores, part.q)
