@@ -382,3 +382,4 @@ PROBES = (
     Probe("the tutorial's shapes", {"n_q": 4, "n_k": 6, "width": 100, "heads": 5, "batch": 2, "valid_lens": "batch"}),
     Probe("dropout", {**SMALL, "dropout": 0.5}),
 )
+REPEATED = Probe("tiny", {"n": 6, "width": 16, "heads": 2})

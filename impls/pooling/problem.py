@@ -277,3 +277,4 @@ PROBES = (
     Probe("epanechnikov", {"n_q": 33, "n_k": 257, "kernel": "epanechnikov"}, quick=True),
     Probe("no key in reach", {"n_q": 33, "n_k": 20, "kernel": "boxcar", "w": 2.0}, kind="gaps"),
 )
+REPEATED = Probe("tiny", {"n_q": 6, "n_k": 8})
