@@ -326,7 +326,7 @@ def run_command(
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
-    from harness import assembly, devices, journal, progress, run
+    from harness import assembly, devices, journal, progress, run, verdict
 
     if resume and output is None:
         raise fail("--resume needs the run directory: -o DIR")
@@ -373,9 +373,7 @@ def run_command(
     try:
         context.obj.finish(options.output)
         records = assembly.records(options.output)
-        refuted = fail_on is not None and any(
-            verdict.verdict == "refuted" for verdict in journal.read_verdicts(options.output).verdicts
-        )
+        unexpected = verdict.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
     except OSError as error:
         raise fail(f"{error.filename or options.output}: {error.strerror}; the journal is intact") from None
     say(
@@ -385,7 +383,7 @@ def run_command(
     say(f"report: {options.output / journal.REPORT}")
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(run.exit_code(records) or (1 if refuted else 0))
+    raise typer.Exit(run.exit_code(records) or (1 if unexpected else 0))
 
 
 def lesson_command(

@@ -106,6 +106,13 @@ TUTORIAL = Scenario(
     base={"width": 128, "heads": 4, "batch": 1},
     implementations=["phase/*", "d2l"],
     claims=[*claims.MODULE_CLAIMS, claims.A5],
+    on={
+        "cuda": Variant(
+            axes=[Axis(name="n", values=LENGTHS_CUDA[:9])],
+            base={"width": 512, "heads": 8, "batch": 4},
+            dtypes=["bfloat16"],
+        )
+    },
 )
 TUTORIAL_WIDTH = Scenario(
     name="tutorial-width",
@@ -115,6 +122,13 @@ TUTORIAL_WIDTH = Scenario(
     base={"n": 64, "heads": 4, "batch": 1},
     implementations=["phase/projections", "phase/scores"],
     claims=[claims.A1_WIDTH, claims.A2_PHASE],
+    on={
+        "cuda": Variant(
+            axes=[Axis(name="width", values=[512, 1024, 2048, 4096])],
+            base={"n": 2048, "heads": 8, "batch": 1},
+            dtypes=["bfloat16"],
+        )
+    },
 )
 TUTORIAL_ATTENTION = Scenario(
     name="tutorial-attention",
@@ -123,6 +137,13 @@ TUTORIAL_ATTENTION = Scenario(
     base={"d": 32, "heads": 4, "batch": 1},
     implementations=["batched", "sdpa-flash", "online"],
     claims=[claims.A5, claims.A6, claims.B1, claims.B2],
+    on={
+        "cuda": Variant(
+            axes=[Axis(name="n", values=[256, 512, 1024, 2048, 4096, 8192])],
+            base={"d": 64, "heads": 16, "batch": 1},
+            dtypes=["bfloat16"],
+        )
+    },
 )
 TUTORIAL_CAUSAL = Scenario(
     name="tutorial-causal",
@@ -131,6 +152,13 @@ TUTORIAL_CAUSAL = Scenario(
     base={"d": 32, "heads": 4, "batch": 1, "causal": True},
     implementations=["batched", "sdpa-flash", "online"],
     claims=[claims.B5],
+    on={
+        "cuda": Variant(
+            axes=[Axis(name="n", values=[2048, 4096, 8192])],
+            base={"d": 64, "heads": 16, "batch": 1, "causal": True},
+            dtypes=["bfloat16"],
+        )
+    },
 )
 TUTORIAL_HEADS = Scenario(
     name="tutorial-heads",
@@ -139,6 +167,13 @@ TUTORIAL_HEADS = Scenario(
     base={"n": 256, "batch": 1},
     implementations=["batched"],
     claims=[claims.B3_PRODUCTS, claims.B3_SOFTMAX],
+    on={
+        "cuda": Variant(
+            axes=[Axis(name="heads", values=[8, 16, 32, 64], tied={"d": "1024 / heads"})],
+            base={"n": 2048, "batch": 1},
+            dtypes=["bfloat16"],
+        )
+    },
 )
 TUTORIAL_DECODE = Scenario(
     name="tutorial-decode",
@@ -147,6 +182,13 @@ TUTORIAL_DECODE = Scenario(
     base={"n_q": 1, "d": 32, "heads": 4, "batch": 1},
     implementations=["batched", "sdpa-flash"],
     claims=[claims.B4],
+    on={
+        "cuda": Variant(
+            axes=[Axis(name="n_k", values=[2048, 4096, 8192, 16384, 32768, 65536, 131072])],
+            base={"n_q": 1, "d": 64, "heads": 16, "batch": 8},
+            dtypes=["bfloat16"],
+        )
+    },
 )
 
 LESSON: tuple[Scenario, ...] = (

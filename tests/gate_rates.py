@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from mutants import MUTANTS, Mutant, honest
-from test_mutants import first_disagreement
 
 from harness.agreement import agree
 from harness.policy import GatePolicy
 from impls import registry
 from impls.attention._probes import KINDS
 from impls.registry import Probe
+from mutants import MUTANTS, Mutant, honest
+from test_mutants import first_disagreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable

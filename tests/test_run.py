@@ -25,6 +25,14 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "attnbench.py"), *arguments]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_lock(tmp_path_factory):
+    """Hold devices in a folder of these tests, so that a run beside them is not in their way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
 def attnbench(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, cwd=cwd, timeout=280)
 

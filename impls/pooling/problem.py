@@ -277,5 +277,4 @@ PROBES = (
     Probe("epanechnikov", {"n_q": 33, "n_k": 257, "kernel": "epanechnikov"}, quick=True),
     Probe("no key in reach", {"n_q": 33, "n_k": 20, "kernel": "boxcar", "w": 2.0}, kind="gaps"),
 )
-# Small enough to be called over a hundred times, so that an error in every hundredth call is met.
-REPEATED = Probe("tiny", {"n_q": 6, "n_k": 7})
+REPEATED = Probe("tiny", {"n_q": 6, "n_k": 8})
