@@ -86,7 +86,11 @@ def make_after() -> object:
         commands.report([directory])
         console = Console()
         console = console if console.is_terminal else Console(width=LOG_WIDTH)
-        console.print(summary.table_of(frame.read_run(directory)))
+        run = frame.read_run(directory)
+        console.print(summary.table_of(run))
+        if run.verdicts:
+            console.print()
+            console.print(summary.verdicts_of(run))
 
     def teach(directory: Path) -> Path:
         from reports import commands, lesson

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 USAGE, INTERRUPTED = 2, 130
 # Columns of a table where no terminal says how wide it is.
-LOG_WIDTH = 150
+LOG_WIDTH = 170
 SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 Scenarios = Annotated[list[str] | None, typer.Argument(help="Scenario names or TOML files; the default set if none.")]

@@ -85,13 +85,33 @@ def table_of(run: Run) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     for heading in HEADINGS:
         words = f"speed-up over {baseline}" if heading == "speed-up" and baseline else heading
-        table.add_column(words, justify="left" if heading in HEADINGS[:3] else "right", overflow="fold")
+        is_text = heading in HEADINGS[:3]
+        table.add_column(words, justify="left" if is_text else "right", overflow="fold", no_wrap=is_text)
     last = ""
     for line in lines(run):
         first = line.scenario if line.scenario != last else ""
         last = line.scenario
         cells = (first, line.implementation, line.point, line.time, line.interval, line.speed_up)
         table.add_row(*(Text(cell) for cell in (*cells, line.throughput, line.extra_memory, line.error)))
+    return table
+
+
+def verdicts_of(run: Run) -> Table:
+    """Return the table of verdicts over all quantities for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.records import Verdicts
+    from harness.verdict import summary_rows
+
+    rows = summary_rows(Verdicts(verdicts=list(run.verdicts)))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    *short, last = ("claim", "implementation", "verdict", "exponent in time", "because")
+    for index, heading in enumerate(short):
+        table.add_column(heading, no_wrap=True, min_width=max(len(heading), *(len(row[index]) for row in rows)))
+    table.add_column(last, no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
     return table
 
 
