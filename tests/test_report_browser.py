@@ -280,12 +280,14 @@ def test_no_two_texts_of_a_figure_overlap(view, report):
 
 
 def test_print_loses_nothing(view, report):
-    page = view(report)
+    page = view(report, viewport={"width": 720, "height": 1000})
     everything = int(page.locator("#case-count").inner_text().split(" of ")[1].split()[0])
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("#case-table tbody tr[data-row]").count() == everything
     assert page.locator("details:not([open])").count() == 0
+    # Paper doesn't scroll: what is wider than it is cut off.
+    assert page.evaluate("document.documentElement.scrollWidth") <= 720
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("#case-table tbody tr[data-row]").count() == 50
     page.emulate_media(media=None)
