@@ -9,12 +9,12 @@ from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
 from reports.figures.scaling import lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.records import Record
     from reports.figures.figure import Sweep
 
-# Series by suffix or name: what the axis says, and whether values are shares.
+# The series that are drawn, with what their axis says; others (each core by itself) stand in the numbers as means.
 SERIES_WORDS = {
     "gpu_utilization": "GPU busy, share",
     "memory_utilization": "memory busy, share",
@@ -24,6 +24,15 @@ SERIES_WORDS = {
     "memory_clock_mhz": "memory clock, MHz",
     "frequency_mhz": "CPU frequency, MHz",
     "temperature_c": "temperature, °C",
+    "process_cores": "cores used by the process",
+}
+
+
+# What the sentence below a figure quotes.
+SPOKEN = {
+    "gpu_utilization": "The GPU was busy",
+    "power_w": "Watts drawn:",
+    "process_cores": "Cores' worth of time that the process got:",
 }
 
 
@@ -42,7 +51,7 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
             for record in largest.values()
             if record.telemetry
             for name, series in record.telemetry.series.items()
-            if series
+            if series and name in SERIES_WORDS
         }
     )
     if not names:
@@ -78,7 +87,7 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         if record.telemetry
         for name, value in sorted(record.telemetry.summary.items())
     )
-    said = f"Clocks were held back by {units.listing(throttled)}." if throttled else "No throttling was reported."
+    said = " ".join([*_spans(largest), _throttling(throttled)])
     words = units.listing([SERIES_WORDS.get(name, name) for name in names])
     return Figure(
         id=f"device-{key}",
@@ -97,6 +106,29 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         rows=rows,
         wide=True,
     )
+
+
+def _spans(largest: Mapping[str, Record]) -> list[str]:
+    """Say in which span each drawn figure's means lie, over implementations."""
+    said = []
+    for name, words in SPOKEN.items():
+        found = {
+            implementation: record.telemetry.summary[name]
+            for implementation, record in largest.items()
+            if record.telemetry and name in record.telemetry.summary
+        }
+        if found:
+            low, high = min(found, key=lambda key: found[key]), max(found, key=lambda key: found[key])
+            write = units.percent if name.endswith("utilization") else units.digits
+            if write(found[low]) == write(found[high]):
+                said.append(f"{words} {write(found[high])} for all.")
+            else:
+                said.append(f"{words} {write(found[low])} ({low}) to {write(found[high])} ({high}).")
+    return said
+
+
+def _throttling(reasons: Sequence[str]) -> str:
+    return f"Clocks were held back by {units.listing(reasons)}." if reasons else "No throttling was reported."
 
 
 def energy(sweep: Sweep, colors: dict[str, style.Look]) -> Figure | None:
