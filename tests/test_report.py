@@ -292,5 +292,18 @@ def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
     runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
     text = markdown([tmp_path / "run"])
     assert "grows as" not in text
-    assert "decides nothing along n (exponent 1.05 to 2.49)" in text
+    assert "decides nothing for loop along n (exponent 1.05 to 2.49)" in text
     assert "O(n² d) is confirmed for 0 of 1 implementation, inconclusive for loop." in text
+
+
+def test_the_device_figure_draws_the_machine_not_each_of_its_cores(tmp_path):
+    record = runs.ok_record("batched", n=4096, d=64, heads=2, batch=1)
+    series = {f"core_{core}": [(0.0, 1.0), (1.0, 1.0)] for core in range(64)}
+    telemetry = record.telemetry.model_copy(
+        update={"series": {**record.telemetry.series, **series}, "summary": {"power_w": 61.0}}
+    )
+    runs.write_run(tmp_path / "run", [record.model_copy(update={"telemetry": telemetry})])
+    page = render([tmp_path / "run"], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert ">CPU busy, share<" in page
+    assert ">core 0<" not in page
+    assert "Watts drawn: 61.0 for all." in page
