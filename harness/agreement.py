@@ -215,9 +215,15 @@ def judge(
 
 
 def effective_rows(witness: Witness) -> float:
-    """Return how many rows carry the reference's error: all where it is even, one where one row has all of it."""
+    """Return how many rows carry the reference's error: all where it is even, one where one row has all of it.
+
+    Rows of the same answer err alike, and count once.
+    """
     error = (witness.reference - witness.oracle).square()
-    of_rows = error.sum(-1) if error.ndim > 1 else error
+    features = error.shape[-1] if error.ndim > 1 else 1
+    _, group = torch.unique(witness.oracle.float().reshape(-1, features), dim=0, return_inverse=True)
+    of_rows = torch.zeros(int(group.max()) + 1, dtype=error.dtype)
+    of_rows.index_add_(0, group, error.reshape(-1, features).sum(-1))
     total = float(of_rows.square().sum())
     return float(of_rows.sum()) ** 2 / total if total > 0.0 else 1.0
 

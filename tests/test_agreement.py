@@ -173,12 +173,13 @@ def test_a_tight_budget_rejects_what_a_loose_one_accepts():
 
 
 def test_chance_leaves_room_where_one_row_has_all_the_error_and_little_where_many_share_it():
-    even = Witness(torch.zeros(400, 4), torch.ones(400, 4), torch.ones(400, 4))
-    uneven = torch.zeros(400, 4)
-    uneven[7] = 1.0
-    lone = Witness(torch.zeros(400, 4), uneven, torch.ones(400, 4))
-    assert effective_rows(even) == pytest.approx(400)
-    assert effective_rows(lone) == pytest.approx(1)
+    oracle = torch.arange(1600.0).reshape(400, 4)
+    lone = oracle.clone()
+    lone[7] += 1.0
+    alike = torch.ones(400, 4)
+    assert effective_rows(Witness(oracle, oracle + 1, oracle)) == pytest.approx(400)
+    assert effective_rows(Witness(oracle, lone, oracle)) == pytest.approx(1)
+    assert effective_rows(Witness(alike, alike + 1, alike)) == pytest.approx(1)
     assert chance(400, GatePolicy()) == pytest.approx(math.exp(0.2))
     assert chance(1, GatePolicy()) > 50
 

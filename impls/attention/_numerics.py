@@ -85,18 +85,22 @@ def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return a @ b
 
 
-def softmax(head: Head) -> torch.Tensor:
-    """Weigh the allowed keys by the softmax of scores, all in the inputs' dtype; dead rows give zeros."""
-    scores = (product(head.q, head.k.mT) * head.scale).masked_fill(~head.mask, -math.inf)
+def softmax(head: Head, *, scale_first: bool = False) -> torch.Tensor:
+    """Weigh the allowed keys by the softmax of scores, all in the inputs' dtype; dead rows give zeros.
+
+    `scale_first` scales the queries, not the scores, as torch.nn.MultiheadAttention does: each element rounds.
+    """
+    scores = product(head.q * head.scale, head.k.mT) if scale_first else product(head.q, head.k.mT) * head.scale
+    scores = scores.masked_fill(~head.mask, -math.inf)
     top = scores.amax(-1, keepdim=True)
     weights = torch.exp(scores - top.masked_fill(top == -math.inf, 0.0))
     total = weights.sum(-1, keepdim=True)
     return weights / total.masked_fill(total == 0.0, 1.0)
 
 
-def plain(head: Head) -> torch.Tensor:
+def plain(head: Head, *, scale_first: bool = False) -> torch.Tensor:
     """Compute attention as the formula says, every intermediate in the inputs' dtype."""
-    return product(softmax(head), head.v)
+    return product(softmax(head, scale_first=scale_first), head.v)
 
 
 def weights_error(head: Head, unit: Units) -> Weights:
@@ -113,7 +117,9 @@ def weights_error(head: Head, unit: Units) -> Weights:
     total = weights.sum(-1, keepdim=True)
     weights = weights / total.masked_fill(total == 0.0, 1.0)
     terms = head.q.shape[-1] + 2
-    score_error = LAMBDA * math.sqrt(terms) * unit.accumulate * magnitude + 2 * unit.store * scores.abs()
+    # Queries may be scaled first: each rounds by a uniform error, of standard deviation unit / sqrt(3).
+    rounded = (head.q.square() @ head.k.square().mT).sqrt() * abs(head.scale) * (LAMBDA * unit.store / math.sqrt(3.0))
+    score_error = LAMBDA * math.sqrt(terms) * unit.accumulate * magnitude + 2 * unit.store * scores.abs() + rounded
     mean_error = (weights * score_error).sum(-1, keepdim=True)
     relative = score_error + mean_error + unit.accumulate * ((scores - top).abs() + 4) + 2 * unit.store
     return Weights(weights, scores, top, relative, mean_error)
@@ -152,9 +158,9 @@ class ScoreGradients:
     dq: torch.Tensor
 
 
-def textbook_gradients(head: Head, upstream: torch.Tensor) -> ScoreGradients:
+def textbook_gradients(head: Head, upstream: torch.Tensor, *, scale_first: bool = False) -> ScoreGradients:
     """Differentiate softmax by weights * (dweights - sum(weights * dweights)), all in the inputs' dtype."""
-    weights = softmax(head)
+    weights = softmax(head, scale_first=scale_first)
     dweights = product(upstream, head.v.mT)
     mean = (weights * dweights).sum(-1, keepdim=True)
     scores = weights * (dweights - mean) * head.scale
@@ -165,12 +171,14 @@ def flash_gradients(head: Head, upstream: torch.Tensor) -> ScoreGradients:
     """Differentiate as FlashAttention-2 does (Dao, arXiv 2307.08691, algorithm 2).
 
     Weights come from the stored log-sum-exp of each row, the mean from the stored output; sums are float32 or wider,
-    the factors of matrix products are rounded to the inputs' dtype.
+    the factors of matrix products are rounded to the inputs' dtype. Forward and backward sum the scores in different
+    orders, so that even a weight of one errs as its score does.
     """
     dtype = head.q.dtype
     wide = torch.promote_types(dtype, torch.float32)
     scores = (head.q.to(wide) @ head.k.to(wide).mT * head.scale).masked_fill(~head.mask, -math.inf)
-    logsumexp = scores.logsumexp(-1, keepdim=True)
+    before = ((head.q.to(wide) * head.scale).flip(-1) @ head.k.to(wide).flip(-1).mT).masked_fill(~head.mask, -math.inf)
+    logsumexp = before.logsumexp(-1, keepdim=True)
     weights = torch.exp(scores - logsumexp.masked_fill(logsumexp == -math.inf, 0.0))
     out = product(weights.to(dtype), head.v)
     mean = (upstream.to(wide) * out.to(wide)).sum(-1, keepdim=True)

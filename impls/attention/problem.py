@@ -266,7 +266,7 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
     """
     unit = numerics.units(inputs.q.dtype, inputs.q.device)
     shape = (*inputs.q.shape[:2], len(rows), inputs.v.shape[-1])
-    oracle, reference, bound, summation = (torch.zeros(shape, dtype=torch.float64) for _ in range(4))
+    oracle, reference, prescaled, bound, summation = (torch.zeros(shape, dtype=torch.float64) for _ in range(5))
     for batch, head in _heads(inputs):
         whole = _head(inputs, batch, head, rows)
         wide = whole.to(torch.float64)
@@ -275,9 +275,10 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
             out = numerics.plain(wide[block])
             oracle[place] = out
             reference[place] = numerics.plain(whole[block])
+            prescaled[place] = numerics.plain(whole[block], scale_first=True)
             bound[place], summation[place] = numerics.output_errors(wide[block], out, unit)
     # An error of a running sum, drawn: a plain loop over keys commits it, and a blocked matrix product doesn't.
-    reference = _farther(oracle, reference, reference + _drawn(summation))
+    reference = _farther(oracle, reference, prescaled, reference + _drawn(summation))
     flush = numerics.flushed_output(inputs.k.shape[2], unit)
     return (Witness(oracle=oracle, reference=reference, bound=bound, flush=flush),)
 
@@ -295,7 +296,7 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
     deviations = [torch.zeros_like(tensor) for tensor in exact]
     references = [
         [torch.zeros_like(tensor, requires_grad=False) for tensor in inputs.differentiable]
-        for _ in (numerics.textbook_gradients, numerics.flash_gradients)
+        for _ in ("scores scaled", "queries scaled", "flash")
     ]
     unit = numerics.units(inputs.q.dtype, inputs.q.device)
     sums = [
@@ -324,13 +325,15 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
             exact[2][kv] += (out.weights.mT @ gradient.double()).cpu()
             bound, deviation = numerics.query_gradient_errors(precise, gradient.double(), out, of_head, unit)
             bounds[0][place], deviations[0][place] = bound.cpu(), deviation.cpu()
-            textbook, flash = numerics.textbook_gradients(part, gradient), numerics.flash_gradients(part, gradient)
-            references[0][0][place] = textbook.dq
-            numerics.add_rows(references[0][1][kv], textbook.scores, part.q)
-            numerics.add_rows(references[0][2][kv], textbook.weights, gradient)
-            references[1][0][place] = flash.dq
-            references[1][1][kv] += numerics.product(flash.scores.mT, part.q)
-            references[1][2][kv] += numerics.product(flash.weights.mT, gradient)
+            for (dq, dk, dv), scale_first in zip(references[:2], (False, True), strict=True):
+                textbook = numerics.textbook_gradients(part, gradient, scale_first=scale_first)
+                dq[place] = textbook.dq
+                numerics.add_rows(dk[kv], textbook.scores, part.q)
+                numerics.add_rows(dv[kv], textbook.weights, gradient)
+            flash = numerics.flash_gradients(part, gradient)
+            references[2][0][place] = flash.dq
+            references[2][1][kv] += numerics.product(flash.scores.mT, part.q)
+            references[2][2][kv] += numerics.product(flash.weights.mT, gradient)
     for batch, of_batch in enumerate(sums):
         for kv_head, of_head in enumerate(of_batch):
             kv = (batch, kv_head)
