@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from harness.records import Case
 
 # Sizes a point may have; each is a column, empty where a point lacks it.
-AXES = ("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width", "causal", "valid_lens", "scale")
+AXES = (
+    *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width"),
+    *("causal", "valid_lens", "scale", "dropout"),
+)
 # The columns of `load`, in order, with what they hold. Times are seconds, sizes bytes.
 COLUMNS: dict[str, str] = {
     "id": "hash of problem, point, dtype, device, direction, cache and implementation",

@@ -28,7 +28,7 @@ AXIS_WORDS = {
     "batch": "batch",
     "width": "width (heads × d)",  # noqa: RUF001
 }
-SIZES = tuple(name for name in AXES if name not in {"causal", "valid_lens", "scale"})
+SIZES = tuple(name for name in AXES if name not in {"causal", "valid_lens", "scale", "dropout"})
 BYTES_PER_ELEMENT = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 

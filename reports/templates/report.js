@@ -67,7 +67,7 @@
     if (number === null || number === undefined) return ABSENT;
     return Number.isInteger(number) && Math.abs(number) < 1e7 ? number.toLocaleString("en") : digits(number);
   };
-  const axes = ["n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width", "causal", "valid_lens", "scale"];
+  const axes = ["n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width", "causal", "valid_lens", "scale", "dropout"];
   const writer = (name) => {
     if (name.endsWith("_s")) return seconds;
     if (name.endsWith("_bytes")) return size;
