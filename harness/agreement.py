@@ -11,10 +11,13 @@ import torch
 from harness.records import Agreement, Check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.policy import GatePolicy
     from impls.registry import Implementation, Output, Problem, Witness
+
+    # Given inputs and sampled rows, what defines right for each output.
+    Witnesses = Callable[[Any, torch.Tensor], tuple[Witness, ...]]
 
 # Freed blocks of NaN that a kernel's `empty` output is likely to get; several, as scratch buffers take some.
 POISON_BLOCKS = 4
@@ -44,10 +47,12 @@ def agree(
     seed: int,
     policy: GatePolicy,
     kind: str = "normal",
+    witnesses: Witnesses | None = None,
 ) -> Agreement:
     """Draw inputs, call once, and compare outputs (and gradients, unless forward) on sampled rows with the oracle.
 
-    `point` is what the problem's `parse` returned. Whatever the implementation raises rises from here.
+    `point` is what the problem's `parse` returned. `witnesses` replaces the problem's `witness`, for callers that hold
+    several implementations against the same inputs. Whatever the implementation raises rises from here.
     """
     rows = problem.sample_rows(point, count=policy.rows, seed=seed)
     inputs = problem.inputs(point, dtype=dtype, device=device, seed=seed, kind=kind)
@@ -56,7 +61,7 @@ def agree(
     mistakes = contract_mistakes(answer, described, direction=direction)
     if mistakes:
         return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
-    return judge(problem, answer, described, rows=rows, policy=policy)
+    return judge(problem, answer, described, rows=rows, policy=policy, witnesses=witnesses or problem.witness)
 
 
 def call(
@@ -185,13 +190,19 @@ class Comparison:
 
 
 def judge(
-    problem: Problem, answer: Answer, described: Sequence[Output], *, rows: torch.Tensor, policy: GatePolicy
+    problem: Problem,
+    answer: Answer,
+    described: Sequence[Output],
+    *,
+    rows: torch.Tensor,
+    policy: GatePolicy,
+    witnesses: Witnesses,
 ) -> Agreement:
     """Compare an answer's numbers with oracle, reference and bound; the witness is computed after the call."""
     checks, worst = [contract_check([], note=precision_note(answer.inputs.tensors[0]))], []
     with torch.no_grad():
-        witnesses = problem.witness(answer.inputs, rows)
-    for value, output, witness in zip(answer.outputs, described, witnesses, strict=True):
+        found_witnesses = witnesses(answer.inputs, rows)
+    for value, output, witness in zip(answer.outputs, described, found_witnesses, strict=True):
         sampled = value.detach().index_select(output.row_axis, rows.to(value.device))
         factor = policy.factor * chance(effective_rows(witness), policy)
         found, element = compare(Comparison(output.name, sampled, witness, factor), policy)

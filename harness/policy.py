@@ -155,6 +155,8 @@ class RunPolicy(Fact):
     timeout_factor: float = 20.0
     time_budget_cpu: float = 240.0
     time_budget_cuda: float = 780.0
+    # Ceilings are measured once a run, for about this long.
+    ceiling_seconds: float = 3.0
     stderr_lines: int = 20
 
 
@@ -173,7 +175,8 @@ class Policy(Fact):
 
 FAST = Policy(
     timing=TimingPolicy(rounds_at_least=3, rounds_at_most=5, looks=(3, 5), precision=0.05),
-    run=RunPolicy(time_budget_cpu=60.0, time_budget_cuda=180.0),
+    run=RunPolicy(time_budget_cpu=60.0, time_budget_cuda=180.0, ceiling_seconds=1.0),
+    telemetry=TelemetryPolicy(lead_in_cpu=0.2, window_cpu=0.8, lead_in_cuda=1.5, window_cuda=2.0, points_cuda=1),
 )
 DEFAULT = Policy()
 RIGOROUS = Policy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import platform
 import random
@@ -17,6 +18,7 @@ from harness.journal import Journal, JournalError
 from harness.policy import Policy
 from harness.process import Lost, Worker
 from harness.records import (
+    SKIPPED,
     Agreement,
     Case,
     Degrees,
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
 
 # Sources that kill the process on import are skipped one by one, at most this many.
 IMPORT_DEATHS_AT_MOST = 20
-# Seconds for measuring the ceilings, once a run.
-CEILING_SECONDS = 3.0
 # Requests that make no call of an implementation answer within this many seconds.
 QUICK_SECONDS = 120.0
 # Calls of an implementation that a preparation makes at least: agreement, memory, profile, warm-up.
@@ -224,7 +224,6 @@ def default_baseline(planned: Sequence[PlannedCase]) -> str:
 
 def code_fingerprint() -> dict[str, Any]:
     """Return what must be the same for a run to be resumed: our sources, Python, torch's version."""
-    import hashlib
     import importlib.metadata
 
     digest = hashlib.sha256()
@@ -284,7 +283,7 @@ class Run:
 
     def _describe_machine(self) -> None:
         dtypes = sorted({case.case.dtype for case in self.plan.cases if case.skip is None})
-        answer = self.host.must({"do": "environment", "dtypes": dtypes, "seconds": CEILING_SECONDS})
+        answer = self.host.must({"do": "environment", "dtypes": dtypes, "seconds": self.policy.run.ceiling_seconds})
         found = Environment.model_validate(answer["environment"])
         known = journal.read_environment(self.options.output)
         if known is not None and known.id != found.id:
@@ -325,11 +324,15 @@ class Run:
         return f"{plan.label(case)}: {agreed}, {duration(prepared.call_seconds)} a call"
 
     def _count_all(self) -> None:
-        """Count each implementation's operations once; a failure here leaves its law declared, and costs no case."""
+        """Count the operations of each implementation that answered so far, once.
+
+        A failure here leaves the law declared, and costs no case.
+        """
+        failing = {degrees_key(record.case) for record in self.closed.values() if record.status not in SKIPPED | {"ok"}}
         wanted = {
             degrees_key(case.case): case.case
             for case in self.plan.cases
-            if case.case.id in self.prepared and degrees_key(case.case) not in self.facts
+            if case.case.id in self.prepared and degrees_key(case.case) not in self.facts | failing
         }
         self.progress.phase("counting operations", total=float(len(wanted)))
         for key, case in wanted.items():
@@ -340,7 +343,7 @@ class Run:
                 "dtype": case.dtype,
                 "direction": case.direction,
             }
-            answer = self.host.ask(request)
+            answer = self.host.ask(request, seconds=self.options.timeout or self.policy.run.timeout_at_least)
             line = ""
             if isinstance(answer, Lost):
                 line = f"{case.implementation}: operations not counted, {answer.reason}"
@@ -514,7 +517,9 @@ class Run:
         return self.environment.id if self.environment else ""
 
     def _seed(self, case: Case, *, visit: int) -> int:
-        return self.options.seed + SEED_PER_VISIT * visit + int(case.id[:6], 16)
+        """Return the seed of a visit's inputs: the implementations of a point get the same, no two visits do."""
+        digest = hashlib.sha256(point_key(case).encode()).hexdigest()
+        return self.options.seed + SEED_PER_VISIT * visit + int(digest[:6], 16)
 
     def _predicted_seconds(self, planned: PlannedCase) -> float:
         prepared = self.prepared.get(planned.case.id)

@@ -97,7 +97,7 @@ def table_of(run: Run) -> Table:
 
 
 def verdicts_of(run: Run) -> Table:
-    """Return the table of verdicts over all quantities for a terminal."""
+    """Return the verdicts over all quantities for a terminal: a row for each claim and outcome."""
     from rich.table import Table
     from rich.text import Text
 
@@ -105,13 +105,18 @@ def verdicts_of(run: Run) -> Table:
     from harness.verdict import summary_rows
 
     rows = summary_rows(Verdicts(verdicts=list(run.verdicts)))
+    # Where every verdict is about one dtype and direction, naming it in each row says nothing.
+    kinds = {implementation.partition(" (")[2] for _, implementation, *_ in rows}
+    gathered: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for claim, implementation, verdict, exponent, _ in rows:
+        name = implementation.partition(" (")[0] if len(kinds) == 1 else implementation
+        gathered.setdefault((claim, verdict), {}).setdefault(exponent, []).append(name)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    *short, last = ("claim", "implementation", "verdict", "exponent in time", "because")
-    for index, heading in enumerate(short):
-        table.add_column(heading, no_wrap=True, min_width=max(len(heading), *(len(row[index]) for row in rows)))
-    table.add_column(last, no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    for heading in ("claim", "verdict", "implementations, with the exponent (or ratio) found"):
+        table.add_column(heading, overflow="fold")
+    for (claim, verdict), found in gathered.items():
+        words = "; ".join(f"{', '.join(names)} {exponent}".strip() for exponent, names in found.items())
+        table.add_row(Text(claim), Text(verdict), Text(words))
     return table
 
 
