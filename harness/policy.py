@@ -34,8 +34,9 @@ class TimingPolicy(Fact):
     warm_up_seconds: float = 0.05
     warm_up_seconds_at_most: float = 2.0
     confidence: float = 0.95
-    # A canary over 1.05 times its own 5th percentile marks a block that shared the machine.
-    canary_tolerance: float = 1.05
+    # A canary this many times its own 5th percentile marks a block that shared the machine: in an undisturbed run on a
+    # virtual machine nine of ten are within it, since what ran before leaves the caches to each canary differently.
+    canary_tolerance: float = 1.25
     # Matrices of this size stay in the caches, and their product is short beside a block.
     canary_size: int = 256
     contaminated_share: float = 0.25

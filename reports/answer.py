@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 NOT_JUDGED = "not judged yet"
 # Each verdict with the mark that tells it without colour.
 MARKS = {"confirmed": "✓", "consistent": "≈", "inconclusive": "?", "refuted": "✗", "contradicted": "≠"}
-# A part with such evidence compares two amounts: its figure is a factor, no exponent.
-RATIO_EVIDENCE = frozenset({"ratios", "extra_bytes"})
 # Within a tenth two implementations tell no story.
 CLOSE = 1.1
 # A point that nearly all implementations reached speaks for them, even if a slow one stopped earlier.
@@ -328,7 +326,8 @@ def _deciding(verdicts: Sequence[Verdict]) -> Verdict:
 def _figure(verdict: Verdict) -> str:
     if verdict.exponent is None:
         return verdict.verdict
-    if verdict.axis == "causal" or RATIO_EVIDENCE & verdict.evidence.keys():
+    # A ratio compares two amounts: its figure is a factor, no exponent.
+    if verdict.axis == "causal" or verdict.evidence.get("law") == "ratio":
         return units.ratio(verdict.exponent)
     return f"{verdict.axis}{units.power(verdict.exponent)}"
 

@@ -69,6 +69,8 @@ BELOW_POINTS, ABOVE_POINTS = 36.0, 10.0
 NAME_CHARACTERS = 24
 # Where names beside lines begin, as a fraction of the axes' width.
 BESIDE = 1.055
+# Of a drawing's width, what is left between the margins for labels of the lower axis.
+LABELLED_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,17 @@ def quantity_axis(
         return
     low, high = finite[0], finite[-1]
     ticks = _round_figures(low, high, base=base)
+    if axis is axis.axes.xaxis:
+        ticks = thinned(ticks, at_most=_room_for(axis, [write(tick) for tick in ticks]))
     axis.set_major_locator(ticker.FixedLocator(ticks))
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: write(value)))
+
+
+def _room_for(axis: Axis, words: Sequence[str]) -> int:
+    """Return how many labels of these lengths stand beside one another below a drawing, at least two."""
+    width = float(axis.axes.figure.get_size_inches()[0]) * POINTS_PER_INCH  # type: ignore[union-attr]
+    longest = max(len(word) for word in words)
+    return max(2, int(LABELLED_SHARE * width / ((longest + 2) * CHARACTER_POINTS)))
 
 
 def _round_figures(low: float, high: float, *, base: float) -> list[float]:

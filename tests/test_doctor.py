@@ -123,7 +123,7 @@ def test_noise_is_judged_by_what_it_hides(floor, level):
 
 def test_contention_seen_by_the_canary_alone_is_told():
     quiet = doctor.conclude(twins(canary=[1.0] * 100), policy=DEFAULT, seconds=1.0)
-    shared = doctor.conclude(twins(canary=[1.0] * 60 + [1.2] * 40), policy=DEFAULT, seconds=1.0)
+    shared = doctor.conclude(twins(canary=[1.0] * 60 + [1.4] * 40), policy=DEFAULT, seconds=1.0)
     assert quiet.contaminated == 0.0
     assert shared.contaminated == 0.4
     assert finding(doctor.judge(quiet, environment()), "canary").level == "fine"

@@ -135,7 +135,8 @@ def sweeps(runs: Sequence[Run], table: pd.DataFrame) -> list[Sweep]:
                     several_runs=len(runs) > 1,
                 )
             )
-    return found
+    asked = [str(item.get("name")) for run in runs if run.plan for item in run.plan.scenarios]
+    return sorted(found, key=lambda sweep: asked.index(sweep.scenario) if sweep.scenario in asked else len(asked))
 
 
 def declaration(run: Run, scenario: str) -> dict[str, Any]:
