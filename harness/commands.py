@@ -355,7 +355,7 @@ def run_command(
             time_budget=parse_duration(time_budget),
             baseline=baseline,
             seed=seed,
-            command=tuple(sys.argv),
+            command=("attnbench", *sys.argv[1:]),
         )
         if resume:
             options = run.resumed_options(options)
@@ -408,7 +408,7 @@ def lesson_command(
             output=output or default_output(),
             policy=policy.LESSON,
             preset="fast",
-            command=tuple(sys.argv),
+            command=("attnbench", *sys.argv[1:]),
         )
         shown = progress.make()
         try:
