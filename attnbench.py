@@ -87,7 +87,7 @@ def make_after() -> object:
         console = Console()
         console = console if console.is_terminal else Console(width=LOG_WIDTH)
         run = frame.read_run(directory)
-        console.print(summary.table_of(run))
+        console.print(summary.table_of(run, width=console.width))
         if run.verdicts:
             console.print()
             console.print(summary.verdicts_of(run))

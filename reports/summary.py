@@ -40,6 +40,9 @@ HEADINGS = (
     "scenario", "implementation", "largest point", "median", "95 % interval", "speed-up", "throughput", "extra memory",
     "error / budget",
 )  # fmt: skip
+# Columns of a terminal that hold every heading; a narrower one gets the few that fit into 80.
+WIDE = 150
+NARROW = ("scenario", "implementation", "median", "speed-up", "throughput", "extra memory")
 
 
 def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
@@ -76,23 +79,25 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     return found
 
 
-def table_of(run: Run) -> Table:
-    """Return the result table of a run for a terminal."""
+def table_of(run: Run, *, width: int = WIDE) -> Table:
+    """Return the result table of a run for a terminal of so many columns; a narrow one is spared what can wait."""
     from rich.table import Table
     from rich.text import Text
 
     baseline = answer.baseline_of(run)
+    shown = HEADINGS if width >= WIDE else NARROW
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    for heading in HEADINGS:
-        words = f"speed-up over {baseline}" if heading == "speed-up" and baseline else heading
+    for heading in shown:
+        words = f"speed-up over {baseline}" if heading == "speed-up" and baseline and width >= WIDE else heading
         is_text = heading in HEADINGS[:3]
-        table.add_column(words, justify="left" if is_text else "right", overflow="fold", no_wrap=is_text)
+        table.add_column(words, justify="left" if is_text else "right", overflow="fold", no_wrap=True)
     last = ""
     for line in lines(run):
         first = line.scenario if line.scenario != last else ""
         last = line.scenario
         cells = (first, line.implementation, line.point, line.time, line.interval, line.speed_up)
-        table.add_row(*(Text(cell) for cell in (*cells, line.throughput, line.extra_memory, line.error)))
+        of_heading = dict(zip(HEADINGS, (*cells, line.throughput, line.extra_memory, line.error), strict=True))
+        table.add_row(*(Text(of_heading[heading]) for heading in shown))
     return table
 
 

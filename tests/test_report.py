@@ -14,9 +14,9 @@ import runs
 from harness.journal import JournalError
 from harness.records import SchemaMismatchError
 from reports import commands, export, style, units
-from reports.frame import COLUMNS, load
+from reports.frame import COLUMNS, load, read_run
 from reports.render import render
-from reports.summary import lines, markdown
+from reports.summary import lines, markdown, table_of
 
 
 @pytest.fixture(scope="module")
@@ -307,3 +307,15 @@ def test_the_device_figure_draws_the_machine_not_each_of_its_cores(tmp_path):
     assert ">CPU busy, share<" in page
     assert ">core 0<" not in page
     assert "Watts drawn: 61.0 for all." in page
+
+
+def test_the_result_table_fits_a_terminal_of_eighty_columns(tmp_path):
+    from rich.console import Console
+
+    run = read_run(runs.make_run(tmp_path / "run"))
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(table_of(run, width=console.width))
+    printed = captured.get().splitlines()
+    assert len(printed) == 1 + len(lines(run))
+    assert "throughput" in printed[0]
