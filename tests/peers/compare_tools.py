@@ -150,6 +150,8 @@ def page(found, *, absent, device, repeats):
         "- **its interval holds the centre**: how many of its 95 % intervals hold the session's centre, the median of",
         "  every tool's centres of that case. attnbench states its interval; the others state none and are granted the",
         "  interval of the median for independent samples. Fewer than six samples have none, which holds nothing.",
+        "  Repeats are far apart, the rounds of so few cases a fraction of a second: what drifts over minutes is in",
+        "  nobody's interval. docs/sampling.md simulates rounds as far apart as in a run over a whole grid.",
         "- **wall time a case**: warm-up and calibration included; attnbench's canaries and rounds too.",
         "- **wall time for 1 %**: wall time x (scatter / 1 %)^2, what one per cent of scatter would take if longer",
         "  sampling averaged the noise away. Under drift it does not, and the figure flatters who samples in one go.",
