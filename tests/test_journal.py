@@ -42,6 +42,19 @@ def test_what_is_appended_is_read(tmp_path):
     assert entries.torn == 0
 
 
+def test_lines_reach_the_disk_within_a_second_and_at_the_end(tmp_path, monkeypatch):
+    synchronised = []
+    now = [0.0]
+    monkeypatch.setattr(journal.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(journal.os, "fsync", lambda _: synchronised.append(now[0]))
+    with Journal(tmp_path) as log:
+        for step in range(5):
+            now[0] = 0.4 * step
+            log.append_round("x", visit(step))
+    assert synchronised == [pytest.approx(1.2), pytest.approx(1.6)]
+    assert len(journal.read(tmp_path).rounds["x"]) == 5
+
+
 @pytest.mark.parametrize("cut", [1, 5, 60])
 def test_a_torn_tail_is_ignored_counted_and_not_merged_with_what_follows(tmp_path, cut):
     with Journal(tmp_path) as log:
