@@ -10,6 +10,7 @@ from harness import journal
 from harness.policy import DEFAULT, Policy
 from harness.records import (
     Agreement,
+    Allocation,
     Case,
     Ceiling,
     Environment,
@@ -120,6 +121,7 @@ def close(
     stop_reason: StopReason,
     recheck: Agreement | None = None,
     telemetry: Telemetry | None = None,
+    allocation: Allocation | None = None,
 ) -> Record:
     """Return the closing record of a case that ran; implausible speed makes it `invalid`."""
     time = time_of(rounds, floor=floor, policy=policy, stop_reason=stop_reason, prepared=prepared)
@@ -138,6 +140,7 @@ def close(
         memory=prepared.memory,
         ran=prepared.ran,
         telemetry=telemetry,
+        allocation=allocation,
         prepare_seconds=prepared.prepare_seconds,
         roofline_share=None
         if implausible

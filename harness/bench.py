@@ -55,7 +55,6 @@ class Bench:
             torch.set_num_threads(request["threads"])
         self._rates: dict[str, float] = {}
         self._witnessed: tuple[Any, tuple[Witness, ...]] | None = None
-        self._ceilings: list[Ceiling] = []
         self._canary = timing.Canary(self.policy.timing.canary_size) if self.device.type == "cpu" else None
         self._watch: telemetry.Watch | None = None
         if self.device.type == "cuda":
@@ -76,6 +75,7 @@ class Bench:
             "describe": self.describe,
             "predict": self.predict,
             "environment": self.environment,
+            "ceilings": self.ceilings,
             "prepare": self.prepare,
             "visit": self.visit,
             "recheck": self.recheck,
@@ -136,8 +136,15 @@ class Bench:
         self.announce("environment")
         found = environment.describe(str(self.device))
         self.announce("ceilings")
-        self._ceilings = ceilings.measure(str(self.device), request["dtypes"], seconds=request["seconds"])
-        return {"environment": found.model_copy(update={"ceilings": self._ceilings}).model_dump(by_alias=True)}
+        measured = ceilings.measure(str(self.device), request["dtypes"], seconds=request["seconds"])
+        return {"environment": found.model_copy(update={"ceilings": measured}).model_dump(by_alias=True)}
+
+    def ceilings(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Measure known ceilings again, at the end of a run."""
+        self.announce("ceilings")
+        known = [Ceiling.model_validate(ceiling) for ceiling in request["known"]]
+        found = ceilings.again(str(self.device), known, seconds=request["seconds"])
+        return {"ceilings": [ceiling.model_dump() for ceiling in found]}
 
     # Agreement alone
 
@@ -247,15 +254,17 @@ class Bench:
             prepare_seconds = time.perf_counter() - started if entry.prepare is not None else None
             clock = timing.clock_for(self.device, cold=False)
             call = self._counted(directed.call)
+            # The first call of an operator also loads and plans it, which takes memory of its own.
+            call()
             with memory.resident_peak() as resident:
-                call()
+                outputs = directions.returned_bytes(call())
             profile = kernels.profile(call, device=self.device, synchronize=clock.synchronize)
             reason = kernels.is_fallback(profile.ran, limits.expects if limits else ())
             if reason:
                 return {"refused": {"status": "fallback", "reason": reason}, "calls": self.calls_seconds - before}
             sizes = {
                 "inputs": sum(tensor.nbytes for tensor in inputs.tensors),
-                "outputs": directed.output_bytes,
+                "outputs": outputs,
                 "saved": directed.saved_bytes,
                 "predicted": request.get("predicted_bytes"),
             }

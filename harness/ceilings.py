@@ -14,7 +14,7 @@ from harness import environment
 from harness.records import Ceiling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import torch
 
@@ -101,6 +101,27 @@ def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceili
     return found
 
 
+def again(device: str, known: Sequence[Ceiling], *, seconds: float) -> list[Ceiling]:
+    """Measure matrix-product rates and the copy bandwidth of memory again, with the sizes that were best before."""
+    import torch
+
+    target = torch.device(device)
+    wanted = [ceiling for ceiling in known if ceiling.size and ceiling.name.startswith(("matmul ", "memory copy"))]
+    found = []
+    with torch.inference_mode():
+        for ceiling in wanted:
+            share = seconds / len(wanted)
+            if ceiling.unit == "FLOP/s":
+                value = _matmul_rate(target, ceiling.name.removeprefix("matmul "), ceiling.size or 0, seconds=share)[0]
+            else:
+                source = torch.ones((ceiling.size or 0) // ITEM, device=target)
+                value = _copy_bandwidth(Buffers(source, source, torch.ones_like(source)), seconds=share)
+            found.append(ceiling.model_copy(update={"value": value}))
+    if target.type == "cuda":
+        torch.cuda.empty_cache()
+    return found
+
+
 def datasheet(device: str) -> Datasheet | None:
     """Return a CUDA device's datasheet figures, None for a device that is not listed or is no GPU."""
     import torch
@@ -109,21 +130,22 @@ def datasheet(device: str) -> Datasheet | None:
     return DATASHEETS.get(torch.cuda.get_device_name(target)) if target.type == "cuda" else None
 
 
-def _matmul(device: torch.device, dtype: str, *, seconds: float) -> Ceiling:
-    """Climb the ladder of square matrix products and keep the best rate."""
+def _matmul_rate(device: torch.device, dtype: str, size: int, *, seconds: float) -> tuple[float, float]:
+    """Return FLOP/s and seconds of a product of two square matrices."""
     import torch
 
+    left, right = (torch.randn(size, size, device=device).to(getattr(torch, dtype)) for _ in range(2))
+    multiply = functools.partial(torch.mm, left, right, out=torch.empty_like(left))
+    call = _quantile(sample(multiply, device=device, seconds=seconds))
+    return 2 * size**3 / call, call
+
+
+def _matmul(device: torch.device, dtype: str, *, seconds: float) -> Ceiling:
+    """Climb the ladder of square matrix products and keep the best rate."""
     ladder = LADDER_CUDA if device.type == "cuda" else LADDER_CPU
     best, best_size, last = 0.0, 0, 0.0
     for size in ladder:
-        left, right = (torch.randn(size, size, device=device).to(getattr(torch, dtype)) for _ in range(2))
-        out = torch.empty_like(left)
-
-        def multiply(left: torch.Tensor = left, right: torch.Tensor = right, out: torch.Tensor = out) -> None:
-            torch.mm(left, right, out=out)
-
-        call = _quantile(sample(multiply, device=device, seconds=seconds / len(ladder)))
-        rate = 2 * size**3 / call
+        rate, call = _matmul_rate(device, dtype, size, seconds=seconds / len(ladder))
         if rate > best:
             best, best_size = rate, size
         # Eight times the work, or worse where time already grew faster than the work.
@@ -138,6 +160,7 @@ def _matmul(device: torch.device, dtype: str, *, seconds: float) -> Ceiling:
         unit="FLOP/s",
         how=f"product of two random {best_size} x {best_size} matrices, the best of {_words(ladder)}",
         datasheet=sheet.matmul.get(dtype) if sheet else None,
+        size=best_size,
     )
 
 
@@ -172,6 +195,7 @@ def _bandwidths(device: torch.device, *, seconds: float) -> list[Ceiling]:
             unit="B/s",
             how=f"{kind} of buffers of {_binary(size)}; {cache}",
             datasheet=sheet.bandwidth if sheet else None,
+            size=size,
         )
         for kind, bandwidth in (("copy", _copy_bandwidth), ("triad", _triad_bandwidth))
     ]
@@ -184,6 +208,7 @@ def _bandwidths(device: torch.device, *, seconds: float) -> list[Ceiling]:
                 unit="B/s",
                 how=f"copy of buffers of {_binary(capacity // BUFFERS_PER_CACHE)}, which stay in the {name} cache",
                 within_bytes=capacity,
+                size=capacity // BUFFERS_PER_CACHE,
             )
         )
     return found

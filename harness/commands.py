@@ -313,6 +313,10 @@ def run_command(
     time_budget: Annotated[
         str | None, typer.Option("--time-budget", help="Seconds, or 10m: trims rounds, never cases.")
     ] = None,
+    keep_memory: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--keep-memory", help="CPU: freed memory stays in the process, so no call faults it in anew."),
+    ] = False,
     timeout: Annotated[str | None, typer.Option("--timeout", help="Seconds a case may take at one step.")] = None,
     baseline: Annotated[str | None, typer.Option("--baseline", help="What counts as 1.0x in speed-ups.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of inputs and of the order.")] = 0,
@@ -351,6 +355,7 @@ def run_command(
             preset=preset,
             impl_files=tuple(impl_file or ()),
             threads=threads,
+            keep_memory=keep_memory,
             timeout=parse_duration(timeout),
             time_budget=parse_duration(time_budget),
             baseline=baseline,

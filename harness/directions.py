@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Directed:
-    """A call ready to be measured, the bytes of what it returns, and the bytes saved for backward (None: forward)."""
+    """A call ready to be measured, and the bytes saved for backward (None: forward)."""
 
     call: Callable[[], Any]
-    output_bytes: int
     saved_bytes: int | None
 
 
@@ -31,8 +30,7 @@ def direct(problem: Problem, implementation: Implementation, inputs: Inputs, *, 
     """
     if direction == "forward":
         with torch.no_grad():
-            bound = problem.bind(implementation, inputs)
-            yield Directed(call=bound, output_bytes=_bytes(bound()), saved_bytes=None)
+            yield Directed(call=problem.bind(implementation, inputs), saved_bytes=None)
         return
     for tensor in inputs.differentiable:
         tensor.requires_grad_(True)
@@ -51,7 +49,6 @@ def direct(problem: Problem, implementation: Implementation, inputs: Inputs, *, 
             out = output_tensor(bound())
         upstream = torch.randn(out.shape, generator=_generator(out.device), device=out.device).to(out.dtype)
         wanted = inputs.differentiable
-        gradient_bytes = sum(tensor.nbytes for tensor in wanted)
         saved_bytes = sum(saved.values())
 
         def backward() -> Any:
@@ -61,11 +58,11 @@ def direct(problem: Problem, implementation: Implementation, inputs: Inputs, *, 
             return torch.autograd.grad(output_tensor(bound()), wanted, upstream)
 
         if direction == "backward":
-            yield Directed(call=backward, output_bytes=gradient_bytes, saved_bytes=saved_bytes)
+            yield Directed(call=backward, saved_bytes=saved_bytes)
         else:
             del out
             out = upstream
-            yield Directed(call=both, output_bytes=gradient_bytes, saved_bytes=saved_bytes)
+            yield Directed(call=both, saved_bytes=saved_bytes)
 
 
 def output_tensor(result: Any) -> torch.Tensor:
@@ -76,7 +73,8 @@ def output_tensor(result: Any) -> torch.Tensor:
     return first
 
 
-def _bytes(result: Any) -> int:
+def returned_bytes(result: Any) -> int:
+    """Count the bytes of the tensors that a call returned."""
     tensors = result if isinstance(result, tuple) else (result,)
     return sum(tensor.nbytes for tensor in tensors if isinstance(tensor, torch.Tensor))
 

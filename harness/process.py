@@ -19,6 +19,8 @@ import psutil
 from harness.channel import Channel, ClosedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.records import Status
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,14 +40,21 @@ class Lost:
 
 
 class Worker:
-    """A worker process, one request at a time."""
+    """A worker process, one request at a time. `variables` are added to its environment."""
 
-    def __init__(self, *, settings: dict[str, Any], resident_cap: int | None, stderr_lines: int) -> None:
+    def __init__(
+        self,
+        *,
+        settings: dict[str, Any],
+        resident_cap: int | None,
+        stderr_lines: int,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.resident_cap = resident_cap
         self._stderr_lines = stderr_lines
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         to_worker, from_worker = os.pipe(), os.pipe()
-        environment = dict(os.environ)
+        environment = {**os.environ, **(variables or {})}
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
         # Kineto announces each profiled call on stderr, where the last lines tell of a crash.
         environment.setdefault("KINETO_LOG_LEVEL", "99")

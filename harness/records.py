@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
-SCHEMA = "1.0.0"
+SCHEMA = "1.1.0"
 
 Status = Literal[
     "ok",
@@ -226,6 +226,23 @@ class Memory(Fact):
         return None if self.peak is None or self.outputs is None else max(0, self.peak - self.outputs)
 
 
+class Allocation(Fact):
+    """What fresh memory costs a call on a CPU, seconds and page faults a call.
+
+    `returned` is with a C library that gives large blocks back to the system after each call, as it does by default,
+    `kept` with one that keeps them; `ratio` = returned / kept, from rounds in turn, with its 95 % interval.
+    """
+
+    returned: float
+    kept: float
+    ratio: float
+    low: float | None = None
+    high: float | None = None
+    faults_returned: float
+    faults_kept: float
+    rounds: int
+
+
 class Ran(Fact):
     """What one profiled call ran: operators (CPU) or kernels (CUDA) with their counts, and the SDPA backend seen."""
 
@@ -274,6 +291,7 @@ class Record(Fact):
     memory: Memory | None = None
     ran: Ran | None = None
     telemetry: Telemetry | None = None
+    allocation: Allocation | None = None
     prepare_seconds: float | None = None
     roofline_share: float | None = None
     environment_id: str = ""
@@ -297,7 +315,8 @@ class Record(Fact):
 class Ceiling(Fact):
     """What the machine reaches: the best matrix-product rate of a dtype, or copy bandwidth, measured here.
 
-    A bandwidth with `within_bytes` is a cache's: it holds for working sets up to that size.
+    A bandwidth with `within_bytes` is a cache's: it holds for working sets up to that size. `size` is the rows of the
+    matrices, or the bytes of a buffer, that it was measured with.
     """
 
     name: str
@@ -306,6 +325,7 @@ class Ceiling(Fact):
     how: str
     datasheet: float | None = None
     within_bytes: int | None = None
+    size: int | None = None
 
 
 class Environment(Fact):
@@ -388,6 +408,7 @@ class Plan(Fact):
     preset: Literal["fast", "default", "rigorous"] = "default"
     baseline: str
     threads: int | None = None
+    keep_memory: bool = False
     impl_files: list[str] = Field(default_factory=list)
     policy: dict[str, JsonValue]
     scenarios: list[dict[str, JsonValue]]
@@ -399,7 +420,10 @@ class Plan(Fact):
 
 
 class Summary(Fact):
-    """The contents of summary.json. `call_share` is the share of wall time inside calls of implementations."""
+    """The contents of summary.json. `call_share` is the share of wall time inside calls of implementations.
+
+    `ceilings_after` are ceilings of the run's start measured again at its end.
+    """
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
     started: str
@@ -412,6 +436,7 @@ class Summary(Fact):
     workers: int = 1
     complete: bool
     warnings: list[str] = Field(default_factory=list)
+    ceilings_after: list[Ceiling] = Field(default_factory=list)
 
     model_config = Record.model_config
 

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from harness import assembly, journal, plan, sampling, statistics, telemetry
+from harness import allocation, assembly, journal, plan, sampling, statistics, telemetry
 from harness.journal import Journal, JournalError
 from harness.policy import Policy
 from harness.process import Lost, Worker
 from harness.records import (
     SKIPPED,
     Agreement,
+    Allocation,
     Case,
+    Ceiling,
     Degrees,
     Environment,
     Plan,
@@ -53,8 +55,6 @@ CHECK_SECONDS = 0.08
 SEED_PER_VISIT = 1009
 # Blocks grow up to this many times the policy's length where the time budget leaves room.
 BLOCK_GROWTH_AT_MOST = 4.0
-# Rounds that block lengths are chosen for, beyond the least number.
-SPARE_ROUNDS = 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Options:
     preset: Literal["fast", "default", "rigorous"] = "default"
     impl_files: tuple[str, ...] = ()
     threads: int | None = None
+    keep_memory: bool = False
     timeout: float | None = None
     time_budget: float | None = None
     baseline: str | None = None
@@ -109,6 +110,7 @@ class Host:
     def __init__(self, options: Options, *, progress: Progress) -> None:
         self._options = options
         self._progress = progress
+        self._variables = allocation.KEEPING if options.keep_memory else {}
         self._skip: dict[str, str] = {}
         self._worker: Worker | None = None
         self.started_workers = 0
@@ -132,6 +134,7 @@ class Host:
                 },
                 resident_cap=None,
                 stderr_lines=self._options.policy.run.stderr_lines,
+                variables=self._variables,
             )
             self.started_workers += 1
             ready = worker.ready
@@ -206,6 +209,7 @@ def make_plan(options: Options, host: Host) -> Plan:
         preset=options.preset,
         baseline=options.baseline or default_baseline(planned),
         threads=described["threads"],
+        keep_memory=options.keep_memory,
         impl_files=[str(Path(file).resolve()) for file in options.impl_files],
         policy=options.policy.model_dump(mode="json"),
         scenarios=[scenario.model_dump(mode="json") for scenario in scenarios],
@@ -260,6 +264,8 @@ class Run:
         self.process = 1 + max((visit.process for visits in self.rounds.values() for visit in visits), default=-1)
         self.rounds_done = max((len(visits) for visits in self.rounds.values()), default=0)
         self.telemetry: dict[str, Telemetry] = {}
+        self.allocations: dict[str, Allocation] = {}
+        self.ceilings_after: list[Ceiling] = []
         self.warnings: list[str] = []
         self.random = random.Random(options.seed)
 
@@ -274,7 +280,9 @@ class Run:
         self._count_all()
         reasons = self._rounds()
         self._sustain_chosen()
+        self._compare_allocation()
         self._close_all(reasons)
+        self._measure_ceilings_again()
 
     def _close_skipped(self) -> None:
         for case in self.plan.cases:
@@ -358,6 +366,7 @@ class Run:
         block = self._block_seconds(active)
         timing = self.policy.timing
         reserve = sum(self._check_cost(case) for case in active) + self._sustain_cost(active)
+        reserve += self._allocation_cost(active)
         while active:
             costs = {case.case.id: self._visit_cost(case, block) for case in active}
             index = self.rounds_done
@@ -400,22 +409,7 @@ class Run:
 
     def _visit(self, planned: PlannedCase, *, index: int, block: float) -> str:
         case = planned.case
-        prepared = self.prepared[case.id]
-        timing = self.policy.timing
-        calls = 1
-        if prepared.call_seconds < timing.slow_call_seconds:
-            calls = sampling.calls_per_block(
-                prepared.call_seconds, target=block, at_most=timing.calls_per_block_at_most
-            )
-        request = {
-            "do": "visit",
-            "case": case.model_dump(),
-            "seed": self._seed(case, visit=2 + index),
-            "calls": calls,
-            "blocks": sampling.blocks_for(prepared.call_seconds, policy=timing),
-            "index": index,
-            "process": self.process,
-        }
+        request = self._visit_request(planned, index=index, block=block)
         answer = self.host.ask(request, seconds=self._timeout(planned))
         failed = self._failure(case, answer)
         if failed is not None:
@@ -425,6 +419,22 @@ class Run:
         self.log.append_round(case.id, visited)
         self.rounds.setdefault(case.id, []).append(visited)
         return ""
+
+    def _visit_request(self, planned: PlannedCase, *, index: int, block: float) -> dict[str, Any]:
+        case, timing = planned.case, self.policy.timing
+        seconds = self.prepared[case.id].call_seconds
+        calls = 1
+        if seconds < timing.slow_call_seconds:
+            calls = sampling.calls_per_block(seconds, target=block, at_most=timing.calls_per_block_at_most)
+        return {
+            "do": "visit",
+            "case": case.model_dump(),
+            "seed": self._seed(case, visit=2 + index),
+            "calls": calls,
+            "blocks": sampling.blocks_for(seconds, policy=timing),
+            "index": index,
+            "process": self.process,
+        }
 
     def _sustain_chosen(self) -> None:
         """Load the device for seconds with a few chosen cases, apart from timing, and keep its state meanwhile."""
@@ -452,6 +462,68 @@ class Run:
                 self.telemetry[case.id] = found.model_copy(update={"chosen": chosen[case.id]})
             self.progress.advance(seconds, line)
 
+    def _compare_allocation(self) -> None:
+        """Time a few cases in turn by this worker and by one whose C library keeps its memory; neither enters a median.
+
+        A failure here costs the comparison, and no case.
+        """
+        policy = self.policy.allocation
+        if policy.rounds == 0 or self.options.keep_memory or allocation.why_not(self.options.device, os.environ):
+            return
+        chosen = allocation.choose(
+            [case for case in self.plan.cases if case.case.id not in self.closed],
+            prepared=self.prepared,
+            rounds=self.rounds,
+            policy=policy,
+        )
+        if not chosen:
+            return
+        self.progress.phase("fresh memory", total=float(len(chosen)))
+        keeper = Host(replace(self.options, keep_memory=True), progress=self.progress)
+        try:
+            for planned in chosen:
+                line = self._compare_one(planned, keeper)
+                self.progress.advance(1.0, line)
+        finally:
+            keeper.drop()
+
+    def _compare_one(self, planned: PlannedCase, keeper: Host) -> str:
+        block = self.policy.timing.block_seconds_cpu
+        returned: list[Round] = []
+        kept: list[Round] = []
+        # The first round finds the new worker cold.
+        for index in range(-1, self.policy.allocation.rounds):
+            request = self._visit_request(planned, index=max(0, index), block=block)
+            pair = [(self.host, returned), (keeper, kept)]
+            for host, visits in pair if index % 2 else reversed(pair):
+                answer = host.ask(request, seconds=self._timeout(planned))
+                if isinstance(answer, Lost):
+                    return f"{plan.label(planned.case)}: fresh memory not compared, {answer.reason}"
+                self.time.calls += answer["calls"]
+                if index >= 0:
+                    visits.append(Round.model_validate(answer["round"]))
+        self.allocations[planned.case.id] = allocation.conclude(
+            returned, kept, confidence=self.policy.timing.confidence
+        )
+        return ""
+
+    def _measure_ceilings_again(self) -> None:
+        """Measure the ceilings that were best at the start once more; a machine that changed is worth a warning."""
+        known = self.environment.ceilings if self.environment else []
+        if not self.rounds or not known:
+            return
+        request = {
+            "do": "ceilings",
+            "known": [ceiling.model_dump() for ceiling in known],
+            "seconds": self.policy.run.ceiling_again_seconds,
+        }
+        answer = self.host.ask(request)
+        if isinstance(answer, Lost):
+            self.warnings.append(f"ceilings not measured again: {answer.reason}")
+            return
+        self.ceilings_after = [Ceiling.model_validate(found) for found in answer["ceilings"]]
+        self.warnings += ceiling_warnings(known, self.ceilings_after, at_least=self.policy.run.ceiling_drift)
+
     def _close_all(self, reasons: dict[str, StopReason]) -> None:
         cases = [case for case in self.plan.cases if case.case.id not in self.closed]
         floor = assembly.canary_floor([visit for visits in self.rounds.values() for visit in visits])
@@ -475,6 +547,7 @@ class Run:
                     stop_reason=reasons.get(case.id) or self._stop_reason(case),
                     recheck=Agreement.model_validate(answer["agreement"]),
                     telemetry=self.telemetry.get(case.id),
+                    allocation=self.allocations.get(case.id),
                 )
                 self._close(record)
             else:
@@ -549,12 +622,30 @@ class Run:
             return len(implementations) * of.points_cuda * (of.lead_in_cuda + of.window_cuda)
         return len(implementations) * of.points_cpu * (of.lead_in_cpu + of.window_cpu)
 
+    def _allocation_cost(self, active: Sequence[PlannedCase]) -> float:
+        """Return the most that the comparison of fresh memory may take, a new worker's start included."""
+        policy = self.policy.allocation
+        if policy.rounds == 0 or "cuda" in self.options.device:
+            return 0.0
+        largest: dict[tuple[str, str], float] = {}
+        for planned in active:
+            seconds = self._predicted_seconds(planned)
+            key = (planned.case.problem, planned.case.implementation)
+            if seconds <= policy.call_seconds_at_most:
+                largest[key] = max(largest.get(key, 0.0), seconds)
+        visits = 2 * (policy.rounds + 1)
+        block = self.policy.timing.block_seconds_cpu
+        return sum(
+            visits * (call + self.policy.timing.blocks_per_round * max(call, block)) for call in largest.values()
+        )
+
     def _block_seconds(self, active: Sequence[PlannedCase]) -> float:
-        """Return how long blocks may be, so that enough rounds fit the budget; never shorter than the policy's."""
+        """Return how long blocks may be, so that the rounds aimed at fit the budget; never below the policy's."""
         timing = self.policy.timing
         least = timing.block_seconds_cuda if "cuda" in self.options.device else timing.block_seconds_cpu
-        rounds = timing.rounds_at_least + SPARE_ROUNDS
-        room = self.time.left - sum(self._check_cost(case) for case in active) - self._sustain_cost(active)
+        rounds = max(1, timing.rounds_aimed - self.rounds_done)
+        room = self.time.left - sum(self._check_cost(case) for case in active)
+        room -= self._sustain_cost(active) + self._allocation_cost(active)
         longest = least
         for step in range(1, 16):
             block = least * (1.0 + (BLOCK_GROWTH_AT_MOST - 1.0) * step / 15)
@@ -587,7 +678,22 @@ class Run:
             workers=self.host.started_workers,
             complete=complete,
             warnings=self.warnings,
+            ceilings_after=self.ceilings_after,
         )
+
+
+def ceiling_warnings(before: Sequence[Ceiling], after: Sequence[Ceiling], *, at_least: float) -> list[str]:
+    """Say which ceilings moved by more than a share between the start of a run and its end."""
+    now_by_name = {ceiling.name: ceiling.value for ceiling in after}
+    lines = []
+    for ceiling in before:
+        change = now_by_name.get(ceiling.name, ceiling.value) / ceiling.value - 1.0
+        if abs(change) > at_least:
+            lines.append(
+                f"the machine changed during the run: {ceiling.name} {'rose' if change > 0 else 'fell'} by "
+                f"{abs(change):.0%} between start and end"
+            )
+    return lines
 
 
 def degrees_key(case: Case) -> str:
@@ -715,5 +821,6 @@ def resumed_options(options: Options) -> Options:
         preset=planned.preset,
         seed=planned.seed,
         threads=planned.threads,
+        keep_memory=planned.keep_memory,
         impl_files=tuple(planned.impl_files),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import ceilings, roofline
+from harness import ceilings, roofline, run
 from harness.records import Ceiling
 
 MATMUL = Ceiling(name="matmul float32", value=1e11, unit="FLOP/s", how="given")
@@ -91,3 +91,24 @@ def test_a_gpu_reaches_most_of_its_datasheet():
     for ceiling in ceilings.measure("cuda", ["bfloat16"], seconds=2.0):
         if ceiling.datasheet is not None:
             assert 0.3 < ceiling.value / ceiling.datasheet < 1.1
+
+
+def test_the_best_rates_and_the_memory_are_measured_again_with_their_sizes(measured):
+    found = ceilings.again("cpu", measured, seconds=0.1)
+    assert [ceiling.name for ceiling in found] == [
+        "matmul float32",
+        "matmul bfloat16",
+        "matmul float16",
+        "memory copy",
+    ]
+    before = {ceiling.name: ceiling for ceiling in measured}
+    assert all(ceiling.size == before[ceiling.name].size and ceiling.value > 0 for ceiling in found)
+    assert any(ceiling.value != before[ceiling.name].value for ceiling in found)
+
+
+def test_a_ceiling_that_moved_is_a_warning():
+    lines = run.ceiling_warnings([MATMUL, MEMORY], [MATMUL.model_copy(update={"value": 0.8e11}), MEMORY], at_least=0.05)
+    assert len(lines) == 1
+    assert "matmul float32 fell by 20%" in lines[0]
+    assert run.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 1.04e11})], at_least=0.05) == []
+    assert "rose" in run.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 2e11})], at_least=0.05)[0]

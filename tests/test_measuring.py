@@ -23,12 +23,12 @@ def measured(problem, name: str, direction: str = "forward", **changes):
     entry = registry.get("attention", name)
     inputs = problem.inputs(problem.parse({**POINT, **changes}), dtype=torch.float32, device=CPU, seed=0)
     with directions.direct(problem, entry, inputs, direction=direction) as directed:
-        directed.call()
+        outputs = directions.returned_bytes(directed.call())
         profile = kernels.profile(directed.call, device=CPU, synchronize=lambda: None)
         used = memory.on_cpu(
             profile.allocations,
             inputs=sum(tensor.nbytes for tensor in inputs.tensors),
-            outputs=directed.output_bytes,
+            outputs=outputs,
             saved=directed.saved_bytes,
             predicted=None,
             resident=memory.Resident(),
