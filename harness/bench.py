@@ -31,6 +31,8 @@ SCORE_PASSES = 6
 CALL_SECONDS = 2e-5
 # Backward of a materialising implementation keeps the weights and needs two gradients of their size.
 BACKWARD_BUFFERS = 2.0
+# Calls of a case before its warm-up: agreement, loading, resident memory, profile.
+CALLS_BEFORE = 4
 # Counting visits each operator in Python; beyond this the small sizes of `count` say the same sooner.
 COUNTED_SECONDS_AT_MOST = 0.05
 
@@ -273,7 +275,9 @@ class Bench:
             else:
                 used = memory.on_cpu(profile.allocations, resident=resident, **sizes)
             self.announce("warm-up")
-            calls = sampling.warm_up(lambda: self._timed(clock, directed.call, 1).seconds, policy=self.policy.timing)
+            calls = sampling.warm_up(
+                lambda: self._timed(clock, directed.call, 1).seconds, policy=self.policy.timing, before=CALLS_BEFORE
+            )
             call_seconds = sorted(calls)[len(calls) // 2]
             counted = counting.count(call) if call_seconds <= COUNTED_SECONDS_AT_MOST else None
         prepared = Preparation(

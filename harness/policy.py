@@ -31,9 +31,12 @@ class TimingPolicy(Fact):
     # A call longer than this is sampled once a round; its rounds still give an interval.
     slow_call_seconds: float = 0.25
     precision: float = 0.02
-    # The first ten calls carry up to 9 % of start-up cost; a slow call shows it within three.
+    # The first ten calls carry up to 9 % of start-up cost, the first three most of it; a slow call shows it in two.
+    # Ten of a long one take seconds better spent on rounds: six do.
     warm_up_calls: int = 10
     warm_up_calls_slow: int = 2
+    warm_up_calls_long: int = 6
+    long_call_seconds: float = 0.03
     warm_up_seconds: float = 0.05
     warm_up_seconds_at_most: float = 2.0
     confidence: float = 0.95

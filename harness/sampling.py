@@ -22,16 +22,19 @@ MAD_TO_SIGMA = 1.4826
 WINDOW_SIGMAS = 1.6
 
 
-def warm_up(time_call: Callable[[], float], *, policy: TimingPolicy) -> list[float]:
+def warm_up(time_call: Callable[[], float], *, policy: TimingPolicy, before: int = 0) -> list[float]:
     """Call until the data says that start-up cost is over; return the seconds of each call, in order.
 
     Ends after at least `warm_up_calls` calls and `warm_up_seconds`, when two windows agree, or at
-    `warm_up_seconds_at_most`. A slow call shows its steady state within `warm_up_calls_slow`.
+    `warm_up_seconds_at_most`. A slow call shows its steady state within `warm_up_calls_slow`, a long one within
+    `warm_up_calls_long`, where the `before` calls made already count.
     """
     seconds = [time_call()]
     while sum(seconds) < policy.warm_up_seconds_at_most:
-        slow = min(seconds) >= policy.slow_call_seconds
-        if slow and len(seconds) >= policy.warm_up_calls_slow:
+        least, made = min(seconds), before + len(seconds)
+        if least >= policy.slow_call_seconds and len(seconds) >= policy.warm_up_calls_slow:
+            break
+        if least >= policy.long_call_seconds and len(seconds) > 1 and made >= policy.warm_up_calls_long:
             break
         enough = len(seconds) >= policy.warm_up_calls and sum(seconds) >= policy.warm_up_seconds
         if enough and steady(seconds):

@@ -42,6 +42,14 @@ def test_a_slow_call_is_warmed_twice():
     assert len(sampling.warm_up(FakeCall(then=1.0), policy=POLICY)) == POLICY.warm_up_calls_slow
 
 
+def test_calls_made_before_count_where_a_call_is_long():
+    long, short = POLICY.long_call_seconds, 0.99 * POLICY.long_call_seconds
+    assert len(sampling.warm_up(FakeCall(then=long), policy=POLICY)) == POLICY.warm_up_calls_long
+    assert len(sampling.warm_up(FakeCall(then=long), policy=POLICY, before=4)) == POLICY.warm_up_calls_long - 4
+    assert len(sampling.warm_up(FakeCall(then=long), policy=POLICY, before=100)) == 2
+    assert len(sampling.warm_up(FakeCall(then=short), policy=POLICY, before=100)) >= POLICY.warm_up_calls
+
+
 def test_warm_up_ends_where_the_data_never_settles():
     falling = (0.04 * 0.99**i for i in itertools.count())
     seconds = sampling.warm_up(lambda: next(falling), policy=POLICY)
