@@ -1,8 +1,9 @@
-"""What fresh memory costs a call on a CPU: the same case where the C library gives large blocks back, and keeps them.
+"""What fresh memory costs a call on a CPU: the same case where the C library keeps its memory, and gives it back.
 
-glibc maps blocks above a threshold (32 MiB at most) anew at each request and unmaps them when freed, so that a call
-with a large score matrix touches each of its pages for the first time: a page fault every 4 KiB. Told to keep its
-memory, it hands the same pages out again (mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD).
+glibc maps blocks above a threshold (32 MiB at most) anew at each request and unmaps them when freed, unless a hole
+in its heap is large enough: whether a call with a large score matrix touches its pages for the first time, a fault
+every 4 KiB, depends on what else the process did before. Told to keep its memory it hands the same pages out again
+(mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD), which treats all implementations alike.
 """
 
 from __future__ import annotations
@@ -28,25 +29,21 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def why_not(device: str, variables: Mapping[str, str]) -> str:
-    """Return why the two can't be compared here, empty where they can."""
+    """Return why a worker can't be told to keep its memory, empty where it can; `variables` are the environment's."""
     if device != "cpu":
         return "a device's allocator keeps a pool"
     if platform.libc_ver()[0] != "glibc":
         return "the C library is not glibc"
     changed = [name for name in variables if name.startswith("MALLOC_") or name in {"GLIBC_TUNABLES", "LD_PRELOAD"}]
-    return f"{', '.join(changed)} changed the allocator of this run" if changed else ""
+    return f"{', '.join(changed)} chose the allocator already" if changed else ""
 
 
 def choose(
-    cases: Iterable[PlannedCase],
-    *,
-    prepared: Mapping[str, Preparation],
-    rounds: Mapping[str, Sequence[Round]],
-    policy: AllocationPolicy,
+    cases: Iterable[PlannedCase], *, prepared: Mapping[str, Preparation], policy: AllocationPolicy
 ) -> list[PlannedCase]:
-    """Choose for each implementation its largest forward case that faults in much of its memory at each call.
+    """Choose for each implementation its forward case with most memory, where that is more than glibc ever keeps.
 
-    `faults_per_call` of the rounds says so; calls longer than the policy's are left out, since each is made often.
+    Calls longer than the policy's are left out, since each is made often.
     """
     largest: dict[tuple[str, str], PlannedCase] = {}
     for planned in cases:
@@ -55,7 +52,7 @@ def choose(
         if known is None or case.direction != "forward" or known.call_seconds > policy.call_seconds_at_most:
             continue
         peak = known.memory.peak or 0
-        if peak and faults(rounds.get(case.id, [])) * PAGE_BYTES >= policy.fresh_share_at_least * peak:
+        if peak > policy.peak_bytes_over:
             key = (case.problem, case.implementation)
             best = largest.get(key)
             if best is None or peak > (prepared[best.case.id].memory.peak or 0):

@@ -313,10 +313,9 @@ def run_command(
     time_budget: Annotated[
         str | None, typer.Option("--time-budget", help="Seconds, or 10m: trims rounds, never cases.")
     ] = None,
-    keep_memory: Annotated[  # noqa: FBT002
-        bool,
-        typer.Option("--keep-memory", help="CPU: freed memory stays in the process, so no call faults it in anew."),
-    ] = False,
+    allocator: Annotated[
+        str, typer.Option("--allocator", help="CPU: keep freed memory for the next call, or the system's own rules.")
+    ] = "keep",
     timeout: Annotated[str | None, typer.Option("--timeout", help="Seconds a case may take at one step.")] = None,
     baseline: Annotated[str | None, typer.Option("--baseline", help="What counts as 1.0x in speed-ups.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of inputs and of the order.")] = 0,
@@ -336,6 +335,8 @@ def run_command(
         raise fail("--resume needs the run directory: -o DIR")
     if fail_on not in {None, "refuted"}:
         raise fail(f"--fail-on {fail_on!r}: have refuted")
+    if allocator not in {"keep", "system"}:
+        raise fail(f"--allocator {allocator!r}: have keep, system")
     try:
         preset, policy = make_policy(fast=fast, rigorous=rigorous, precision=precision)
         options = run.Options(
@@ -355,7 +356,7 @@ def run_command(
             preset=preset,
             impl_files=tuple(impl_file or ()),
             threads=threads,
-            keep_memory=keep_memory,
+            keep_memory=allocator == "keep",
             timeout=parse_duration(timeout),
             time_budget=parse_duration(time_budget),
             baseline=baseline,

@@ -121,8 +121,8 @@ class AllocationPolicy(Fact):
     rounds: int = 5
     # Each of a few chosen cases is called some forty times; longer calls would take the run's time.
     call_seconds_at_most: float = 0.1
-    # A case that faults in less than this share of its memory has little to tell.
-    fresh_share_at_least: float = 0.1
+    # glibc keeps blocks up to this size once it has seen them freed (M_MMAP_THRESHOLD's upper limit), in bytes.
+    peak_bytes_over: int = 2**25
 
 
 class TelemetryPolicy(Fact):

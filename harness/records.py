@@ -229,8 +229,9 @@ class Memory(Fact):
 class Allocation(Fact):
     """What fresh memory costs a call on a CPU, seconds and page faults a call.
 
-    `returned` is with a C library that gives large blocks back to the system after each call, as it does by default,
-    `kept` with one that keeps them; `ratio` = returned / kept, from rounds in turn, with its 95 % interval.
+    `returned` is in a new process with the C library's own rules, which give large blocks back to the system after each
+    call, `kept` in the run's own, which keeps them; `ratio` = returned / kept, from rounds in turn, with its 95 %
+    interval.
     """
 
     returned: float
@@ -408,7 +409,7 @@ class Plan(Fact):
     preset: Literal["fast", "default", "rigorous"] = "default"
     baseline: str
     threads: int | None = None
-    keep_memory: bool = False
+    keep_memory: bool = True
     impl_files: list[str] = Field(default_factory=list)
     policy: dict[str, JsonValue]
     scenarios: list[dict[str, JsonValue]]

@@ -69,7 +69,7 @@ class Options:
     preset: Literal["fast", "default", "rigorous"] = "default"
     impl_files: tuple[str, ...] = ()
     threads: int | None = None
-    keep_memory: bool = False
+    keep_memory: bool = True
     timeout: float | None = None
     time_budget: float | None = None
     baseline: str | None = None
@@ -110,7 +110,8 @@ class Host:
     def __init__(self, options: Options, *, progress: Progress) -> None:
         self._options = options
         self._progress = progress
-        self._variables = allocation.KEEPING if options.keep_memory else {}
+        keeps = options.keep_memory and not allocation.why_not(options.device, os.environ)
+        self._variables = allocation.KEEPING if keeps else {}
         self._skip: dict[str, str] = {}
         self._worker: Worker | None = None
         self.started_workers = 0
@@ -463,38 +464,37 @@ class Run:
             self.progress.advance(seconds, line)
 
     def _compare_allocation(self) -> None:
-        """Time a few cases in turn by this worker and by one whose C library keeps its memory; neither enters a median.
+        """Time a few cases in turn by this worker, which keeps its memory, and by one that doesn't; no median has them.
 
         A failure here costs the comparison, and no case.
         """
         policy = self.policy.allocation
-        if policy.rounds == 0 or self.options.keep_memory or allocation.why_not(self.options.device, os.environ):
+        if policy.rounds == 0 or not self.options.keep_memory or allocation.why_not(self.options.device, os.environ):
             return
         chosen = allocation.choose(
             [case for case in self.plan.cases if case.case.id not in self.closed],
             prepared=self.prepared,
-            rounds=self.rounds,
             policy=policy,
         )
         if not chosen:
             return
         self.progress.phase("fresh memory", total=float(len(chosen)))
-        keeper = Host(replace(self.options, keep_memory=True), progress=self.progress)
+        returning = Host(replace(self.options, keep_memory=False), progress=self.progress)
         try:
             for planned in chosen:
-                line = self._compare_one(planned, keeper)
+                line = self._compare_one(planned, returning)
                 self.progress.advance(1.0, line)
         finally:
-            keeper.drop()
+            returning.drop()
 
-    def _compare_one(self, planned: PlannedCase, keeper: Host) -> str:
+    def _compare_one(self, planned: PlannedCase, returning: Host) -> str:
         block = self.policy.timing.block_seconds_cpu
         returned: list[Round] = []
         kept: list[Round] = []
         # The first round finds the new worker cold.
         for index in range(-1, self.policy.allocation.rounds):
             request = self._visit_request(planned, index=max(0, index), block=block)
-            pair = [(self.host, returned), (keeper, kept)]
+            pair = [(returning, returned), (self.host, kept)]
             for host, visits in pair if index % 2 else reversed(pair):
                 answer = host.ask(request, seconds=self._timeout(planned))
                 if isinstance(answer, Lost):
