@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -228,6 +228,40 @@ def bare_options(device: str, policy: Policy, impl_file: list[str] | None) -> Op
     )
 
 
+def make_options(
+    *,
+    scenarios: list[str] | None,
+    impl: list[str] | None,
+    impl_file: list[str] | None,
+    axis: list[str] | None,
+    dtype: list[str] | None,
+    device: str | None,
+    direction: list[str] | None,
+    cache: list[str] | None,
+    keyword: str,
+    shard: str,
+    threads: int | None,
+) -> Options:
+    """Read the options that say what is measured and where, under the default policy.
+
+    Raises ScenarioError, SelectionError, DeviceError.
+    """
+    from harness import devices, policy
+    from harness.run import Options
+
+    return Options(
+        scenarios=find_scenarios(scenarios),
+        selection=make_selection(
+            impl=impl, axis=axis, dtype=dtype, direction=direction, cache=cache, keyword=keyword, shard=shard
+        ),
+        device=devices.choose(device),
+        output=Path(),
+        policy=policy.DEFAULT,
+        impl_files=tuple(impl_file or ()),
+        threads=threads,
+    )
+
+
 def plan_command(
     scenarios: Scenarios = None,
     impl: Impl = None,
@@ -246,25 +280,21 @@ def plan_command(
 
     Example: attnbench plan sequence-length -a n=4096,65536 --impl batched
     """
-    from harness import devices, policy, run
+    from harness import run
     from harness.plan import label
 
     try:
-        options = run.Options(
-            scenarios=find_scenarios(scenarios),
-            selection=make_selection(
-                impl=impl,
-                axis=axis,
-                dtype=dtype,
-                direction=direction,
-                cache=cache,
-                keyword=keyword,
-                shard=shard,
-            ),
-            device=devices.choose(device),
-            output=Path(),
-            policy=policy.DEFAULT,
-            impl_files=tuple(impl_file or ()),
+        options = make_options(
+            scenarios=scenarios,
+            impl=impl,
+            impl_file=impl_file,
+            axis=axis,
+            dtype=dtype,
+            device=device,
+            direction=direction,
+            cache=cache,
+            keyword=keyword,
+            shard=shard,
             threads=threads,
         )
         host = run.Host(options, progress=quiet())
@@ -326,7 +356,7 @@ def run_command(
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
-    from harness import assembly, devices, journal, progress, run, verdict
+    from harness import assembly, journal, progress, run, verdict
 
     if resume and output is None:
         raise fail("--resume needs the run directory: -o DIR")
@@ -334,23 +364,24 @@ def run_command(
         raise fail(f"--fail-on {fail_on!r}: have refuted")
     try:
         preset, policy = make_policy(fast=fast, rigorous=rigorous, precision=precision)
-        options = run.Options(
-            scenarios=find_scenarios(scenarios),
-            selection=make_selection(
-                impl=impl,
-                axis=axis,
-                dtype=dtype,
-                direction=direction,
-                cache=cache,
-                keyword=keyword,
-                shard=shard,
-            ),
-            device=devices.choose(device),
+        asked = make_options(
+            scenarios=scenarios,
+            impl=impl,
+            impl_file=impl_file,
+            axis=axis,
+            dtype=dtype,
+            device=device,
+            direction=direction,
+            cache=cache,
+            keyword=keyword,
+            shard=shard,
+            threads=threads,
+        )
+        options = replace(
+            asked,
             output=output or default_output(),
             policy=policy,
             preset=preset,
-            impl_files=tuple(impl_file or ()),
-            threads=threads,
             timeout=parse_duration(timeout),
             time_budget=parse_duration(time_budget),
             baseline=baseline,
