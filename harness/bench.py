@@ -5,14 +5,25 @@ from __future__ import annotations
 import functools
 import gc
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 # Timers are bound in harness.timing before the first implementation is imported.
 from harness import timing  # isort: skip
-from harness import battery, ceilings, counting, directions, environment, kernels, memory, sampling, telemetry
+from harness import (
+    battery,
+    ceilings,
+    counting,
+    directions,
+    environment,
+    graphs,
+    kernels,
+    memory,
+    sampling,
+    telemetry,
+)
 from harness.agreement import agree
 from harness.policy import Policy
 from harness.records import Agreement, Case, Ceiling, Counts, Prediction, Preparation, Round
@@ -58,6 +69,7 @@ class Bench:
         self._ceilings: list[Ceiling] = []
         self._canary = timing.Canary(self.policy.timing.canary_size) if self.device.type == "cpu" else None
         self._watch: telemetry.Watch | None = None
+        self._rest = telemetry.Rest(self.policy.telemetry)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
             self._watch = telemetry.Watch(str(self.device))
@@ -78,6 +90,7 @@ class Bench:
             "environment": self.environment,
             "prepare": self.prepare,
             "visit": self.visit,
+            "replay": self.replay,
             "recheck": self.recheck,
             "sustain": self.sustain,
             "battery": self.battery,
@@ -259,8 +272,14 @@ class Bench:
                 "saved": directed.saved_bytes,
                 "predicted": request.get("predicted_bytes"),
             }
-            if self.device.type == "cuda":
-                used = memory.on_cuda(directed.call, device=self.device, **sizes)
+            if self._watch is not None:
+                used = memory.on_cuda(
+                    directed.call,
+                    device=self.device,
+                    driver=self._watch.process_bytes,
+                    outside_from=self.policy.memory.outside_from,
+                    **sizes,
+                )
             else:
                 used = memory.on_cpu(profile.allocations, resident=resident, **sizes)
             self.announce("warm-up")
@@ -344,6 +363,24 @@ class Bench:
         )
         return {"round": visited.model_dump(by_alias=True), "calls": self.calls_seconds - before}
 
+    def replay(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Time a case inside a CUDA graph over inputs in turn, its outputs checked before and after."""
+        case, entry, problem, point = self._case(request)
+        before = self.calls_seconds
+        self.announce("CUDA graph")
+        clock = timing.clock_for(self.device, cold=False)
+        found = graphs.visit(
+            graphs.Subject(problem, entry, point, dtype_of(case), self.device),
+            recorder=graphs.CudaRecorder(self.device),
+            timed=functools.partial(self._timed, clock),
+            seed=request["seed"],
+            seconds_a_call=request["call_seconds"],
+            blocks=request["blocks"],
+            policy=self.policy.timing,
+            gate=self.policy.gate,
+        )
+        return {"graph": asdict(found), "calls": self.calls_seconds - before}
+
     def recheck(self, request: dict[str, Any]) -> dict[str, Any]:
         """Hold a timed case against the oracle again, on inputs it has not seen."""
         case, _, _, _ = self._case(request)
@@ -371,6 +408,7 @@ class Bench:
                 call_seconds=request["call_seconds"],
                 operations=cost.operations,
                 policy=self.policy.telemetry,
+                rest=self._rest,
             )
         self.calls_seconds += time.perf_counter() - started
         return {"telemetry": found.model_dump(), "calls": self.calls_seconds - before}

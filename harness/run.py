@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from harness import assembly, journal, plan, sampling, statistics, telemetry
+from harness import assembly, journal, launch, plan, sampling, statistics, telemetry
 from harness.journal import Journal, JournalError
 from harness.policy import Policy
 from harness.process import Lost, Worker
@@ -421,18 +421,30 @@ class Run:
         if failed is not None:
             return f"{plan.label(case)}: {failed.status}, {failed.reason}"
         assert not isinstance(answer, Lost)
-        visited = Round.model_validate(answer["round"])
+        visited = self._with_graph(planned, Round.model_validate(answer["round"]), request)
         self.log.append_round(case.id, visited)
         self.rounds.setdefault(case.id, []).append(visited)
         return ""
+
+    def _with_graph(self, planned: PlannedCase, visited: Round, request: dict[str, Any]) -> Round:
+        """Add replays of a CUDA graph to a visit that calls for them; a worker lost there costs the figure alone."""
+        case = planned.case
+        if not launch.is_wanted(case, [*self.rounds.get(case.id, []), visited], policy=self.policy.timing):
+            return visited
+        seconds = self.prepared[case.id].call_seconds
+        answer = self.host.ask({**request, "do": "replay", "call_seconds": seconds}, seconds=self._timeout(planned))
+        if isinstance(answer, Lost):
+            return launch.with_replays(visited, {"reason": f"{answer.status}, {answer.reason}"})
+        self.time.calls += answer["calls"]
+        return launch.with_replays(visited, answer["graph"])
 
     def _sustain_chosen(self) -> None:
         """Load the device for seconds with a few chosen cases, apart from timing, and keep its state meanwhile."""
         chosen = telemetry.choose(
             [case for case in self.plan.cases if case.case.id not in self.closed], policy=self.policy.telemetry
         )
-        of = self.policy.telemetry
-        seconds = of.lead_in_cuda + of.window_cuda if "cuda" in self.options.device else of.lead_in_cpu + of.window_cpu
+        seconds = telemetry.pass_seconds(self.options.device, self.policy.telemetry)
+        wait = telemetry.wait_seconds(self.options.device, self.policy.telemetry)
         self.progress.phase("sustained load", total=seconds * len(chosen))
         for planned in self.plan.cases:
             case = planned.case
@@ -444,7 +456,7 @@ class Run:
                 "seed": self._seed(case, visit=1),
                 "call_seconds": self.prepared[case.id].call_seconds,
             }
-            answer = self.host.ask(request, seconds=self._timeout(planned) + seconds)
+            answer = self.host.ask(request, seconds=self._timeout(planned) + seconds + wait)
             failed = self._failure(case, answer)
             line = f"{plan.label(case)}: {failed.status}, {failed.reason}" if failed else ""
             if failed is None and not isinstance(answer, Lost):
@@ -540,14 +552,14 @@ class Run:
     def _visit_cost(self, planned: PlannedCase, block: float) -> float:
         call = self._predicted_seconds(planned)
         blocks = sampling.blocks_for(call, policy=self.policy.timing)
-        return call + blocks * max(call, block) + VISIT_SECONDS
+        graph = launch.predicted_seconds(planned.case, call, block=block, policy=self.policy.timing)
+        return call + blocks * max(call, block) + VISIT_SECONDS + graph
 
     def _sustain_cost(self, active: Sequence[PlannedCase]) -> float:
         implementations = {(case.case.problem, case.case.implementation) for case in active}
         of = self.policy.telemetry
-        if "cuda" in self.options.device:
-            return len(implementations) * of.points_cuda * (of.lead_in_cuda + of.window_cuda)
-        return len(implementations) * of.points_cpu * (of.lead_in_cpu + of.window_cpu)
+        points = of.points_cuda if "cuda" in self.options.device else of.points_cpu
+        return len(implementations) * points * telemetry.pass_seconds(self.options.device, of)
 
     def _block_seconds(self, active: Sequence[PlannedCase]) -> float:
         """Return how long blocks may be, so that enough rounds fit the budget; never shorter than the policy's."""
