@@ -330,6 +330,7 @@ class Bench:
         samples: list[float] = []
         canary: list[float] = []
         host: list[float] = []
+        made: list[int] = []
         started = time.time()
         self.announce("timing")
         with directions.direct(problem, entry, inputs, direction=case.direction) as directed, timing.quiet_collector():
@@ -341,17 +342,18 @@ class Bench:
                 previous, beside = beside, self._canary.seconds() if self._canary else 0.0
                 samples.append(block.seconds)
                 host.append(block.host)
+                made.append(block.calls)
                 if self._canary:
                     canary.append(max(previous, beside))
             last = timing.read_counters()
         seen = self._watch.snapshot() if self._watch else telemetry.Snapshot()
-        total = request["calls"] * request["blocks"]
+        total = sum(made)
         ticks = last.total - first.total
         visited = Round(
             index=request["index"],
             process=request["process"],
             started=started,
-            calls_per_sample=request["calls"],
+            calls_per_sample=min(made),
             samples=samples,
             canary=canary,
             faults_per_call=(last.minor_faults - first.minor_faults) / total,

@@ -524,8 +524,11 @@ def _load(
         batch = max(1, round(calls * lengths.uniform(1 - jitter, 1 + jitter)))
         for _ in range(batch):
             call()
+            done += 1
+            # On busy cores a batch of milliseconds may take minutes.
+            if clock() >= seconds:
+                break
         synchronize()
-        done += batch
         progress.append((clock(), float(done)))
     return progress
 

@@ -107,7 +107,7 @@ def test_seconds_are_those_of_a_call_and_not_of_a_replay():
         def block(self, call, calls):
             for _ in range(calls):
                 call()
-            return timing.Block(seconds=8e-4, host=0.0)
+            return timing.Block(seconds=8e-4, host=0.0, calls=calls)
 
     found = graphs.replays(
         [lambda: torch.ones(3)] * 2,

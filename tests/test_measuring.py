@@ -110,6 +110,21 @@ def test_the_clock_counts_every_call_of_a_block():
     assert block.seconds > 0.0
 
 
+@pytest.mark.parametrize(("seconds", "made"), [(1e-5, 1000), (0.05, 16), (2.0, 1)])
+def test_a_block_of_calls_that_became_slow_ends_and_counts_those_it_made(monkeypatch, seconds, made):
+    now = 0
+    monkeypatch.setattr(timing, "_perf_counter_ns", lambda: now)
+
+    def call():
+        nonlocal now
+        now += round(seconds * 1e9)
+
+    block = timing.HostClock().block(call, 1000)
+    assert block.calls == made
+    assert block.seconds == pytest.approx(seconds)
+    assert now <= max(3 * timing.PATIENCE, seconds) * 1e9
+
+
 def test_timers_replaced_by_an_implementation_do_not_reach_the_clock(monkeypatch):
     import time
 

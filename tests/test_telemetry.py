@@ -353,6 +353,17 @@ def test_only_the_window_counts_not_the_lead_in():
     assert len(found.series["clock_mhz"]) == 3
 
 
+def test_a_load_whose_calls_became_slow_ends_with_its_window():
+    now = 0.0
+
+    def call():
+        nonlocal now
+        now += 0.5
+
+    progress = telemetry._load(call, synchronize=lambda: None, calls=1000, jitter=0.2, seconds=2.0, clock=lambda: now)
+    assert progress == [(0.0, 0.0), (2.0, 4.0)]
+
+
 # --- which cases
 
 
