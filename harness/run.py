@@ -156,8 +156,10 @@ class Host:
         return answer
 
     def must(self, request: dict[str, Any], *, seconds: float = QUICK_SECONDS) -> dict[str, Any]:
-        """Ask what can't fail. Raises WorkerError where it did."""
+        """Ask what can't fail, twice where the worker was lost meanwhile. Raises WorkerError where it did."""
         answer = self.ask(request, seconds=seconds)
+        if isinstance(answer, Lost) and answer.gone:
+            answer = self.ask(request, seconds=seconds)
         if isinstance(answer, Lost):
             raise WorkerError(f"the worker failed at {request['do']!r}: {answer.reason}")
         return answer
@@ -258,7 +260,8 @@ class Run:
         default = self.policy.run.time_budget_cuda if "cuda" in options.device else self.policy.run.time_budget_cpu
         self.time = Clockwork(budget=options.time_budget or default)
         self.process = 1 + max((visit.process for visits in self.rounds.values() for visit in visits), default=-1)
-        self.rounds_done = max((len(visits) for visits in self.rounds.values()), default=0)
+        # A case that a killed run left out of a round has fewer visits than rounds were begun.
+        self.rounds_done = 1 + max((visit.index for visits in self.rounds.values() for visit in visits), default=-1)
         self.telemetry: dict[str, Telemetry] = {}
         self.warnings: list[str] = []
         self.random = random.Random(options.seed)
