@@ -362,6 +362,7 @@ def run_command(
         raise fail("--resume needs the run directory: -o DIR")
     if fail_on not in {None, "refuted"}:
         raise fail(f"--fail-on {fail_on!r}: have refuted")
+    directory = output or default_output()
     try:
         preset, policy = make_policy(fast=fast, rigorous=rigorous, precision=precision)
         asked = make_options(
@@ -379,7 +380,7 @@ def run_command(
         )
         options = replace(
             asked,
-            output=output or default_output(),
+            output=directory,
             policy=policy,
             preset=preset,
             timeout=parse_duration(timeout),
@@ -400,13 +401,17 @@ def run_command(
     except (ValueError, run.WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
-        raise fail(f"{error.filename or output or 'runs'}: {error.strerror}") from None
+        kept = "; what was measured is kept: make room, then continue with --resume"
+        has_run = (directory / journal.JOURNAL).exists()
+        raise fail(f"{error.filename or directory}: {error.strerror}{kept if has_run else ''}") from None
     try:
         context.obj.finish(options.output)
         records = assembly.records(options.output)
         unexpected = verdict.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
     except OSError as error:
         raise fail(f"{error.filename or options.output}: {error.strerror}; the journal is intact") from None
+    except ValueError as error:
+        raise fail(f"{error}; the journal is intact") from None
     say(
         f"{summary.wall_seconds:.0f} s, {summary.call_share:.0%} of them inside calls of implementations; "
         f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
