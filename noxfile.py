@@ -50,6 +50,13 @@ def gates(session: nox.Session) -> None:
     session.run("python", "tests/gate_rates.py", "--write", "docs/gates.md", env={"PYTHONPATH": "."})
 
 
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Kill a run at 50 random moments, resume it, look for what is lost, and write docs/surviving.md."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.kill_rates", "--write", "docs/surviving.md", *session.posargs)
+
+
 @nox.session(name="pytest-bench")
 def pytest_bench(session: nox.Session) -> None:
     """Time every implementation under pytest-benchmark: `nox -s pytest-bench -- --scenario sequence-length`."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import journal
+from harness import journal, launch
 from harness.policy import DEFAULT, Policy
 from harness.records import (
     Agreement,
@@ -14,6 +14,7 @@ from harness.records import (
     Case,
     Ceiling,
     Environment,
+    Launch,
     Plan,
     Preparation,
     Record,
@@ -125,8 +126,12 @@ def close(
 ) -> Record:
     """Return the closing record of a case that ran; implausible speed makes it `invalid`."""
     time = time_of(rounds, floor=floor, policy=policy, stop_reason=stop_reason, prepared=prepared)
-    ceilings = environment.ceilings if environment else []
-    implausible = _implausible(case, prepared, time, undisturbed(ceilings, floor, policy), policy)
+    ceilings = undisturbed(environment.ceilings if environment else [], floor, policy)
+    implausible = _implausible(case, prepared, time.best, ceilings, policy)
+    launched = launch.launch_of(rounds, time=time, policy=policy.timing)
+    if launched and launched.graph:
+        skipped = _implausible(case, prepared, launched.graph, ceilings, policy)
+        launched = Launch(calls=launched.calls, inputs=launched.inputs, reason=skipped) if skipped else launched
     throttled = any(visit.throttle for visit in rounds)
     if throttled:
         time = time.model_copy(update={"flags": [*time.flags, "throttled"]})
@@ -141,23 +146,22 @@ def close(
         ran=prepared.ran,
         telemetry=telemetry,
         allocation=allocation,
+        launch=None if implausible else launched,
         prepare_seconds=prepared.prepare_seconds,
-        roofline_share=None
-        if implausible
-        else roofline_share(case, prepared, time, ceilings=undisturbed(ceilings, floor, policy)),
+        roofline_share=None if implausible else roofline_share(case, prepared, time, ceilings=ceilings),
         environment_id=environment.id if environment else "",
         notes=prepared.notes,
     )
 
 
-def _implausible(case: Case, prepared: Preparation, time: Time, ceilings: Sequence[Ceiling], policy: Policy) -> str:
+def _implausible(case: Case, prepared: Preparation, seconds: float, ceilings: Sequence[Ceiling], policy: Policy) -> str:
     rate = matmul_rate(ceilings, case.dtype)
     counted = prepared.counts.counted
     # An implementation may do less than nominal where masked blocks are skipped, never less than the attended pairs.
     operations = prepared.counts.operations if counted is None else min(counted, prepared.counts.operations)
     if rate is None or not operations:
         return ""
-    achieved = operations / time.best
+    achieved = operations / seconds
     limit = policy.timing.implausible * rate
     if achieved <= limit:
         return ""

@@ -5,14 +5,25 @@ from __future__ import annotations
 import functools
 import gc
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 # Timers are bound in harness.timing before the first implementation is imported.
 from harness import timing  # isort: skip
-from harness import battery, ceilings, counting, directions, environment, kernels, memory, sampling, telemetry
+from harness import (
+    battery,
+    ceilings,
+    counting,
+    directions,
+    environment,
+    graphs,
+    kernels,
+    memory,
+    sampling,
+    telemetry,
+)
 from harness.agreement import agree
 from harness.policy import Policy
 from harness.records import Agreement, Case, Ceiling, Counts, Prediction, Preparation, Round
@@ -59,6 +70,7 @@ class Bench:
         self._witnessed: tuple[Any, tuple[Witness, ...]] | None = None
         self._canary = timing.Canary(self.policy.timing.canary_size) if self.device.type == "cpu" else None
         self._watch: telemetry.Watch | None = None
+        self._rest = telemetry.Rest(self.policy.telemetry)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
             self._watch = telemetry.Watch(str(self.device))
@@ -80,6 +92,7 @@ class Bench:
             "ceilings": self.ceilings,
             "prepare": self.prepare,
             "visit": self.visit,
+            "replay": self.replay,
             "recheck": self.recheck,
             "sustain": self.sustain,
             "battery": self.battery,
@@ -270,8 +283,14 @@ class Bench:
                 "saved": directed.saved_bytes,
                 "predicted": request.get("predicted_bytes"),
             }
-            if self.device.type == "cuda":
-                used = memory.on_cuda(directed.call, device=self.device, **sizes)
+            if self._watch is not None:
+                used = memory.on_cuda(
+                    directed.call,
+                    device=self.device,
+                    driver=self._watch.process_bytes,
+                    outside_from=self.policy.memory.outside_from,
+                    **sizes,
+                )
             else:
                 used = memory.on_cpu(profile.allocations, resident=resident, **sizes)
             self.announce("warm-up")
@@ -324,6 +343,7 @@ class Bench:
         samples: list[float] = []
         canary: list[float] = []
         host: list[float] = []
+        made: list[int] = []
         started = time.time()
         self.announce("timing")
         with directions.direct(problem, entry, inputs, direction=case.direction) as directed, timing.quiet_collector():
@@ -335,17 +355,18 @@ class Bench:
                 previous, beside = beside, self._canary.seconds() if self._canary else 0.0
                 samples.append(block.seconds)
                 host.append(block.host)
+                made.append(block.calls)
                 if self._canary:
                     canary.append(max(previous, beside))
             last = timing.read_counters()
         seen = self._watch.snapshot() if self._watch else telemetry.Snapshot()
-        total = request["calls"] * request["blocks"]
+        total = sum(made)
         ticks = last.total - first.total
         visited = Round(
             index=request["index"],
             process=request["process"],
             started=started,
-            calls_per_sample=request["calls"],
+            calls_per_sample=min(made),
             samples=samples,
             canary=canary,
             faults_per_call=(last.minor_faults - first.minor_faults) / total,
@@ -356,6 +377,24 @@ class Bench:
             throttle=seen.throttle if seen.is_throttled else [],
         )
         return {"round": visited.model_dump(by_alias=True), "calls": self.calls_seconds - before}
+
+    def replay(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Time a case inside a CUDA graph over inputs in turn, its outputs checked before and after."""
+        case, entry, problem, point = self._case(request)
+        before = self.calls_seconds
+        self.announce("CUDA graph")
+        clock = timing.clock_for(self.device, cold=False)
+        found = graphs.visit(
+            graphs.Subject(problem, entry, point, dtype_of(case), self.device),
+            recorder=graphs.CudaRecorder(self.device),
+            timed=functools.partial(self._timed, clock),
+            seed=request["seed"],
+            seconds_a_call=request["call_seconds"],
+            blocks=request["blocks"],
+            policy=self.policy.timing,
+            gate=self.policy.gate,
+        )
+        return {"graph": asdict(found), "calls": self.calls_seconds - before}
 
     def recheck(self, request: dict[str, Any]) -> dict[str, Any]:
         """Hold a timed case against the oracle again, on inputs it has not seen."""
@@ -384,6 +423,7 @@ class Bench:
                 call_seconds=request["call_seconds"],
                 operations=cost.operations,
                 policy=self.policy.telemetry,
+                rest=self._rest,
             )
         self.calls_seconds += time.perf_counter() - started
         return {"telemetry": found.model_dump(), "calls": self.calls_seconds - before}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -52,6 +52,12 @@ def fail(message: str, code: int = USAGE) -> typer.Exit:
     for line in message.splitlines():
         print(f"attnbench: {line}", file=sys.stderr)  # noqa: T201
     return typer.Exit(code)
+
+
+def choose_of(option: str, value: str | None, known: tuple[str | None, ...]) -> None:
+    """Refuse a value that an option doesn't have."""
+    if value not in known:
+        raise fail(f"{option} {value!r}: have {', '.join(name for name in known if name)}")
 
 
 def say(line: str = "") -> None:
@@ -228,6 +234,40 @@ def bare_options(device: str, policy: Policy, impl_file: list[str] | None) -> Op
     )
 
 
+def make_options(
+    *,
+    scenarios: list[str] | None,
+    impl: list[str] | None,
+    impl_file: list[str] | None,
+    axis: list[str] | None,
+    dtype: list[str] | None,
+    device: str | None,
+    direction: list[str] | None,
+    cache: list[str] | None,
+    keyword: str,
+    shard: str,
+    threads: int | None,
+) -> Options:
+    """Read the options that say what is measured and where, under the default policy.
+
+    Raises ScenarioError, SelectionError, DeviceError.
+    """
+    from harness import devices, policy
+    from harness.run import Options
+
+    return Options(
+        scenarios=find_scenarios(scenarios),
+        selection=make_selection(
+            impl=impl, axis=axis, dtype=dtype, direction=direction, cache=cache, keyword=keyword, shard=shard
+        ),
+        device=devices.choose(device),
+        output=Path(),
+        policy=policy.DEFAULT,
+        impl_files=tuple(impl_file or ()),
+        threads=threads,
+    )
+
+
 def plan_command(
     scenarios: Scenarios = None,
     impl: Impl = None,
@@ -246,25 +286,21 @@ def plan_command(
 
     Example: attnbench plan sequence-length -a n=4096,65536 --impl batched
     """
-    from harness import devices, policy, run
+    from harness import run
     from harness.plan import label
 
     try:
-        options = run.Options(
-            scenarios=find_scenarios(scenarios),
-            selection=make_selection(
-                impl=impl,
-                axis=axis,
-                dtype=dtype,
-                direction=direction,
-                cache=cache,
-                keyword=keyword,
-                shard=shard,
-            ),
-            device=devices.choose(device),
-            output=Path(),
-            policy=policy.DEFAULT,
-            impl_files=tuple(impl_file or ()),
+        options = make_options(
+            scenarios=scenarios,
+            impl=impl,
+            impl_file=impl_file,
+            axis=axis,
+            dtype=dtype,
+            device=device,
+            direction=direction,
+            cache=cache,
+            keyword=keyword,
+            shard=shard,
             threads=threads,
         )
         host = run.Host(options, progress=quiet())
@@ -329,33 +365,33 @@ def run_command(
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
-    from harness import assembly, devices, journal, progress, run, verdict
+    from harness import assembly, journal, progress, run, verdict
 
     if resume and output is None:
         raise fail("--resume needs the run directory: -o DIR")
-    if fail_on not in {None, "refuted"}:
-        raise fail(f"--fail-on {fail_on!r}: have refuted")
-    if allocator not in {"keep", "system"}:
-        raise fail(f"--allocator {allocator!r}: have keep, system")
+    choose_of("--fail-on", fail_on, (None, "refuted"))
+    choose_of("--allocator", allocator, ("keep", "system"))
+    directory = output or default_output()
     try:
         preset, policy = make_policy(fast=fast, rigorous=rigorous, precision=precision)
-        options = run.Options(
-            scenarios=find_scenarios(scenarios),
-            selection=make_selection(
-                impl=impl,
-                axis=axis,
-                dtype=dtype,
-                direction=direction,
-                cache=cache,
-                keyword=keyword,
-                shard=shard,
-            ),
-            device=devices.choose(device),
-            output=output or default_output(),
+        asked = make_options(
+            scenarios=scenarios,
+            impl=impl,
+            impl_file=impl_file,
+            axis=axis,
+            dtype=dtype,
+            device=device,
+            direction=direction,
+            cache=cache,
+            keyword=keyword,
+            shard=shard,
+            threads=threads,
+        )
+        options = replace(
+            asked,
+            output=directory,
             policy=policy,
             preset=preset,
-            impl_files=tuple(impl_file or ()),
-            threads=threads,
             keep_memory=allocator == "keep",
             timeout=parse_duration(timeout),
             time_budget=parse_duration(time_budget),
@@ -375,13 +411,17 @@ def run_command(
     except (ValueError, run.WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
-        raise fail(f"{error.filename or output or 'runs'}: {error.strerror}") from None
+        kept = "; what was measured is kept: make room, then continue with --resume"
+        has_run = (directory / journal.JOURNAL).exists()
+        raise fail(f"{error.filename or directory}: {error.strerror}{kept if has_run else ''}") from None
     try:
         context.obj.finish(options.output)
         records = assembly.records(options.output)
         unexpected = verdict.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
     except OSError as error:
         raise fail(f"{error.filename or options.output}: {error.strerror}; the journal is intact") from None
+    except ValueError as error:
+        raise fail(f"{error}; the journal is intact") from None
     say(
         f"{summary.wall_seconds:.0f} s, {summary.call_share:.0%} of them inside calls of implementations; "
         f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())

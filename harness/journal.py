@@ -165,14 +165,18 @@ def read_document(path: Path) -> dict[str, Any] | None:
 
 
 def write_document(path: Path, document: dict[str, Any]) -> None:
-    """Replace a JSON file in one step, so that a reader never sees half of it."""
+    """Replace a JSON file in one step, so that a reader never sees half of it. Raises OSError on a full disk."""
     temporary = path.with_suffix(path.suffix + ".part")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        # What could not be finished must not take up a full disk.
+        temporary.unlink(missing_ok=True)
 
 
 class DeviceHeldError(JournalError):

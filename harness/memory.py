@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from harness.records import Memory
+from harness.telemetry import ReadingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,6 +88,15 @@ def on_cpu(
     )
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Bytes that the driver counts for this process and that torch's pool holds, at one moment; or why not."""
+
+    driver: int | None
+    pool: int
+    reason: str = ""
+
+
 def on_cuda(
     call: Callable[[], Any],
     *,
@@ -95,16 +105,24 @@ def on_cuda(
     outputs: int,
     saved: int | None,
     predicted: int | None,
+    driver: Callable[[], int],
+    outside_from: int,
 ) -> Memory:
-    """Measure the caching allocator's peak over what was resident, and what the pool reserved for it."""
+    """Measure the caching allocator's peak over what was resident, what the pool reserved, and the driver's count.
+
+    `driver` returns the bytes that the driver counts for this process, or raises ReadingError. Where they grow by
+    `outside_from` more than the pool does, a reason says that memory came from elsewhere.
+    """
     gc.collect()
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
+    allocated = torch.cuda.memory_allocated(device)
+    before = _counted(driver, device)
     result = call()
     torch.cuda.synchronize(device)
-    peak = torch.cuda.max_memory_allocated(device) - before
+    after = _counted(driver, device)
+    peak = torch.cuda.max_memory_allocated(device) - allocated
     reserved = torch.cuda.max_memory_reserved(device)
     del result
     return Memory(
@@ -115,8 +133,29 @@ def on_cuda(
         peak=peak,
         predicted=predicted,
         reserved=reserved,
-        reasons={"rss_peak": "the call's memory is on the device"},
+        device_process=after.driver,
+        reasons={"rss_peak": "the call's memory is on the device", **_driver_reasons(before, after, outside_from)},
     )
+
+
+def _counted(driver: Callable[[], int], device: torch.device) -> Counted:
+    pool = torch.cuda.memory_reserved(device)
+    try:
+        return Counted(driver(), pool)
+    except ReadingError as error:
+        return Counted(None, pool, str(error))
+
+
+def _driver_reasons(before: Counted, after: Counted, outside_from: int) -> dict[str, str]:
+    """Say why the driver's count is absent, or that a call holds memory which torch did not give it."""
+    if after.driver is None:
+        return {"device_process": after.reason}
+    if before.driver is None:
+        return {"outside_allocator": f"unknown: {before.reason}"}
+    outside = (after.driver - before.driver) - (after.pool - before.pool)
+    if outside <= outside_from:
+        return {}
+    return {"outside_allocator": f"the call took {outside:,} bytes that torch's allocator did not give it"}
 
 
 def free_bytes(device: torch.device) -> int:

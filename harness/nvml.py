@@ -143,6 +143,25 @@ def other_processes(handle: Any, *, holds_context: bool) -> int:
     return max(0, len(listed) - holds_context)
 
 
+def process_bytes(handle: Any) -> int:
+    """Return the bytes of the device that the driver counts for this process, its context included.
+
+    Raises UnavailableError where the driver doesn't tell, NVMLError where it refuses.
+    """
+    import pynvml
+
+    listed = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    # A process has an entry for each MIG instance that it uses.
+    ours = [process.usedGpuMemory for process in listed if process.pid == os.getpid()]
+    if not listed:
+        raise UnavailableError("NVML lists no process on the device")
+    if not ours:
+        raise UnavailableError(f"NVML lists {len(listed)} process(es), none by this one's id: a container hides ids")
+    if None in ours:
+        raise UnavailableError("the driver counts no memory by process here")
+    return int(sum(ours))
+
+
 def stable_readings() -> dict[str, Callable[[Any], Value]]:
     """Return the readings that identify a device and how it is set up."""
     import pynvml

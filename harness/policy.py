@@ -47,6 +47,12 @@ class TimingPolicy(Fact):
     canary_size: int = 256
     contaminated_share: float = 0.25
     drift_at_least: float = 0.02
+    # The host launches a kernel in 2 to 10 us: a call below this is timed inside a CUDA graph as well.
+    graph_below_seconds: float = 20e-6
+    # Input sets that a graph's calls take in turn; a stale output then shows.
+    graph_inputs: int = 4
+    # Capturing more calls takes longer than it tells.
+    graph_calls_at_most: int = 256
     # Faster than the measured ceiling by this factor means that work was skipped or not waited for.
     implausible: float = 1.5
 
@@ -113,6 +119,8 @@ class MemoryPolicy(Fact):
     share: float = 0.6
     # Resident-set growth below this is noise of the allocator's own bookkeeping.
     rss_trusted_from: int = 64 * 2**20
+    # The driver's count moves in steps of 2 MiB and with what libraries load; beyond this a call allocates past torch.
+    outside_from: int = 64 * 2**20
 
 
 class AllocationPolicy(Fact):
@@ -133,6 +141,10 @@ class TelemetryPolicy(Fact):
     # The energy counter moves every 100 ms: over 5 s its edges leave an error of about 1 % (simulated).
     window_cuda: float = 5.0
     sample_seconds_cuda: float = 0.05
+    # The power sensor's second is over before idle power is read; then the device cools to where it began.
+    idle_seconds_cuda: float = 1.0
+    cool_within_c: float = 5.0
+    cool_down_at_most: float = 30.0
     # On a CPU RAPL moves every millisecond and nothing is averaged; tick counters resolve 10 ms.
     lead_in_cpu: float = 0.5
     window_cpu: float = 2.0

@@ -122,6 +122,11 @@ class Round(Fact):
     host_seconds: list[float] = Field(default_factory=list)
     sm_clock_mhz: float | None = None
     throttle: list[str] = Field(default_factory=list)
+    # Seconds a call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none.
+    graph_samples: list[float] = Field(default_factory=list)
+    graph_calls: int = 0
+    graph_inputs: int = 0
+    graph_reason: str = ""
 
 
 class Time(Fact):
@@ -150,7 +155,24 @@ class Time(Fact):
     involuntary_switches: int | None = None
     steal_share: float | None = None
     host_seconds: float | None = None
-    mode: Literal["calls", "events", "graph"] = "calls"
+    mode: Literal["calls", "events"] = "calls"
+
+
+class Launch(Fact):
+    """What launching costs: seconds a call inside a replayed CUDA graph, beside the calls that the host launches.
+
+    `graph` is the median with its interval `low`, `high`; the graph has so many `calls`, over `inputs` in turn.
+    `overhead` is the eager median less `graph`. Without a figure there is a `reason`.
+    """
+
+    graph: float | None = None
+    low: float | None = None
+    high: float | None = None
+    calls: int = 0
+    inputs: int = 0
+    samples: list[float] = Field(default_factory=list)
+    overhead: float | None = None
+    reason: str = ""
 
 
 class Counts(Fact):
@@ -206,7 +228,9 @@ class Degrees(Fact):
 class Memory(Fact):
     """Bytes of one call. `peak` is the allocator's high-water mark over what was resident before, inputs excluded.
 
-    `workspace` = peak - outputs - saved; `saved` is what backward needs. Absent figures have a reason.
+    `workspace` = peak - outputs - saved; `saved` is what backward needs. `reserved` is the allocator's pool,
+    `device_process` what the driver counts for the process after the call, its context included: three different
+    quantities. Absent figures have a reason.
     """
 
     inputs: int
@@ -256,7 +280,8 @@ class Telemetry(Fact):
     """The device during a sustained load: series by name, each a list of [seconds, value], and summary figures.
 
     Units are in the names: `gpu_utilization` and `memory_utilization` are shares in 0..1, `power_w`, `energy_j` a
-    call, `clock_mhz`, `memory_clock_mhz`, `temperature_c`. `reasons` says why a figure is absent.
+    call, `clock_mhz`, `memory_clock_mhz`, `temperature_c`. `idle_power_w` was read before the load and is part of no
+    other figure; `cool_down_s` is how long the load waited for the device. `reasons` says why a figure is absent.
     """
 
     series: dict[str, list[tuple[float, float]]] = Field(default_factory=dict)
@@ -293,6 +318,7 @@ class Record(Fact):
     ran: Ran | None = None
     telemetry: Telemetry | None = None
     allocation: Allocation | None = None
+    launch: Launch | None = None
     prepare_seconds: float | None = None
     roofline_share: float | None = None
     environment_id: str = ""

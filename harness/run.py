@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from harness import allocation, assembly, journal, plan, sampling, statistics, telemetry
+from harness import allocation, assembly, journal, launch, plan, sampling, statistics, telemetry
 from harness.journal import Journal, JournalError
 from harness.policy import Policy
 from harness.process import Lost, Worker
@@ -160,8 +160,10 @@ class Host:
         return answer
 
     def must(self, request: dict[str, Any], *, seconds: float = QUICK_SECONDS) -> dict[str, Any]:
-        """Ask what can't fail. Raises WorkerError where it did."""
+        """Ask what can't fail, twice where the worker was lost meanwhile. Raises WorkerError where it did."""
         answer = self.ask(request, seconds=seconds)
+        if isinstance(answer, Lost) and answer.gone:
+            answer = self.ask(request, seconds=seconds)
         if isinstance(answer, Lost):
             raise WorkerError(f"the worker failed at {request['do']!r}: {answer.reason}")
         return answer
@@ -263,7 +265,8 @@ class Run:
         default = self.policy.run.time_budget_cuda if "cuda" in options.device else self.policy.run.time_budget_cpu
         self.time = Clockwork(budget=options.time_budget or default)
         self.process = 1 + max((visit.process for visits in self.rounds.values() for visit in visits), default=-1)
-        self.rounds_done = max((len(visits) for visits in self.rounds.values()), default=0)
+        # A case that a killed run left out of a round has fewer visits than rounds were begun.
+        self.rounds_done = 1 + max((visit.index for visits in self.rounds.values() for visit in visits), default=-1)
         self.telemetry: dict[str, Telemetry] = {}
         self.allocations: dict[str, Allocation] = {}
         self.ceilings_after: list[Ceiling] = []
@@ -416,7 +419,7 @@ class Run:
         if failed is not None:
             return f"{plan.label(case)}: {failed.status}, {failed.reason}"
         assert not isinstance(answer, Lost)
-        visited = Round.model_validate(answer["round"])
+        visited = self._with_graph(planned, Round.model_validate(answer["round"]), request)
         self.log.append_round(case.id, visited)
         self.rounds.setdefault(case.id, []).append(visited)
         return ""
@@ -437,13 +440,25 @@ class Run:
             "process": self.process,
         }
 
+    def _with_graph(self, planned: PlannedCase, visited: Round, request: dict[str, Any]) -> Round:
+        """Add replays of a CUDA graph to a visit that calls for them; a worker lost there costs the figure alone."""
+        case = planned.case
+        if not launch.is_wanted(case, [*self.rounds.get(case.id, []), visited], policy=self.policy.timing):
+            return visited
+        seconds = self.prepared[case.id].call_seconds
+        answer = self.host.ask({**request, "do": "replay", "call_seconds": seconds}, seconds=self._timeout(planned))
+        if isinstance(answer, Lost):
+            return launch.with_replays(visited, {"reason": f"{answer.status}, {answer.reason}"})
+        self.time.calls += answer["calls"]
+        return launch.with_replays(visited, answer["graph"])
+
     def _sustain_chosen(self) -> None:
         """Load the device for seconds with a few chosen cases, apart from timing, and keep its state meanwhile."""
         chosen = telemetry.choose(
             [case for case in self.plan.cases if case.case.id not in self.closed], policy=self.policy.telemetry
         )
-        of = self.policy.telemetry
-        seconds = of.lead_in_cuda + of.window_cuda if "cuda" in self.options.device else of.lead_in_cpu + of.window_cpu
+        seconds = telemetry.pass_seconds(self.options.device, self.policy.telemetry)
+        wait = telemetry.wait_seconds(self.options.device, self.policy.telemetry)
         self.progress.phase("sustained load", total=seconds * len(chosen))
         for planned in self.plan.cases:
             case = planned.case
@@ -455,7 +470,7 @@ class Run:
                 "seed": self._seed(case, visit=1),
                 "call_seconds": self.prepared[case.id].call_seconds,
             }
-            answer = self.host.ask(request, seconds=self._timeout(planned) + seconds)
+            answer = self.host.ask(request, seconds=self._timeout(planned) + seconds + wait)
             failed = self._failure(case, answer)
             line = f"{plan.label(case)}: {failed.status}, {failed.reason}" if failed else ""
             if failed is None and not isinstance(answer, Lost):
@@ -613,14 +628,14 @@ class Run:
     def _visit_cost(self, planned: PlannedCase, block: float) -> float:
         call = self._predicted_seconds(planned)
         blocks = sampling.blocks_for(call, policy=self.policy.timing)
-        return call + blocks * max(call, block) + VISIT_SECONDS
+        graph = launch.predicted_seconds(planned.case, call, block=block, policy=self.policy.timing)
+        return call + blocks * max(call, block) + VISIT_SECONDS + graph
 
     def _sustain_cost(self, active: Sequence[PlannedCase]) -> float:
         implementations = {(case.case.problem, case.case.implementation) for case in active}
         of = self.policy.telemetry
-        if "cuda" in self.options.device:
-            return len(implementations) * of.points_cuda * (of.lead_in_cuda + of.window_cuda)
-        return len(implementations) * of.points_cpu * (of.lead_in_cpu + of.window_cpu)
+        points = of.points_cuda if "cuda" in self.options.device else of.points_cpu
+        return len(implementations) * points * telemetry.pass_seconds(self.options.device, of)
 
     def _allocation_cost(self, active: Sequence[PlannedCase]) -> float:
         """Return the most that the comparison of fresh memory may take, a new worker's start included."""

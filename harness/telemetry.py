@@ -32,6 +32,8 @@ SHARED = ("gpu_utilization", "memory_utilization", "power_w", "energy_j")
 # Per-core series of more cores than this would be most of a record; their summary stays.
 CORES_IN_SERIES = 16
 TERA = 1e12
+# NVML gives whole degrees; a GPU at rest loses about one a second.
+REST_STEP = 0.5
 
 Value = TypeVar("Value")
 
@@ -47,6 +49,7 @@ class Probe:
     readings: dict[str, Callable[[], float]] = field(default_factory=dict)
     energy: Callable[[], float] | None = None
     throttle: Callable[[], list[str]] | None = None
+    process_bytes: Callable[[], int] | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -64,6 +67,68 @@ class Snapshot:
         return not nvml.SPOILING.isdisjoint(self.throttle)
 
 
+@dataclass
+class Rest:
+    """The device between sustained loads; `start_c` is its temperature before the first, which the next wait for."""
+
+    policy: TelemetryPolicy
+    start_c: float | None = None
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def take(self, available: Probe) -> Idle:
+        """Leave the device alone until it is about as cool as before the first load, then read its idle power."""
+        temperature, power = (available.readings.get(name) for name in ("temperature_c", "power_w"))
+        why = available.reasons.get("power_w") or available.reasons.get("nvml", "no power sensor is visible")
+        idle = Idle(reasons={"idle_power_w": why})
+        begun = self.clock()
+        try:
+            if temperature or power:
+                self.sleep(self.policy.idle_seconds_cuda)
+            if temperature:
+                warm = self._cool(temperature, begun=begun)
+                idle.figures["cool_down_s"] = self.clock() - begun
+                if warm:
+                    idle.reasons["cool_down_s"] = f"still {warm:.0f} C warmer than before the first load"
+            if power:
+                idle.figures["idle_power_w"] = power()
+                del idle.reasons["idle_power_w"]
+        except ReadingError as error:
+            idle.reasons["idle_power_w"] = str(error)
+        return idle
+
+    def _cool(self, temperature: Callable[[], float], *, begun: float) -> float:
+        """Wait for the temperature to fall; return by how much it is too high at the end, 0 where it isn't."""
+        now = temperature()
+        self.start_c = now if self.start_c is None else self.start_c
+        while now - self.start_c > self.policy.cool_within_c:
+            if self.clock() - begun >= self.policy.cool_down_at_most:
+                return now - self.start_c
+            self.sleep(REST_STEP)
+            now = temperature()
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What a rest gave: seconds and watts by the name of the summary's figure, and reasons of what is absent."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def pass_seconds(device: str, policy: TelemetryPolicy) -> float:
+    """Return what a sustained pass takes, the wait for a warm device aside."""
+    if device.startswith("cuda"):
+        return policy.idle_seconds_cuda + policy.lead_in_cuda + policy.window_cuda
+    return policy.lead_in_cpu + policy.window_cpu
+
+
+def wait_seconds(device: str, policy: TelemetryPolicy) -> float:
+    """Return the longest that a pass may wait for the device to cool."""
+    return policy.cool_down_at_most if device.startswith("cuda") else 0.0
+
+
 def sustained(
     call: Callable[[], object],
     *,
@@ -72,16 +137,19 @@ def sustained(
     call_seconds: float,
     operations: int,
     policy: TelemetryPolicy,
+    rest: Rest | None = None,
 ) -> Telemetry:
     """Run a verified call back to back for seconds and report the device's state meanwhile.
 
     `call_seconds` is the timed median, from which burst throughput and batch lengths follow; `operations` are those
-    of one call. On the CPU sampling is light, yet this is no timing pass. Whatever the call raises rises from here.
+    of one call. On the CPU sampling is light, yet this is no timing pass. A GPU is given a `rest` before. Whatever the
+    call raises rises from here.
     """
     on_gpu = device.startswith("cuda")
     lead_in = policy.lead_in_cuda if on_gpu else policy.lead_in_cpu
     window = policy.window_cuda if on_gpu else policy.window_cpu
     with probe(device) as available:
+        idle = rest.take(available) if rest and on_gpu else Idle()
         every = policy.sample_seconds_cuda if on_gpu else policy.sample_seconds_cpu
         sampler = Sampler(available, every=every, energy_every=policy.energy_seconds)
         with sampler.running():
@@ -93,7 +161,7 @@ def sustained(
                 seconds=lead_in + window,
                 clock=sampler.elapsed,
             )
-    return conclude(
+    found = conclude(
         sampler.readings,
         progress,
         start=lead_in,
@@ -101,6 +169,7 @@ def sustained(
         operations=operations,
         energy_tolerance=policy.energy_tolerance,
     )
+    return found.model_copy(update={"summary": found.summary | idle.figures, "reasons": found.reasons | idle.reasons})
 
 
 @contextmanager
@@ -146,7 +215,13 @@ def gpu_probe(gpu: nvml.Gpu) -> Probe:
     usable = {name: _on(gpu, reading) for name, reading in wanted.items() if name not in reasons}
     energy = usable.pop("energy_j", None)
     throttle = None if "throttle" in reasons else _on(gpu, nvml.clock_reasons)
-    return Probe(readings=usable, energy=energy, throttle=throttle, reasons=reasons)
+    return Probe(
+        readings=usable,
+        energy=energy,
+        throttle=throttle,
+        process_bytes=_on(gpu, nvml.process_bytes),
+        reasons=reasons,
+    )
 
 
 def _shared_with(gpu: nvml.Gpu) -> str:
@@ -162,7 +237,7 @@ def _shared_with(gpu: nvml.Gpu) -> str:
 
 
 def _on(gpu: nvml.Gpu, reading: Callable[[Any], Value]) -> Callable[[], Value]:
-    """Bind a reading to a GPU; a refusal rises as ReadingError in NVML's words."""
+    """Bind a reading to a GPU; a refusal rises as ReadingError, in NVML's words where they are NVML's."""
     import pynvml
 
     def read() -> Value:
@@ -170,6 +245,8 @@ def _on(gpu: nvml.Gpu, reading: Callable[[Any], Value]) -> Callable[[], Value]:
             return reading(gpu.handle)
         except pynvml.NVMLError as error:
             raise ReadingError(f"NVML: {error}") from None
+        except nvml.UnavailableError as error:
+            raise ReadingError(str(error)) from None
 
     return read
 
@@ -447,8 +524,11 @@ def _load(
         batch = max(1, round(calls * lengths.uniform(1 - jitter, 1 + jitter)))
         for _ in range(batch):
             call()
+            done += 1
+            # On busy cores a batch of milliseconds may take minutes.
+            if clock() >= seconds:
+                break
         synchronize()
-        done += batch
         progress.append((clock(), float(done)))
     return progress
 
@@ -474,6 +554,12 @@ class Watch:
         except ReadingError:
             throttle = []
         return Snapshot(throttle=[name for name in throttle if name not in nvml.BENIGN], **values)
+
+    def process_bytes(self) -> int:
+        """Return the bytes that the driver counts for this process. Raises ReadingError."""
+        if self._probe.process_bytes is None:
+            raise ReadingError(self._probe.reasons.get("nvml", "the device has no driver that counts them"))
+        return self._probe.process_bytes()
 
     def close(self) -> None:
         """Close NVML."""

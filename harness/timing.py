@@ -22,6 +22,9 @@ Call = Callable[[], Any]
 CANARY_CALLS = 3
 # A zeroed buffer at least twice the size of L2 leaves nothing of the inputs in it (Triton's do_bench uses 256 MB).
 FLUSH_BYTES = 256 * 2**20
+# Threads that wait for one another on cores which others use make a call of 20 us take 10 ms, for as long as the
+# others do: a block that has taken this many seconds by then is ended, with the calls that it made.
+PATIENCE = 0.5
 # Launches are queued behind a sleep about this many times as long as the host needs to enqueue them.
 QUEUE_LEAD = 2.0
 # Beyond this many launches the driver's queue fills and the host waits.
@@ -30,10 +33,14 @@ QUEUE_AT_MOST = 1000
 
 @dataclass(frozen=True)
 class Block:
-    """Seconds a call of one block; `host` is the host's time a call, `queued` whether launches ran ahead."""
+    """Seconds a call of one block; `host` is the host's time a call, `queued` whether launches ran ahead.
+
+    `calls` is how many were made, fewer than asked for where patience ran out.
+    """
 
     seconds: float
     host: float
+    calls: int
     queued: bool = True
 
 
@@ -48,12 +55,20 @@ class HostClock:
     """Time on the host: for devices whose calls return when they are done."""
 
     def block(self, call: Call, calls: int) -> Block:
-        """Time `calls` back-to-back calls; outputs are dropped inside the loop, as keeping them costs memory."""
-        start = _perf_counter_ns()
-        for _ in range(calls):
-            call()
-        seconds = (_perf_counter_ns() - start) * 1e-9 / calls
-        return Block(seconds=seconds, host=seconds)
+        """Time `calls` back-to-back calls; outputs are dropped inside the loop, as keeping them costs memory.
+
+        The clock is looked at after 1, 2, 4, ... calls, and a block that takes longer than PATIENCE ends there.
+        """
+        done, patience = 0, int(PATIENCE * 1e9)
+        start = now = _perf_counter_ns()
+        while done < calls and now - start < patience:
+            more = min(max(1, done), calls - done)
+            for _ in range(more):
+                call()
+            done += more
+            now = _perf_counter_ns()
+        seconds = (now - start) * 1e-9 / done
+        return Block(seconds=seconds, host=seconds, calls=done)
 
     def synchronize(self) -> None:
         """Wait for nothing: a CPU call is done when it returns."""
@@ -71,7 +86,10 @@ class AcceleratorClock:
         enqueued = _perf_counter_ns()
         self.synchronize()
         return Block(
-            seconds=(_perf_counter_ns() - start) * 1e-9 / calls, host=(enqueued - start) * 1e-9 / calls, queued=False
+            seconds=(_perf_counter_ns() - start) * 1e-9 / calls,
+            host=(enqueued - start) * 1e-9 / calls,
+            queued=False,
+            calls=calls,
         )
 
     def synchronize(self) -> None:
@@ -119,7 +137,7 @@ class EventClock:
         self.synchronize()
         self._enqueue_seconds = host
         seconds = sum(first.elapsed_time(last) for first, last in pairs) * 1e-3 / calls
-        return Block(seconds=seconds, host=host, queued=queued)
+        return Block(seconds=seconds, host=host, queued=queued, calls=calls)
 
     def synchronize(self) -> None:
         """Wait for every stream of the device, side streams included."""

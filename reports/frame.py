@@ -41,6 +41,9 @@ COLUMNS: dict[str, str] = {
     "low_s": "lower end of the 95 % interval of the median",
     "high_s": "upper end of it",
     "best_s": "second smallest sample",
+    "graph_s": "median seconds a call inside a replayed CUDA graph, where calls are short",
+    "launch_overhead_s": "median less graph_s: what launching from the host adds",
+    "kernel_s": "seconds that the kernels of one profiled call ran",
     "samples": "number of samples",
     "rounds": "visits to the case, spread over the run",
     "stop_reason": "why sampling ended",
@@ -176,6 +179,10 @@ def _row(record: Record) -> dict[str, Any]:
             "stop_reason": time.stop_reason,
             "flags": " ".join(time.flags),
         }
+    if record.launch:
+        row |= {"graph_s": record.launch.graph, "launch_overhead_s": record.launch.overhead}
+    if record.ran:
+        row["kernel_s"] = record.ran.kernel_seconds
     if counts := record.counts:
         row |= {"operations": counts.operations, "ideal_bytes": counts.ideal_bytes}
         if record.time and record.time.median > 0:

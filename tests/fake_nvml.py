@@ -31,6 +31,8 @@ class Device:
     mig: int = 0
     uuid_prefix: bytes = b"GPU-"
     pids: list[int] = field(default_factory=list)
+    # Bytes that the driver counts, by process id; a process without an entry is listed without a count.
+    process_bytes: dict[int, int] = field(default_factory=dict)
     refuses: dict[str, int] = field(default_factory=dict)
     lacks: set[str] = field(default_factory=set)
     lost_after_readings: int | None = None
@@ -182,6 +184,9 @@ class Library:
             return pynvml.NVML_ERROR_INSUFFICIENT_SIZE
         for place, pid in enumerate(self.device.pids):
             out[place].pid = pid
+            out[place].usedGpuMemory = self.device.process_bytes.get(
+                pid, pynvml.NVML_VALUE_NOT_AVAILABLE_ulonglong.value
+            )
         return pynvml.NVML_SUCCESS
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -82,6 +83,37 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
     entries = journal.read(tmp_path)
     assert len(entries.records) == 1
     assert entries.torn == 0
+
+
+def test_a_disk_that_takes_nothing_more_leaves_whole_lines(tmp_path, monkeypatch):
+    def full(_descriptor, _data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Journal(tmp_path) as log:
+        log.append_record(record(8))
+        write = os.write
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            log.append_record(record(16))
+        monkeypatch.setattr(os, "write", write)
+        log.append_record(record(32))
+    entries = journal.read(tmp_path)
+    assert [found.case.point["n"] for found in entries.records.values()] == [8, 32]
+    assert entries.torn == 0
+
+
+def test_a_document_that_can_not_be_finished_leaves_the_old_one_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    journal.write_document(path, {"schema": "1.0.0", "a": 1})
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        journal.write_document(path, {"schema": "1.0.0", "a": 2})
+    assert journal.read_document(path) == {"schema": "1.0.0", "a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_a_number_that_is_not_finite_is_refused(tmp_path):

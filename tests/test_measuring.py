@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import directions, kernels, memory, timing
+from harness import directions, kernels, memory, telemetry, timing
 from harness.records import Ran
 from impls import registry
 
@@ -110,6 +110,21 @@ def test_the_clock_counts_every_call_of_a_block():
     assert block.seconds > 0.0
 
 
+@pytest.mark.parametrize(("seconds", "made"), [(1e-5, 1000), (0.05, 16), (2.0, 1)])
+def test_a_block_of_calls_that_became_slow_ends_and_counts_those_it_made(monkeypatch, seconds, made):
+    now = 0
+    monkeypatch.setattr(timing, "_perf_counter_ns", lambda: now)
+
+    def call():
+        nonlocal now
+        now += round(seconds * 1e9)
+
+    block = timing.HostClock().block(call, 1000)
+    assert block.calls == made
+    assert block.seconds == pytest.approx(seconds)
+    assert now <= max(3 * timing.PATIENCE, seconds) * 1e9
+
+
 def test_timers_replaced_by_an_implementation_do_not_reach_the_clock(monkeypatch):
     import time
 
@@ -151,3 +166,84 @@ def test_the_event_clock_times_a_copy_at_a_plausible_rate():
         clock.block(lambda: target.copy_(source), 3)
         seconds = clock.block(lambda: target.copy_(source), 10).seconds
         assert 1e10 < 2 * source.nbytes / seconds < 1e13
+
+
+class FakeCuda:
+    """The counters of torch.cuda around one call that takes bytes from the pool and past it."""
+
+    def __init__(self, *, allocates, reserves, outside):
+        self.allocates, self.reserves, self.outside = allocates, reserves, outside
+        self.allocated, self.reserved, self.driver = 100, 2 * 2**20, 500 * 2**20
+        self.peak = self.allocated
+
+    def call(self):
+        self.peak = self.allocated + self.allocates
+        self.reserved += self.reserves
+        self.driver += self.reserves + self.outside
+
+    def install(self, monkeypatch):
+        for name, value in {
+            "synchronize": lambda _device: None,
+            "empty_cache": lambda: None,
+            "reset_peak_memory_stats": lambda _device: None,
+            "memory_allocated": lambda _device: self.allocated,
+            "max_memory_allocated": lambda _device: self.peak,
+            "memory_reserved": lambda _device: self.reserved,
+            "max_memory_reserved": lambda _device: self.reserved,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+
+    def measure(self, *, driver=None):
+        return memory.on_cuda(
+            self.call,
+            device=torch.device("cpu"),
+            inputs=1,
+            outputs=8,
+            saved=None,
+            predicted=None,
+            driver=driver or (lambda: self.driver),
+            outside_from=64 * 2**20,
+        )
+
+
+def test_allocator_pool_and_driver_are_three_figures(monkeypatch):
+    fake = FakeCuda(allocates=2**20, reserves=20 * 2**20, outside=4 * 2**20)
+    fake.install(monkeypatch)
+    used = fake.measure()
+    assert (used.peak, used.reserved, used.device_process) == (2**20, 22 * 2**20, 524 * 2**20)
+    assert set(used.reasons) == {"rss_peak"}
+
+
+def test_memory_that_torch_did_not_give_is_told(monkeypatch):
+    fake = FakeCuda(allocates=2**20, reserves=20 * 2**20, outside=65 * 2**20)
+    fake.install(monkeypatch)
+    assert "68,157,440 bytes that torch's allocator did not give it" in fake.measure().reasons["outside_allocator"]
+
+
+def test_a_driver_that_does_not_count_leaves_its_reason(monkeypatch):
+    fake = FakeCuda(allocates=2**20, reserves=0, outside=2**30)
+    fake.install(monkeypatch)
+
+    def refuse():
+        raise telemetry.ReadingError("a container hides ids")
+
+    used = fake.measure(driver=refuse)
+    assert used.device_process is None
+    assert used.reasons["device_process"] == "a container hides ids"
+    assert "outside_allocator" not in used.reasons
+
+
+def test_a_driver_that_counts_only_after_the_call_says_nothing_of_the_call(monkeypatch):
+    fake = FakeCuda(allocates=2**20, reserves=0, outside=2**30)
+    fake.install(monkeypatch)
+    answers = iter([telemetry.ReadingError("NVML lists no process on the device"), 7])
+
+    def driver():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    used = fake.measure(driver=driver)
+    assert used.device_process == 7
+    assert used.reasons["outside_allocator"] == "unknown: NVML lists no process on the device"

@@ -353,6 +353,17 @@ def test_only_the_window_counts_not_the_lead_in():
     assert len(found.series["clock_mhz"]) == 3
 
 
+def test_a_load_whose_calls_became_slow_ends_with_its_window():
+    now = 0.0
+
+    def call():
+        nonlocal now
+        now += 0.5
+
+    progress = telemetry._load(call, synchronize=lambda: None, calls=1000, jitter=0.2, seconds=2.0, clock=lambda: now)
+    assert progress == [(0.0, 0.0), (2.0, 4.0)]
+
+
 # --- which cases
 
 
@@ -387,3 +398,167 @@ def test_a_gpu_affords_a_second_point():
 def test_an_implementation_with_long_calls_only_gets_its_shortest():
     cases = [planned("loop", n, float(n)) for n in (3, 2, 4)]
     assert telemetry.choose(cases, policy=TelemetryPolicy()) == {"loop-2-forward": "its shortest call"}
+
+
+# --- before the load
+
+
+class Room:
+    """A GPU that cools while it is left alone; `asleep` is how long it was."""
+
+    def __init__(self, device, *, degrees_a_second):
+        self.device, self.degrees_a_second, self.asleep = device, degrees_a_second, 0.0
+
+    def sleep(self, seconds):
+        self.asleep += seconds
+        self.device.temperature = round(self.device.temperature - self.degrees_a_second * seconds)
+
+    def rest(self, **known):
+        return telemetry.Rest(TelemetryPolicy(), sleep=self.sleep, clock=lambda: self.asleep, **known)
+
+
+def taken(rest):
+    with telemetry.probe("cuda:0") as available:
+        return rest.take(available)
+
+
+def test_the_first_load_waits_for_the_power_sensor_alone(gpu):
+    device = gpu(temperature=70, power_mw=90_000)
+    room = Room(device, degrees_a_second=0)
+    rest = room.rest()
+    idle = taken(rest)
+    assert idle.figures == {"cool_down_s": 1.0, "idle_power_w": 90.0}
+    assert idle.reasons == {}
+    assert rest.start_c == 70
+
+
+def test_the_next_loads_wait_until_the_device_is_as_cool_as_before_the_first(gpu):
+    device = gpu(temperature=70)
+    idle = taken(Room(device, degrees_a_second=2).rest(start_c=40.0))
+    assert device.temperature == 45
+    assert idle.figures["cool_down_s"] == pytest.approx(12.5)
+    assert "cool_down_s" not in idle.reasons
+
+
+def test_a_device_that_does_not_cool_is_waited_for_no_longer_than_the_policy_says(gpu):
+    device = gpu(temperature=70)
+    idle = taken(Room(device, degrees_a_second=0).rest(start_c=40.0))
+    assert idle.figures["cool_down_s"] == TelemetryPolicy().cool_down_at_most
+    assert idle.reasons["cool_down_s"] == "still 30 C warmer than before the first load"
+    assert "idle_power_w" in idle.figures
+
+
+def test_a_device_without_a_temperature_is_not_waited_for(gpu):
+    device = gpu(refuses={"nvmlDeviceGetTemperature": pynvml.NVML_ERROR_NOT_SUPPORTED})
+    idle = taken(Room(device, degrees_a_second=0).rest(start_c=40.0))
+    assert idle.figures == {"idle_power_w": 500.0}
+
+
+def test_idle_power_that_can_not_be_read_has_a_reason(gpu):
+    device = gpu(refuses={"nvmlDeviceGetPowerUsage": pynvml.NVML_ERROR_NO_PERMISSION})
+    idle = taken(Room(device, degrees_a_second=0).rest())
+    assert "Insufficient Permissions" in idle.reasons["idle_power_w"]
+    assert "idle_power_w" not in idle.figures
+    device = gpu(mig=1)
+    assert "MIG" in taken(Room(device, degrees_a_second=0).rest()).reasons["idle_power_w"]
+
+
+def test_a_device_lost_while_it_cools_costs_the_figure_alone(gpu):
+    device = gpu(temperature=70)
+    room = Room(device, degrees_a_second=0)
+
+    def lose(_seconds):
+        device.lost_after_readings = 0
+
+    rest = telemetry.Rest(TelemetryPolicy(), start_c=40.0, sleep=lose, clock=lambda: room.asleep)
+    idle = taken(rest)
+    assert "GPU is lost" in idle.reasons["idle_power_w"]
+    assert idle.figures == {}
+
+
+def test_without_a_driver_nothing_is_waited_for(gpu):
+    room = Room(gpu(uuid_prefix=b"OTHER-"), degrees_a_second=0)
+    idle = taken(room.rest())
+    assert room.asleep == 0
+    assert "no device with UUID" in idle.reasons["idle_power_w"]
+
+
+def test_idle_power_stands_beside_the_load_and_is_subtracted_from_nothing(gpu):
+    device = gpu(energy_period=0.01, power_mw=500_000)
+    rest = Room(device, degrees_a_second=0).rest()
+    found = telemetry.sustained(
+        busy, device="cuda:0", synchronize=lambda: None, call_seconds=5e-5, operations=1, policy=SHORT, rest=rest
+    )
+    assert found.summary["idle_power_w"] == 500
+    assert found.summary["power_w"] == pytest.approx(500)
+    assert found.summary["cool_down_s"] == 1.0
+
+
+def test_a_processor_is_not_waited_for():
+    def refuse(_seconds):
+        raise AssertionError("a CPU run must not wait")
+
+    found = telemetry.sustained(
+        busy,
+        device="cpu",
+        synchronize=lambda: None,
+        call_seconds=5e-5,
+        operations=1,
+        policy=SHORT,
+        rest=telemetry.Rest(SHORT, sleep=refuse),
+    )
+    assert not {"idle_power_w", "cool_down_s"} & (set(found.summary) | set(found.reasons))
+    assert telemetry.wait_seconds("cpu", SHORT) == 0.0
+    assert telemetry.pass_seconds("cpu", SHORT) == pytest.approx(0.22)
+
+
+# --- the driver's count of memory
+
+
+def counted():
+    watch = telemetry.Watch("cuda:0")
+    try:
+        return watch.process_bytes()
+    finally:
+        watch.close()
+
+
+def test_the_driver_counts_the_memory_of_this_process_alone(gpu):
+    gpu(pids=[4242, os.getpid()], process_bytes={4242: 5 * 2**30, os.getpid(): 3 * 2**20})
+    assert counted() == 3 * 2**20
+
+
+def test_a_share_of_a_gpu_has_an_entry_for_each_instance(gpu):
+    gpu(mig=1, uuid_prefix=b"MIG-", pids=[os.getpid(), os.getpid()], process_bytes={os.getpid(): 2**20})
+    assert counted() == 2**21
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ({"pids": []}, "NVML lists no process on the device"),
+        ({"pids": [4242], "process_bytes": {4242: 1}}, "lists 1 process.es., none by this one's id"),
+        ({"pids": [os.getpid()]}, "counts no memory by process"),
+        (
+            {"refuses": {"nvmlDeviceGetComputeRunningProcesses_v3": pynvml.NVML_ERROR_NO_PERMISSION}},
+            "NVML: Insufficient Permissions",
+        ),
+        ({"uuid_prefix": b"OTHER-"}, "no device with UUID"),
+        ({"pids": [os.getpid()], "process_bytes": {os.getpid(): 1}, "lost_after_readings": 12}, "GPU is lost"),
+    ],
+)
+def test_a_count_that_can_not_be_had_has_a_reason(gpu, behaviour, reason):
+    device = gpu(**behaviour)
+    watch = telemetry.Watch("cuda:0")
+    if device.lost_after_readings is not None:
+        device.lost_after_readings = 0
+    with pytest.raises(telemetry.ReadingError, match=reason):
+        watch.process_bytes()
+    watch.close()
+
+
+def test_a_processor_has_no_driver_that_counts():
+    watch = telemetry.Watch("cpu")
+    with pytest.raises(telemetry.ReadingError, match="no driver"):
+        watch.process_bytes()
+    watch.close()
