@@ -83,13 +83,15 @@ class CudaRecorder:
 class Replays:
     """Seconds a call of each block of replays, the calls in the graph and the input sets they take in turn.
 
-    Without samples there is a reason.
+    Without samples there is a reason. `is_spoilt` tells that a capture failed: torch may then take its allocator and
+    its random numbers for still being captured, so the process should measure nothing more.
     """
 
     samples: list[float] = field(default_factory=list)
     calls: int = 0
     inputs: int = 0
     reason: str = ""
+    is_spoilt: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,11 @@ def replays(
         graph, results = recorder.record(list(itertools.islice(itertools.cycle(calls), count)), keep=keep)
     # Whatever an implementation does that can't be captured costs the figure and not the case.
     except Exception as error:  # noqa: BLE001
-        first = str(error).strip().split("\n")[0][:300]
-        return Replays(calls=count, inputs=sets, reason=f"can't be captured: {type(error).__name__}: {first}")
+        # Ending a capture that failed fails too; what came first says why.
+        cause = error.__context__ or error
+        first = str(cause).strip().split("\n")[0][:300]
+        reason = f"can't be captured: {type(cause).__name__}: {first}"
+        return Replays(calls=count, inputs=sets, reason=reason, is_spoilt=True)
     kept = [_outputs(result, copy=False) for result in results]
     judge = judge or (lambda number, found: _difference(found, expected[number]))
     wrong = _shared(kept) or _checked(graph, kept, judge=judge, timed=timed, sets=sets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ BOOKKEEPING = frozenset(
         "aten::lift_fresh",
     }
 )
+# Marks where one profiled call ends and the next begins.
+NEXT_CALL = "attnbench: next call"
 # Substrings of operator and kernel names, most telling first. Each names the backend SDPA chose.
 BACKENDS = (
     ("cudnn", "cudnn"),
@@ -55,25 +58,35 @@ BACKENDS = (
 
 @dataclass(frozen=True)
 class Profile:
-    """One profiled call: names and counts, allocation events in order of time, and device seconds (CUDA)."""
+    """Names and counts of one profiled call with device seconds (CUDA), and allocation events of each by time."""
 
     ran: Ran
-    allocations: list[int]
+    allocations: list[list[int]]
 
 
-def profile(call: Callable[[], Any], *, device: torch.device, synchronize: Callable[[], None]) -> Profile:
-    """Profile one call. Allocation events are bytes, negative where freed; memory held before is not in them."""
+def profile(
+    call: Callable[[], Any], *, device: torch.device, synchronize: Callable[[], None], calls: int = 1
+) -> Profile:
+    """Profile a call, or several on a CPU, of which the first names the operators.
+
+    Allocation events are bytes, negative where freed; memory held before is not in them.
+    """
     activities = [torch.profiler.ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
     with torch.profiler.profile(activities=activities, profile_memory=device.type == "cpu") as session:
         call()
+        for _ in range(calls - 1):
+            with torch.profiler.record_function(NEXT_CALL):
+                pass
+            call()
         synchronize()
     results = session.profiler.kineto_results if session.profiler is not None else None
     events = [] if results is None else results.events()
     names: Counter[str] = Counter()
     kernels: Counter[str] = Counter()
     allocations: list[tuple[int, int]] = []
+    starts = sorted(event.start_ns() for event in events if event.name() == NEXT_CALL)
     kernel_nanoseconds = 0
     for event in events:
         name = event.name()
@@ -83,7 +96,7 @@ def profile(call: Callable[[], Any], *, device: torch.device, synchronize: Calla
             if not name.startswith(("Memcpy", "Memset", "gpu_", "ProfilerStep")):
                 kernels[name] += 1
             kernel_nanoseconds += event.duration_ns()
-        elif name.startswith("aten::") and name not in BOOKKEEPING:
+        elif name.startswith("aten::") and name not in BOOKKEEPING and not (starts and event.start_ns() > starts[0]):
             names[name] += 1
     shown = kernels or names
     return Profile(
@@ -92,7 +105,9 @@ def profile(call: Callable[[], Any], *, device: torch.device, synchronize: Calla
             backend=backend_of([*kernels, *names]),
             kernel_seconds=kernel_nanoseconds * 1e-9 if kernels else None,
         ),
-        allocations=[size for _, size in sorted(allocations)],
+        allocations=[
+            [size for at, size in sorted(allocations) if bisect.bisect(starts, at) == number] for number in range(calls)
+        ],
     )
 
 

@@ -242,6 +242,8 @@ class Memory(Fact):
     rss_peak: int | None = None
     reserved: int | None = None
     device_process: int | None = None
+    # The peak of each call that it was taken of; they are equal, else a reason says so.
+    peaks: list[int] = Field(default_factory=list)
     reasons: dict[str, str] = Field(default_factory=dict)
 
     @property

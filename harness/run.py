@@ -48,7 +48,7 @@ IMPORT_DEATHS_AT_MOST = 20
 # Requests that make no call of an implementation answer within this many seconds.
 QUICK_SECONDS = 120.0
 # Calls of an implementation that a preparation makes at least: agreement, memory, profile, warm-up.
-PREPARATION_CALLS = 6
+PREPARATION_CALLS = 7
 # What a visit or a check costs beside the calls, in seconds: inputs, messages, the oracle.
 VISIT_SECONDS = 0.006
 CHECK_SECONDS = 0.08
@@ -272,6 +272,8 @@ class Run:
         self.ceilings_after: list[Ceiling] = []
         self.warnings: list[str] = []
         self.random = random.Random(options.seed)
+        # Implementations that no CUDA graph can capture, with the reason.
+        self.uncaptured: dict[tuple[str, str], str] = {}
 
     # The steps of a run
 
@@ -445,11 +447,17 @@ class Run:
         case = planned.case
         if not launch.is_wanted(case, [*self.rounds.get(case.id, []), visited], policy=self.policy.timing):
             return visited
-        seconds = self.prepared[case.id].call_seconds
-        answer = self.host.ask({**request, "do": "replay", "call_seconds": seconds}, seconds=self._timeout(planned))
+        key = (case.problem, case.implementation)
+        if key in self.uncaptured:
+            return launch.with_replays(visited, {"reason": self.uncaptured[key]})
+        request = {**request, "do": "replay", "call_seconds": self.prepared[case.id].call_seconds}
+        answer = self.host.ask(request, seconds=self._timeout(planned))
         if isinstance(answer, Lost):
             return launch.with_replays(visited, {"reason": f"{answer.status}, {answer.reason}"})
         self.time.calls += answer["calls"]
+        if answer["is_spoilt"]:
+            self.uncaptured[key] = answer["graph"]["reason"]
+            self.host.drop()
         return launch.with_replays(visited, answer["graph"])
 
     def _sustain_chosen(self) -> None:

@@ -35,6 +35,8 @@ KILLS_A_RUN = 5
 SECONDS_AT_MOST = 300.0
 # How soon the worker of a killed parent is gone.
 ORPHAN_SECONDS = 10.0
+# How often the journal's size is looked at: a line is a write and a flush, of some milliseconds.
+POLL_SECONDS = 0.0005
 # What a run may end with: all well, or a case that the killing of its worker cost.
 FINE = (0, 4)
 KINDS = {"prepared": "agreement", "facts": "counting", "round": "rounds", "record": "closing"}
@@ -49,6 +51,14 @@ class Moment:
     chosen: str
     victim: str
     phase: str
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a run takes that nobody disturbs: seconds, and lines of its journal."""
+
+    seconds: float
+    lines: int
 
 
 @dataclass
@@ -86,7 +96,8 @@ class Life:
         if not (self.directory / journal.PLAN).exists():
             return "start"
         now = self.journal
-        if len(now) == len(before):
+        # Resuming closes a torn line; that is no line of its own.
+        if now.rstrip(b"\n") == before.rstrip(b"\n"):
             return "start" if self.launches == 1 else "resuming"
         lines = [line for line in now.split(b"\n") if line.endswith(b"}")]
         kind = json.loads(lines[-1])["kind"]
@@ -95,21 +106,23 @@ class Life:
         return "verdicts and report" if planned and records >= len(planned.cases) else KINDS[kind]
 
 
-def wait_for_moment(life: Life, chance: random.Random, *, life_seconds: float) -> str:
+def wait_for_moment(life: Life, chance: random.Random, *, usual: Usual) -> str:
     """Wait for a random moment of the run's life, or for a random line of its journal; return how it was chosen."""
     assert life.process is not None
     if chance.random() < 0.5:
-        due = time.monotonic() + chance.uniform(0.0, life_seconds)
+        due = time.monotonic() + chance.uniform(0.0, usual.seconds)
         while time.monotonic() < due and life.process.poll() is None:
             time.sleep(0.002)
         return "time"
-    path, lines = life.directory / journal.JOURNAL, chance.randint(1, 12)
+    path = life.directory / journal.JOURNAL
+    lines = chance.randint(1, max(1, usual.lines - life.journal.count(b"\n")))
     size = path.stat().st_size if path.exists() else 0
     deadline = time.monotonic() + SECONDS_AT_MOST
     while lines and life.process.poll() is None and time.monotonic() < deadline:
         now = path.stat().st_size if path.exists() else 0
         lines -= now > size
         size = now
+        time.sleep(POLL_SECONDS)
     return "write"
 
 
@@ -157,14 +170,14 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def live(number: int, kills: int, chance: random.Random, *, directory: Path, life_seconds: float) -> Life:
+def live(number: int, kills: int, chance: random.Random, *, directory: Path, usual: Usual) -> Life:
     """Kill a run so many times, or until it ends, resuming it after each; then let it end and look at what it left."""
     life = Life(number, directory / "run")
     written = life.journal
     life.launch()
     for _ in range(kills):
         began = time.monotonic()
-        chosen = wait_for_moment(life, chance, life_seconds=life_seconds)
+        chosen = wait_for_moment(life, chance, usual=usual)
         if life.process is None or life.process.poll() is not None:
             break
         again = kill(life, chance, began=began, chosen=chosen, before=written)
@@ -251,15 +264,15 @@ def survive(moments: int, *, seed: int, say: object = print) -> list[Life]:
         # Runs beside this one hold devices elsewhere.
         os.environ["XDG_RUNTIME_DIR"] = folder
         began = time.monotonic()
-        undisturbed = live(0, 0, chance, directory=make(folder, 0), life_seconds=0.0)
-        life_seconds = time.monotonic() - began
+        undisturbed = live(0, 0, chance, directory=make(folder, 0), usual=Usual(0.0, 0))
+        usual = Usual(time.monotonic() - began, undisturbed.journal.count(b"\n"))
         if undisturbed.mistakes:
             raise SystemExit(f"an undisturbed run fails: {undisturbed.mistakes}")
         while sum(len(life.moments) for life in lives_so_far) < moments:
             left = moments - sum(len(life.moments) for life in lives_so_far)
             number = len(lives_so_far) + 1
             kills = min(left, KILLS_A_RUN)
-            life = live(number, kills, chance, directory=make(folder, number), life_seconds=life_seconds)
+            life = live(number, kills, chance, directory=make(folder, number), usual=usual)
             lives_so_far.append(life)
             for moment in life.moments:
                 say(row(moment))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import math
 
 import pytest
 import torch
 
-from harness import graphs, timing
-from harness.policy import GatePolicy, TimingPolicy
+from harness import graphs, launch, memory, timing
+from harness.bench import Bench
+from harness.policy import DEFAULT, GatePolicy, TimingPolicy
+from harness.records import Round
 from impls import registry
+from runs import ok_case
 
 CPU = torch.device("cpu")
 POLICY = TimingPolicy(block_seconds_cuda=2e-4)
@@ -202,9 +207,18 @@ def test_a_capture_that_raises_is_a_reason():
         def record(self, *_calls, **_options):
             raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    found = visit(Refusing())
-    assert found.samples == []
-    assert found.reason == "can't be captured: RuntimeError: operation not permitted when stream is capturing"
+    class RefusingTwice(Refusing):
+        def record(self, *_calls, **_options):
+            try:
+                super().record()
+            finally:
+                raise ValueError("the capture was invalidated")
+
+    for recorder in (Refusing(), RefusingTwice()):
+        found = visit(recorder)
+        assert found.samples == []
+        assert found.is_spoilt
+        assert found.reason == "can't be captured: RuntimeError: operation not permitted when stream is capturing"
 
 
 def test_results_cached_by_input_are_no_work():
@@ -252,6 +266,24 @@ def test_several_outputs_are_all_checked():
 def test_dropout_is_not_replayed():
     found = visit(FakeRecorder(), "d2l", "multihead", {"n": 8, "width": 16, "heads": 2, "dropout": 0.5})
     assert found.reason.startswith("dropout draws anew")
+
+
+def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
+    monkeypatch.setattr(memory, "cap_process", lambda _limit: True)
+    monkeypatch.setattr(graphs, "CudaRecorder", lambda _device: FakeRecorder())
+    steps = []
+    bench = Bench({"policy": DEFAULT.model_dump(mode="json"), "device": "cpu"}, announce=steps.append)
+    gc.unfreeze()
+    case = ok_case("einsum", n=16, d=8)
+    request = {"case": case.model_dump(), "seed": 3, "calls": 100, "blocks": 3, "index": 0, "process": 0}
+    visited = Round.model_validate(bench.handlers()["visit"](request)["round"])
+    answer = json.loads(json.dumps(bench.handlers()["replay"]({**request, "call_seconds": 1e-5})))
+    found = launch.with_replays(visited, answer["graph"])
+    assert steps[-1] == "CUDA graph"
+    assert found.graph_reason == ""
+    assert len(found.graph_samples) == 3
+    assert found.samples == visited.samples
+    assert 0 < sum(found.graph_samples) * found.graph_calls < answer["calls"]
 
 
 @pytest.mark.gpu

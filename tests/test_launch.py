@@ -137,7 +137,11 @@ def parent(answer):
         rounds={},
         policy=DEFAULT,
         prepared={short().id: prepared()},
-        host=SimpleNamespace(ask=lambda request, *, seconds: asked.append((request, seconds)) or answer),
+        uncaptured={},
+        host=SimpleNamespace(
+            ask=lambda request, *, seconds: asked.append((request, seconds)) or answer,
+            drop=lambda: asked.append("drop"),
+        ),
         time=SimpleNamespace(calls=0.0),
         asked=asked,
         _timeout=lambda _planned: 60.0,
@@ -148,7 +152,8 @@ REQUEST = {"do": "visit", "seed": 5, "blocks": 3}
 
 
 def test_the_parent_adds_replays_to_the_round():
-    answer = {"graph": {"samples": [3e-6], "calls": 64, "inputs": 4, "reason": ""}, "calls": 0.25}
+    graph = {"samples": [3e-6], "calls": 64, "inputs": 4, "reason": ""}
+    answer = {"graph": graph, "is_spoilt": False, "calls": 0.25}
     of = parent(answer)
     found = Run._with_graph(of, PlannedCase(case=short()), visit(1e-5), REQUEST)
     assert (found.graph_samples, found.graph_calls, found.graph_inputs) == ([3e-6], 64, 4)
@@ -163,6 +168,16 @@ def test_a_worker_lost_in_a_graph_costs_the_figure_and_not_the_case():
     assert found.samples == visit(1e-5).samples
     assert found.graph_samples == []
     assert "timeout, no answer to 'CUDA graph'" in found.graph_reason
+
+
+def test_after_a_failed_capture_the_worker_is_replaced_and_the_implementation_not_captured_again():
+    graph = {"samples": [], "calls": 64, "inputs": 4, "reason": "can't be captured: it waits"}
+    of = parent({"graph": graph, "is_spoilt": True, "calls": 0.25})
+    first = Run._with_graph(of, PlannedCase(case=short()), visit(1e-5), REQUEST)
+    other = short(id="another point")
+    second = Run._with_graph(of, PlannedCase(case=other), visit(1e-5), REQUEST)
+    assert first.graph_reason == second.graph_reason == "can't be captured: it waits"
+    assert [step if step == "drop" else step[0]["do"] for step in of.asked] == ["replay", "drop"]
 
 
 def test_no_graph_is_asked_for_where_none_is_wanted():

@@ -323,3 +323,17 @@ def test_a_new_file_in_the_folder_is_found_with_no_list_edited():
         kernel.unlink()
     names = [entry["name"] for entry in json.loads(done.stdout)["implementations"]]
     assert "folder-right" in names
+
+
+@pytest.mark.gpu
+def test_short_calls_on_a_gpu_have_a_time_inside_a_graph_or_a_reason(tmp_path):
+    done = attnbench("run", "smoke", "--fast", "--device", "cuda", "--impl", "sdpa-*", "-o", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    timed = [record for record in assembly.records(tmp_path / "run") if record.status == "ok"]
+    short = [record for record in timed if record.case.direction == "forward" and record.time.median < 2e-5]
+    assert all(record.launch is not None for record in short)
+    for launched in [record.launch for record in timed if record.launch]:
+        assert (launched.graph is None) == bool(launched.reason)
+        assert len(launched.samples) >= (3 if launched.graph else 0)
+    for used in [record.memory for record in timed]:
+        assert (used.device_process is None) == ("device_process" in used.reasons)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pynvml
 import pytest
+import torch
 
 import fake_nvml
 from harness import environment, nvml, telemetry
@@ -562,3 +564,13 @@ def test_a_processor_has_no_driver_that_counts():
     with pytest.raises(telemetry.ReadingError, match="no driver"):
         watch.process_bytes()
     watch.close()
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_gives_its_idle_power_and_the_memory_of_this_process_or_says_why():
+    torch.ones(2**20, device="cuda")
+    idle = taken(telemetry.Rest(TelemetryPolicy()))
+    assert ("idle_power_w" in idle.figures) != ("idle_power_w" in idle.reasons)
+    assert idle.figures.get("idle_power_w", 1.0) > 0
+    with contextlib.suppress(telemetry.ReadingError):
+        assert counted() > 2**22
