@@ -433,7 +433,8 @@ class Bench:
                 policy=self.policy.telemetry,
                 rest=self._rest,
             )
-        self.calls_seconds += time.perf_counter() - started
+        # While the device cooled nothing was called.
+        self.calls_seconds += time.perf_counter() - started - found.summary.get("cool_down_s", 0.0)
         return {"telemetry": found.model_dump(), "calls": self.calls_seconds - before}
 
     # Parts
