@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -51,21 +52,13 @@ def direct(problem: Problem, implementation: Implementation, inputs: Inputs, *, 
             out = output_tensor(bound())
         upstream = torch.randn(out.shape, generator=_generator(out.device), device=out.device).to(out.dtype)
         wanted = inputs.differentiable
-        gradient_bytes = sum(tensor.nbytes for tensor in wanted)
-        saved_bytes = sum(saved.values())
-
-        def backward() -> Any:
-            return torch.autograd.grad(out, wanted, upstream, retain_graph=True)
-
-        def both() -> Any:
-            return torch.autograd.grad(output_tensor(bound()), wanted, upstream)
-
+        sizes = {"output_bytes": sum(tensor.nbytes for tensor in wanted), "saved_bytes": sum(saved.values())}
         if direction == "backward":
-            yield Directed(call=backward, output_bytes=gradient_bytes, saved_bytes=saved_bytes)
-        else:
-            del out
-            out = upstream
-            yield Directed(call=both, output_bytes=gradient_bytes, saved_bytes=saved_bytes)
+            yield Directed(functools.partial(torch.autograd.grad, out, wanted, upstream, retain_graph=True), **sizes)
+            return
+        # A measured call records a graph of its own; this one would stay in memory beside it.
+        del out
+        yield Directed(lambda: torch.autograd.grad(output_tensor(bound()), wanted, upstream), **sizes)
 
 
 def output_tensor(result: Any) -> torch.Tensor:
