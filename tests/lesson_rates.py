@@ -79,7 +79,7 @@ def section(found, seconds):
     return "\n".join(
         [
             f"Written by `python -m tests.lesson_rates --write docs/lesson.md` on {machine}.",
-            f"{len(seconds)} runs of `attnbench lesson` one after another took {took}.",
+            f"`attnbench lesson`, {len(seconds)} one after another, took {took}.",
             "",
             *table(found),
         ]
