@@ -365,7 +365,7 @@ def run_command(
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
-    from harness import assembly, journal, progress, run, verdict
+    from harness import assembly, journal, lesson_facts, progress, run, verdict
 
     if resume and output is None:
         raise fail("--resume needs the run directory: -o DIR")
@@ -415,8 +415,13 @@ def run_command(
         has_run = (directory / journal.JOURNAL).exists()
         raise fail(f"{error.filename or directory}: {error.strerror}{kept if has_run else ''}") from None
     try:
-        context.obj.finish(options.output)
         records = assembly.records(options.output)
+        if any(record.case.problem == "pooling" for record in records):
+            # What pooling predicts is drawn beside its cost; torch comes in once the measurements are over.
+            from harness.lesson import lesson
+
+            lesson_facts.write(lesson(device=options.device, announce=say), options.output)
+        context.obj.finish(options.output)
         unexpected = verdict.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
     except OSError as error:
         raise fail(f"{error.filename or options.output}: {error.strerror}; the journal is intact") from None

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,7 @@ from harness.exact import degree
 from harness.records import AxisCounts, Degrees
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from impls.registry import Implementation, Problem
 
@@ -81,7 +84,7 @@ class Counted:
 
     `products` are the operations with a formula, `operations` adds one per output element of every other operator,
     `calls` is how many operators ran. `opaque` lists what hides work from the counter; with any, only a declaration
-    can say what was done.
+    can say what was done. `refused` where the call does not run while it is counted.
     """
 
     operations: int
@@ -89,6 +92,7 @@ class Counted:
     calls: int
     by_operator: dict[str, int] = field(default_factory=dict)
     opaque: tuple[str, ...] = ()
+    refused: bool = False
 
     @property
     def how(self) -> str:
@@ -97,18 +101,39 @@ class Counted:
 
 
 def count(call: Callable[[], Any]) -> Counted:
-    """Run a call once and count its operations; works on real tensors of any device and on meta tensors."""
-    counter = _Counter()
-    with counter:
-        result = call()
-    counter.check_outputs(result)
+    """Run a call once and count its operations; works on real tensors of any device and on meta tensors.
+
+    Compiled code runs as it was written. The call is one that runs otherwise: where it refuses to while it is watched,
+    as operators do that take functions (flex_attention), it is opaque.
+    """
+    counter, refused = _Counter(), False
+    try:
+        with _uncompiled(), counter:
+            result = call()
+        counter.check_outputs(result)
+    except RuntimeError as error:
+        refused = True
+        counter.opaque.add(f"it refuses to run while operators are counted ({type(error).__name__})")
     return Counted(
         operations=sum(counter.by_operator.values()),
         products=counter.products,
         calls=counter.calls,
         by_operator=dict(sorted(counter.by_operator.items())),
         opaque=tuple(sorted(counter.opaque)),
+        refused=refused,
     )
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Set compiled code aside; the compiler would find itself watched, and refuse the function from then on."""
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
+        # flex_attention warns of being slow when it isn't compiled.
+        warnings.simplefilter("ignore")
+        yield
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -264,6 +289,9 @@ def degrees(
             axes["n"] = prober.along_length()
             counted, modelled = prober.against_model()
             causal_share = prober.causal_share()
+    except _RefusedError:
+        # It would refuse at other sizes too, and may compile a kernel for each.
+        pass
     # An implementation may refuse or fail in its own way; what matters here is only that it was not counted.
     except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
@@ -280,6 +308,10 @@ def degrees(
         modelled_products=modelled,
         causal_share=causal_share,
     )
+
+
+class _RefusedError(Exception):
+    """A call does not run while it is counted."""
 
 
 # The base point, the sizes of the axis, and axes tied to it: each is its number divided by the size.
@@ -304,6 +336,8 @@ class _Prober:
         with direct(self.problem, self.implementation, inputs, direction=self.direction) as directed:
             counted = count(directed.call)
         self.opaque |= set(counted.opaque)
+        if counted.refused:
+            raise _RefusedError
         return counted
 
     @property

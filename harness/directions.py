@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,19 +51,14 @@ def direct(problem: Problem, implementation: Implementation, inputs: Inputs, *, 
         upstream = torch.randn(out.shape, generator=_generator(out.device), device=out.device).to(out.dtype)
         wanted = inputs.differentiable
         saved_bytes = sum(saved.values())
-
-        def backward() -> Any:
-            return torch.autograd.grad(out, wanted, upstream, retain_graph=True)
-
-        def both() -> Any:
-            return torch.autograd.grad(output_tensor(bound()), wanted, upstream)
-
         if direction == "backward":
-            yield Directed(call=backward, saved_bytes=saved_bytes)
-        else:
-            del out
-            out = upstream
-            yield Directed(call=both, saved_bytes=saved_bytes)
+            yield Directed(
+                functools.partial(torch.autograd.grad, out, wanted, upstream, retain_graph=True), saved_bytes
+            )
+            return
+        # A measured call records a graph of its own; this one would stay in memory beside it.
+        del out
+        yield Directed(lambda: torch.autograd.grad(output_tensor(bound()), wanted, upstream), saved_bytes)
 
 
 def output_tensor(result: Any) -> torch.Tensor:

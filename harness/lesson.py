@@ -16,6 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from harness.counting import count
 from harness.lesson_facts import Answered, Example, Learning, Lesson, Method, Outcome, Pooling, Work
 from impls import registry
+from impls.multihead import _steps
 from impls.multihead import problem as multihead
 from impls.multihead.d2l import d2l
 from impls.pooling.average import average
@@ -217,12 +218,35 @@ def constant_example() -> Example:
     outputs = [d2l(x_q, x_k, x_k, weights, heads=EXAMPLE_HEADS, valid_lens=lens) for lens in masks.values()]
     return Example(
         shape=list(outputs[0].shape),
+        steps=shapes_on_the_way(x_q, x_k, weights, torch.tensor(EXAMPLE_LENGTHS)),
         masks=list(masks),
         between_rows=max((out[:, 1:] - out[:, :1]).abs().max().item() for out in outputs),
         from_product=max((out.double() - expected).abs().max().item() for out in outputs),
         size=expected.abs().max().item(),
         unit=torch.finfo(torch.float32).eps / 2,
     )
+
+
+def shapes_on_the_way(
+    x_q: torch.Tensor, x_k: torch.Tensor, weights: _steps.Weights, valid_lens: torch.Tensor
+) -> list[tuple[str, list[int]]]:
+    """Run the module step by step, and note the shape of what each gives."""
+    heads = EXAMPLE_HEADS
+    q, k, v = (_steps.project(x, w, None, heads=heads) for x, w in zip((x_q, x_k, x_k), weights[:3], strict=True))
+    scores = _steps.score(q, k)
+    attention = _steps.normalise(scores, _steps.folded_lengths(valid_lens, heads))
+    out = _steps.weigh(attention, v)
+    y = _steps.combine(out, weights.w_o, None, heads=heads)
+    return [
+        ("queries: batch, queries, width", list(x_q.shape)),
+        ("W_q, then heads folded into the batch: batch · heads, queries, width / heads", list(q.shape)),
+        ("keys and values: batch, keys, width", list(x_k.shape)),
+        ("W_k and W_v, folded likewise", list(k.shape)),
+        ("scaled dot products of every query with every key: the scores", list(scores.shape)),
+        ("softmax over the keys that each length leaves, then dropout: the attention weights", list(attention.shape)),
+        ("weighted sums of the values", list(out.shape)),
+        ("heads unfolded, side by side again, then W_o: the output", list(y.shape)),
+    ]
 
 
 def fused_answers(device: torch.device) -> list[Answered]:
@@ -244,6 +268,7 @@ def _answer(shape: tuple[int, ...], name: str, call: Callable[[], torch.Tensor])
         warnings.simplefilter("ignore")
         try:
             with torch.no_grad():
+                call()
                 operators = count(call).by_operator
         except RuntimeError as error:
             message = str(error).split(".")[0].strip()

@@ -72,9 +72,11 @@ class Example(Fact):
     """The multi-head example: constant inputs, on which every row is W_o W_v 1 whatever the mask.
 
     Differences are the largest over all masks tried; `unit` is the dtype's unit roundoff, `size` the largest output.
+    `steps` are what the module does, in order, with the shape that each gives.
     """
 
     shape: list[int]
+    steps: list[tuple[str, list[int]]] = Field(default_factory=list)
     masks: list[str]
     between_rows: float
     from_product: float
@@ -120,6 +122,11 @@ class Lesson(Fact):
 def write(lesson: Lesson, directory: Path) -> None:
     """Write lesson.json into a run directory."""
     journal.write_document(directory / LESSON, lesson.model_dump(mode="json", by_alias=True))
+
+
+def found(directory: Path) -> Lesson | None:
+    """Read lesson.json where there is one. Raises SchemaMismatchError for a newer schema."""
+    return read(directory) if (directory / LESSON).exists() else None
 
 
 def read(directory: Path) -> Lesson:

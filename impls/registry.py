@@ -110,13 +110,15 @@ class Witness:
 
     `oracle` is exact to float64; `reference` is what a plain implementation in the case's own dtype gives; `bound` is
     an elementwise bound on the error that an honest kernel commits. `flush` is the error that flushing numbers below
-    the smallest normal one to zero may cost.
+    the smallest normal one to zero may cost. `is_random` where chance (dropout) moves answers by more than rounding
+    does, so that the reference's error says something in float64 too.
     """
 
     oracle: torch.Tensor
     reference: torch.Tensor
     bound: torch.Tensor
     flush: float = 0.0
+    is_random: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from harness import lesson_facts
 from reports import answer, published, units
-from reports.figures import agreement, device, runs, scaling, speed
+from reports.figures import agreement, device, pooling, runs, scaling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from harness.lesson_facts import Lesson
     from reports.frame import Run
     from reports.style import Look
 
@@ -54,6 +56,13 @@ class Chapter:
 
 # Implementations named so time one step of a whole by itself.
 STEP = "phase/"
+LEAD_POOLING = (
+    "Fifty noisy points of 2 sin(x) + x^0.8 are the keys and values, a hundred places the queries; one fixed seed."
+)
+LEAD_LEARNING = (
+    "The scale w of the Gaussian kernel is trained as the tutorial does it, each point predicted from the others, and "
+    "set beside the scale that a scalar optimiser finds for the same loss."
+)
 # What the problems beside attention are called in headings.
 PROBLEM_TITLES = {"multihead": "Multi-head attention", "pooling": "Attention pooling"}
 
@@ -69,8 +78,12 @@ def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) 
     ]
     if len(runs) > 1:
         found.insert(0, runs_chapter(runs, drawn, table, colors))
-    others = list(dict.fromkeys(sweep.problem for sweep in every if sweep.problem != "attention"))
-    found += [problem_chapter(problem, runs, [s for s in drawn if s.problem == problem], colors) for problem in others]
+    taught = next((lesson for run in runs if (lesson := lesson_facts.found(run.path)) is not None), None)
+    others = [sweep.problem for sweep in every if sweep.problem != "attention"] + ["pooling"] * (taught is not None)
+    found += [
+        problem_chapter(problem, runs, [s for s in drawn if s.problem == problem], colors, taught=taught)
+        for problem in dict.fromkeys(others)
+    ]
     found += [agreement_chapter(table, colors), device_chapter(runs, drawn, colors)]
     return [chapter for chapter in found if chapter is not None]
 
@@ -210,10 +223,21 @@ def machine(run: Run) -> str:
 
 
 def problem_chapter(
-    problem: str, runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look]
+    problem: str,
+    runs: Sequence[Run],
+    drawn: Sequence[Sweep],
+    colors: dict[str, Look],
+    *,
+    taught: Lesson | None = None,
 ) -> Chapter | None:
-    """Show the sweeps of a problem beside attention: time, memory, and its phases stacked by size."""
+    """Show the sweeps of a problem beside attention: time, memory, its phases stacked by size; of pooling, its fits."""
     sections = []
+    if problem == "pooling" and taught is not None:
+        drawn_once = pooling.pictures(taught)
+        sections += [
+            Section("What pooling predicts", LEAD_POOLING, tuple(drawn_once["pooling"])),
+            Section("Learning one parameter", LEAD_LEARNING, tuple(drawn_once["learning"])),
+        ]
     for sweep in drawn:
         if sweep.axis is None:
             continue

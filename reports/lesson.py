@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PAGE = "lesson.html"
 STEP = "phase/"
-LINEAR_STEPS, QUADRATIC_STEPS = (
-    ("phase/projections", "phase/output"),
-    ("phase/scores", "phase/softmax", "phase/weighted-sum"),
-)
 
 
 @dataclass(frozen=True)
@@ -184,7 +180,7 @@ def html(lesson: Lesson, run: Run) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(count=units.count, digits=units.digits, seconds=units.seconds)
-    drawn = figures(lesson, run, table)
+    drawn = {**pooling.pictures(lesson), "cost": cost_figures(run, table)}
     page = environment.get_template("lesson.html.jinja")
     return page.render(
         policy=content_security_policy([]),
@@ -194,7 +190,8 @@ def html(lesson: Lesson, run: Run) -> str:
         machine=_machine(run),
         judged=judge(run.verdicts),
         crossover=crossover(table),
-        figures=drawn,
+        pictures=drawn,
+        example_steps=[(step, f"({', '.join(map(str, shape))})") for step, shape in lesson.example.steps],
         gains=gains(table),
         work=work_rows(lesson),
         verdict_count=len(run.verdicts),
@@ -216,8 +213,6 @@ def _of_line(line: Line, verdicts: Sequence[Verdict]) -> Iterable[tuple[str, str
 
 def crossover(table: pd.DataFrame) -> Crossover | None:
     """Find the n from which scores, softmax and weighted sum take longer than the projections around them."""
-    import numpy as np
-
     steps = table[
         (table["status"] == "ok")
         & (table["scenario"] == "tutorial")
@@ -227,18 +222,7 @@ def crossover(table: pd.DataFrame) -> Crossover | None:
         return None
     times = steps.pivot_table(index="n", columns="implementation", values="best_s", aggfunc="min").dropna()
     width = int(steps["width"].iloc[0])
-    if not {*LINEAR_STEPS, *QUADRATIC_STEPS} <= set(times.columns):
-        return Crossover(width=width, operations=2.0 * width, time=None)
-    ratio = np.log(
-        times[list(QUADRATIC_STEPS)].sum(axis=1).to_numpy(float) / times[list(LINEAR_STEPS)].sum(axis=1).to_numpy(float)
-    )
-    sizes = np.log(times.index.to_numpy(float))
-    above = np.flatnonzero((ratio[:-1] < 0) & (ratio[1:] >= 0))
-    if not len(above):
-        return Crossover(width=width, operations=2.0 * width, time=None)
-    i = int(above[0])
-    met = sizes[i] - ratio[i] * (sizes[i + 1] - sizes[i]) / (ratio[i + 1] - ratio[i])
-    return Crossover(width=width, operations=2.0 * width, time=float(np.exp(met)))
+    return Crossover(width=width, operations=2.0 * width, time=speed.crossover(times))
 
 
 def gains(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
@@ -272,41 +256,6 @@ def work_rows(lesson: Lesson) -> tuple[tuple[str, ...], ...]:
         shown = [units.count(work.phases[name], "FLOP") for name in work.phases]
         found.append((units.plain(work.n), *shown, units.percent(quadratic / (quadratic + linear))))
     return tuple(found)
-
-
-def figures(lesson: Lesson, run: Run, table: pd.DataFrame) -> dict[str, list[Figure]]:
-    """Draw every figure, by the chapter it belongs to."""
-    data, learning = lesson.pooling, lesson.learning
-    average, gaussian = pooling.chosen(data, "average"), pooling.chosen(data, "gaussian")
-    learned, best = pooling.chosen(data, "learned"), pooling.chosen(data, "best")
-    return {
-        "pooling": [
-            pooling.fits(
-                data, ["average", "gaussian"], key="fits", title="Pooling without parameters",
-                finding=f"The average ignores the query (mean squared error {units.digits(average.error)}). Weighing "
-                f"by distance follows the truth ({units.digits(gaussian.error)}), but leans towards the local "
-                "mean: hills come out too low and valleys too high.",
-            ),
-            pooling.heat_maps(data, ["average", "gaussian", "best", "learned"], key="weights"),
-            pooling.fits(
-                data, ["gaussian", "boxcar", "epanechnikov"], key="kernels",
-                title="Other kernels, as textbooks show them",
-                finding="A boxcar weighs neighbours alike and jumps where one enters or leaves; Epanechnikov's "
-                "parabola fades them out.",
-            ),
-        ],
-        "learning": [
-            pooling.losses(learning),
-            pooling.landscape(learning),
-            pooling.fits(
-                data, ["gaussian", "best", "learned"], key="learned-fits", title="Pooling with one learned parameter",
-                finding=f"The curve of the learned w turns {learned.bends} times, that of the given kernel "
-                f"{gaussian.bends} times: a larger w is a narrower kernel. The best w turns {best.bends} times.",
-            ),
-            pooling.spread(learning),
-        ],
-        "cost": cost_figures(run, table),
-    }  # fmt: skip
 
 
 def cost_figures(run: Run, table: pd.DataFrame) -> list[Figure]:

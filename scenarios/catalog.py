@@ -17,6 +17,8 @@ LENGTHS_CPU: list[Value] = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 20
 LENGTHS_CUDA: list[Value] = [256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384]
 HEAD_DIMS: list[Value] = [16, 24, 32, 48, 64, 96, 128, 192, 256]
 HEADS: list[Value] = [1, 2, 3, 4, 6, 8, 10, 12, 16]
+# Compiled anew for each shape, three seconds a case or more: for `compiled`, and where asked for by name.
+COMPILED = ["flex*"]
 DIVISORS: list[Value] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 SEQUENCE_LENGTH = Scenario(
@@ -24,6 +26,7 @@ SEQUENCE_LENGTH = Scenario(
     question="Does the cost of attention grow as n^2 with the sequence length, and who needs n^2 memory?",
     axes=[Axis(name="n", values=LENGTHS_CPU)],
     base={"d": 64, "heads": 2, "batch": 1},
+    exclude=COMPILED,
     claims=claims.LENGTH_CLAIMS,
     on={
         "cuda": Variant(
@@ -38,6 +41,7 @@ HEAD_DIM = Scenario(
     question="Is the cost linear in the head dimension d?",
     axes=[Axis(name="d", values=HEAD_DIMS)],
     base={"n": 512, "heads": 2, "batch": 1},
+    exclude=COMPILED,
     claims=[claims.A2],
     on={"cuda": Variant(base={"n": 4096, "heads": 16, "batch": 1}, dtypes=["bfloat16", "float16"])},
 )
@@ -46,6 +50,7 @@ HEADS_GROWING = Scenario(
     question="Is the cost linear in the number of heads, when each head keeps its size?",
     axes=[Axis(name="heads", values=HEADS)],
     base={"n": 512, "d": 64, "batch": 1},
+    exclude=COMPILED,
     claims=[claims.A2],
     on={"cuda": Variant(base={"n": 4096, "d": 64, "batch": 1}, dtypes=["bfloat16", "float16"])},
 )
@@ -55,7 +60,7 @@ HEADS_FIXED_WIDTH = Scenario(
     axes=[Axis(name="heads", values=DIVISORS, tied={"d": "256 / heads"})],
     base={"n": 256, "batch": 1},
     # At 256 heads a Python loop visits 65,536 rows a call: minutes for no new answer.
-    exclude=["loop"],
+    exclude=["loop", *COMPILED],
     claims=[claims.B3_PRODUCTS, claims.B3_SOFTMAX],
     on={
         "cuda": Variant(
@@ -70,6 +75,7 @@ BATCH = Scenario(
     question="Is the cost linear in the batch size?",
     axes=[Axis(name="batch", values=HEADS)],
     base={"n": 512, "d": 64, "heads": 1},
+    exclude=COMPILED,
     claims=[claims.A2],
     on={"cuda": Variant(base={"n": 2048, "d": 64, "heads": 16}, dtypes=["bfloat16", "float16"])},
 )
@@ -82,7 +88,7 @@ GRID = Scenario(
         Axis(name="heads", values=[1, 4]),
         Axis(name="batch", values=[1, 4]),
     ],
-    exclude=["loop"],
+    exclude=["loop", *COMPILED],
     constraints=[
         Constraint(product=["n", "n", "heads", "batch"], at_most=2**24, reason="its score matrix has too many elements")
     ],
@@ -104,8 +110,28 @@ SMOKE = Scenario(
     question="Does everything work here? Tiny sizes, seconds in all.",
     axes=[Axis(name="n", values=[16, 32, 48])],
     base={"d": 8, "heads": 2, "batch": 1},
+    exclude=COMPILED,
     claims=[claims.A2],
     on={"cuda": Variant(base={"d": 64, "heads": 2, "batch": 1}, dtypes=["float16"])},
+)
+
+COMPILED_LENGTH = Scenario(
+    name="compiled",
+    question="What does a kernel gain that is compiled for its shape and its mask?",
+    axes=[Axis(name="n", values=[128, 256, 512, 1024, 2048, 4096]), Axis(name="causal", values=[False, True])],
+    base={"d": 64, "heads": 2, "batch": 1},
+    implementations=["batched", "sdpa-flash", *COMPILED],
+    claims=[claims.B2, claims.B5],
+    on={
+        "cuda": Variant(
+            axes=[
+                Axis(name="n", values=[512, 1024, 2048, 4096, 8192, 16384]),
+                Axis(name="causal", values=[False, True]),
+            ],
+            base={"d": 64, "heads": 16, "batch": 1},
+            dtypes=["bfloat16"],
+        )
+    },
 )
 
 CATALOG: tuple[Scenario, ...] = (
@@ -116,6 +142,7 @@ CATALOG: tuple[Scenario, ...] = (
     BATCH,
     GRID,
     SMOKE,
+    COMPILED_LENGTH,
     *tutorial.SCENARIOS,
 )
 DEFAULT: tuple[str, ...] = ("sequence-length", "head-dim", "heads", "heads-fixed-width", "batch", "grid")

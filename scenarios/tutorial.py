@@ -12,6 +12,8 @@ LENGTHS_CUDA: list[Value] = [256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6
 LENGTHS_SHORT: list[Value] = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048]
 LENGTHS_LESSON: list[Value] = [64, 96, 128, 192, 256, 384, 512, 768, 1024]
 WIDTHS: list[Value] = [32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048]
+# `mha/loop` visits rows in Python, and `mha/flex` is compiled for each shape: minutes for no new answer.
+SLOW = ["mha/loop", "mha/flex*"]
 MODULES = ["d2l", "torch-module", "torch-module-fast", "mha/*"]
 
 POOLING_COST = Claim(
@@ -30,7 +32,7 @@ MULTIHEAD = Scenario(
     # The quadratic part is over four fifths of the work from n = 8 D on: a narrow module shows it on a CPU.
     base={"width": 64, "heads": 2, "batch": 1},
     implementations=MODULES,
-    exclude=["mha/loop"],
+    exclude=SLOW,
     on={
         "cuda": Variant(
             axes=[Axis(name="n", values=LENGTHS_CUDA)],
@@ -47,7 +49,7 @@ MULTIHEAD_HEADS = Scenario(
     axes=[Axis(name="heads", values=[1, 2, 4, 8, 16, 32, 64]), Axis(name="batch", values=[1, 4])],
     base={"n": 256, "width": 256},
     implementations=MODULES,
-    exclude=["mha/loop"],
+    exclude=SLOW,
     on={"cuda": Variant(base={"n": 2048, "width": 1024}, dtypes=["bfloat16"])},
 )
 TRAINING = Scenario(
@@ -66,7 +68,7 @@ TRAINING_WITHOUT_DROPOUT = TRAINING.model_copy(
         "question": "What does a training step of a module cost without dropout, where fused attention may be used?",
         "base": {"width": 128, "heads": 4, "batch": 2},
         "implementations": MODULES,
-        "exclude": ["mha/loop", "torch-module-fast"],
+        "exclude": [*SLOW, "torch-module-fast"],
         "on": {"cuda": Variant(base={"width": 1024, "heads": 16, "batch": 4})},
     }
 )

@@ -14,6 +14,9 @@ from harness.battery import Subject, examine
 from harness.policy import GatePolicy
 from impls import registry
 
+# Three seconds a shape and more.
+COMPILED = ("flex", "mha/flex")
+
 
 def test_an_implementation_agrees(gate_case):
     entry, device, dtype = gate_case
@@ -23,8 +26,10 @@ def test_an_implementation_agrees(gate_case):
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
     subject = Subject(registry.problem(entry.problem), entry, dtype, device, GatePolicy())
-    # A function that compiles is held to fewer shapes, as each compiles anew.
-    outcomes = list(examine(subject, quick=entry.prepare is not None))
+    # A function that compiles is held to fewer shapes, as each compiles anew, and in 16 bits to those of one name.
+    only = "lengths" if entry.problem == "multihead" else "n_q 100"
+    only = only if entry.name in COMPILED and dtype != "float32" else ""
+    outcomes = list(examine(subject, quick=entry.prepare is not None, only=only))
     failed = [outcome for outcome in outcomes if outcome.status not in {"ok", "unsupported"}]
     assert not failed, "\n".join(f"{outcome.title}: {outcome.reason}" for outcome in failed)
     assert any(outcome.status == "ok" for outcome in outcomes)

@@ -12,8 +12,10 @@ import pytest
 from harness import journal, lesson, lesson_facts
 from harness.records import Case, Plan, PlannedCase, Record, Time, Verdict, Verdicts, case_id
 from reports import lesson as page
+from reports.figures import speed
 from scenarios import tutorial
 from scenarios.catalog import CATALOG
+from tests import lesson_rates
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,15 @@ def test_the_example_gives_the_same_row_whatever_the_mask(facts):
     assert example.from_product < allowed
 
 
+def test_the_example_shows_the_shapes_on_the_way(facts, shown):
+    shapes = [tuple(shape) for _, shape in facts.example.steps]
+    folded = [(10, 4, 20), (10, 6, 20), (10, 4, 6), (10, 4, 6), (10, 4, 20)]
+    assert shapes == [(2, 4, 100), folded[0], (2, 6, 100), *folded[1:], (2, 4, 100)]
+    for step, shape in facts.example.steps:
+        assert step in html.unescape(shown)
+        assert f"<td>{shape!r}</td>".replace("[", "(").replace("]", ")") in shown
+
+
 def test_flash_refuses_the_articles_tensors_and_takes_them_with_a_head_axis(facts):
     answers = {(tuple(answer.shape), answer.backend): answer for answer in facts.fused}
     refused = answers[(2, 3, 8), "flash"]
@@ -141,8 +152,8 @@ def make_run(directory, facts, verdicts=()):
     """Write a run whose linear steps take n and whose quadratic ones n^2 / 300, so that they meet at n = 200."""
     records = []
     for n in (64, 128, 256, 512):
-        for name in (*page.LINEAR_STEPS, *page.QUADRATIC_STEPS):
-            share = n / 2 if name in page.LINEAR_STEPS else n**2 / 600
+        for name in (*speed.LINEAR_STEPS, *speed.QUADRATIC_STEPS):
+            share = n / 2 if name in speed.LINEAR_STEPS else n**2 / 600
             records.append(make_record(make_case(name, {"n": n, "width": 128, "heads": 4, "batch": 1}), 1e-6 * share))
     for n in (64, 128):
         for name, seconds in (("batched", 4e-4), ("sdpa-flash", 1e-4)):
@@ -233,6 +244,41 @@ def test_the_crossover_is_where_the_measured_steps_meet(facts, tmp_path):
     assert found.time == pytest.approx(200, rel=0.02)
 
 
+def test_a_report_has_a_chapter_of_pooling_where_its_pictures_are_known(facts, tmp_path):
+    from reports import render
+
+    run = make_run(tmp_path, facts)
+    with_pictures = render.render([run], tmp_path / "with.html").read_text(encoding="utf-8")
+    assert "Attention pooling" in with_pictures
+    for figure in ("fits", "weights", "kernels", "losses", "landscape", "learned-fits", "spread"):
+        assert f'id="{figure}"' in with_pictures
+    (run / lesson_facts.LESSON).unlink()
+    without = render.render([run], tmp_path / "without.html").read_text(encoding="utf-8")
+    assert 'id="weights"' not in without
+
+
+def test_a_report_says_where_attention_overtakes_the_projections(facts, tmp_path):
+    from reports import render
+
+    written = render.render([make_run(tmp_path, facts)], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "overtake the projections at about n = 200" in written
+    assert "at n = 2 D = 256" in written
+    assert "Multi-head attention" in written
+
+
+@pytest.mark.slow
+def test_a_run_of_pooling_shows_what_it_predicts(tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "attnbench", "run", "pooling", "--impl", "nadaraya-watson", "--device", "cpu"]
+    command += ["-a", "n_q=64", "-a", "n_k=64,96", "--fast", "-o", str(tmp_path / "run")]
+    # Its own lock, so that another run on this machine doesn't keep the test from its device.
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
+    assert 'id="weights"' in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
 def test_what_the_fused_call_gains_is_a_ratio_of_medians(facts, tmp_path):
     from reports.frame import frames, read_run
 
@@ -258,3 +304,30 @@ def test_every_point_of_a_scenario_is_one_of_its_problem(scenario, device):
     assert points
     for point in points:
         registry.problem(scenario.problem).parse(point)
+
+
+def verdicts_of(**changed):
+    """Return a run's verdicts, each as the arithmetic expects, but for the changed claims."""
+    expected = {"A3": "refuted", "A5": "refuted", **changed}
+    return [
+        make_verdict(line, expected.get(line.claim, "confirmed")).model_copy(update={"implementation": name})
+        for line in page.LINES
+        for name in line.implementations
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fifth", "held"),
+    [({}, True), ({"A2": "inconclusive"}, True), ({"A2": "refuted"}, False), ({"A5": "confirmed"}, False)],
+)
+def test_lessons_hold_where_all_but_one_agree_and_none_says_the_opposite(fifth, held):
+    found = lesson_rates.rows([*[verdicts_of()] * 4, verdicts_of(**fifth)])
+    assert all(row.held for row in found) == held
+    assert {row.line for row in found} == {line.id for line in page.LINES}
+
+
+def test_lessons_do_not_hold_where_two_are_undecided():
+    found = lesson_rates.rows([*[verdicts_of()] * 3, *[verdicts_of(B2="inconclusive")] * 2])
+    assert {row.line for row in found if not row.held} == {"B2"}
+    lines = lesson_rates.table(found)
+    assert any(line.startswith("| B2 | online | confirmed") and line.endswith("| confirmed | no |") for line in lines)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.policy import Policy, TimingPolicy
-from tests.peers import cases, compare_tools, tools
+from harness.policy import DEFAULT, Policy, TimingPolicy
+from harness.rounds import Samples
+from tests.peers import cases, compare_tools, d2l_ratio, tools
+from tests.sections import replaced
 
 QUICK = Policy(
     timing=TimingPolicy(
@@ -85,3 +87,36 @@ def test_the_page_names_every_tool_and_every_absence():
     assert "| other | 1.0500 | 0.00% | 100% | 10.00% | 1.00 s | 0.00 s |" in text
     assert "nvbench did not run: runs on cuda only" in text
     assert "| a | 1050 ms | 1000 ms |" in text
+
+
+def interleaved(theirs, ours, *, rounds=7):
+    """Return samples of both modules that scatter by a per mille around the given seconds a call."""
+    scatter = [1 + 0.001 * (-1) ** index for index in range(rounds)]
+    both = ((d2l_ratio.THEIRS, theirs, 1), (d2l_ratio.OURS, ours, -1))
+    return {name: Samples(rounds=[[seconds * s**sign] * 3 for s in scatter]) for name, seconds, sign in both}
+
+
+def test_a_module_that_is_slower_than_the_package_is_named():
+    found = {"fine": interleaved(1e-3, 0.9e-3), "slow": interleaved(1e-3, 1.2e-3)}
+    lines, judged, pooled = d2l_ratio.table(found, policy=DEFAULT.comparison)
+    assert judged["fine"].outcome == "faster"
+    assert judged["slow"].outcome == "slower"
+    assert judged["slow"].low < 1.2 < judged["slow"].high
+    assert pooled.ratio == pytest.approx((0.9 * 1.2) ** 0.5, rel=0.01)
+    assert any(line.startswith("| slow | ") and line.endswith(" | slower |") for line in lines)
+
+
+def test_the_ratio_is_taken_over_every_multihead_point_and_both_kinds_of_mask():
+    asked = d2l_ratio.every(is_quick=False)
+    assert {"forward", "forward+backward"} == {one.direction for one in asked}
+    assert {one.point.get("valid_lens") for one in asked} == {None, "batch", "rows"}
+    assert {4096} <= {one.point.get("n") for one in asked}
+    assert len({one.name for one in asked}) == len(asked)
+
+
+def test_a_section_of_a_page_is_replaced_and_the_rest_is_left():
+    page = "# Title\n\n<!-- begin x -->\nold\n<!-- end x -->\n\nrest\n"
+    assert replaced(page, "x", "new") == page.replace("old", "new")
+    assert replaced(replaced(page, "x", "new"), "x", "old") == page
+    with pytest.raises(ValueError, match="no section 'y'"):
+        replaced(page, "y", "new")

@@ -63,6 +63,36 @@ def test_a_wrong_method_is_rejected(wrong):
     assert not gate(entry, pooling.PROBES[0]).passed
 
 
+class Tilted(torch.autograd.Function):
+    """Pass a tensor on, and its gradient times a factor."""
+
+    @staticmethod
+    def forward(context, x, factor):
+        context.factor = factor
+        return x.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient * context.factor, None
+
+
+PROBES = {probe.name: probe for probe in pooling.PROBES}
+
+
+@pytest.mark.parametrize("factor", [0.0, 1 - 1e-8], ids=["missing", "off"])
+@pytest.mark.parametrize("probe", ["the tutorial's sizes", "narrow", "epanechnikov"])
+@pytest.mark.parametrize("of", ["values", "w"])
+def test_a_wrong_gradient_is_rejected_in_float64(of, probe, factor):
+    def broken(queries, keys, values, *, kernel, w):
+        values = Tilted.apply(values, factor) if of == "values" else values
+        return nadaraya_watson(queries, keys, values, kernel=kernel, w=Tilted.apply(w, factor) if of == "w" else w)
+
+    entry = dataclasses.replace(registry.get("pooling", "nadaraya-watson"), function=broken)
+    assert gate(entry, PROBES[probe], dtype=torch.float64).passed
+    found = gate(entry, PROBES[probe], dtype=torch.float64, direction="forward+backward")
+    assert {check.name.split()[0] for check in found.checks if not check.passed} == {f"d{of}"}
+
+
 @pytest.mark.parametrize("kernel", ["gaussian", "boxcar", "epanechnikov"])
 def test_weights_sum_to_one_and_make_the_predictions(kernel):
     inputs = pooling.inputs(

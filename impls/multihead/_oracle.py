@@ -9,6 +9,7 @@ import torch
 
 from impls.attention._numerics import LAMBDA, Units, flushed_output, units
 from impls.attention.problem import BLOCK_ELEMENTS
+from impls.multihead._gradients import bounded_gradients
 from impls.multihead._steps import Weights
 from impls.registry import Witness
 
@@ -42,41 +43,77 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> Witness:
         bound[place] = error_bound(
             wide, wide_weights, heads=inputs.heads, mask=mask, unit=unit, dropout=inputs.dropout
         ).cpu()
-    return Witness(oracle=oracle, reference=reference, bound=bound, flush=_flush(inputs))
+    return Witness(
+        oracle=oracle, reference=reference, bound=bound, flush=_flush(inputs), is_random=inputs.dropout > 0.0
+    )
 
 
 def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor) -> tuple[Witness, ...]:
     """Return a witness for the gradient of each distinct input and each weight.
 
     Rows that are not sampled get no upstream gradient, so the sampled ones give every gradient exactly. All gradients
-    are linear in a dropout mask, so their expectation is the gradient without dropout.
+    are linear in a dropout mask, so their expectation is the gradient without dropout; how far a mask moves them is
+    left to the reference's own mask to show.
     """
-    exact = _gradient_totals(inputs, rows, upstream, dtype=torch.float64)
-    references = _gradient_totals(inputs, rows, upstream, dtype=inputs.x_q.dtype)
+    exact = _gradient_totals(inputs, rows, upstream, dtype=torch.float64, keep=False)
+    references = _gradient_totals(inputs, rows, upstream, dtype=inputs.x_q.dtype, keep=True)
+    bounds = _gradient_bounds(inputs, rows, upstream)
     return tuple(
         Witness(
             oracle=oracle,
             reference=references[name],
-            bound=torch.full_like(oracle, math.inf),
+            bound=bounds[name],
             flush=_flush(inputs),
+            is_random=inputs.dropout > 0.0,
         )
         for name, oracle in exact.items()
     )
 
 
-def _gradient_totals(
-    inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor, *, dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
-    """Add up the gradients of all sampled rows, computed in `dtype`, by name; float64 is without dropout."""
-    total = {
+def _gradient_bounds(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Add up the error bounds of all sampled rows' gradients, by name; without end under dropout."""
+    if inputs.dropout:
+        return {
+            name: torch.full(tensor.shape, math.inf, dtype=torch.float64)
+            for name, tensor in zip(inputs.names, inputs.differentiable, strict=True)
+        }
+    total = _zeros(inputs)
+    names = {id(x): name for name, x in inputs.sources.items()}
+    for batch, start, block in _row_blocks(inputs, rows):
+        found = bounded_gradients(
+            [x.detach().double() for x in _sources(inputs, batch, block)],
+            _cast(inputs.weights, torch.float64),
+            upstream[batch, start : start + len(block)].to(inputs.x_q.device).double(),
+            heads=inputs.heads,
+            mask=_mask(inputs, batch, block),
+            unit=units(inputs.x_q.dtype, inputs.x_q.device),
+            terms=max(len(rows), inputs.x_k.shape[1]) * inputs.x_q.shape[0],
+        )
+        total[names[id(inputs.x_q)]][batch, block] += found.pop("x_q").bound.cpu()
+        total[names[id(inputs.x_k)]][batch] += found.pop("x_k").bound.cpu()
+        total[names[id(inputs.x_v)]][batch] += found.pop("x_v").bound.cpu()
+        for name, gradient in found.items():
+            total[name] += gradient.bound.cpu()
+    return total
+
+
+def _zeros(inputs: Inputs) -> dict[str, torch.Tensor]:
+    return {
         name: torch.zeros(tensor.shape, dtype=torch.float64)
         for name, tensor in zip(inputs.names, inputs.differentiable, strict=True)
     }
+
+
+def _gradient_totals(
+    inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor, *, dtype: torch.dtype, keep: bool
+) -> dict[str, torch.Tensor]:
+    """Add up the gradients of all sampled rows, computed in `dtype`, by name; with `keep` under a dropout mask."""
+    total = _zeros(inputs)
     for batch, start, block in _row_blocks(inputs, rows):
         mask = _mask(inputs, batch, block)
         gradient = upstream[batch, start : start + len(block)].to(inputs.x_q.device)
-        keep = None if dtype == torch.float64 else _kept(inputs, mask, seed=start)
-        found = _gradients(inputs, batch, block, gradient.to(dtype), mask=mask, keep=keep)
+        kept = _kept(inputs, mask, seed=start) if keep else None
+        found = _gradients(inputs, batch, block, gradient.to(dtype), mask=mask, keep=kept)
         for name, value in found.items():
             if name in inputs.sources:
                 total[name][batch] += value
@@ -217,7 +254,7 @@ def _softmax(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def _cast(weights: Weights, dtype: torch.dtype) -> Weights:
-    return Weights(*(None if w is None else w.to(dtype) for w in weights))  # type: ignore[arg-type]
+    return Weights(*(None if w is None else w.detach().to(dtype) for w in weights))  # type: ignore[arg-type]
 
 
 def _sources(inputs: Inputs, batch: int, rows: torch.Tensor) -> list[torch.Tensor]:

@@ -46,10 +46,11 @@ def score(q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
     return torch.bmm(q * q.shape[-1] ** -0.5, k.mT)
 
 
-def normalise(scores: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Return softmax over the last axis of allowed scores, which are overwritten; a row without any gives a mean."""
-    if mask is not None:
-        scores = scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
+def normalise(scores: torch.Tensor, lens: torch.Tensor | None = None) -> torch.Tensor:
+    """Return softmax over the leading keys that folded lengths allow; overwrites the scores, averages where none is."""
+    if lens is not None:
+        beyond = torch.arange(scores.shape[-1], device=scores.device) >= lens
+        scores = scores.masked_fill_(beyond, torch.finfo(scores.dtype).min)
     return scores.softmax(-1)
 
 
@@ -63,7 +64,6 @@ def combine(out: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None, *, heads
     return functional.linear(unfold(out, heads), w, b)
 
 
-def key_mask(valid_lens: torch.Tensor, *, n_k: int, heads: int) -> torch.Tensor:
-    """Return which keys each row may attend to, [batch * heads, 1 or n_q, n_k], from [batch] or [batch, n_q]."""
-    lens = valid_lens.reshape(valid_lens.shape[0], -1, 1).repeat_interleave(heads, dim=0)
-    return torch.arange(n_k, device=valid_lens.device) < lens
+def folded_lengths(valid_lens: torch.Tensor, heads: int) -> torch.Tensor:
+    """Give each head the lengths of its batch element: [batch] or [batch, n_q] to [batch * heads, 1 or n_q, 1]."""
+    return valid_lens.reshape(valid_lens.shape[0], -1, 1).repeat_interleave(heads, dim=0)

@@ -34,11 +34,11 @@ def d2l(
     q = _steps.project(x_q, weights.w_q, weights.b_q, heads=heads)  # [batch * heads, n_q, d]
     k = _steps.project(x_k, weights.w_k, weights.b_k, heads=heads)
     v = _steps.project(x_v, weights.w_v, weights.b_v, heads=heads)
-    mask = None if valid_lens is None else _steps.key_mask(valid_lens, n_k=k.shape[1], heads=heads)
-    attention = _steps.normalise(_steps.score(q, k), mask)  # [batch * heads, n_q, n_k]
+    lens = None if valid_lens is None else _steps.folded_lengths(valid_lens, heads)
+    attention = _steps.normalise(_steps.score(q, k), lens)  # [batch * heads, n_q, n_k]
     if dropout:
         attention = functional.dropout(attention, dropout)
     out = _steps.weigh(attention, v)
-    if mask is not None:
-        out = out.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+    if lens is not None:
+        out = out.masked_fill(lens == 0, 0.0)
     return _steps.combine(out, weights.w_o, weights.b_o, heads=heads)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from impls.multihead._steps import Weights, key_mask
+from impls.multihead._steps import Weights, folded_lengths
 from impls.registry import register
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _call(
     parameters = _parameters(weights, packed=module.in_proj_weight is not None)
     blocked = None
     if valid_lens is not None:
-        blocked = ~key_mask(valid_lens, n_k=x_k.shape[1], heads=heads)
+        blocked = torch.arange(x_k.shape[1], device=x_k.device) >= folded_lengths(valid_lens, heads)
         blocked = blocked.expand(-1, x_q.shape[1], -1)  # [batch * heads, n_q, n_k]
 
     def call() -> torch.Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.nn import functional
 
@@ -28,16 +29,33 @@ def split(x: torch.Tensor, heads: int) -> torch.Tensor:
 
 def place(core: Implementation) -> Implementation:
     """Put an implementation of attention between the projections, under its limits."""
+    function = module_around(core.function, name=core.name)
     return Implementation(
         problem="multihead",
         name=f"mha/{core.name}",
-        function=module_around(core.function, name=core.name),
+        function=function,
         limits=tuple(_limits(limits) for limits in core.limits),
+        # What a core plans for its own tensors ends with this call's projections; what it compiles, it keeps.
+        prepare=functools.partial(call_once, function) if core.prepare is not None else None,
         deterministic=core.deterministic,
         score_buffers=core.score_buffers,
         call_seconds_per_row=core.call_seconds_per_row,
         source=core.source,
     )
+
+
+def call_once(
+    mha: Callable[..., torch.Tensor],
+    x_q: torch.Tensor,
+    x_k: torch.Tensor,
+    x_v: torch.Tensor,
+    weights: Weights,
+    **options: Any,
+) -> Callable[[], torch.Tensor]:
+    """Make a first call, in which the core compiles, and return the next."""
+    call = functools.partial(mha, x_q, x_k, x_v, weights, **options)
+    call()
+    return call
 
 
 def module_around(attend: Callable[..., torch.Tensor], *, name: str) -> Callable[..., torch.Tensor]:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from impls.attention._bounded import Bounded
 from impls.attention._numerics import LAMBDA, Units, flushed_output, units
+from impls.pooling import _gradients as bounded
 from impls.registry import Cost, Implementation, Output, Probe, Witness, unknown
 
 if TYPE_CHECKING:
@@ -165,10 +167,30 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
     """Return a witness for the gradients of values and, for a smooth kernel, w; upstream is [rows]."""
     exact = _gradients(inputs, rows, upstream, dtype=torch.float64)
     references = _gradients(inputs, rows, upstream, dtype=inputs.queries.dtype)
+    bounds = _gradient_bounds(inputs, rows, upstream)
     return tuple(
-        Witness(oracle=oracle, reference=reference, bound=torch.full_like(oracle, math.inf))
-        for oracle, reference in zip(exact, references, strict=True)
+        Witness(oracle=oracle, reference=reference, bound=bound.cpu())
+        for oracle, reference, bound in zip(exact, references, bounds, strict=True)
     )
+
+
+def _gradient_bounds(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor) -> list[torch.Tensor]:
+    """Bound the rounding errors of the gradients of `inputs.differentiable`."""
+    unit = units(inputs.queries.dtype, inputs.queries.device)
+    queries = inputs.queries[rows.to(inputs.queries.device)]
+    wide = [x.detach().double() for x in (queries, inputs.keys, inputs.values, inputs.w)]
+    x, keys, values, w, gradient = (Bounded.exact(t, unit) for t in (*wide, upstream.to(queries).double()))
+    _, weights = plain(*wide, kernel=inputs.kernel)
+    _, error = error_bounds(*wide, kernel=inputs.kernel, unit=unit)
+    attention = Bounded(weights, error, unit)
+    found = [bounded.values_gradient(attention, gradient)]
+    if inputs.kernel in SMOOTH:
+        slope = {
+            "gaussian": bounded.gaussian_scale_gradient,
+            "epanechnikov": bounded.epanechnikov_scale_gradient,
+        }[inputs.kernel]
+        found.append(slope(bounded.Distances(x, keys, w), attention, values, gradient))
+    return [each.bound for each in found]
 
 
 def _gradients(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor, *, dtype: torch.dtype) -> list[torch.Tensor]:

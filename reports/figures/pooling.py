@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from harness.lesson_facts import Learning, Method, Pooling
+    from harness.lesson_facts import Learning, Lesson, Method, Pooling
 
 # Panels side by side share a page's width; inches.
 PANELS = (10.2, 2.9)
@@ -225,3 +225,37 @@ def chosen(pooling: Pooling, name: str) -> Method:
     """Return the method of a name. Raises KeyError for one that the lesson lacks."""
     found = {method.name: method for method in pooling.methods}
     return found[name]
+
+
+def pictures(lesson: Lesson) -> dict[str, list[Figure]]:
+    """Draw what pooling and its training look like, by chapter: `pooling` without parameters, `learning` with one."""
+    data, learning = lesson.pooling, lesson.learning
+    average, gaussian = chosen(data, "average"), chosen(data, "gaussian")
+    learned, best = chosen(data, "learned"), chosen(data, "best")
+    return {
+        "pooling": [
+            fits(
+                data, ["average", "gaussian"], key="fits", title="Pooling without parameters",
+                finding=f"The average ignores the query (mean squared error {units.digits(average.error)}). Weighing "
+                f"by distance follows the truth ({units.digits(gaussian.error)}), but leans towards the local "
+                "mean: hills come out too low and valleys too high.",
+            ),
+            heat_maps(data, ["average", "gaussian", "best", "learned"], key="weights"),
+            fits(
+                data, ["gaussian", "boxcar", "epanechnikov"], key="kernels",
+                title="Other kernels, as textbooks show them",
+                finding="A boxcar weighs neighbours alike and jumps where one enters or leaves; Epanechnikov's "
+                "parabola fades them out.",
+            ),
+        ],
+        "learning": [
+            losses(learning),
+            landscape(learning),
+            fits(
+                data, ["gaussian", "best", "learned"], key="learned-fits", title="Pooling with one learned parameter",
+                finding=f"The curve of the learned w turns {learned.bends} times, that of the given kernel "
+                f"{gaussian.bends} times: a larger w is a narrower kernel. The best w turns {best.bends} times.",
+            ),
+            spread(learning),
+        ],
+    }  # fmt: skip

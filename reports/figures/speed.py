@@ -25,6 +25,9 @@ SPEED_UP_LIMIT = 3.0
 # Colours of stacked bands, neighbours far apart.
 BAND_SLOTS = (0, 5, 2, 3, 8, 10, 1, 7)
 # What makes a case the same for two implementations.
+# The steps of a multi-head module that are linear in n, and those of attention, quadratic in it.
+LINEAR_STEPS = ("phase/projections", "phase/output")
+QUADRATIC_STEPS = ("phase/scores", "phase/softmax", "phase/weighted-sum")
 MATCH = ["run", "scenario", "problem", "dtype", "device", "direction", "cache"]
 
 
@@ -243,6 +246,7 @@ def step_times(sweep: Sweep, steps: pd.DataFrame) -> Figure | None:
     wide = steps.pivot_table(index=sweep.axis, columns="implementation", values="median_s", aggfunc="median").dropna()
     if len(wide) < 2:  # noqa: PLR2004
         return None
+    met = crossover(wide) if sweep.axis == "n" else None
     wide.columns = [str(name).split("/", 1)[-1].replace("-", " ") for name in wide.columns]
     shares = wide.div(wide.sum(axis=1), axis=0)
     axis, sizes = sweep.axis, [float(size) for size in wide.index]
@@ -253,6 +257,12 @@ def step_times(sweep: Sweep, steps: pd.DataFrame) -> Figure | None:
         f"({units.percent(float(shares.iloc[0].max()))}), {most_last} at {units.plain(sizes[-1])} "
         f"({units.percent(float(shares.iloc[-1].max()))})."
     )
+    if met is not None and len(set(steps["width"])) == 1:
+        width = float(steps["width"].iloc[0])
+        finding += (
+            f" Scores, softmax and weighted sum overtake the projections at about n = {met:.0f}; by operations, "
+            f"softmax apart, at n = 2 D = {units.plain(2 * width)}."
+        )
     title = f"Measured time of each step against {AXIS_WORDS.get(axis, axis)}"
     return Figure(
         id=name,
@@ -268,6 +278,22 @@ def step_times(sweep: Sweep, steps: pd.DataFrame) -> Figure | None:
             for size, row in zip(sizes, wide.to_numpy(), strict=True)
         ),
     )
+
+
+def crossover(times: pd.DataFrame) -> float | None:
+    """Return the n from which attention's steps take longer than the projections, None where they never meet.
+
+    `times` are seconds, a row for each n, a column for each step. The point between two sizes is found on logarithms.
+    """
+    if not {*LINEAR_STEPS, *QUADRATIC_STEPS} <= set(times.columns):
+        return None
+    quadratic, linear = (times[list(steps)].sum(axis=1).to_numpy(float) for steps in (QUADRATIC_STEPS, LINEAR_STEPS))
+    ratio, sizes = np.log(quadratic / linear), np.log(times.index.to_numpy(float))
+    above = np.flatnonzero((ratio[:-1] < 0) & (ratio[1:] >= 0))
+    if not len(above):
+        return None
+    i = int(above[0])
+    return float(np.exp(sizes[i] - ratio[i] * (sizes[i + 1] - sizes[i]) / (ratio[i + 1] - ratio[i])))
 
 
 def _stack(shares: pd.DataFrame, *, axis: str, label: str, prefix: str, alt: str) -> str:
