@@ -238,14 +238,52 @@ class Telemetry(Fact):
     """The device during a sustained load: series by name, each a list of [seconds, value], and summary figures.
 
     Units are in the names: `gpu_utilization` and `memory_utilization` are shares in 0..1, `power_w`, `energy_j` a
-    call, `clock_mhz`, `memory_clock_mhz`, `temperature_c`. `reasons` says why a figure is absent.
+    call, `clock_mhz`, `memory_clock_mhz`, `temperature_c`. `reasons` says why a figure is absent. `throttle_spans`
+    are [from, to, reason] in the seconds of the series, `started` is where those begin, in unix seconds.
     """
 
     series: dict[str, list[tuple[float, float]]] = Field(default_factory=dict)
     summary: dict[str, float] = Field(default_factory=dict)
     reasons: dict[str, str] = Field(default_factory=dict)
     throttle: list[str] = Field(default_factory=list)
+    throttle_spans: list[tuple[float, float, str]] = Field(default_factory=list)
+    started: float | None = None
     chosen: str = ""
+
+
+class Allocation(Fact):
+    """What fresh memory costs a call, seconds: large blocks given back to the system after each call, and kept.
+
+    `ratio` is returned / kept with its 95 % interval `low` to `high`, over `rounds` of both in turn; faults are page
+    faults a call.
+    """
+
+    returned: float
+    kept: float
+    ratio: float
+    low: float | None = None
+    high: float | None = None
+    faults_returned: float
+    faults_kept: float
+    rounds: int
+
+
+class Launch(Fact):
+    """What a short call on a GPU takes without being launched by itself: seconds a call inside a replayed CUDA graph.
+
+    `graph` is the median with `low` and `high`, its 95 % interval, over `samples`; `calls` are in one graph, which
+    goes round `inputs` sets of inputs. `overhead` is the median of plain calls less `graph`. An absent figure has a
+    reason.
+    """
+
+    graph: float | None = None
+    low: float | None = None
+    high: float | None = None
+    calls: int = 0
+    inputs: int = 0
+    samples: list[float] = Field(default_factory=list)
+    overhead: float | None = None
+    reason: str = ""
 
 
 class Preparation(Fact):
@@ -274,6 +312,8 @@ class Record(Fact):
     memory: Memory | None = None
     ran: Ran | None = None
     telemetry: Telemetry | None = None
+    allocation: Allocation | None = None
+    launch: Launch | None = None
     prepare_seconds: float | None = None
     roofline_share: float | None = None
     environment_id: str = ""
@@ -399,7 +439,10 @@ class Plan(Fact):
 
 
 class Summary(Fact):
-    """The contents of summary.json. `call_share` is the share of wall time inside calls of implementations."""
+    """The contents of summary.json. `call_share` is the share of wall time inside calls of implementations.
+
+    `ceilings_after` are the environment's ceilings measured again at the end.
+    """
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
     started: str
@@ -412,6 +455,7 @@ class Summary(Fact):
     workers: int = 1
     complete: bool
     warnings: list[str] = Field(default_factory=list)
+    ceilings_after: list[Ceiling] = Field(default_factory=list)
 
     model_config = Record.model_config
 

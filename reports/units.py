@@ -71,6 +71,12 @@ def percent(value: float | None) -> str:
     return ABSENT if absent(value) else f"{digits(100 * float(value or 0.0), significant=2)} %"
 
 
+def change(factor: float) -> str:
+    """Write a factor as what it adds or takes away: +3.2 %, −12 %."""  # noqa: RUF002
+    share = 100 * (factor - 1)
+    return f"{'+' if share >= 0 else '−'}{digits(abs(share), significant=2)} %"  # noqa: RUF001
+
+
 def plain(value: float | None) -> str:
     """Write a number, an integer without a point."""
     if absent(value):

@@ -7,7 +7,7 @@ import math
 import random
 from typing import TYPE_CHECKING, Any
 
-from harness.journal import JOURNAL, Journal, write_document
+from harness.journal import JOURNAL, write_document
 from harness.policy import DEFAULT
 from harness.records import (
     Agreement,
@@ -21,6 +21,7 @@ from harness.records import (
     PlannedCase,
     Ran,
     Record,
+    Round,
     Summary,
     Telemetry,
     Time,
@@ -101,8 +102,8 @@ CLAIMS = [
     {"id": "B1", "says": "materialised scores take O(n^2) extra memory"},
     {"id": "B2", "says": "blocked softmax takes O(n) extra memory"},
 ]
-# The journal flushes each line to the disk, which takes seconds for thousands; a large run is written at once.
-SYNCED_AT_MOST = 1000
+# When the first round of a synthetic run began, in unix seconds.
+START = 1.77e9
 FAILURES = {
     "disagreed": "error 3.1e-2 is 14 times the budget at row 17 of head 0",
     "unsupported": "implementation 'sdpa-cudnn' runs on cuda only",
@@ -181,13 +182,7 @@ def write_run(
     )
     write_document(directory / "plan.json", plan.model_dump(mode="json", by_alias=True))
     closed = records if complete else records[:-3]
-    if len(closed) > SYNCED_AT_MOST:
-        lines = (f'{{"kind":"record","record":{record.model_dump_json(by_alias=True)}}}\n' for record in closed)
-        (directory / JOURNAL).write_text("".join(lines), encoding="utf-8")
-    else:
-        with Journal(directory) as journal:
-            for record in closed:
-                journal.append_record(record)
+    (directory / JOURNAL).write_text("".join(journal_lines(closed)), encoding="utf-8")
     write_document(
         directory / "environment.json", environment(device, device_name).model_dump(mode="json", by_alias=True)
     )
@@ -209,6 +204,33 @@ def write_run(
     if judged:
         found = Verdicts(verdicts=_verdicts() if verdicts is None else verdicts)
         write_document(directory / "verdicts.json", found.model_dump(mode="json", by_alias=True))
+
+
+def journal_lines(records: list[Record]) -> Iterator[str]:
+    """Write each record as a run's journal has it, after its rounds; one second passes between visits."""
+    for number, record in enumerate(records):
+        for visit in rounds_of(record, first=START + number) if record.time else ():
+            yield f'{{"kind":"round","case":"{record.case.id}","round":{visit.model_dump_json(by_alias=True)}}}\n'
+        yield f'{{"kind":"record","record":{record.model_dump_json(by_alias=True)}}}\n'
+
+
+def rounds_of(record: Record, *, first: float) -> list[Round]:
+    """Split a record's samples into the rounds that it says it had, a minute apart."""
+    assert record.time is not None
+    left, canary, found = list(record.time.samples), list(record.time.canary), []
+    for index, length in enumerate(record.time.round_lengths):
+        found.append(
+            Round(
+                index=index,
+                started=first + 60.0 * index,
+                calls_per_sample=record.time.calls_per_sample,
+                samples=left[:length],
+                canary=[2e-4 * value for value in canary[:length]],
+                sm_clock_mhz=1980.0 if record.case.device.startswith("cuda") else None,
+            )
+        )
+        left, canary = left[length:], canary[length:]
+    return found
 
 
 def environment(device: str, device_name: str) -> Environment:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
 from reports.figures.scaling import lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
 
     from harness.records import Record
     from reports.figures.figure import Sweep
@@ -38,13 +42,7 @@ SPOKEN = {
 
 def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key: str, run: str) -> Figure | None:
     """Draw every telemetry series of the largest case of each implementation; None where nothing was recorded."""
-    largest: dict[str, Record] = {}
-    for record in records:
-        if not record.telemetry or not record.telemetry.series:
-            continue
-        known = largest.get(record.case.implementation)
-        if known is None or _operations(record) > _operations(known):
-            largest[record.case.implementation] = record
+    largest = _largest(records)
     names = sorted(
         {
             name
@@ -72,6 +70,10 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
             if not series:
                 continue
             axes.plot(*zip(*series, strict=True), color=colors[implementation].color, linewidth=1.3)
+            _throttled(axes, series, record.telemetry.throttle_spans if record.telemetry else ())
+            idle = record.telemetry.summary.get("idle_power_w") if record.telemetry else None
+            if name == "power_w" and idle is not None:
+                axes.axhline(idle, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
             last[implementation] = series[-1]
         axes.set_xlabel("seconds of sustained load")
         axes.set_ylabel(SERIES_WORDS.get(name, name.replace("_", " ")))
@@ -86,6 +88,11 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         for implementation, record in sorted(largest.items())
         if record.telemetry
         for name, value in sorted(record.telemetry.summary.items())
+    ) + tuple(
+        (implementation, "clocks held back", f"{first:.1f} s to {last:.1f} s: {reason}")
+        for implementation, record in sorted(largest.items())
+        if record.telemetry
+        for first, last, reason in record.telemetry.throttle_spans
     )
     said = " ".join([*_spans(largest), _throttling(throttled)])
     words = units.listing([SERIES_WORDS.get(name, name) for name in names])
@@ -100,12 +107,40 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         ),
         alt=title,
         how="The largest case of each implementation, called again and again for seconds, so that the sensors' "
-        "averaging has settled. A falling clock at the same utilization means the device holds itself back.",
+        "averaging has settled. A falling clock at the same utilization means the device holds itself back; where it "
+        "says so itself, the line is red underneath."
+        + (" The dashed line is the power it draws when idle." if "power_w" in names and _has_idle(largest) else ""),
         finding=said,
         columns=("implementation", "figure", "value"),
         rows=rows,
         wide=True,
     )
+
+
+def _largest(records: Sequence[Record]) -> dict[str, Record]:
+    """Return the case with most operations of each implementation among those with series."""
+    largest: dict[str, Record] = {}
+    for record in records:
+        if not record.telemetry or not record.telemetry.series:
+            continue
+        known = largest.get(record.case.implementation)
+        if known is None or _operations(record) > _operations(known):
+            largest[record.case.implementation] = record
+    return largest
+
+
+def _throttled(axes: Axes, series: Sequence[tuple[float, float]], spans: Sequence[tuple[float, float, str]]) -> None:
+    """Underlay the stretches of a line in which clocks were held back."""
+    times, values = np.array(series).T
+    for first, last, _ in spans:
+        inside = times[(times > first) & (times < last)]
+        stretch = np.array([first, *inside, last])
+        axes.plot(stretch, np.interp(stretch, times, values), color=style.ALARM, linewidth=5, alpha=0.45, zorder=1.5,
+                  solid_capstyle="butt", marker="|", markersize=5)  # fmt: skip
+
+
+def _has_idle(largest: Mapping[str, Record]) -> bool:
+    return any(record.telemetry and "idle_power_w" in record.telemetry.summary for record in largest.values())
 
 
 def _spans(largest: Mapping[str, Record]) -> list[str]:
