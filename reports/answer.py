@@ -240,7 +240,9 @@ def precision_sentence(run: Run, table: pd.DataFrame) -> str:
         of_one = known.groupby(ok["implementation"]).median().sort_values(ascending=False)
         worst = [f"{name} ±{units.percent(float(width))}" for name, width in of_one.head(WORST_NAMED).items()]
         said = f"Half of the times are known to ±{units.percent(float(known.median()))} or better"
-        said += f"; ±{units.percent(asked)} was asked for, and {wide.sum():,} of {len(ok):,} miss it" if asked else ""
+        said += (
+            f"; ±{units.whole_percent(asked)} was asked for, and {wide.sum():,} of {len(ok):,} miss it" if asked else ""
+        )
         said += f" (widest: {units.listing(worst)})." if len(of_one) > 1 else "."
     return f"{said} {_advice(ok[wide])}"
 

@@ -23,7 +23,9 @@ def digits(value: float, *, significant: int = 3) -> str:
         return "0"
     if not 1e-4 <= abs(value) < 1e7:  # noqa: PLR2004
         return f"{value:.{significant - 1}e}"
-    places = max(0, significant - 1 - math.floor(math.log10(abs(value))))
+    # The rounded value decides: 0.999 is 1.0 with two digits, not 1.00.
+    rounded = float(f"{value:.{significant - 1}e}")
+    places = max(0, significant - 1 - math.floor(math.log10(abs(rounded))))
     return f"{value:,.{places}f}"
 
 
@@ -69,6 +71,11 @@ def ratio_tick(value: float) -> str:
 def percent(value: float | None) -> str:
     """Write a share as a percentage."""
     return ABSENT if absent(value) else f"{digits(100 * float(value or 0.0), significant=2)} %"
+
+
+def whole_percent(value: float) -> str:
+    """Write a share that is a setting, not a measurement: 5 %, 1.5 %."""
+    return f"{100 * value:g} %"
 
 
 def change(factor: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from harness.records import (
     Check,
     Counts,
     Environment,
+    Launch,
     Memory,
     Plan,
     PlannedCase,
@@ -43,6 +45,7 @@ SPEEDS = {
     "sdpa-math": (3e-5, 2.4e10, 2.25),
     "sdpa-flash": (2e-5, 6.5e10, 0.0),
     "sdpa-auto": (2e-5, 6.4e10, 0.0),
+    "sdpa-cudnn": (2e-5, 7.4e10, 0.0),
     "d2l": (6e-5, 2.2e10, 2.0),
     "torch-module": (5e-5, 5.0e10, 0.0),
     "average": (1e-5, 1.0e9, 0.0),
@@ -154,6 +157,56 @@ def make_run(
     return directory
 
 
+def make_gpu_run(directory: Path, *, device_name: str = "NVIDIA H100 80GB HBM3", seed: int = 0) -> Path:
+    """Write a run of a sequence-length sweep on a GPU that throttles midway; `device_name` is the driver's."""
+    noise = random.Random(seed)
+    sizes = (512, 1024, 2048, 4096, 8192, 16384)
+    records = []
+    for n, implementation in itertools.product(sizes, ("sdpa-cudnn", "sdpa-flash", "sdpa-math")):
+        point = {"n": n, "d": 128, "heads": 16, "batch": 16384 // n}
+        case = _case("sequence-length", "attention", implementation, point, "float16", "cuda:0", "forward")
+        record = _record(case, noise=noise, speed=8e3)
+        assert record.time is not None
+        assert record.memory is not None
+        short = n <= sizes[1]
+        records.append(
+            record.model_copy(
+                update={
+                    "telemetry": _throttled_load(noise, since=START + 600.0 + 10 * len(records)) if n == 8192 else None,
+                    "memory": record.memory.model_copy(update={"reserved": 3 << 30, "device_process": 4 << 30}),
+                    "launch": Launch(
+                        graph=0.6 * record.time.median, low=0.58 * record.time.median, high=0.62 * record.time.median,
+                        calls=200, inputs=4, samples=[0.6 * record.time.median] * 9, overhead=0.4 * record.time.median,
+                    ) if short else None,
+                }
+            )
+        )  # fmt: skip
+    sweeps = ("sequence-length",)
+    write_run(directory, records, sweeps=sweeps, device="cuda:0", device_name=device_name, judged=False)
+    plan = json.loads((directory / "plan.json").read_text(encoding="utf-8"))
+    plan["scenarios"][0]["axes"][0]["values"] = list(sizes)
+    write_document(directory / "plan.json", plan)
+    return directory
+
+
+def _throttled_load(noise: random.Random, *, since: float) -> Telemetry:
+    """Draw a sustained load whose clock sinks from 2.5 s on, where the device says that power holds it back."""
+    times = [0.1 * step for step in range(65)]
+    return Telemetry(
+        series={
+            "gpu_utilization": [(t, 0.98) for t in times],
+            "power_w": [(t, 690 + noise.gauss(0, 4)) for t in times],
+            "clock_mhz": [(t, 1980.0 if t < 2.5 else 1755.0) for t in times],
+            "temperature_c": [(t, 45 + 3 * t) for t in times],
+        },
+        summary={"gpu_utilization": 0.98, "power_w": 690.0, "clock_mhz": 1800.0, "temperature_c": 60.0,
+                 "energy_j": 0.9, "idle_power_w": 72.0, "burst_flops": 6.5e14, "sustained_flops": 5.9e14},
+        throttle=["software power cap"],
+        throttle_spans=[(2.5, 6.4, "software power cap")],
+        started=since,
+    )  # fmt: skip
+
+
 def write_run(
     directory: Path,
     records: list[Record],
@@ -164,8 +217,9 @@ def write_run(
     judged: bool = True,
     complete: bool = True,
     verdicts: list[Verdict] | None = None,
+    rounds: list[list[Round]] | None = None,
 ) -> None:
-    """Write plan, journal, environment, summary and verdicts around given records."""
+    """Write plan, journal, environment, summary and verdicts around given records, and `rounds` of each or its own."""
     directory.mkdir(parents=True, exist_ok=True)
     plan = Plan(
         created="2026-03-01T12:00:00+00:00",
@@ -182,7 +236,7 @@ def write_run(
     )
     write_document(directory / "plan.json", plan.model_dump(mode="json", by_alias=True))
     closed = records if complete else records[:-3]
-    (directory / JOURNAL).write_text("".join(journal_lines(closed)), encoding="utf-8")
+    (directory / JOURNAL).write_text("".join(journal_lines(closed, rounds=rounds)), encoding="utf-8")
     write_document(
         directory / "environment.json", environment(device, device_name).model_dump(mode="json", by_alias=True)
     )
@@ -206,10 +260,11 @@ def write_run(
         write_document(directory / "verdicts.json", found.model_dump(mode="json", by_alias=True))
 
 
-def journal_lines(records: list[Record]) -> Iterator[str]:
+def journal_lines(records: list[Record], *, rounds: list[list[Round]] | None = None) -> Iterator[str]:
     """Write each record as a run's journal has it, after its rounds; one second passes between visits."""
     for number, record in enumerate(records):
-        for visit in rounds_of(record, first=START + number) if record.time else ():
+        own = rounds_of(record, first=START + number) if record.time else []
+        for visit in own if rounds is None else rounds[number]:
             yield f'{{"kind":"round","case":"{record.case.id}","round":{visit.model_dump_json(by_alias=True)}}}\n'
         yield f'{{"kind":"record","record":{record.model_dump_json(by_alias=True)}}}\n'
 
@@ -227,6 +282,7 @@ def rounds_of(record: Record, *, first: float) -> list[Round]:
                 samples=left[:length],
                 canary=[2e-4 * value for value in canary[:length]],
                 sm_clock_mhz=1980.0 if record.case.device.startswith("cuda") else None,
+                throttle=["hardware thermal slowdown"] if "throttled" in record.time.flags and index > 3 else [],
             )
         )
         left, canary = left[length:], canary[length:]

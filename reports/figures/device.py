@@ -136,7 +136,7 @@ def _throttled(axes: Axes, series: Sequence[tuple[float, float]], spans: Sequenc
         inside = times[(times > first) & (times < last)]
         stretch = np.array([first, *inside, last])
         axes.plot(stretch, np.interp(stretch, times, values), color=style.ALARM, linewidth=5, alpha=0.45, zorder=1.5,
-                  solid_capstyle="butt", marker="|", markersize=5)  # fmt: skip
+                  solid_capstyle="butt", marker="|" if first == last else "", markersize=9)  # fmt: skip
 
 
 def _has_idle(largest: Mapping[str, Record]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, BYTES_PER_ELEMENT, Figure, ends, numbers, top
+from reports.style import Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reports.figures.figure import Sweep
-    from reports.style import Look
 
 Looks = dict[str, style.Look]
 # Exponents of attention's cost along each axis: 4 * batch * heads * n^2 * d operations.
@@ -308,17 +308,17 @@ def draw_memory(
             linewidth=1.0,
         )
     lines(axes, table, axis, "extra_bytes", colors)
+    named, looks = ends(table, axis, "extra_bytes"), dict(colors)
     for law, words in ((score_bytes(table), "scores"), (output_bytes(table), "output")):
         level = table.assign(level=law).dropna(subset=["level"]).groupby(axis)["level"].median()
         if len(level) < 2:  # noqa: PLR2004
             continue
         axes.plot(level.index, level, color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        sizes, steep = level.index.to_numpy(float), np.diff(np.log(level.to_numpy(float)[[0, -1]]))[0]
-        power = round(float(steep / math.log(sizes[-1] / sizes[0])), 1)
-        grows = f" ∝ {axis}{units.power(power)}" if power else ""
-        axes.annotate(f"one {words}{grows}" if words == "output" else f"one matrix of scores{grows}",
-                      xy=(sizes[0], float(level.iloc[0])), xytext=(3, -3), textcoords="offset points", ha="left",
-                      va="top", color=style.MUTED)  # fmt: skip
+        sizes, bytes_ = level.index.to_numpy(float), level.to_numpy(float)
+        power = round(math.log(bytes_[-1] / bytes_[0]) / math.log(sizes[-1] / sizes[0]), 1)
+        label = f"{words} ∝ {axis}{units.power(power)}" if power else f"{words}, constant"
+        named[label] = (float(sizes[-1]), float(bytes_[-1]))
+        looks[label] = Look(slot=-1, color=style.MUTED, marker="", filled=False)
     style.size_axis(axes.xaxis, everything[axis], label=AXIS_WORDS.get(axis, axis))
     style.quantity_axis(
         axes.yaxis,
@@ -327,7 +327,7 @@ def draw_memory(
         label="extra bytes",
         base=1024,
     )
-    style.label_ends(axes, ends(table, axis, "extra_bytes"), colors)
+    style.label_ends(axes, named, looks)
     return drawing
 
 

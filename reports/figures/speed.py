@@ -166,19 +166,20 @@ def _method(joined: pd.DataFrame, pairs: Mapping[str, Pair], *, policy: Comparis
     rounds = others.loc[others["rounds"] > 0, "rounds"]
     said = []
     if len(rounds) and policy is not None:
+        write = units.whole_percent
         span = (
             units.plain(rounds.min()) if rounds.min() == rounds.max() else f"{rounds.min():.0f} to {rounds.max():.0f}"
         )
         said.append(
             f"Compared are the quickest samples of the {span} rounds in which both took turns, with the scatter "
-            f"pooled over the whole run; ≈ marks cells that are the same within {units.percent(policy.same_within)}, "
-            f"? cells that are not told apart (at {units.percent(policy.false_discoveries)} false discoveries, and a "
-            f"difference of at least {units.percent(policy.effect_at_least)})."
+            f"pooled over the whole run; ≈ marks cells that are the same within {write(policy.same_within)}, ? cells "
+            f"that are not told apart (at {write(policy.false_discoveries)} false discoveries, and a difference of at "
+            f"least {write(policy.effect_at_least)})."
         )
         if any(pairs[name].processes == 1 for name in others["id"] if name in pairs):
             said.append(
-                f"Single process: the intervals allow {units.percent(policy.process_deviation)} for what would differ "
-                "in another one."
+                f"Single process: the intervals allow {write(policy.process_deviation)} for what would differ in "
+                "another one."
             )
     unpaired = int((others["rounds"] == 0).sum())
     if unpaired:
@@ -206,7 +207,7 @@ def throughput(sweep: Sweep, colors: Looks, *, machine: str = "") -> Figure | No
     if rows.empty:
         return None
     rows = rows.assign(rate=rows["tflops"] * 1e12)
-    drawing, axes = style.canvas()
+    drawing, axes = style.canvas(inches=style.WIDE)
     lines(axes, rows, axis, "rate", colors)
     others = published.beside(rows, axis, machine=machine)
     named, looks = ends(rows, axis, "rate"), dict(colors)
@@ -261,6 +262,7 @@ def throughput(sweep: Sweep, colors: Looks, *, machine: str = "") -> Figure | No
             for name, theirs in others.items()
             for item in theirs
         ),
+        wide=True,
     )
 
 
@@ -281,21 +283,23 @@ def _sources(others: Mapping[str, Sequence[Published]]) -> str:
 
 
 def _beside_finding(rows: pd.DataFrame, axis: str, others: Mapping[str, Sequence[Published]]) -> str:
-    """Say what share of the published rates was reached, at the largest size that both have."""
+    """Say what share of the published rates was reached: of an implementation's own, else of the highest.
+
+    The largest size that both have counts.
+    """
+    own = [name for name in others if name in set(rows["implementation"])]
     said = []
-    for name, theirs in others.items():
-        at_size = {float(getattr(item, axis)): item for item in theirs}
-        here = rows[rows[axis].isin(list(at_size))]
-        same = here[here["implementation"] == name]
-        here = same if not same.empty else here
+    for name in own or sorted(others, key=lambda name: -max(item.rate for item in others[name]))[:1]:
+        at_size = {float(getattr(item, axis)): item for item in others[name]}
+        here = rows[rows[axis].isin(list(at_size)) & ((rows["implementation"] == name) | (not own))]
         if here.empty:
             continue
         best = top(here[here[axis] == here[axis].max()], "rate")
         item = at_size[float(best[axis])]
-        ours = "" if best["implementation"] == name else f" of {best['implementation']}"
         said.append(
-            f"At {axis} = {units.plain(best[axis])} the rate{ours} is {units.percent(float(best['rate']) / item.rate)} "
-            f"of the {units.count(item.rate, 'FLOP/s')} published for {name}."
+            f"At {axis} = {units.plain(best[axis])} {best['implementation']} reaches "
+            f"{units.percent(float(best['rate']) / item.rate)} of the {units.count(item.rate, 'FLOP/s')} published for "
+            f"{name}."
         )
     return " ".join(said) or "Figures published for this device lie at sizes that were not measured here."
 
@@ -580,8 +584,8 @@ def _speed_finding(joined: pd.DataFrame, axis: str, baseline: str) -> str:
     told = largest["outcome"].value_counts()
     faster, slower = int(told.get("faster", 0)), int(told.get("slower", 0))
     rest = len(largest) - faster - slower
-    tally = f"of {units.counted(len(largest), 'implementation')} {faster} are faster, {slower} slower"
-    tally += f", {rest} not told apart." if rest else "."
+    counts = {"faster": faster, "slower": slower, "not told apart": rest}
+    tally = f"of {len(largest)} others {', '.join(f'{count} {word}' for word, count in counts.items() if count)}."
     place = f"At {axis} = {units.plain(best[axis])}"
     if not faster:
         return (

@@ -27,6 +27,9 @@ PANELS = {"canary": "canary, times its best", "steal_share": "time stolen by oth
 CANARY_PERCENTILE = 5
 # A run shorter than this is told in seconds.
 SECONDS_UP_TO = 180.0
+HALFWAY = 0.5
+# A canary within this is drawn on a plain axis.
+LOG_FROM = 2.0
 # Where marks of throttling stand, as a share of a panel's height.
 MARK_HEIGHT = 0.97
 
@@ -104,14 +107,15 @@ def over_run(run: Run, colors: dict[str, style.Look], *, key: str, label: str) -
             times, values = zip(*series, strict=True)
             axes.plot(np.divide(times, unit), values, color=colors[implementation].color, linewidth=1.3)
         _marks(axes, found.marks, unit=unit)
+        if name == names[0] and found.marks:
+            _name_marks(axes, share=found.marks[0][0] / last if last else 0.0)
         axes.set_xlim(-0.01 * last / unit, 1.01 * last / unit)
         axes.set_xlabel(f"{'minutes' if in_minutes else 'seconds'} since the first round")
         axes.set_ylabel(PANELS[name])
         if name.endswith("utilization"):
             axes.set_ylim(0, 1.05)
         if name == "canary":
-            slow_downs = [value for _, value in found.rounds[name]]
-            style.quantity_axis(axes.yaxis, [*slow_downs, 1.0], units.ratio_tick, label=PANELS[name])
+            _slow_down_axis(axes, [value for _, value in found.rounds[name]])
     for axes in list(grid.flat)[len(names) :]:
         axes.set_axis_off()
     title = "The machine over the run"
@@ -166,16 +170,27 @@ def _rounds(axes: Axes, points: Points, *, unit: float) -> None:
     axes.plot(middle, [float(np.median(values[part])) for part in stretches], color=style.MUTED, linewidth=1.2)
 
 
+def _slow_down_axis(axes: Axes, values: list[float]) -> None:
+    """Make the canary's axis logarithmic where it spans much: a single disturbed moment may be a hundredfold."""
+    if max(values) > LOG_FROM:
+        style.quantity_axis(axes.yaxis, [*values, 1.0], units.ratio_tick, label=PANELS["canary"])
+    else:
+        axes.yaxis.set_major_formatter(lambda value, _: units.ratio_tick(round(value, 3)))
+
+
 def _marks(axes: Axes, marks: list[tuple[float, float, str]], *, unit: float) -> None:
-    """Draw when clocks were held back along a panel's upper edge."""
-    if not marks:
-        return
-    across = axes.get_xaxis_transform()
+    """Draw when clocks were held back along a panel's upper edge: bars, and strokes for single moments."""
     for first, last, _ in marks:
-        axes.plot([first / unit, last / unit], [MARK_HEIGHT, MARK_HEIGHT], transform=across, color=style.ALARM,
-                  linewidth=4, solid_capstyle="butt", marker="|", markersize=7, markeredgewidth=1.2)  # fmt: skip
-    axes.annotate("clocks held back", xy=(min(mark[0] for mark in marks) / unit, MARK_HEIGHT), xycoords=across,
-                  xytext=(0, -6), textcoords="offset points", va="top", color=style.ALARM)  # fmt: skip
+        axes.plot([first / unit, last / unit], [MARK_HEIGHT, MARK_HEIGHT], transform=axes.get_xaxis_transform(),
+                  color=style.ALARM, linewidth=4, solid_capstyle="butt", marker="|" if first == last else "",
+                  markersize=7, markeredgewidth=1.2)  # fmt: skip
+
+
+def _name_marks(axes: Axes, *, share: float) -> None:
+    """Say what the red marks are below the first, which stands at a share of the width; on the side with room."""
+    axes.annotate("clocks held back", xy=(share, MARK_HEIGHT), xycoords="axes fraction", xytext=(0, -6),
+                  textcoords="offset points", va="top", ha="left" if share < HALFWAY else "right",
+                  color=style.ALARM)  # fmt: skip
 
 
 def _row(found: Timeline, name: str) -> tuple[str, ...]:

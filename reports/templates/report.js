@@ -52,7 +52,7 @@
     if (!Number.isFinite(number)) return ABSENT;
     const size = Math.abs(number);
     if (size < 1e-4 || size >= 1e7) return number.toExponential(significant - 1);
-    const places = Math.max(0, significant - 1 - Math.floor(Math.log10(size)));
+    const places = Math.max(0, significant - 1 - Math.floor(Math.log10(Number(size.toPrecision(significant)))));
     return number.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
   };
   const scaled = (scale) => (number, significant) => {
