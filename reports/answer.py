@@ -139,17 +139,20 @@ def contrast_sentence(ok: pd.DataFrame, *, baseline: str) -> str:
 
 def _largest_point(ok: pd.DataFrame) -> pd.DataFrame:
     """Return the timed cases at the largest n that most implementations share, of one dtype and direction."""
+    import pandas as pd
+
     from reports.frame import AXES
 
     keys = [*AXES, "dtype", "direction", "cache", "device"]
     sized = ok.dropna(subset=["n"])
     if sized.empty:
         return sized
-    point = sized[keys].map(str).agg(" ".join, axis=1)
+    point = pd.Series(list(zip(*(sized[name].map(str) for name in keys), strict=True)), index=sized.index)
     shared = sized.groupby(point)["implementation"].transform("nunique")
     most = sized[shared >= SHARED_BY_MOST * shared.max()]
     chosen = most.sort_values(["n", "operations"]).index[-1]
-    found: pd.DataFrame = sized[point == point[chosen]]
+    same = point[chosen]
+    found: pd.DataFrame = sized[[key == same for key in point]]
     return found
 
 

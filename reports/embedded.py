@@ -56,8 +56,9 @@ def reproduce(case: Case, *, run: Run | None = None) -> str:
     words = ["attnbench", "run", _scenario_argument(run, case.scenario), "--impl", case.implementation]
     for name, value in case.point.items():
         if name not in skipped and not isinstance(value, list | dict):
-            words += ["-a", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+            words += ["-a", f"{name}={str(value).lower() if isinstance(value, bool | None) else value}"]
     words += ["--dtype", case.dtype, "--device", case.device, "--direction", case.direction]
+    words += ["--cache", case.cache] if case.cache != "hot" else []
     if run and run.plan:
         for path in run.plan.impl_files:
             words += ["--impl-file", path]
@@ -71,6 +72,8 @@ def reproduce(case: Case, *, run: Run | None = None) -> str:
 def _scenario_argument(run: Run | None, name: str) -> str:
     """Return the file that a run's command named for a scenario, or the scenario's own name."""
     files = [word for word in (run.plan.command if run and run.plan else ()) if word.endswith(".toml")]
+    if run and run.plan and len(files) == len(run.plan.scenarios) == 1:
+        return files[0]
     return next((word for word in files if Path(word).stem == name), name)
 
 
