@@ -260,7 +260,7 @@ def _asked_precision(run: Run) -> float | None:
 def _advice(wide: pd.DataFrame) -> str:
     """Say what would narrow intervals, by what ended the sampling of most wide cases."""
     ended = wide["stop_reason"].mode()
-    rounds = units.digits(float(wide["rounds"].median()), significant=2)
+    rounds = units.plain(round(float(wide["rounds"].median())))
     if len(ended) and ended.iloc[0] == "time budget":
         return f"More rounds than {rounds} narrow them: twice the --time-budget, by about a third."
     return f"More rounds than {rounds} narrow them: --rigorous takes more, in several processes."
@@ -369,7 +369,9 @@ def _tally(run: Run) -> str:
         outcomes.setdefault(key[0], set()).add(_deciding(mine).verdict)
     refuted = sorted(claim for claim, found in outcomes.items() if found <= {"refuted", "contradicted"})
     if refuted:
-        said.append(f"Refuted throughout: {units.listing(refuted)}.")
+        texts = claim_texts(run)
+        named = [f"{claim} ({units.raised(texts[claim])})" if texts.get(claim) else claim for claim in refuted]
+        said.append(f"Refuted throughout: {units.listing(named)}.")
     return " ".join(said)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.records import Memory
+from reports import units
 from reports.frame import AXES, COLUMNS
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _detail(record: Record) -> dict[str, Any]:
             name: value for name in MEMORY_FIELDS if (value := getattr(record.memory, name)) is not None
         }
     if record.telemetry:
-        detail["telemetry"] = {name: _number(value) for name, value in record.telemetry.summary.items()}
+        detail["telemetry"] = [units.sensor(name, value) for name, value in record.telemetry.summary.items()]
         detail["throttle"] = record.telemetry.throttle_spans
     if record.allocation:
         detail["allocation"] = {name: _number(value) for name, value in record.allocation}

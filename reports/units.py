@@ -73,6 +73,35 @@ def percent(value: float | None) -> str:
     return ABSENT if absent(value) else f"{digits(100 * float(value or 0.0), significant=2)} %"
 
 
+def sensor(name: str, value: float | None) -> tuple[str, str]:
+    """Name a figure of telemetry and write it with its unit: `power_w_low`, 61.2 -> power, lowest; 61.2 W."""
+    stem, _, end = name.rpartition("_")
+    extreme = {"low": ", lowest", "high": ", highest"}.get(end, "")
+    stem = stem if extreme else name
+    for suffix, unit in _SENSOR_UNITS:
+        if stem.endswith(suffix):
+            words = stem.removesuffix(suffix).replace("_", " ")
+            written = (
+                count(value, unit)
+                if unit == "FLOP/s"
+                else ABSENT
+                if absent(value)
+                else f"{digits(value or 0.0)} {unit}"
+            )
+            return f"{words}{extreme}", written
+    words = stem.replace("_", " ")
+    if "utilization" in stem or "share" in stem or re.fullmatch(r"core_\d+", stem):
+        return f"{words}{extreme}", percent(value)
+    return f"{words}{extreme}", ABSENT if absent(value) else digits(value or 0.0)
+
+
+# What the ends of telemetry's names mean, longer ones first.
+_SENSOR_UNITS = (
+    ("_j_per_tflop", "J per TFLOP"), ("_flops", "FLOP/s"), ("_mhz", "MHz"), ("_w", "W"), ("_c", "°C"), ("_j", "J"),
+    ("_s", "s"),
+)  # fmt: skip
+
+
 def whole_percent(value: float) -> str:
     """Write a share that is a setting, not a measurement: 5 %, 1.5 %."""
     return f"{100 * value:g} %"
@@ -104,7 +133,8 @@ def power(value: float | None) -> str:
 
 def raised(text: str) -> str:
     """Write the powers in a text as superscripts: n^2 d becomes n² d."""
-    return re.sub(r"\^\(?(-?\d+(?:\.\d+)?)\)?", lambda found: found[1].translate(_SUPERSCRIPTS), text)
+    exponent = r"-?\d+(?:\.\d+)?"
+    return re.sub(rf"\^(?:\(({exponent})\)|({exponent}))", lambda of: (of[1] or of[2]).translate(_SUPERSCRIPTS), text)
 
 
 def interval(low: float | None, high: float | None) -> str:

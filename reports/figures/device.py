@@ -84,7 +84,7 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         axes.set_axis_off()
     title = "The device under sustained load"
     rows = tuple(
-        (implementation, name, units.digits(value))
+        (implementation, *units.sensor(name, value))
         for implementation, record in sorted(largest.items())
         if record.telemetry
         for name, value in sorted(record.telemetry.summary.items())

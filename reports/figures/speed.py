@@ -325,8 +325,9 @@ def roofline(
         return None
     rows = rows.assign(intensity=rows["operations"] / rows["ideal_bytes"], rate=rows["operations"] / rows["best_s"])
     drawing, axes = style.canvas(inches=(style.WIDE[0], 3.9))
-    low, high = float(rows["intensity"].min()) / 2, float(rows["intensity"].max()) * 2
     bend = rate.value / bandwidth.value
+    # The slope is in the picture even where no case is down there.
+    low, high = min(float(rows["intensity"].min()), bend) / 2, float(rows["intensity"].max()) * 2
     corners = sorted({low, min(max(bend, low), high), high})
     axes.plot(
         corners,
@@ -349,14 +350,12 @@ def roofline(
         label="operations a second",
     )
     axes.annotate(
-        f"{rate.name}: {units.count(rate.value, 'FLOP/s')}", xy=(high, rate.value), xytext=(-2, 4), ha="right",
-        va="bottom", textcoords="offset points", color=style.INK,
+        f"{rate.name}: {units.count(rate.value, 'FLOP/s')}", xy=(min(bend, high), rate.value), xytext=(2, 4),
+        ha="left", va="bottom", textcoords="offset points", color=style.INK,
     )  # fmt: skip
-    tops = {
-        str(name): (float(top(group, "rate")["intensity"]), float(group["rate"].max()))
-        for name, group in rows.groupby("implementation")
-    }
-    style.label_ends(axes, tops, colors)
+    ordered = rows.sort_values(["intensity", "rate"]).groupby("implementation").tail(1)
+    rightmost = zip(ordered["implementation"], ordered["intensity"], ordered["rate"], strict=True)
+    style.label_ends(axes, {str(name): (float(x), float(y)) for name, x, y in rightmost}, colors)
     shares: pd.Series[float] = (
         (rows["rate"] / np.minimum(rate.value, bandwidth.value * rows["intensity"]))
         .groupby(rows["implementation"])
