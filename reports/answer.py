@@ -28,6 +28,8 @@ CLOSE = 1.1
 # A point that nearly all implementations reached speaks for them, even if a slow one stopped earlier.
 SHARED_BY_MOST = 0.7
 AXES_OF_LAW = ("n", "d", "heads", "batch")
+# Below this, half a width in log time is the share that it is of the time.
+CLOSE_TO_SHARE = 0.4
 # As many implementations with wide intervals are named.
 WORST_NAMED = 2
 # Ceilings that differ by more between the start and the end of a run are another machine's.
@@ -241,13 +243,22 @@ def precision_sentence(run: Run, table: pd.DataFrame) -> str:
     said = f"{words} known less precisely than asked for."
     if len(known):
         of_one = known.groupby(ok["implementation"]).median().sort_values(ascending=False)
-        worst = [f"{name} ±{units.percent(float(width))}" for name, width in of_one.head(WORST_NAMED).items()]
-        said = f"Half of the times are known to ±{units.percent(float(known.median()))} or better"
+        worst = [f"{name} {_within(float(width))}" for name, width in of_one.head(WORST_NAMED).items()]
+        said = f"Half of the times are known to {_within(float(known.median()))} or better"
         said += (
             f"; ±{units.whole_percent(asked)} was asked for, and {wide.sum():,} of {len(ok):,} miss it" if asked else ""
         )
         said += f" (widest: {units.listing(worst)})." if len(of_one) > 1 else "."
     return f"{said} {_advice(ok[wide])}"
+
+
+def _within(half_width: float) -> str:
+    """Write half the width of an interval in log time: as a share, or as a factor where it is no small one."""
+    return (
+        f"±{units.percent(half_width)}"
+        if half_width < CLOSE_TO_SHARE
+        else f"a factor of {units.digits(math.exp(half_width))}"
+    )
 
 
 def _asked_precision(run: Run) -> float | None:
@@ -261,6 +272,8 @@ def _advice(wide: pd.DataFrame) -> str:
     """Say what would narrow intervals, by what ended the sampling of most wide cases."""
     ended = wide["stop_reason"].mode()
     rounds = units.plain(round(float(wide["rounds"].median())))
+    if len(ended) and ended.iloc[0] == "interrupted":
+        return f"They rest on {rounds} rounds: --resume takes the missing ones."
     if len(ended) and ended.iloc[0] == "time budget":
         return f"More rounds than {rounds} narrow them: twice the --time-budget, by about a third."
     return f"More rounds than {rounds} narrow them: --rigorous takes more, in several processes."

@@ -171,7 +171,10 @@ def runs_chapter(
     facts = []
     for name in names:
         values = [
-            str(run.environment.stable.get(name, units.ABSENT)) if run.environment else units.ABSENT for run in several
+            units.fact(name, run.environment.stable[name])
+            if run.environment and name in run.environment.stable
+            else units.ABSENT
+            for run in several
         ]
         if len(set(values)) > 1:
             facts.append((name, *values))

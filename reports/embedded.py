@@ -95,7 +95,7 @@ def _details(run: Run) -> list[dict[str, Any]]:
 
 def _setting(environment: Environment) -> dict[str, str]:
     """Return the facts of an environment that a reader of one case looks for; the page has all of them."""
-    return {name: str(environment.stable[name]) for name in SETTING if environment.stable.get(name) not in {None, ""}}
+    return {name: units.fact(name, value) for name in SETTING if (value := environment.stable.get(name)) is not None}
 
 
 def _detail(record: Record) -> dict[str, Any]:

@@ -73,6 +73,21 @@ def percent(value: float | None) -> str:
     return ABSENT if absent(value) else f"{digits(100 * float(value or 0.0), significant=2)} %"
 
 
+def fact(name: str, value: object) -> str:
+    """Write a fact of an environment: lists without brackets, yes and no, bytes with their unit."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value in ({}, []):
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {fact(name, item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(fact("", item) for item in value)
+    if isinstance(value, int | float) and (name.endswith("bytes") or name == "cpu_caches"):
+        return size(value)
+    return digits(value) if isinstance(value, float) else str(value)
+
+
 def sensor(name: str, value: float | None) -> tuple[str, str]:
     """Name a figure of telemetry and write it with its unit: `power_w_low`, 61.2 -> power, lowest; 61.2 W."""
     stem, _, end = name.rpartition("_")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # More points than this in one strip hide one another and swell the file; a strip then shows evenly spaced ranks.
 POINTS_AT_MOST = 250
+# Room for slanted names below a map.
+SLANTED_INCHES = 0.8
 # Rows of the map of features, the warmest first; the table has all of them.
 KINDS_AT_MOST = 24
 
@@ -130,7 +132,7 @@ def by_feature(table: pd.DataFrame) -> Figure | None:
     import seaborn as sns
 
     wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index].head(KINDS_AT_MOST)
-    drawing, axes = style.canvas(inches=(style.WIDE[0], 1.6 + 0.3 * len(wide)))
+    drawing, axes = style.canvas(inches=(style.WIDE[0], 0.9 + 0.3 * len(wide) + SLANTED_INCHES))
     sns.heatmap(
         np.log10(wide), ax=axes, cmap=sns.blend_palette(["#7fb6dc", "#f6f2ec", "#e9b384"], as_cmap=True), vmin=-2,
         vmax=2, cbar=False, linewidths=1.5, linecolor=style.PAPER, fmt="",

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 Looks = dict[str, style.Look]
 # Colour of the heat map ends at a factor of eight; beyond it the written number tells.
 SPEED_UP_LIMIT = 3.0
-# Colours of stacked bands, neighbours far apart.
-BAND_SLOTS = (0, 5, 2, 3, 8, 10, 1, 7)
+# Steps in the order of the work, each with its colour in every figure, neighbours far apart.
+STEPS = {"projections": 0, "scores": 5, "softmax": 2, "weighted sum": 3, "output": 8, "output projection": 8}
+# Colours of other steps.
+BAND_SLOTS = (10, 1, 7, 4, 6, 9, 11)
 # Columns that a comparison of paired rounds replaces, with where it holds them.
 PAIR_COLUMNS = {
     "speed_up": "speed_up",
@@ -550,15 +552,16 @@ def _stack(shares: pd.DataFrame, *, axis: str, label: str, prefix: str, alt: str
     """Draw shares (columns) stacked to 100 % over sizes (index), each band named at its right end."""
     drawing, axes = style.canvas()
     sizes = [float(size) for size in shares.index]
-    tones = [style.PALETTE[slot][0] for slot in BAND_SLOTS]
+    known = [name for name in STEPS if name in shares.columns]
+    shares = shares[[*known, *(name for name in shares.columns if name not in STEPS)]]
     looks, ends, level = {}, {}, 0.0
     for index, name in enumerate(shares.columns):
-        slot = BAND_SLOTS[index % len(BAND_SLOTS)]
+        slot = STEPS.get(name, BAND_SLOTS[(index - len(known)) % len(BAND_SLOTS)])
         looks[name] = style.Look(slot=slot, color=style.PALETTE[slot][0], marker="o", filled=True)
         ends[name] = (sizes[-1], level + float(shares[name].iloc[-1]) / 2)
         level += float(shares[name].iloc[-1])
-    used = [tones[index % len(tones)] for index in range(len(shares.columns))]
-    axes.stackplot(sizes, *(shares[name] for name in shares.columns), colors=used, alpha=0.85, linewidth=0)
+    tones = [looks[name].color for name in shares.columns]
+    axes.stackplot(sizes, *(shares[name] for name in shares.columns), colors=tones, alpha=0.85, linewidth=0)
     style.size_axis(axes.xaxis, sizes, label=AXIS_WORDS.get(axis, axis))
     axes.set_ylim(0, 1)
     axes.set_xlim(sizes[0], sizes[-1])
