@@ -12,6 +12,7 @@ from harness.journal import JOURNAL, write_document
 from harness.policy import DEFAULT
 from harness.records import (
     Agreement,
+    Allocation,
     Case,
     Ceiling,
     Check,
@@ -174,6 +175,10 @@ def make_gpu_run(directory: Path, *, device_name: str = "NVIDIA H100 80GB HBM3",
                 update={
                     "telemetry": _throttled_load(noise, since=START + 600.0 + 10 * len(records)) if n == 8192 else None,
                     "memory": record.memory.model_copy(update={"reserved": 3 << 30, "device_process": 4 << 30}),
+                    "allocation": Allocation(
+                        returned=1.2 * record.time.median, kept=record.time.median, ratio=1.2, low=1.1, high=1.3,
+                        faults_returned=4e4, faults_kept=3.0, rounds=5,
+                    ) if n == 4096 else None,
                     "launch": Launch(
                         graph=0.6 * record.time.median, low=0.58 * record.time.median, high=0.62 * record.time.median,
                         calls=200, inputs=4, samples=[0.6 * record.time.median] * 9, overhead=0.4 * record.time.median,

@@ -158,8 +158,9 @@ def test_fresh_memory_has_a_figure_with_its_dearest_case_in_words(tmp_path):
     assert "What fresh memory costs" in render([tmp_path / "run"], tmp_path / "p.html").read_text(encoding="utf-8")
 
 
-def test_without_measured_allocation_there_is_no_such_figure(gpu):
-    assert allocation.fresh_memory(gpu.records, colors_of(gpu), key="k") is None
+def test_without_measured_allocation_there_is_no_such_figure(tmp_path):
+    run = read_run(runs.make_run(tmp_path / "run", sweeps=("batch",)))
+    assert allocation.fresh_memory(run.records, colors_of(run), key="k") is None
 
 
 # --- how good the measurement is
@@ -238,3 +239,29 @@ def test_agreement_is_told_by_dtype_and_feature(tmp_path):
         "causal",
         "grouped heads",
     }
+
+
+# --- every figure
+
+
+def test_every_panel_has_its_axes_labelled(monkeypatch, tmp_path):
+    drawn = []
+
+    def keep(drawing, **options):
+        drawn.append((options["prefix"], drawing))
+        return to_svg(drawing, **options)
+
+    to_svg = style.to_svg
+    monkeypatch.setattr(style, "to_svg", keep)
+    names = ("sequence-length", "grid", "multihead-length")
+    cpu = runs.make_run(tmp_path / "cpu", sweeps=names, dtypes=("float32", "bfloat16"))
+    render([cpu, runs.make_gpu_run(tmp_path / "gpu")], tmp_path / "page.html")
+    assert len(drawn) > 30
+    for prefix, drawing in drawn:
+        for axes in drawing.axes:
+            if not axes.axison:
+                continue
+            assert axes.get_xlabel(), prefix
+            # Names of implementations or kinds need no further word.
+            named = any(any(c.isalpha() for c in tick.get_text()) for tick in axes.get_yticklabels())
+            assert axes.get_ylabel() or named, prefix

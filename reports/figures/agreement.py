@@ -48,8 +48,9 @@ def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure 
         "budget",
         xy=(1.0, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(3, 2),
+        xytext=(-3, 2),
         textcoords="offset points",
+        ha="right",
         color=style.ALARM,
     )
     axes.set_yticks(range(len(order)), [style.clipped(name) for name in order])
