@@ -157,9 +157,10 @@ def speed_chapter(
             sections.append(Section(_of(run, title, runs), "", figures, tuple(tables)))
     if not sections:
         return None
-    return Chapter(
-        "speed", "Speed", "Who is faster, by how much, and how close to what the machine can do.", tuple(sections)
-    )
+    lead = "Who is faster, by how much, and how close to what the machine can do."
+    if "multihead" in set(table["problem"]):
+        lead += f" The steps of a module, stacked by size, are in the chapter {PROBLEM_TITLES['multihead']}."
+    return Chapter("speed", "Speed", lead, tuple(sections))
 
 
 def runs_chapter(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.records import Memory
 from reports import units
+from reports.figures.device import throttle_facts
 from reports.frame import AXES, COLUMNS
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _detail(record: Record) -> dict[str, Any]:
         }
     if record.telemetry:
         detail["telemetry"] = [units.sensor(name, value) for name, value in record.telemetry.summary.items()]
-        detail["throttle"] = record.telemetry.throttle_spans
+        detail["telemetry"] += throttle_facts(record.telemetry)
     if record.allocation:
         detail["allocation"] = {name: _number(value) for name, value in record.allocation}
     if record.launch:

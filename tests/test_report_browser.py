@@ -198,6 +198,19 @@ def test_the_explorer_draws_every_point_of_the_largest_size(view, report):
     assert {"213,94,0", "168,121,0", "85,92,100", "0,135,95"} <= set(colors)
 
 
+def test_a_download_has_the_points_of_the_plot_and_no_others(view, report):
+    page = view(report)
+    page.locator("#explore-scenario").select_option("")
+    page.locator("#explore-y").select_option("power_w")
+    shown = int(page.locator("#explore-count").inner_text().split(" of ")[0].replace(",", ""))
+    timed = int(page.locator("#explore-count").inner_text().split(" of ")[1].split()[0].replace(",", ""))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download JSON").click()
+    rows = json.loads(download.value.path().read_text(encoding="utf-8"))
+    assert 0 < len(rows) == shown < timed
+    assert all(row["power_w"] is not None for row in rows)
+
+
 def test_what_is_shown_can_be_downloaded(view, report, tmp_path):
     page = view(report)
     page.locator("#explore-scenario").select_option("batch")
@@ -314,7 +327,7 @@ def test_a_case_opens_to_its_launch_its_fresh_memory_and_when_it_was_throttled(v
     for words, expected in (
         ("sdpa-flash 512", "200 calls, 4 input sets"),
         ("sdpa-flash 4096", "1.20× (95 %: 1.10 to 1.30)"),  # noqa: RUF001
-        ("sdpa-flash 8192", "2.50 s to 6.40 s: software power cap"),
+        ("sdpa-flash 8192", "clocks held back: software power cap"),
         ("sdpa-flash 8192", "driver counts for the process"),
         ("sdpa-flash 8192", "NVIDIA H100 80GB HBM3"),
     ):

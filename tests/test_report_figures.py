@@ -78,7 +78,17 @@ def test_clock_power_and_temperature_are_drawn_over_the_run(gpu):
 def test_the_load_figure_underlays_the_throttled_stretch(gpu):
     figure = device.load_series(gpu.records, colors_of(gpu), key="k", run="")
     assert "var(--bad)" in figure.svg
-    assert ("sdpa-flash", "clocks held back", "2.5 s to 6.4 s: software power cap") in figure.rows
+    assert ("sdpa-flash", "clocks held back: software power cap", "2.5 s to 6.4 s") in figure.rows
+
+
+def test_a_device_that_throttles_in_every_round_swells_no_figure():
+    marks = [(float(at), float(at), "hardware thermal slowdown") for at in range(0, 50_000, 3)]
+    assert timeline.marked_stretches(marks, last=50_000.0) == [(0.0, pytest.approx(49_998, abs=500))]
+    apart = [(100.0, 100.0, "x"), (30_000.0, 31_000.0, "x")]
+    assert timeline.marked_stretches(apart, last=50_000.0) == [
+        (100.0, pytest.approx(516.7, abs=1)),
+        (30_000.0, 31_000.0),
+    ]
 
 
 # --- published figures

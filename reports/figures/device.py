@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from harness.records import Record
+    from harness.records import Record, Telemetry
     from reports.figures.figure import Sweep
 
 # The series that are drawn, with what their axis says; others (each core by itself) stand in the numbers as means.
@@ -32,6 +32,8 @@ SERIES_WORDS = {
 }
 
 
+# Gaps in throttling shorter than this share of a load can't be seen in its figure.
+GAP_SHOWN = 0.02
 # What the sentence below a figure quotes.
 SPOKEN = {
     "gpu_utilization": "The GPU was busy",
@@ -89,10 +91,10 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         if record.telemetry
         for name, value in sorted(record.telemetry.summary.items())
     ) + tuple(
-        (implementation, "clocks held back", f"{first:.1f} s to {last:.1f} s: {reason}")
+        (implementation, *told)
         for implementation, record in sorted(largest.items())
         if record.telemetry
-        for first, last, reason in record.telemetry.throttle_spans
+        for told in throttle_facts(record.telemetry)
     )
     said = " ".join([*_spans(largest), _throttling(throttled)])
     words = units.listing([SERIES_WORDS.get(name, name) for name in names])
@@ -129,10 +131,29 @@ def _largest(records: Sequence[Record]) -> dict[str, Record]:
     return largest
 
 
+def throttle_facts(telemetry: Telemetry) -> list[tuple[str, str]]:
+    """Say for each reason of throttling how long it held, from when to when."""
+    told = []
+    for reason in sorted({reason for *_, reason in telemetry.throttle_spans}):
+        mine = [(first, last) for first, last, name in telemetry.throttle_spans if name == reason]
+        held = sum(last - first for first, last in mine)
+        span = f"{mine[0][0]:.1f} s to {max(last for _, last in mine):.1f} s"
+        pieces = f", {units.digits(held, significant=2)} s in {len(mine)} stretches" if len(mine) > 1 else ""
+        told.append((f"clocks held back: {reason}", f"{span}{pieces}"))
+    return told
+
+
 def _throttled(axes: Axes, series: Sequence[tuple[float, float]], spans: Sequence[tuple[float, float, str]]) -> None:
     """Underlay the stretches of a line in which clocks were held back."""
     times, values = np.array(series).T
+    gap = (times[-1] - times[0]) * GAP_SHOWN
+    joined: list[tuple[float, float]] = []
     for first, last, _ in spans:
+        if joined and first <= joined[-1][1] + gap:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+        else:
+            joined.append((first, last))
+    for first, last in joined:
         inside = times[(times > first) & (times < last)]
         stretch = np.array([first, *inside, last])
         axes.plot(stretch, np.interp(stretch, times, values), color=style.ALARM, linewidth=5, alpha=0.45, zorder=1.5,

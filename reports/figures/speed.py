@@ -323,7 +323,7 @@ def roofline(
     bandwidth = next((ceiling for ceiling in ceilings if ceiling.unit == "B/s"), None)
     rows = table[(table["status"] == "ok") & (table["dtype"] == dtype)].dropna(subset=["operations", "ideal_bytes"])
     rows = rows[(rows["ideal_bytes"] > 0) & (rows["best_s"] > 0) & (rows["operations"] > 0)]
-    if rows.empty or rate is None or bandwidth is None:
+    if rows.empty or rate is None or bandwidth is None or min(rate.value, bandwidth.value) <= 0:
         return None
     rows = rows.assign(intensity=rows["operations"] / rows["ideal_bytes"], rate=rows["operations"] / rows["best_s"])
     drawing, axes = style.canvas(inches=(style.WIDE[0], 3.9))

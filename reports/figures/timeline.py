@@ -106,7 +106,7 @@ def over_run(run: Run, colors: dict[str, style.Look], *, key: str, label: str) -
         for implementation, series in found.loads.get(name, ()):
             times, values = zip(*series, strict=True)
             axes.plot(np.divide(times, unit), values, color=colors[implementation].color, linewidth=1.3)
-        _marks(axes, found.marks, unit=unit)
+        _marks(axes, found.marks, last=last, unit=unit)
         if name == names[0] and found.marks:
             _name_marks(axes, share=found.marks[0][0] / last if last else 0.0)
         axes.set_xlim(-0.01 * last / unit, 1.01 * last / unit)
@@ -178,12 +178,24 @@ def _slow_down_axis(axes: Axes, values: list[float]) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: units.ratio_tick(round(value, 3)))
 
 
-def _marks(axes: Axes, marks: list[tuple[float, float, str]], *, unit: float) -> None:
-    """Draw when clocks were held back along a panel's upper edge: bars, and strokes for single moments."""
-    for first, last, _ in marks:
-        axes.plot([first / unit, last / unit], [MARK_HEIGHT, MARK_HEIGHT], transform=axes.get_xaxis_transform(),
-                  color=style.ALARM, linewidth=4, solid_capstyle="butt", marker="|" if first == last else "",
-                  markersize=7, markeredgewidth=1.2)  # fmt: skip
+def _marks(axes: Axes, marks: list[tuple[float, float, str]], *, last: float, unit: float) -> None:
+    """Draw when clocks were held back as bars along a panel's upper edge."""
+    stretches = marked_stretches(marks, last=last)
+    starts, ends = [first / unit for first, _ in stretches], [end / unit for _, end in stretches]
+    axes.hlines([MARK_HEIGHT] * len(stretches), starts, ends, transform=axes.get_xaxis_transform(), color=style.ALARM,
+                linewidth=4)  # fmt: skip
+
+
+def marked_stretches(marks: list[tuple[float, float, str]], *, last: float) -> list[tuple[float, float]]:
+    """Join marks into stretches that a drawing of so many seconds can tell apart, however many there are."""
+    width = (last or 1.0) / STRETCHES
+    found: list[tuple[float, float]] = []
+    for first, end, _ in sorted(marks):
+        if found and first <= found[-1][1] + width:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((first, max(end, first + width)))
+    return found
 
 
 def _name_marks(axes: Axes, *, share: float) -> None:

@@ -227,7 +227,7 @@
     if (more.allocation) grid.append(facts("What fresh memory costs", [["blocks given back", seconds(more.allocation.returned)], ["blocks kept", seconds(more.allocation.kept)], ["ratio", `${digits(more.allocation.ratio)}× (95 %: ${between(more.allocation.low, more.allocation.high, digits)})`], ["page faults a call", `${plain(more.allocation.faults_returned)} given back, ${plain(more.allocation.faults_kept)} kept`], ["rounds of both", plain(more.allocation.rounds)]]));
     if (more.launch) grid.append(facts("Launch overhead", [["a call inside a graph", more.launch.graph === null ? ABSENT : `${seconds(more.launch.graph)} (95 %: ${between(more.launch.low, more.launch.high, seconds)})`], ["launching it adds", seconds(more.launch.overhead)], ["the graph", `${plain(more.launch.calls)} calls, ${plain(more.launch.inputs)} input sets`], ...(more.launch.reason ? [["why there is no more", more.launch.reason]] : [])]));
     if (more.ran) grid.append(facts(`What ran${more.backend ? `: ${more.backend}` : ""}`, [...Object.entries(more.ran).map(([name, times]) => [name, `${times}×`]), ...(typeof more.kernel_seconds === "number" ? [["time inside kernels", seconds(more.kernel_seconds)]] : [])]));
-    if (more.telemetry) grid.append(facts("Under sustained load", [...more.telemetry, ...(more.throttle || []).map(([first, last, reason]) => ["clocks held back", `${digits(first)} s to ${digits(last)} s: ${reason}`])]));
+    if (more.telemetry) grid.append(facts("Under sustained load", more.telemetry));
     if (more.notes) grid.append(make("div", { class: "full" }, make("h4", { text: "Notes" }), ...more.notes.map((note) => make("p", { text: note }))));
     grid.append(make("div", { class: "full" }, make("h4", { text: "Measure it again" }), make("pre", { tabindex: "0", text: more.again || "" })));
     grid.append(facts("Identity", [["case", value("id", row)], ["conditions", ["problem", "dtype", "device", "direction", "cache"].map((name) => value(name, row)).join(", ")], ...Object.entries(data.environments[more.environment] || {}), ["environment", more.environment || ABSENT]]));
@@ -291,7 +291,9 @@
   };
   const explore = byId("explore-controls");
   explore.addEventListener("submit", (event) => event.preventDefault());
-  const viewed = () => timed.filter((row) => several.every((name) => !view[name] || String(value(name, row)) === view[name]));
+  const viewed = () => timed.filter((row) => several.every((name) => !view[name] || String(value(name, row)) === view[name]))
+    .filter((row) => [view.x, view.y].every((name) => typeof value(name, row) === "number"))
+    .filter((row) => (view.logx !== "1" || value(view.x, row) > 0) && (view.logy !== "1" || value(view.y, row) > 0));
   const buildControls = () => {
     explore.replaceChildren();
     const add = (label, name, options) => {
@@ -317,8 +319,7 @@
     charts = [];
     const place = byId("plots");
     place.replaceChildren();
-    const rows = viewed().filter((row) => [view.x, view.y].every((name) => typeof value(name, row) === "number"))
-      .filter((row) => (view.logx !== "1" || value(view.x, row) > 0) && (view.logy !== "1" || value(view.y, row) > 0));
+    const rows = viewed();
     const query = new URLSearchParams(Object.entries(view).filter(([, word]) => word !== ""));
     byId("view-link").href = `#explorer?${query}`;
     if (moved) try { history.replaceState(null, "", `#explorer?${query}`); } catch { /* A sandboxed frame has no history to change. */ }
