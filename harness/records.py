@@ -150,7 +150,24 @@ class Time(Fact):
     involuntary_switches: int | None = None
     steal_share: float | None = None
     host_seconds: float | None = None
-    mode: Literal["calls", "events", "graph"] = "calls"
+    mode: Literal["calls", "events"] = "calls"
+
+
+class Launch(Fact):
+    """What launching costs: seconds a call inside a replayed CUDA graph, beside the calls that the host launches.
+
+    `graph` is the median with its interval `low`, `high`; the graph has so many `calls`, over `inputs` in turn.
+    `overhead` is the eager median less `graph`. Without a figure there is a `reason`.
+    """
+
+    graph: float | None = None
+    low: float | None = None
+    high: float | None = None
+    calls: int = 0
+    inputs: int = 0
+    samples: list[float] = Field(default_factory=list)
+    overhead: float | None = None
+    reason: str = ""
 
 
 class Counts(Fact):
@@ -226,31 +243,6 @@ class Memory(Fact):
         return None if self.peak is None or self.outputs is None else max(0, self.peak - self.outputs)
 
 
-class Ran(Fact):
-    """What one profiled call ran: operators (CPU) or kernels (CUDA) with their counts, and the SDPA backend seen."""
-
-    operators: dict[str, int]
-    backend: str | None = None
-    kernel_seconds: float | None = None
-
-
-class Telemetry(Fact):
-    """The device during a sustained load: series by name, each a list of [seconds, value], and summary figures.
-
-    Units are in the names: `gpu_utilization` and `memory_utilization` are shares in 0..1, `power_w`, `energy_j` a
-    call, `clock_mhz`, `memory_clock_mhz`, `temperature_c`. `reasons` says why a figure is absent. `throttle_spans`
-    are [from, to, reason] in the seconds of the series, `started` is where those begin, in unix seconds.
-    """
-
-    series: dict[str, list[tuple[float, float]]] = Field(default_factory=dict)
-    summary: dict[str, float] = Field(default_factory=dict)
-    reasons: dict[str, str] = Field(default_factory=dict)
-    throttle: list[str] = Field(default_factory=list)
-    throttle_spans: list[tuple[float, float, str]] = Field(default_factory=list)
-    started: float | None = None
-    chosen: str = ""
-
-
 class Allocation(Fact):
     """What fresh memory costs a call, seconds: large blocks given back to the system after each call, and kept.
 
@@ -268,22 +260,29 @@ class Allocation(Fact):
     rounds: int
 
 
-class Launch(Fact):
-    """What a short call on a GPU takes without being launched by itself: seconds a call inside a replayed CUDA graph.
+class Ran(Fact):
+    """What one profiled call ran: operators (CPU) or kernels (CUDA) with their counts, and the SDPA backend seen."""
 
-    `graph` is the median with `low` and `high`, its 95 % interval, over `samples`; `calls` are in one graph, which
-    goes round `inputs` sets of inputs. `overhead` is the median of plain calls less `graph`. An absent figure has a
-    reason.
+    operators: dict[str, int]
+    backend: str | None = None
+    kernel_seconds: float | None = None
+
+
+class Telemetry(Fact):
+    """The device during a sustained load: series by name, each a list of [seconds, value], and summary figures.
+
+    Units are in the names: `gpu_utilization` and `memory_utilization` are shares in 0..1, `power_w`, `energy_j` a
+    call, `clock_mhz`, `memory_clock_mhz`, `temperature_c`. `reasons` says why a figure is absent.
     """
 
-    graph: float | None = None
-    low: float | None = None
-    high: float | None = None
-    calls: int = 0
-    inputs: int = 0
-    samples: list[float] = Field(default_factory=list)
-    overhead: float | None = None
-    reason: str = ""
+    series: dict[str, list[tuple[float, float]]] = Field(default_factory=dict)
+    summary: dict[str, float] = Field(default_factory=dict)
+    reasons: dict[str, str] = Field(default_factory=dict)
+    throttle: list[str] = Field(default_factory=list)
+    # From when to when each reason was seen, in the seconds of the series; those begin at `started`, in unix seconds.
+    throttle_spans: list[tuple[float, float, str]] = Field(default_factory=list)
+    started: float | None = None
+    chosen: str = ""
 
 
 class Preparation(Fact):
@@ -310,9 +309,9 @@ class Record(Fact):
     time: Time | None = None
     counts: Counts | None = None
     memory: Memory | None = None
+    allocation: Allocation | None = None
     ran: Ran | None = None
     telemetry: Telemetry | None = None
-    allocation: Allocation | None = None
     launch: Launch | None = None
     prepare_seconds: float | None = None
     roofline_share: float | None = None

@@ -84,7 +84,6 @@ def sustained(
     with probe(device) as available:
         every = policy.sample_seconds_cuda if on_gpu else policy.sample_seconds_cpu
         sampler = Sampler(available, every=every, energy_every=policy.energy_seconds)
-        started = time.time()
         with sampler.running():
             progress = _load(
                 call,
@@ -94,7 +93,7 @@ def sustained(
                 seconds=lead_in + window,
                 clock=sampler.elapsed,
             )
-    found = conclude(
+    return conclude(
         sampler.readings,
         progress,
         start=lead_in,
@@ -102,7 +101,6 @@ def sustained(
         operations=operations,
         energy_tolerance=policy.energy_tolerance,
     )
-    return found.model_copy(update={"started": started})
 
 
 @contextmanager
@@ -259,6 +257,7 @@ class Sampler:
     def running(self) -> Iterator[None]:
         """Sample for as long as the context lasts."""
         self._origin = time.perf_counter()
+        self.readings.started = time.time()
         thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         thread.start()
         try:
@@ -282,13 +281,15 @@ class Sampler:
 class Readings:
     """What was read: series by name, edges of the energy counter, throttle reasons, and what failed meanwhile.
 
-    `looks` are the moments at which throttle reasons were read, also those that found none.
+    `looks` are the moments at which throttle reasons were read, also those that found none; `started` is where all
+    moments count from, in unix seconds.
     """
 
     series: dict[str, Series] = field(default_factory=dict)
     energy: Series = field(default_factory=list)
     throttle: list[tuple[float, str]] = field(default_factory=list)
     looks: list[float] = field(default_factory=list)
+    started: float | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
     def read_all(self, available: Probe, *, at: float) -> None:
@@ -362,6 +363,7 @@ def conclude(
         reasons=reasons,
         throttle=sorted({name for at, name in readings.throttle if at >= start} - nvml.BENIGN),
         throttle_spans=throttle_spans(readings),
+        started=readings.started,
     )
 
 

@@ -127,7 +127,7 @@ def _detail(record: Record) -> dict[str, Any]:
         detail["kernel_seconds"] = _number(record.ran.kernel_seconds)
     if record.memory:
         detail["memory"] = {
-            name: value for name in MEMORY_FIELDS if (value := getattr(record.memory, name)) is not None
+            name: value for name in MEMORY_FIELDS if isinstance(value := getattr(record.memory, name), int)
         }
     if record.telemetry:
         detail["telemetry"] = [units.sensor(name, value) for name, value in record.telemetry.summary.items()]
