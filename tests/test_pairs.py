@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import pytest
 
 import runs
 from harness.records import Round
+from reports.figures import speed
+from reports.figures.figure import sweeps
 from reports.figures.speed import speed_ups
-from reports.frame import frame, read_run
-from reports.pairs import paired
+from reports.frame import frame, frames, read_run
+from reports.pairs import paired, policy_of
 
 SIZES = (64, 128, 256, 512, 1024, 2048)
 
@@ -95,16 +98,22 @@ def test_a_case_with_one_round_falls_back_to_its_own_interval(tmp_path):
     assert set(table.loc[table["implementation"] == "batched", "outcome"]) == {"slower"}
 
 
-def test_the_heat_map_says_what_it_rests_on(tmp_path):
-    from reports.figures import speed
-    from reports.figures.figure import sweeps
-    from reports.frame import frames
-    from reports.pairs import policy_of
-
-    run = write(tmp_path, factor=1.0)
+def heat_map(run):
     sweep = next(found for found in sweeps([run], frames([run])) if found.scenario == "sequence-length")
     pairs = paired(run, baseline="sdpa-math")
-    figure = speed.speed_up(sweep, baseline="sdpa-math", pairs=pairs, policy=policy_of(run))
+    return sweep, speed.speed_up(sweep, baseline="sdpa-math", pairs=pairs, policy=policy_of(run))
+
+
+def test_what_is_not_told_apart_has_no_colour(tmp_path):
+    def colours(**drawn):
+        return set(re.findall(r'style="fill:(#[0-9a-f]{6})', heat_map(write(tmp_path, **drawn))[1].svg)) - {"#20262c"}
+
+    assert len(colours(factor=1.5, noise=1.0)) == 1
+    assert len(colours(factor=1.5)) > 1
+
+
+def test_the_heat_map_says_what_it_rests_on(tmp_path):
+    sweep, figure = heat_map(write(tmp_path, factor=1.0))
     assert "5 rounds in which both took turns" in figure.how
     assert "Single process" in figure.how
     assert figure.svg.count("≈<") + figure.svg.count("?<") == len(SIZES)

@@ -118,8 +118,10 @@ def speed_up(
         [_cell(value, outcome) for value, outcome in zip(values, told, strict=True)]
         for values, told in zip(wide.to_numpy(), outcomes.to_numpy(), strict=True)
     ]
+    # What is not told apart has the colour of what is equal.
+    shades = wide.map(np.log2).mask(outcomes.isin(list(MARKS)), 0.0)
     sns.heatmap(
-        np.log2(wide), ax=axes, cmap=palette, vmin=-SPEED_UP_LIMIT, vmax=SPEED_UP_LIMIT, cbar=False, linewidths=1.5,
+        shades, ax=axes, cmap=palette, vmin=-SPEED_UP_LIMIT, vmax=SPEED_UP_LIMIT, cbar=False, linewidths=1.5,
         linecolor=style.PAPER, annot=words, fmt="",
         annot_kws={"size": style.FONT_POINTS if many < 12 else style.FONT_POINTS - 0.8, "color": "#20262c"},  # noqa: PLR2004
     )  # fmt: skip
@@ -141,8 +143,8 @@ def speed_up(
         ),
         alt=title,
         how=f"Each cell says how many times as fast as {baseline} the row is at one size: blue is faster, orange "
-        f"slower, empty did not run. {_method(joined, pairs or {}, policy=policy)} The quickest at the largest size is "
-        "on top.",
+        "slower, pale not told apart, empty did not run; the quickest at the largest size is on top. "
+        + _method(joined, pairs or {}, policy=policy),
         finding=_speed_finding(joined, sweep.axis, baseline),
         columns=("implementation", sweep.axis, f"speed-up over {baseline}", "95 % from", "to", "told apart", "rounds"),
         rows=tuple(
