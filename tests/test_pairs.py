@@ -108,7 +108,7 @@ def test_what_is_not_told_apart_has_no_colour(tmp_path):
     def colours(**drawn):
         return set(re.findall(r'style="fill:(#[0-9a-f]{6})', heat_map(write(tmp_path, **drawn))[1].svg)) - {"#20262c"}
 
-    assert len(colours(factor=1.2, noise=0.5)) == 1
+    assert len(colours(factor=1.05, noise=0.3)) == 1
     assert len(colours(factor=1.5)) > 1
 
 
