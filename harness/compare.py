@@ -90,7 +90,7 @@ def _standard_errors(
     counts = np.array([len(values) for values in replicates], dtype=float)
     if (counts < 2).any():  # noqa: PLR2004
         raise ValueError("a comparison needs two rounds or two processes of every case")
-    variances = np.array([statistics.variance(values) for values in replicates])
+    variances = np.array([np.var(values, ddof=1) for values in replicates])
     shrunk, freedom = moderate(variances, counts - 1, at_least=policy.moderate_from)
     between = 2 * policy.process_deviation**2 if single else 0.0
     return np.sqrt(shrunk / counts + between), freedom

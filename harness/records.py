@@ -290,6 +290,9 @@ class Telemetry(Fact):
     summary: dict[str, float] = Field(default_factory=dict)
     reasons: dict[str, str] = Field(default_factory=dict)
     throttle: list[str] = Field(default_factory=list)
+    # From when to when each reason was seen, in the seconds of the series; those begin at `started`, in unix seconds.
+    throttle_spans: list[tuple[float, float, str]] = Field(default_factory=list)
+    started: float | None = None
     chosen: str = ""
 
 
@@ -317,9 +320,9 @@ class Record(Fact):
     time: Time | None = None
     counts: Counts | None = None
     memory: Memory | None = None
+    allocation: Allocation | None = None
     ran: Ran | None = None
     telemetry: Telemetry | None = None
-    allocation: Allocation | None = None
     launch: Launch | None = None
     prepare_seconds: float | None = None
     roofline_share: float | None = None

@@ -334,6 +334,7 @@ class Sampler:
     def running(self) -> Iterator[None]:
         """Sample for as long as the context lasts."""
         self._origin = time.perf_counter()
+        self.readings.started = time.time()
         thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         thread.start()
         try:
@@ -355,11 +356,17 @@ class Sampler:
 
 @dataclass
 class Readings:
-    """What was read: series by name, edges of the energy counter, throttle reasons, and what failed meanwhile."""
+    """What was read: series by name, edges of the energy counter, throttle reasons, and what failed meanwhile.
+
+    `looks` are the moments at which throttle reasons were read, also those that found none; `started` is where all
+    moments count from, in unix seconds.
+    """
 
     series: dict[str, Series] = field(default_factory=dict)
     energy: Series = field(default_factory=list)
     throttle: list[tuple[float, str]] = field(default_factory=list)
+    looks: list[float] = field(default_factory=list)
+    started: float | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
     def read_all(self, available: Probe, *, at: float) -> None:
@@ -370,6 +377,7 @@ class Readings:
         if available.throttle and "throttle" not in self.reasons:
             try:
                 self.throttle += [(at, name) for name in available.throttle()]
+                self.looks.append(at)
             except ReadingError as error:
                 self.reasons["throttle"] = f"lost after {at:.1f} s: {error}"
 
@@ -431,6 +439,8 @@ def conclude(
         summary=summary,
         reasons=reasons,
         throttle=sorted({name for at, name in readings.throttle if at >= start} - nvml.BENIGN),
+        throttle_spans=throttle_spans(readings),
+        started=readings.started,
     )
 
 
@@ -493,6 +503,26 @@ def _calls_at(progress: Series, moment: float) -> float:
         return progress[0][1]
     (t0, calls0), (t1, calls1) = progress[after - 1], progress[after]
     return calls0 + (calls1 - calls0) * (moment - t0) / (t1 - t0)
+
+
+def throttle_spans(readings: Readings) -> list[tuple[float, float, str]]:
+    """Return [from, to, reason] of each stretch in which clocks were held back, in order, to the millisecond.
+
+    A stretch lasts until the next look that no longer finds its reason, or the last look there was.
+    """
+    found = []
+    for name in sorted({name for _, name in readings.throttle} - nvml.BENIGN):
+        seen = {at for at, reason in readings.throttle if reason == name}
+        began: float | None = None
+        for at in readings.looks:
+            if at in seen and began is None:
+                began = at
+            elif at not in seen and began is not None:
+                found.append((round(began, 3), round(at, 3), name))
+                began = None
+        if began is not None:
+            found.append((round(began, 3), round(readings.looks[-1], 3), name))
+    return sorted(found)
 
 
 def changes(series: Series) -> Series:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from harness import lesson_facts
 from reports import answer, published, units
-from reports.figures import agreement, device, pooling, runs, scaling, speed
+from reports.figures import agreement, allocation, device, pooling, runs, scaling, speed, timeline
 from reports.figures.figure import Figure, Sweep, sweeps
+from reports.pairs import paired, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,7 +74,7 @@ def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) 
     drawn = every[:SWEEPS_AT_MOST]
     of_attention = [sweep for sweep in drawn if sweep.problem == "attention"]
     found = [
-        scaling_chapter(of_attention, colors, left=every[SWEEPS_AT_MOST:]),
+        scaling_chapter(runs, of_attention, colors, left=every[SWEEPS_AT_MOST:]),
         speed_chapter(runs, of_attention, table, colors),
     ]
     if len(runs) > 1:
@@ -88,12 +89,13 @@ def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) 
     return [chapter for chapter in found if chapter is not None]
 
 
-def scaling_chapter(drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Sequence[Sweep]) -> Chapter | None:
-    """Show time, slopes, memory and operations along each axis."""
-    if not drawn:
-        return None
+def scaling_chapter(
+    runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Sequence[Sweep]
+) -> Chapter | None:
+    """Show time, slopes, memory and operations along each axis, and what fresh memory costs."""
     sections = []
     for sweep in drawn:
+        tables: tuple[Table, ...] = ()
         if sweep.axis is None:
             figures = _made([scaling.joint(sweep, colors)])
         elif sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
@@ -107,10 +109,19 @@ def scaling_chapter(drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Se
                     scaling.residuals(sweep, colors, laws=laws),
                     scaling.memory(sweep, colors),
                     scaling.operations(sweep, colors),
-                    scaling.throughput(sweep, colors),
                 ]
             )
-        sections.append(Section(_heading(sweep), sweep.conditions, figures))
+            if laws:
+                rows = scaling.law_rows(laws, sweep.axis)
+                caption = f"Fitted laws: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
+                tables = (Table(caption, scaling.LAW_COLUMNS, rows),)
+        sections.append(Section(_heading(sweep), sweep.conditions, figures, tables))
+    for run in runs:
+        made = _made([allocation.fresh_memory(run.records, colors, key=_id(run.label))])
+        if made:
+            sections.append(Section(_of(run, "Memory that is asked for anew in each call", runs), "", made))
+    if not sections:
+        return None
     lead = "How time, memory and the number of operations grow with each size, the others held fixed."
     if left:
         names = units.listing([f"{sweep.scenario} ({sweep.dtype}, {sweep.direction})" for sweep in left[:6]])
@@ -121,38 +132,48 @@ def scaling_chapter(drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Se
 def speed_chapter(
     runs: Sequence[Run], drawn: Sequence[Sweep], table: pd.DataFrame, colors: dict[str, Look]
 ) -> Chapter | None:
-    """Show speed-ups, throughput and the roofline."""
-    baselines = {run.label: answer.baseline_of(run) for run in runs}
+    """Show speed-ups, throughput, the roofline, launch overhead, burst and sustained rates, and published figures."""
+    named = {run.label: run for run in runs}
+    compared = {run.label: paired(run, baseline=answer.baseline_of(run)) for run in runs}
     sections = []
     for sweep in drawn:
         if sweep.axis is None:
             continue
-        figures = _made([speed.speed_up(sweep, baseline=baselines[sweep.run])])
+        run = named[sweep.run]
+        figures = _made(
+            [
+                speed.speed_up(
+                    sweep, baseline=answer.baseline_of(run), pairs=compared[run.label], policy=policy_of(run)
+                ),
+                speed.throughput(sweep, colors, machine=machine(run)),
+            ]
+        )
         if figures:
             sections.append(Section(_heading(sweep), sweep.conditions, figures))
     for run in runs:
         ceilings = run.environment.ceilings if run.environment else []
+        after = run.summary.ceilings_after if run.summary else []
         mine = table[(table["run"] == run.label) & (table["problem"] == "attention")]
         made = _made(
             [
-                speed.roofline(mine, ceilings, colors, dtype=dtype, key=_id(run.label))
+                speed.roofline(mine, ceilings, colors, dtype=dtype, key=_id(run.label), after=after)
                 for dtype in mine["dtype"].unique()
             ]
         )
         if made:
-            title = "Against the machine's ceilings" + (f": {run.label}" if len(runs) > 1 else "")
-            sections.append(Section(title, "", made))
+            sections.append(Section(_of(run, "Against the machine's ceilings", runs), "", made))
     for run in runs:
-        tables = [found for found in (_bursts(run), _published(run, table)) if found is not None]
-        if tables:
-            sections.append(
-                Section(run.label if len(runs) > 1 else "Burst, sustained, published", "", (), tuple(tables))
-            )
+        figures = _made([speed.bursts(run.records, colors, key=_id(run.label))])
+        tables = [found for found in (_launches(run), _published(run, table)) if found is not None]
+        if figures or tables:
+            title = "Burst and sustained" if figures else "Launches and published figures"
+            sections.append(Section(_of(run, title, runs), "", figures, tuple(tables)))
     if not sections:
         return None
-    return Chapter(
-        "speed", "Speed", "Who is faster, by how much, and how close to what the machine can do.", tuple(sections)
-    )
+    lead = "Who is faster, by how much, and how close to what the machine can do."
+    if "multihead" in set(table["problem"]):
+        lead += f" The steps of a module, stacked by size, are in the chapter {PROBLEM_TITLES['multihead']}."
+    return Chapter("speed", "Speed", lead, tuple(sections))
 
 
 def runs_chapter(
@@ -164,7 +185,10 @@ def runs_chapter(
     facts = []
     for name in names:
         values = [
-            str(run.environment.stable.get(name, units.ABSENT)) if run.environment else units.ABSENT for run in several
+            units.fact(name, run.environment.stable[name])
+            if run.environment and name in run.environment.stable
+            else units.ABSENT
+            for run in several
         ]
         if len(set(values)) > 1:
             facts.append((name, *values))
@@ -188,21 +212,24 @@ def runs_chapter(
     return Chapter("runs", "Runs", f"Every run relative to {first.label}.", (Section("", "", figures, tables),))
 
 
-def _bursts(run: Run) -> Table | None:
-    """Tabulate sustained against burst throughput of cases that were loaded for long enough to have both."""
+def _launches(run: Run) -> Table | None:
+    """Tabulate what short calls take inside a CUDA graph, and what launching them one by one adds."""
     rows = []
     for record in run.records:
-        summary = record.telemetry.summary if record.telemetry else {}
-        if record.counts and record.time and record.time.median > 0 and "sustained_flops" in summary:
-            sustained = summary["sustained_flops"]
-            burst = summary.get("burst_flops", record.counts.operations / record.time.median)
-            rows.append((record.case.implementation, ", ".join(f"{k} {v}" for k, v in record.case.point.items()),
-                         record.case.dtype, units.count(burst, "FLOP/s"), units.count(sustained, "FLOP/s"),
-                         units.percent(sustained / burst)))  # fmt: skip
+        launch = record.launch
+        if launch is None or record.time is None:
+            continue
+        span = "" if launch.low is None else f"{units.seconds(launch.low)} to {units.seconds(launch.high)}"
+        share = None if launch.overhead is None else launch.overhead / record.time.median
+        inside = f"{launch.calls} calls, {units.counted(launch.inputs, 'input set')}" if launch.calls else ""
+        rows.append((record.case.implementation, ", ".join(f"{k} {v}" for k, v in record.case.point.items()),
+                     record.case.dtype, units.seconds(record.time.median), units.seconds(launch.graph), span,
+                     units.seconds(launch.overhead), units.percent(share), launch.reason or inside))  # fmt: skip
     if not rows:
         return None
-    columns = ("implementation", "point", "dtype", "burst", "sustained", "sustained of burst")
-    return Table("Burst (a few calls) and sustained (seconds of calls) throughput", columns, tuple(rows[:ROWS_AT_MOST]))
+    columns = ("implementation", "point", "dtype", "a call", "inside a graph", "95 %", "launch overhead",
+               "of the call", "the graph, or why there is none")  # fmt: skip
+    return Table("Launch overhead apart from kernel time", columns, tuple(rows[:ROWS_AT_MOST]))
 
 
 def _published(run: Run, table: pd.DataFrame) -> Table | None:
@@ -261,7 +288,7 @@ def problem_chapter(
 
 def agreement_chapter(table: pd.DataFrame, colors: dict[str, Look]) -> Chapter:
     """Show errors against budgets, and every case that has no time, with the reason."""
-    figures = _made([agreement.budget_shares(table, colors)])
+    figures = _made([agreement.budget_shares(table, colors), agreement.by_feature(table)])
     failed = table[table["status"] != "ok"]
     grouped = failed.groupby(["status", "implementation", "reason"], sort=False).size().reset_index(name="cases")
     rows = tuple(
@@ -287,19 +314,19 @@ def agreement_chapter(table: pd.DataFrame, colors: dict[str, Look]) -> Chapter:
 
 def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look]) -> Chapter:
     """Show what the sensors said, and why a figure is absent."""
-    figures = _made(
-        [
-            device.load_series(run.records, colors, key=_id(run.label), run=run.label if len(runs) > 1 else "")
-            for run in runs
-        ]
-    ) + _made([device.energy(sweep, colors) for sweep in drawn])
+    labels = {run.label: run.label if len(runs) > 1 else "" for run in runs}
+    figures = (
+        _made([timeline.over_run(run, colors, key=_id(run.label), label=labels[run.label]) for run in runs])
+        + _made([device.load_series(run.records, colors, key=_id(run.label), run=labels[run.label]) for run in runs])
+        + _made([device.energy(sweep, colors) for sweep in drawn])
+    )
     absent: dict[str, str] = {}
     for run in runs:
         for record in run.records:
             absent |= record.telemetry.reasons if record.telemetry else {}
     rows = tuple((name, _brief(reason)) for name, reason in sorted(absent.items()))
     tables = (Table("Figures this machine does not give, and why", ("figure", "reason"), rows),) if rows else ()
-    lead = "Utilization, power, clocks and temperature while implementations ran under sustained load."
+    lead = "Utilization, power, clocks and temperature over the run and under sustained load, and energy a call."
     if not figures:
         lead = "No utilization, power or temperature was recorded in this run."
     sections = (Section("", "", figures, tables),) if figures or tables else ()
@@ -321,6 +348,11 @@ def _phases(run: Run, sweep: Sweep) -> list[Figure | None]:
             speed.phases(records, str(sweep.axis), key=f"{sweep.key}-{_id(name)}", conditions=sweep.conditions)
         )
     return found
+
+
+def _of(run: Run, title: str, runs: Sequence[Run]) -> str:
+    """Add a run's name to a title where there are several."""
+    return f"{title}: {run.label}" if len(runs) > 1 else title
 
 
 def _heading(sweep: Sweep) -> str:

@@ -6,9 +6,13 @@ import base64
 import gzip
 import json
 import math
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.records import Memory
+from reports import units
+from reports.figures.device import throttle_facts
 from reports.frame import AXES, COLUMNS
 
 if TYPE_CHECKING:
@@ -16,13 +20,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.records import Case, Record
+    from harness.records import Case, Environment, Record
     from reports.frame import Run
 
 # A reason longer than this is shortened in the page; the journal keeps it whole.
 REASON_CHARACTERS = 2000
 # Samples are stored as shares of their median in steps of 1e-4, below any timer's or machine's noise.
 SAMPLE_STEPS = 10_000
+# Facts of an environment that stand beside each case.
+SETTING = ("device", "cpu", "gpu", "gpu_driver", "torch", "threads", "python", "kernel")
 MEMORY_FIELDS = tuple(name for name in Memory.model_fields if name != "reasons")
 
 
@@ -31,6 +37,7 @@ def pack(runs: Sequence[Run], table: pd.DataFrame) -> str:
     content = {
         "columns": {name: _column(table[name]) for name in ["run", *COLUMNS] if name == "run" or _used(table[name])},
         "details": [detail for run in runs for detail in _details(run)],
+        "environments": {run.environment.id: _setting(run.environment) for run in runs if run.environment},
     }
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     # Level 6 halves the time of level 9 for about one percent of size; mtime 0 keeps renderings identical.
@@ -45,39 +52,51 @@ def shortened(text: str) -> str:
     return f"{text[:half]} … [{len(text):,} characters, whole in journal.jsonl] … {text[-half:]}"
 
 
-def reproduce(case: Case, *, followers: frozenset[str] = frozenset()) -> str:
-    """Write the command that measures one case again; `followers` are sizes that the scenario computes from others."""
-    sizes = " ".join(
-        f"-a {name}={json.dumps(value) if not isinstance(value, str) else value}"
-        for name, value in case.point.items()
-        if name not in followers and not isinstance(value, list | dict)
-    )
-    return (
-        f"attnbench run {case.scenario} --impl {case.implementation} {sizes} --dtype {case.dtype} "
-        f"--device {case.device} --direction {case.direction}"
-    )
+def reproduce(case: Case, *, run: Run | None = None) -> str:
+    """Write the command that measures one case again, as the run did that it comes from."""
+    skipped = followers(run, case.scenario) if run else frozenset()
+    words = ["attnbench", "run", _scenario_argument(run, case.scenario), "--impl", case.implementation]
+    for name, value in case.point.items():
+        if name not in skipped and not isinstance(value, list | dict):
+            words += ["-a", f"{name}={str(value).lower() if isinstance(value, bool | None) else value}"]
+    words += ["--dtype", case.dtype, "--device", case.device, "--direction", case.direction]
+    words += ["--cache", case.cache] if case.cache != "hot" else []
+    if run and run.plan:
+        for path in run.plan.impl_files:
+            words += ["--impl-file", path]
+        if run.plan.threads is not None and case.device == "cpu":
+            words += ["--threads", str(run.plan.threads)]
+        if run.plan.preset != "default":
+            words.append(f"--{run.plan.preset}")
+    return shlex.join(words)
 
 
-def followers(run: Run) -> dict[str, frozenset[str]]:
-    """Return, for each scenario of a run, the sizes that follow another one."""
-    found: dict[str, frozenset[str]] = {}
-    for scenario in run.plan.scenarios if run.plan else []:
-        axes = scenario.get("axes")
-        tied = [axis.get("tied") or {} for axis in (axes if isinstance(axes, list) else []) if isinstance(axis, dict)]
-        found[str(scenario.get("name", ""))] = frozenset(
-            name for names in tied if isinstance(names, dict) for name in names
-        )
-    return found
+def _scenario_argument(run: Run | None, name: str) -> str:
+    """Return the file that a run's command named for a scenario, or the scenario's own name."""
+    files = [word for word in (run.plan.command if run and run.plan else ()) if word.endswith(".toml")]
+    if run and run.plan and len(files) == len(run.plan.scenarios) == 1:
+        return files[0]
+    return next((word for word in files if Path(word).stem == name), name)
+
+
+def followers(run: Run, scenario: str) -> frozenset[str]:
+    """Return the sizes of a scenario that it computes from another one."""
+    for declared in run.plan.scenarios if run.plan else []:
+        axes = declared.get("axes")
+        if declared.get("name") == scenario and isinstance(axes, list):
+            tied = [axis.get("tied") for axis in axes if isinstance(axis, dict)]
+            return frozenset(name for names in tied if isinstance(names, dict) for name in names)
+    return frozenset()
 
 
 def _details(run: Run) -> list[dict[str, Any]]:
-    tied = followers(run)
+    found = [_detail(record) | {"again": reproduce(record.case, run=run)} for record in run.records]
+    return found + [{"again": reproduce(case, run=run)} for case, _, _ in run.waiting]
 
-    def again(case: Case) -> str:
-        return reproduce(case, followers=tied.get(case.scenario, frozenset()))
 
-    found = [_detail(record) | {"again": again(record.case)} for record in run.records]
-    return found + [{"again": again(case)} for case, _, _ in run.waiting]
+def _setting(environment: Environment) -> dict[str, str]:
+    """Return the facts of an environment that a reader of one case looks for; the page has all of them."""
+    return {name: units.fact(name, value) for name in SETTING if (value := environment.stable.get(name)) is not None}
 
 
 def _detail(record: Record) -> dict[str, Any]:
@@ -105,12 +124,18 @@ def _detail(record: Record) -> dict[str, Any]:
     if record.ran:
         detail["ran"] = record.ran.operators
         detail["backend"] = record.ran.backend
+        detail["kernel_seconds"] = _number(record.ran.kernel_seconds)
     if record.memory:
         detail["memory"] = {
-            name: value for name in MEMORY_FIELDS if (value := getattr(record.memory, name)) is not None
+            name: value for name in MEMORY_FIELDS if isinstance(value := getattr(record.memory, name), int)
         }
     if record.telemetry:
-        detail["telemetry"] = {name: _number(value) for name, value in record.telemetry.summary.items()}
+        detail["telemetry"] = [units.sensor(name, value) for name, value in record.telemetry.summary.items()]
+        detail["telemetry"] += throttle_facts(record.telemetry)
+    if record.allocation:
+        detail["allocation"] = {name: _number(value) for name, value in record.allocation}
+    if record.launch:
+        detail["launch"] = {name: _number(value) for name, value in record.launch if name != "samples"}
     if record.notes:
         detail["notes"] = [shortened(note) for note in record.notes]
     if record.environment_id:

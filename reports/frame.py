@@ -13,11 +13,11 @@ from harness import assembly, journal
 from harness.records import Environment, Plan, Record, Summary, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
-    from harness.records import Case
+    from harness.records import Case, Round
 
 # Sizes a point may have; each is a column, empty where a point lacks it.
 AXES = (
@@ -66,7 +66,10 @@ NOT_RUN = "not run"
 
 @dataclass(frozen=True)
 class Run:
-    """Hold everything a run directory says. `torn` counts journal lines that a killed writer left unfinished."""
+    """Hold everything a run directory says. `torn` counts journal lines that a killed writer left unfinished.
+
+    `rounds` has the visits to each case by its id; a directory of records alone has none.
+    """
 
     path: Path
     label: str
@@ -78,6 +81,7 @@ class Run:
     verdicts: tuple[Verdict, ...]
     judged: bool
     torn: int
+    rounds: Mapping[str, Sequence[Round]]
 
     @cached_property
     def by_id(self) -> dict[str, Record]:
@@ -121,6 +125,7 @@ def read_run(path: str | Path, *, label: str | None = None) -> Run:
         verdicts=tuple(verdicts.verdicts),
         judged=(directory / journal.VERDICTS).exists(),
         torn=entries.torn,
+        rounds=entries.rounds,
     )
 
 

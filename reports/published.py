@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 FILE = Path(__file__).parent / "published.csv"
 # What others call implementations that have another name here.
 OUR_NAMES = {"cudnn": "sdpa-cudnn"}
+# What a driver calls a model whose published name has other words.
+DRIVER_NAMES = {"NVIDIA H100 80GB HBM3": "NVIDIA H100 SXM5"}
+# Words of a device's name that make it another model than one published without them.
+OTHER_MODELS = {"pcie", "nvl", "mig"}
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,49 @@ def figures() -> list[Published]:
 
 
 def same_device(published: str, machine: str) -> bool:
-    """Tell whether a run's device is the published model: every word of the published name is in the run's."""
-    have = set(machine.lower().replace("-", " ").split())
-    return all(word in have for word in published.lower().replace("-", " ").split())
+    """Tell whether a run's device is the published model: every word of the published name is in the run's.
+
+    A board of another make, or a part of a device, is another model.
+    """
+    wanted = _words(published)
+    have = _words(DRIVER_NAMES.get(machine, machine))
+    return wanted <= have and not (have - wanted) & OTHER_MODELS
+
+
+def _words(name: str) -> set[str]:
+    return set(name.lower().replace("-", " ").split())
+
+
+def beside(table: pd.DataFrame, axis: str, *, machine: str) -> dict[str, list[Published]]:
+    """Return published figures by implementation, in order of size, that belong into a sweep's drawing.
+
+    They are of the same device, dtype, direction, masking and d or n, whichever is not swept, and inside the sweep's
+    range; of several batches at one size the one nearest to ours. Sweeps over other axes have none.
+    """
+    found: dict[str, list[Published]] = {}
+    if axis not in {"n", "d"} or table.empty:
+        return found
+    first = table.iloc[0]
+    fixed = "d" if axis == "n" else "n"
+    smallest, largest = float(table[axis].min()), float(table[axis].max())
+    causal = is_causal(first["causal"])
+    load = float(first["batch"]) * float(first["heads"])
+    of_device = [item for item in figures() if same_device(item.device, machine)]
+    nearest = sorted(of_device, key=lambda item: abs(math.log(item.batch * item.heads / load)) if load > 0 else 0.0)
+    for item in nearest:
+        here = (item.dtype, item.direction, item.causal) == (first["dtype"], first["direction"], causal)
+        size = float(getattr(item, axis))
+        if not here or float(getattr(item, fixed)) != first[fixed] or not smallest <= size <= largest:
+            continue
+        known = found.setdefault(item.implementation, [])
+        if all(getattr(other, axis) != getattr(item, axis) for other in known):
+            known.append(item)
+    return {name: sorted(items, key=lambda item: float(getattr(item, axis))) for name, items in sorted(found.items())}
+
+
+def is_causal(value: object) -> bool:
+    """Tell whether a table's cell says that the mask is causal; an empty one says that it is not."""
+    return value is True or value == 1
 
 
 def comparison(table: pd.DataFrame, *, machine: str) -> list[tuple[str, ...]]:
@@ -75,7 +120,7 @@ def comparison(table: pd.DataFrame, *, machine: str) -> list[tuple[str, ...]]:
     for item in figures():
         if not same_device(item.device, machine):
             continue
-        causal = ok["causal"].map(lambda value: value is True or value == 1)
+        causal = ok["causal"].map(is_causal)
         mine = ok[
             (ok["n"] == item.n) & (ok["d"] == item.d) & (ok["dtype"] == item.dtype) & (causal == item.causal)
             & (ok["direction"] == item.direction)

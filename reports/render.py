@@ -15,7 +15,7 @@ from reports.chapters import chapters, machine
 from reports.frame import frames, read_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -94,11 +94,13 @@ def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "tiles": answer.tiles(run, table),
         "verdicts": answer.verdict_tables(run),
         "judged": run.judged,
+        "precision": answer.precision_sentence(run, table),
         "warnings": answer.warnings(run, table),
-        "stable": sorted(environment.stable.items()) if environment else [],
-        "volatile": sorted(environment.volatile.items()) if environment else [],
+        "stable": _facts(environment.stable) if environment else [],
+        "volatile": _facts(environment.volatile) if environment else [],
         "absent": sorted(environment.reasons.items()) if environment else [],
         "ceilings": environment.ceilings if environment else [],
+        "after": {item.name: item.value for item in (run.summary.ceilings_after if run.summary else [])},
         "plan": run.plan,
         "summary": run.summary,
         "command": " ".join(run.plan.command) if run.plan else "",
@@ -107,6 +109,10 @@ def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
             for item in (run.plan.dropped if run.plan else [])
         ],
     }
+
+
+def _facts(found: Mapping[str, object]) -> list[tuple[str, str]]:
+    return [(name, units.fact(name, value)) for name, value in sorted(found.items())]
 
 
 def _headline(runs: Sequence[Run]) -> str:

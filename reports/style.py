@@ -315,8 +315,13 @@ def _fit(axes: Axes) -> None:
     ticks = max((len(tick.get_text()) for tick in axes.get_yticklabels()), default=0)
     left = ticks * CHARACTER_POINTS + (23 if axes.get_ylabel() else 8)
     beside = max((len(text.get_text()) for text in axes.texts if text.get_position()[0] == BESIDE), default=0)
-    right = beside * CHARACTER_POINTS + (0.06 * width if beside else 6)
+    # The last tick's words reach over the end of the axis by half their length.
+    over = max((len(tick.get_text()) for tick in axes.get_xticklabels()[-1:]), default=0) / 2
+    right = beside * CHARACTER_POINTS + (0.06 * width if beside else max(6.0, over * CHARACTER_POINTS))
     below, above = BELOW_POINTS if axes.get_xlabel() else 18, ABOVE_POINTS
+    # A slanted label reaches below as far as its length and slant take it.
+    slants = [(len(tick.get_text()), math.radians(tick.get_rotation())) for tick in axes.get_xticklabels()]
+    below += max((length * CHARACTER_POINTS * math.sin(slant) for length, slant in slants), default=0.0)
     # The drawing keeps at least a third of the width, whatever stands beside it.
     axes.figure.subplots_adjust(
         left=min(left / width, 0.3), right=max(1 - right / width, 0.63), bottom=below / height, top=1 - above / height

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports import answer, units
 from reports.frame import frame, read_runs
+from reports.pairs import paired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,9 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     ok = table[table["status"] == "ok"]
     if ok.empty:
         return []
-    faster = speed_ups(ok, baseline=answer.baseline_of(run)).set_index("id")["speed_up"].to_dict()
+    baseline = answer.baseline_of(run)
+    compared = speed_ups(ok, baseline=baseline, pairs=paired(run, baseline=baseline))
+    faster = compared.set_index("id")["speed_up"].to_dict()
     found = []
     for scenario, rows in ok.groupby("scenario", sort=False):
         largest = rows.sort_values(["operations", "median_s"]).groupby("implementation").tail(1)
@@ -135,6 +138,8 @@ def _markdown(run: Run) -> str:
     said = [f"## attnbench: {_escaped(run.label)}", ""]
     said += [f"**{_escaped(sentence)}**" if not index else _escaped(sentence) for index, sentence in
              enumerate(answer.sentences(run, table))]  # fmt: skip
+    precision = answer.precision_sentence(run, table)
+    said += ["", _escaped(precision)] if precision else []
     doubts = answer.warnings(run, table)
     if doubts:
         said += ["", "Doubts about this measurement:", "", *(f"- {_escaped(doubt)}" for doubt in doubts)]

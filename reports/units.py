@@ -23,7 +23,9 @@ def digits(value: float, *, significant: int = 3) -> str:
         return "0"
     if not 1e-4 <= abs(value) < 1e7:  # noqa: PLR2004
         return f"{value:.{significant - 1}e}"
-    places = max(0, significant - 1 - math.floor(math.log10(abs(value))))
+    # The rounded value decides: 0.999 is 1.0 with two digits, not 1.00.
+    rounded = float(f"{value:.{significant - 1}e}")
+    places = max(0, significant - 1 - math.floor(math.log10(abs(rounded))))
     return f"{value:,.{places}f}"
 
 
@@ -71,6 +73,61 @@ def percent(value: float | None) -> str:
     return ABSENT if absent(value) else f"{digits(100 * float(value or 0.0), significant=2)} %"
 
 
+def fact(name: str, value: object) -> str:
+    """Write a fact of an environment: lists without brackets, yes and no, bytes with their unit."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value in ({}, []):
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {fact(name, item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(fact("", item) for item in value)
+    if isinstance(value, int | float) and (name.endswith("bytes") or name == "cpu_caches"):
+        return size(value)
+    return digits(value) if isinstance(value, float) else str(value)
+
+
+def sensor(name: str, value: float | None) -> tuple[str, str]:
+    """Name a figure of telemetry and write it with its unit: `power_w_low`, 61.2 -> power, lowest; 61.2 W."""
+    stem, _, end = name.rpartition("_")
+    extreme = {"low": ", lowest", "high": ", highest"}.get(end, "")
+    stem = stem if extreme else name
+    for suffix, unit in _SENSOR_UNITS:
+        if stem.endswith(suffix):
+            words = stem.removesuffix(suffix).replace("_", " ")
+            written = (
+                count(value, unit)
+                if unit == "FLOP/s"
+                else ABSENT
+                if absent(value)
+                else f"{digits(value or 0.0)} {unit}"
+            )
+            return f"{words}{extreme}", written
+    words = stem.replace("_", " ")
+    if "utilization" in stem or "share" in stem or re.fullmatch(r"core_\d+", stem):
+        return f"{words}{extreme}", percent(value)
+    return f"{words}{extreme}", ABSENT if absent(value) else digits(value or 0.0)
+
+
+# What the ends of telemetry's names mean, longer ones first.
+_SENSOR_UNITS = (
+    ("_j_per_tflop", "J per TFLOP"), ("_flops", "FLOP/s"), ("_mhz", "MHz"), ("_w", "W"), ("_c", "°C"), ("_j", "J"),
+    ("_s", "s"),
+)  # fmt: skip
+
+
+def whole_percent(value: float) -> str:
+    """Write a share that is a setting, not a measurement: 5 %, 1.5 %."""
+    return f"{100 * value:g} %"
+
+
+def change(factor: float) -> str:
+    """Write a factor as what it adds or takes away: +3.2 %, −12 %."""  # noqa: RUF002
+    share = 100 * (factor - 1)
+    return f"{'+' if share >= 0 else '−'}{digits(abs(share), significant=2)} %"  # noqa: RUF001
+
+
 def plain(value: float | None) -> str:
     """Write a number, an integer without a point."""
     if absent(value):
@@ -91,7 +148,8 @@ def power(value: float | None) -> str:
 
 def raised(text: str) -> str:
     """Write the powers in a text as superscripts: n^2 d becomes n² d."""
-    return re.sub(r"\^\(?(-?\d+(?:\.\d+)?)\)?", lambda found: found[1].translate(_SUPERSCRIPTS), text)
+    exponent = r"-?\d+(?:\.\d+)?"
+    return re.sub(rf"\^(?:\(({exponent})\)|({exponent}))", lambda of: (of[1] or of[2]).translate(_SUPERSCRIPTS), text)
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 from typing import TYPE_CHECKING, Any
 
-from harness.journal import JOURNAL, Journal, write_document
+from harness.journal import JOURNAL, write_document
 from harness.policy import DEFAULT
 from harness.records import (
     Agreement,
+    Allocation,
     Case,
     Ceiling,
     Check,
     Counts,
     Environment,
+    Launch,
     Memory,
     Plan,
     PlannedCase,
     Ran,
     Record,
+    Round,
     Summary,
     Telemetry,
     Time,
@@ -42,6 +46,7 @@ SPEEDS = {
     "sdpa-math": (3e-5, 2.4e10, 2.25),
     "sdpa-flash": (2e-5, 6.5e10, 0.0),
     "sdpa-auto": (2e-5, 6.4e10, 0.0),
+    "sdpa-cudnn": (2e-5, 7.4e10, 0.0),
     "d2l": (6e-5, 2.2e10, 2.0),
     "torch-module": (5e-5, 5.0e10, 0.0),
     "average": (1e-5, 1.0e9, 0.0),
@@ -101,8 +106,8 @@ CLAIMS = [
     {"id": "B1", "says": "materialised scores take O(n^2) extra memory"},
     {"id": "B2", "says": "blocked softmax takes O(n) extra memory"},
 ]
-# The journal flushes each line to the disk, which takes seconds for thousands; a large run is written at once.
-SYNCED_AT_MOST = 1000
+# When the first round of a synthetic run began, in unix seconds.
+START = 1.77e9
 FAILURES = {
     "disagreed": "error 3.1e-2 is 14 times the budget at row 17 of head 0",
     "unsupported": "implementation 'sdpa-cudnn' runs on cuda only",
@@ -153,6 +158,60 @@ def make_run(
     return directory
 
 
+def make_gpu_run(directory: Path, *, device_name: str = "NVIDIA H100 80GB HBM3", seed: int = 0) -> Path:
+    """Write a run of a sequence-length sweep on a GPU that throttles midway; `device_name` is the driver's."""
+    noise = random.Random(seed)
+    sizes = (512, 1024, 2048, 4096, 8192, 16384)
+    records = []
+    for n, implementation in itertools.product(sizes, ("sdpa-cudnn", "sdpa-flash", "sdpa-math")):
+        point = {"n": n, "d": 128, "heads": 16, "batch": 16384 // n}
+        case = _case("sequence-length", "attention", implementation, point, "float16", "cuda:0", "forward")
+        record = _record(case, noise=noise, speed=8e3)
+        assert record.time is not None
+        assert record.memory is not None
+        short = n <= sizes[1]
+        records.append(
+            record.model_copy(
+                update={
+                    "telemetry": _throttled_load(noise, since=START + 600.0 + 10 * len(records)) if n == 8192 else None,
+                    "memory": record.memory.model_copy(update={"reserved": 3 << 30, "device_process": 4 << 30}),
+                    "allocation": Allocation(
+                        returned=1.2 * record.time.median, kept=record.time.median, ratio=1.2, low=1.1, high=1.3,
+                        faults_returned=4e4, faults_kept=3.0, rounds=5,
+                    ) if n == 4096 else None,
+                    "launch": Launch(
+                        graph=0.6 * record.time.median, low=0.58 * record.time.median, high=0.62 * record.time.median,
+                        calls=200, inputs=4, samples=[0.6 * record.time.median] * 9, overhead=0.4 * record.time.median,
+                    ) if short else None,
+                }
+            )
+        )  # fmt: skip
+    sweeps = ("sequence-length",)
+    write_run(directory, records, sweeps=sweeps, device="cuda:0", device_name=device_name, judged=False)
+    plan = json.loads((directory / "plan.json").read_text(encoding="utf-8"))
+    plan["scenarios"][0]["axes"][0]["values"] = list(sizes)
+    write_document(directory / "plan.json", plan)
+    return directory
+
+
+def _throttled_load(noise: random.Random, *, since: float) -> Telemetry:
+    """Draw a sustained load whose clock sinks from 2.5 s on, where the device says that power holds it back."""
+    times = [0.1 * step for step in range(65)]
+    return Telemetry(
+        series={
+            "gpu_utilization": [(t, 0.98) for t in times],
+            "power_w": [(t, 690 + noise.gauss(0, 4)) for t in times],
+            "clock_mhz": [(t, 1980.0 if t < 2.5 else 1755.0) for t in times],
+            "temperature_c": [(t, 45 + 3 * t) for t in times],
+        },
+        summary={"gpu_utilization": 0.98, "power_w": 690.0, "clock_mhz": 1800.0, "temperature_c": 60.0,
+                 "energy_j": 0.9, "idle_power_w": 72.0, "burst_flops": 6.5e14, "sustained_flops": 5.9e14},
+        throttle=["software power cap"],
+        throttle_spans=[(2.5, 6.4, "software power cap")],
+        started=since,
+    )  # fmt: skip
+
+
 def write_run(
     directory: Path,
     records: list[Record],
@@ -163,8 +222,9 @@ def write_run(
     judged: bool = True,
     complete: bool = True,
     verdicts: list[Verdict] | None = None,
+    rounds: list[list[Round]] | None = None,
 ) -> None:
-    """Write plan, journal, environment, summary and verdicts around given records."""
+    """Write plan, journal, environment, summary and verdicts around given records, and `rounds` of each or its own."""
     directory.mkdir(parents=True, exist_ok=True)
     plan = Plan(
         created="2026-03-01T12:00:00+00:00",
@@ -181,13 +241,7 @@ def write_run(
     )
     write_document(directory / "plan.json", plan.model_dump(mode="json", by_alias=True))
     closed = records if complete else records[:-3]
-    if len(closed) > SYNCED_AT_MOST:
-        lines = (f'{{"kind":"record","record":{record.model_dump_json(by_alias=True)}}}\n' for record in closed)
-        (directory / JOURNAL).write_text("".join(lines), encoding="utf-8")
-    else:
-        with Journal(directory) as journal:
-            for record in closed:
-                journal.append_record(record)
+    (directory / JOURNAL).write_text("".join(journal_lines(closed, rounds=rounds)), encoding="utf-8")
     write_document(
         directory / "environment.json", environment(device, device_name).model_dump(mode="json", by_alias=True)
     )
@@ -209,6 +263,35 @@ def write_run(
     if judged:
         found = Verdicts(verdicts=_verdicts() if verdicts is None else verdicts)
         write_document(directory / "verdicts.json", found.model_dump(mode="json", by_alias=True))
+
+
+def journal_lines(records: list[Record], *, rounds: list[list[Round]] | None = None) -> Iterator[str]:
+    """Write each record as a run's journal has it, after its rounds; one second passes between visits."""
+    for number, record in enumerate(records):
+        own = rounds_of(record, first=START + number) if record.time else []
+        for visit in own if rounds is None else rounds[number]:
+            yield f'{{"kind":"round","case":"{record.case.id}","round":{visit.model_dump_json(by_alias=True)}}}\n'
+        yield f'{{"kind":"record","record":{record.model_dump_json(by_alias=True)}}}\n'
+
+
+def rounds_of(record: Record, *, first: float) -> list[Round]:
+    """Split a record's samples into the rounds that it says it had, a minute apart."""
+    assert record.time is not None
+    left, canary, found = list(record.time.samples), list(record.time.canary), []
+    for index, length in enumerate(record.time.round_lengths):
+        found.append(
+            Round(
+                index=index,
+                started=first + 60.0 * index,
+                calls_per_sample=record.time.calls_per_sample,
+                samples=left[:length],
+                canary=[2e-4 * value for value in canary[:length]],
+                sm_clock_mhz=1980.0 if record.case.device.startswith("cuda") else None,
+                throttle=["hardware thermal slowdown"] if "throttled" in record.time.flags and index > 3 else [],
+            )
+        )
+        left, canary = left[length:], canary[length:]
+    return found
 
 
 def environment(device: str, device_name: str) -> Environment:

@@ -181,6 +181,11 @@ def test_numbers_have_units_and_sensible_digits():
     assert units.count(6.43e10, "FLOP/s") == "64.3 GFLOP/s"
     assert units.seconds(math.nan) == units.ABSENT
     assert units.power(1.98) == "¹·⁹⁸"
+    assert units.digits(0.9996) == "1.00"
+    assert units.raised("O(n^2) extra, n^(-1), n^1.5") == "O(n²) extra, n⁻¹, n¹·⁵"
+    assert units.sensor("power_w_low", 61.24) == ("power, lowest", "61.2 W")
+    assert units.sensor("burst_flops", 6.5e14) == ("burst", "650 TFLOP/s")
+    assert units.sensor("gpu_utilization", 0.98) == ("gpu utilization", "98 %")
 
 
 def load_run(path):
@@ -246,7 +251,7 @@ def test_every_published_figure_is_readable():
 def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
     assert "grows as n¹·⁹⁸ (1.94 to 2.02) and d⁰·⁹⁷ (0.90 to 1.03)" in page
     assert "O(n² d) is confirmed for 7 of 7 implementations" in page
-    assert "Refuted throughout: A5." in page
+    assert "Refuted throughout: A5 (the cost grows exponentially with the length of the input)." in page
 
 
 def test_an_interrupted_run_says_so(tmp_path):

@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 import runs
+from harness.records import Allocation, Launch, Telemetry
 from reports import units
 from reports.render import render
 
@@ -45,6 +46,16 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     run = runs.make_run(folder / "example", sweeps=("sequence-length", "batch", "multihead-length"))
     return render([run], folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def gpu_report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gpu")
+    return render([runs.make_gpu_run(folder / "example")], folder / "report.html")
+
+
+# Pages of both kinds of device: the second has throttling, launches, fresh memory and published figures.
+PAGES = ("report", "gpu_report")
 
 
 @pytest.fixture
@@ -187,6 +198,19 @@ def test_the_explorer_draws_every_point_of_the_largest_size(view, report):
     assert {"213,94,0", "168,121,0", "85,92,100", "0,135,95"} <= set(colors)
 
 
+def test_a_download_has_the_points_of_the_plot_and_no_others(view, report):
+    page = view(report)
+    page.locator("#explore-scenario").select_option("")
+    page.locator("#explore-y").select_option("power_w")
+    shown = int(page.locator("#explore-count").inner_text().split(" of ")[0].replace(",", ""))
+    timed = int(page.locator("#explore-count").inner_text().split(" of ")[1].split()[0].replace(",", ""))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download JSON").click()
+    rows = json.loads(download.value.path().read_text(encoding="utf-8"))
+    assert 0 < len(rows) == shown < timed
+    assert all(row["power_w"] is not None for row in rows)
+
+
 def test_what_is_shown_can_be_downloaded(view, report, tmp_path):
     page = view(report)
     page.locator("#explore-scenario").select_option("batch")
@@ -203,10 +227,11 @@ def test_what_is_shown_can_be_downloaded(view, report, tmp_path):
     assert len(json.loads(download.value.path().read_text(encoding="utf-8"))) == len(rows)
 
 
+@pytest.mark.parametrize("pages", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_axe_finds_no_serious_violation(view, report, scheme, width):
-    page = view(report, color_scheme=scheme, viewport={"width": width, "height": 900})
+def test_axe_finds_no_serious_violation(view, request, pages, scheme, width):
+    page = view(request.getfixturevalue(pages), color_scheme=scheme, viewport={"width": width, "height": 900})
     page.locator("#case-table .open").first.click()
     found = Axe().run(page)
     serious = [
@@ -239,9 +264,10 @@ def luminance(color):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+@pytest.mark.parametrize("pages", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_in_figures_can_be_read_in_light_and_dark(view, report, scheme):
-    page = view(report, color_scheme=scheme)
+def test_text_in_figures_can_be_read_in_light_and_dark(view, request, pages, scheme):
+    page = view(request.getfixturevalue(pages), color_scheme=scheme)
     paper = luminance(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     inks = page.evaluate(
         "[...new Set([...document.querySelectorAll('.drawing svg text')].map((t) => getComputedStyle(t).fill))]"
@@ -260,8 +286,9 @@ def test_the_button_changes_the_colour_scheme(view, report):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
 
 
-def test_no_two_texts_of_a_figure_overlap(view, report):
-    page = view(report)
+@pytest.mark.parametrize("pages", PAGES)
+def test_no_two_texts_of_a_figure_overlap(view, request, pages):
+    page = view(request.getfixturevalue(pages))
     overlapping = page.evaluate(
         """() => [...document.querySelectorAll(".drawing svg")].flatMap((svg) => {
           const texts = [...svg.querySelectorAll("text")];
@@ -277,6 +304,38 @@ def test_no_two_texts_of_a_figure_overlap(view, report):
         })"""
     )
     assert overlapping == []
+
+
+@pytest.mark.parametrize("pages", PAGES)
+def test_no_text_of_a_figure_is_cut_off(view, request, pages):
+    page = view(request.getfixturevalue(pages))
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll(".drawing svg")].flatMap((svg) => {
+          const frame = svg.closest(".drawing").getBoundingClientRect();
+          return [...svg.querySelectorAll("text")].filter((text) => {
+            const box = text.getBoundingClientRect();
+            return box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1;
+          }).map((text) => `${svg.closest("figure").id}: ${text.textContent}`);
+        })"""
+    )
+    assert cut == []
+
+
+def test_a_case_opens_to_its_launch_its_fresh_memory_and_when_it_was_throttled(view, gpu_report):
+    page = view(gpu_report)
+    detail = page.locator("tr.detail")
+    for words, expected in (
+        ("sdpa-flash 512", "200 calls, 4 input sets"),
+        ("sdpa-flash 4096", "1.20× (95 %: 1.10 to 1.30)"),  # noqa: RUF001
+        ("sdpa-flash 8192", "clocks held back: software power cap"),
+        ("sdpa-flash 8192", "driver counts for the process"),
+        ("sdpa-flash 8192", "NVIDIA H100 80GB HBM3"),
+    ):
+        page.get_by_label("search").fill(words)
+        expect(page.locator("#case-count")).to_contain_text("1 of ")
+        page.locator("#case-table .open").first.click()
+        expect(detail).to_contain_text(expected)
+        page.locator("#case-table .open").first.click()
 
 
 def test_print_loses_nothing(view, report):
@@ -334,6 +393,24 @@ def with_nan(folder):
     return [record.model_copy(update={"time": time, "agreement": agreement, "memory": None, "counts": None})]
 
 
+def evil_everywhere(folder):
+    """Put markup into every text that the newer figures and tables show."""
+    record = runs.ok_record("batched", n=64, d=64, heads=2, batch=1)
+    spans = [(0.5, 1.0, EVIL), (2.0, 2.0, EVIL)]
+    telemetry = Telemetry(
+        series={"clock_mhz": [(0.0, 1980.0), (3.0, 1700.0)], EVIL: [(0.0, 1.0)]},
+        summary={EVIL: 1.0, "sustained_flops": 1e12, "burst_flops": 2e12}, throttle=[EVIL], throttle_spans=spans,
+        reasons={EVIL: EVIL}, started=1.77e9,
+    )  # fmt: skip
+    fresh = Allocation(returned=2.0, kept=1.0, ratio=2.0, faults_returned=1.0, faults_kept=0.0, rounds=1)
+    case = record.case.model_copy(update={"implementation": EVIL})
+    return [
+        record.model_copy(
+            update={"case": case, "telemetry": telemetry, "allocation": fresh, "launch": Launch(reason=EVIL)}
+        )
+    ]
+
+
 HOSTILE = {
     "hostile texts": hostile,
     "no case": lambda _: [],
@@ -342,6 +419,7 @@ HOSTILE = {
         runs.failed_record("batched", "oom", "out of memory", n=2**k, d=64, heads=2, batch=1) for k in range(6, 10)
     ],
     "not finite": with_nan,
+    "hostile telemetry": evil_everywhere,
 }
 
 
@@ -361,6 +439,18 @@ def test_a_hostile_run_renders_and_stays_text(view, tmp_path, name):
     for index in range(len(records)):
         page.locator("#case-table .open").nth(index).click()
     assert (tmp_path / "report.html").stat().st_size < 1_000_000
+
+
+def test_runs_of_different_machines_stand_side_by_side(view, tmp_path):
+    gpu = runs.make_gpu_run(tmp_path / "gpu")
+    cpu = runs.make_run(tmp_path / "cpu", sweeps=("batch",), judged=False)
+    stopped = runs.make_run(tmp_path / "stopped", sweeps=("batch",), complete=False)
+    (stopped / "summary.json").unlink()
+    page = view(render([gpu, cpu, stopped], tmp_path / "report.html"))
+    expect(page.locator(".label")).to_have_text(["gpu", "cpu", "stopped"])
+    expect(page.locator("#runs")).to_contain_text("NVIDIA H100 80GB HBM3")
+    expect(page.locator(".run").nth(2)).to_contain_text("interrupted or is still under way")
+    expect(page.locator("#speed")).to_contain_text("Throughput against tokens n")
 
 
 def test_several_runs_stand_side_by_side(view, tmp_path):

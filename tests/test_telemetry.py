@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 
 import pynvml
 import pytest
@@ -332,6 +333,25 @@ def test_a_disagreement_of_counter_and_power_is_told():
     progress = [(0.1 * k, float(k)) for k in range(40)]
     found = telemetry.conclude(readings, progress, start=1.0, call_seconds=0.1, operations=1, energy_tolerance=0.05)
     assert "400.0 W, mean power 300.0 W" in found.reasons["energy_check"]
+
+
+def test_a_throttled_stretch_lasts_until_a_look_that_no_longer_finds_it():
+    cap, heat = "software power cap", "hardware thermal slowdown"
+    readings = telemetry.Readings(
+        looks=[0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
+        throttle=[(0.0, "idle"), (0.1, cap), (0.2, cap), (0.2, heat), (0.4, cap), (0.5, cap)],
+    )
+    assert telemetry.throttle_spans(readings) == [(0.1, 0.3, cap), (0.2, 0.3, heat), (0.4, 0.5, cap)]
+    assert telemetry.throttle_spans(telemetry.Readings()) == []
+
+
+def test_a_throttling_gpu_says_when(gpu):
+    gpu(reasons=0x4)
+    before = time.time()
+    found = measure()
+    assert [reason for *_, reason in found.throttle_spans] == ["software power cap"]
+    assert 0 <= found.throttle_spans[0][0] < found.throttle_spans[0][1]
+    assert before <= found.started <= time.time()
 
 
 def test_a_series_keeps_its_changes_and_its_ends():

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reports import style, units
 from reports.figures.figure import Figure, top
+from reports.published import is_causal
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
     import pandas as pd
 
 # More points than this in one strip hide one another and swell the file; a strip then shows evenly spaced ranks.
 POINTS_AT_MOST = 250
+# Room for slanted names below a map.
+SLANTED_INCHES = 0.8
+# Rows of the map of features, the warmest first; the table has all of them.
+KINDS_AT_MOST = 24
 
 
 def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure | None:
@@ -41,8 +48,9 @@ def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure 
         "budget",
         xy=(1.0, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(3, 2),
+        xytext=(-3, 2),
         textcoords="offset points",
+        ha="right",
         color=style.ALARM,
     )
     axes.set_yticks(range(len(order)), [style.clipped(name) for name in order])
@@ -51,9 +59,9 @@ def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure 
     title = "Error as a share of its budget"
     worst = top(checked, "agreement_ratio")
     over = int((checked["agreement_ratio"] > 1).sum())
-    summary = (
-        checked.groupby(["implementation", "dtype"])["agreement_ratio"].agg(["count", "median", "max"]).reset_index()
-    )
+    by = ["implementation", "dtype", "feature"]
+    featured = checked.assign(feature=features(checked))
+    summary = featured.groupby(by)["agreement_ratio"].agg(["count", "median", "max"]).reset_index()
     return Figure(
         id="agreement-budget",
         title=title,
@@ -70,17 +78,86 @@ def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure 
         "never timed.",
         finding=f"{units.counted(len(checked), 'case')} checked, {over} over budget; the largest share is "
         f"{units.digits(float(worst['agreement_ratio']))}, of {worst['implementation']} in {worst['dtype']}.",
-        columns=("implementation", "dtype", "cases checked", "median share", "largest share"),
+        columns=("implementation", "dtype", "feature", "cases checked", "median share", "largest share"),
         rows=tuple(
             (
                 row["implementation"],
                 row["dtype"],
+                row["feature"],
                 units.plain(row["count"]),
                 units.digits(row["median"]),
                 units.digits(row["max"]),
             )
             for row in summary.to_dict("records")
         ),
+        wide=True,
+    )
+
+
+def features(table: pd.DataFrame) -> list[str]:
+    """Say what each case asks of an implementation beyond a plain forward call: masks, grouped heads, gradients."""
+    asked = ["causal", "valid_lens", "kv_heads", "heads", "n_q", "n_k", "d_v", "d", "direction", "cache"]
+    return [_feature(row) for row in table[asked].to_dict("records")]
+
+
+def _feature(row: Mapping[Hashable, Any]) -> str:
+    asked = {
+        "causal": is_causal(row["causal"]),
+        "valid_lens": bool(row["valid_lens"]),
+        "grouped heads": _differ(row["kv_heads"], row["heads"]),
+        "n_q ≠ n_k": _differ(row["n_q"], row["n_k"]),
+        "d_v ≠ d": _differ(row["d_v"], row["d"]),
+        str(row["direction"]): row["direction"] != "forward",
+        "cold caches": row["cache"] == "cold",
+    }
+    return ", ".join(name for name, holds in asked.items() if holds) or "plain forward"
+
+
+def _differ(one: float, other: float) -> bool:
+    return not units.absent(one) and not units.absent(other) and one != other
+
+
+def by_feature(table: pd.DataFrame) -> Figure | None:
+    """Draw the largest share of the budget by implementation, dtype and feature; None where there is but one kind."""
+    checked = table.dropna(subset=["agreement_ratio"])
+    checked = checked[checked["agreement_ratio"] > 0]
+    if checked.empty:
+        return None
+    kinds = [f"{dtype}, {feature}" for dtype, feature in zip(checked["dtype"], features(checked), strict=True)]
+    wide = checked.assign(kind=kinds).pivot_table(
+        index="kind", columns="implementation", values="agreement_ratio", aggfunc="max"
+    )
+    if len(wide) < 2:  # noqa: PLR2004  (one kind needs no map)
+        return None
+    import numpy as np
+    import seaborn as sns
+
+    wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index].head(KINDS_AT_MOST)
+    drawing, axes = style.canvas(inches=(style.WIDE[0], 0.9 + 0.3 * len(wide) + SLANTED_INCHES))
+    sns.heatmap(
+        np.log10(wide), ax=axes, cmap=sns.blend_palette(["#7fb6dc", "#f6f2ec", "#e9b384"], as_cmap=True), vmin=-2,
+        vmax=2, cbar=False, linewidths=1.5, linecolor=style.PAPER, fmt="",
+        annot=[["" if units.absent(value) else units.digits(value, significant=2) for value in row]
+               for row in wide.to_numpy()],
+        annot_kws={"size": style.FONT_POINTS - 0.8, "color": "#20262c"},
+    )  # fmt: skip
+    axes.grid(visible=False)
+    axes.set_xticklabels([style.clipped(str(name)) for name in wide.columns], rotation=30, ha="right", color=style.INK)
+    axes.set_yticklabels([str(name) for name in wide.index], rotation=0, color=style.INK)
+    axes.set_xlabel("implementation")
+    axes.set_ylabel("")
+    title = "Largest error over budget by implementation, dtype and feature"
+    kind, name = str(wide.index[0]), str(wide.iloc[0].idxmax())
+    finding = f"The largest share is {units.digits(float(wide.iloc[0].max()))}, of {name} in {kind}."
+    return Figure(
+        id="agreement-features",
+        title=title,
+        svg=style.to_svg(drawing, prefix="agreement-features", alt=f"Heat map. {title}. {finding}", colors={}),
+        alt=title,
+        how="Each cell is the largest error over budget among its cases: blue is well inside, orange over 1 is "
+        "rejected. A row that is warm throughout is a hard feature, a column that is warm throughout a rough "
+        "implementation.",
+        finding=finding,
         wide=True,
     )
 

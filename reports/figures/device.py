@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
 from reports.figures.scaling import lines
@@ -11,7 +13,9 @@ from reports.figures.scaling import lines
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.records import Record
+    from matplotlib.axes import Axes
+
+    from harness.records import Record, Telemetry
     from reports.figures.figure import Sweep
 
 # The series that are drawn, with what their axis says; others (each core by itself) stand in the numbers as means.
@@ -28,6 +32,8 @@ SERIES_WORDS = {
 }
 
 
+# Gaps in throttling shorter than this share of a load can't be seen in its figure.
+GAP_SHOWN = 0.02
 # What the sentence below a figure quotes.
 SPOKEN = {
     "gpu_utilization": "The GPU was busy",
@@ -38,13 +44,7 @@ SPOKEN = {
 
 def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key: str, run: str) -> Figure | None:
     """Draw every telemetry series of the largest case of each implementation; None where nothing was recorded."""
-    largest: dict[str, Record] = {}
-    for record in records:
-        if not record.telemetry or not record.telemetry.series:
-            continue
-        known = largest.get(record.case.implementation)
-        if known is None or _operations(record) > _operations(known):
-            largest[record.case.implementation] = record
+    largest = _largest(records)
     names = sorted(
         {
             name
@@ -72,6 +72,10 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
             if not series:
                 continue
             axes.plot(*zip(*series, strict=True), color=colors[implementation].color, linewidth=1.3)
+            _throttled(axes, series, record.telemetry.throttle_spans if record.telemetry else ())
+            idle = record.telemetry.summary.get("idle_power_w") if record.telemetry else None
+            if name == "power_w" and idle is not None:
+                axes.axhline(idle, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
             last[implementation] = series[-1]
         axes.set_xlabel("seconds of sustained load")
         axes.set_ylabel(SERIES_WORDS.get(name, name.replace("_", " ")))
@@ -82,10 +86,15 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         axes.set_axis_off()
     title = "The device under sustained load"
     rows = tuple(
-        (implementation, name, units.digits(value))
+        (implementation, *units.sensor(name, value))
         for implementation, record in sorted(largest.items())
         if record.telemetry
         for name, value in sorted(record.telemetry.summary.items())
+    ) + tuple(
+        (implementation, *told)
+        for implementation, record in sorted(largest.items())
+        if record.telemetry
+        for told in throttle_facts(record.telemetry)
     )
     said = " ".join([*_spans(largest), _throttling(throttled)])
     words = units.listing([SERIES_WORDS.get(name, name) for name in names])
@@ -100,12 +109,59 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         ),
         alt=title,
         how="The largest case of each implementation, called again and again for seconds, so that the sensors' "
-        "averaging has settled. A falling clock at the same utilization means the device holds itself back.",
+        "averaging has settled. A falling clock at the same utilization means the device holds itself back; where it "
+        "says so itself, the line is red underneath."
+        + (" The dashed line is the power it draws when idle." if "power_w" in names and _has_idle(largest) else ""),
         finding=said,
         columns=("implementation", "figure", "value"),
         rows=rows,
         wide=True,
     )
+
+
+def _largest(records: Sequence[Record]) -> dict[str, Record]:
+    """Return the case with most operations of each implementation among those with series."""
+    largest: dict[str, Record] = {}
+    for record in records:
+        if not record.telemetry or not record.telemetry.series:
+            continue
+        known = largest.get(record.case.implementation)
+        if known is None or _operations(record) > _operations(known):
+            largest[record.case.implementation] = record
+    return largest
+
+
+def throttle_facts(telemetry: Telemetry) -> list[tuple[str, str]]:
+    """Say for each reason of throttling how long it held, from when to when."""
+    told = []
+    for reason in sorted({reason for *_, reason in telemetry.throttle_spans}):
+        mine = [(first, last) for first, last, name in telemetry.throttle_spans if name == reason]
+        held = sum(last - first for first, last in mine)
+        span = f"{mine[0][0]:.1f} s to {max(last for _, last in mine):.1f} s"
+        pieces = f", {units.digits(held, significant=2)} s in {len(mine)} stretches" if len(mine) > 1 else ""
+        told.append((f"clocks held back: {reason}", f"{span}{pieces}"))
+    return told
+
+
+def _throttled(axes: Axes, series: Sequence[tuple[float, float]], spans: Sequence[tuple[float, float, str]]) -> None:
+    """Underlay the stretches of a line in which clocks were held back."""
+    times, values = np.array(series).T
+    gap = (times[-1] - times[0]) * GAP_SHOWN
+    joined: list[tuple[float, float]] = []
+    for first, last, _ in spans:
+        if joined and first <= joined[-1][1] + gap:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+        else:
+            joined.append((first, last))
+    for first, last in joined:
+        inside = times[(times > first) & (times < last)]
+        stretch = np.array([first, *inside, last])
+        axes.plot(stretch, np.interp(stretch, times, values), color=style.ALARM, linewidth=5, alpha=0.45, zorder=1.5,
+                  solid_capstyle="butt", marker="|" if first == last else "", markersize=9)  # fmt: skip
+
+
+def _has_idle(largest: Mapping[str, Record]) -> bool:
+    return any(record.telemetry and "idle_power_w" in record.telemetry.summary for record in largest.values())
 
 
 def _spans(largest: Mapping[str, Record]) -> list[str]:

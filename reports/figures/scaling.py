@@ -1,4 +1,4 @@
-"""Scaling: time, memory, operations and throughput against a swept size, with slopes and guides."""
+"""Scaling: time, memory and operations against a swept size, with slopes, fitted laws and guides."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, BYTES_PER_ELEMENT, Figure, ends, numbers, top
+from reports.style import Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reports.figures.figure import Sweep
-    from reports.style import Look
 
 Looks = dict[str, style.Look]
 # Exponents of attention's cost along each axis: 4 * batch * heads * n^2 * d operations.
@@ -154,6 +154,24 @@ def fitted_laws(table: pd.DataFrame, axis: str) -> dict[str, Law]:
     return found
 
 
+LAW_COLUMNS = ("implementation", "exponent", "fixed cost", "its share of the smallest case", "step of the cost", "at")
+
+
+def law_rows(laws: Mapping[str, Law], axis: str) -> tuple[tuple[str, ...], ...]:
+    """Tabulate fitted laws under LAW_COLUMNS."""
+    return tuple(
+        (
+            name,
+            f"{law.exponent:.2f}",
+            units.seconds(law.floor) if law.floor > 0 else "none",
+            units.percent(law.floor_share),
+            "none" if law.transition is None else units.ratio(law.height),
+            "" if law.transition is None else f"{axis} {units.plain(round(law.transition))}",
+        )
+        for name, law in sorted(laws.items())
+    )
+
+
 def residuals(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law]) -> Figure | None:
     """Draw how far the best samples lie from the fitted law; None where no law was fitted."""
     import pandas as pd
@@ -265,8 +283,9 @@ def memory(sweep: Sweep, colors: Looks) -> Figure | None:
         title=title,
         svg=_svg(drawing, f"memory-{sweep.key}", title, sweep, colors),
         alt=title,
-        how="Bytes at the peak of a call beyond inputs and output. The dashed line is one matrix of scores, "
-        "batch × heads × n × n elements; dotted lines are what the planner predicted.",  # noqa: RUF001
+        how="Bytes at the peak of a call beyond inputs and output. Dashed grey lines are the two laws: one matrix of "
+        "scores, batch × heads × n × n elements, and one tensor of the output's size, batch × heads × n × d; dotted "  # noqa: RUF001
+        "lines are what the planner predicted.",
         finding=_memory_finding(rows, axis),
         columns=columns,
         rows=table,
@@ -276,7 +295,7 @@ def memory(sweep: Sweep, colors: Looks) -> Figure | None:
 def draw_memory(
     table: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, shared: pd.DataFrame | None = None
 ) -> Drawing:
-    """Draw extra bytes against a size, with the bytes of one score matrix and the predictions."""
+    """Draw extra bytes against a size, with the bytes of one score matrix and of one output, and the predictions."""
     drawing, axes = style.canvas()
     everything = table if shared is None else shared
     for name, rows in table.dropna(subset=["predicted_extra_bytes"]).groupby("implementation"):
@@ -289,9 +308,17 @@ def draw_memory(
             linewidth=1.0,
         )
     lines(axes, table, axis, "extra_bytes", colors)
-    scores = table.assign(scores=score_bytes(table)).dropna(subset=["scores"]).groupby(axis)["scores"].median()
-    if len(scores) > 1:
-        axes.plot(scores.index, scores, color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+    named, looks = ends(table, axis, "extra_bytes"), dict(colors)
+    for law, words in ((score_bytes(table), "scores"), (output_bytes(table), "output")):
+        level = table.assign(level=law).dropna(subset=["level"]).groupby(axis)["level"].median()
+        if len(level) < 2:  # noqa: PLR2004
+            continue
+        axes.plot(level.index, level, color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        sizes, bytes_ = level.index.to_numpy(float), level.to_numpy(float)
+        power = round(math.log(bytes_[-1] / bytes_[0]) / math.log(sizes[-1] / sizes[0]), 1)
+        label = f"{words} ∝ {axis}{units.power(power)}" if power else f"{words}, constant"
+        named[label] = (float(sizes[-1]), float(bytes_[-1]))
+        looks[label] = Look(slot=-1, color=style.MUTED, marker="", filled=False)
     style.size_axis(axes.xaxis, everything[axis], label=AXIS_WORDS.get(axis, axis))
     style.quantity_axis(
         axes.yaxis,
@@ -300,7 +327,7 @@ def draw_memory(
         label="extra bytes",
         base=1024,
     )
-    style.label_ends(axes, ends(table, axis, "extra_bytes"), colors)
+    style.label_ends(axes, named, looks)
     return drawing
 
 
@@ -308,6 +335,13 @@ def score_bytes(table: pd.DataFrame) -> pd.Series:
     """Return the bytes of one matrix of scores for each row: batch * heads * n_q * n_k * element size."""
     queries, keys = table["n_q"].fillna(table["n"]), table["n_k"].fillna(table["n"])
     return table["batch"].fillna(1) * table["heads"].fillna(1) * queries * keys * table["dtype"].map(BYTES_PER_ELEMENT)
+
+
+def output_bytes(table: pd.DataFrame) -> pd.Series:
+    """Return the bytes of the output for each row: batch * heads * n_q * d_v * element size."""
+    queries, features = table["n_q"].fillna(table["n"]), table["d_v"].fillna(table["d"])
+    elements = table["batch"].fillna(1) * table["heads"].fillna(1) * queries * features
+    return elements * table["dtype"].map(BYTES_PER_ELEMENT)
 
 
 def operations(sweep: Sweep, colors: Looks) -> Figure | None:
@@ -351,36 +385,6 @@ def operations(sweep: Sweep, colors: Looks) -> Figure | None:
         alt=title,
         how="Floating-point operations of one call, from counts rather than clocks: what the arithmetic asks for.",
         finding=finding,
-        columns=columns,
-        rows=table,
-    )
-
-
-def throughput(sweep: Sweep, colors: Looks) -> Figure | None:
-    """Draw operations a second against the swept size; None where operations are unknown."""
-    axis = _axis(sweep)
-    rows = sweep.sorted_by_axis().dropna(subset=["tflops"])
-    if rows.empty:
-        return None
-    rows = rows.assign(rate=rows["tflops"] * 1e12)
-    drawing, axes = style.canvas()
-    lines(axes, rows, axis, "rate", colors)
-    style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
-    style.quantity_axis(axes.yaxis, sweep.shared["tflops"] * 1e12, _round_count("FLOP/s"), label="operations a second")
-    style.label_ends(axes, ends(rows, axis, "rate"), colors)
-    best = top(rows, "rate")
-    columns, table = numbers(
-        rows, axis, [("rate", "rate", _count("FLOP/s")), ("of the roofline", "roofline_share", units.percent)]
-    )
-    title = f"Throughput against {AXIS_WORDS.get(axis, axis)}"
-    return Figure(
-        id=f"throughput-{sweep.key}",
-        title=title,
-        svg=_svg(drawing, f"throughput-{sweep.key}", title, sweep, colors),
-        alt=title,
-        how="Operations of the formula divided by the median time: higher is better. Both axes are logarithmic.",
-        finding=f"{best['implementation']} reaches the most, {units.count(best['rate'], 'FLOP/s')} at {axis} = "
-        f"{units.plain(best[axis])}.",
         columns=columns,
         rows=table,
     )

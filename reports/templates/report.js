@@ -52,7 +52,7 @@
     if (!Number.isFinite(number)) return ABSENT;
     const size = Math.abs(number);
     if (size < 1e-4 || size >= 1e7) return number.toExponential(significant - 1);
-    const places = Math.max(0, significant - 1 - Math.floor(Math.log10(size)));
+    const places = Math.max(0, significant - 1 - Math.floor(Math.log10(Number(size.toPrecision(significant)))));
     return number.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
   };
   const scaled = (scale) => (number, significant) => {
@@ -221,12 +221,16 @@
     if (value("reason", row)) grid.append(make("div", { class: "full" }, make("h4", { text: "Why there is no time" }), make("pre", { text: value("reason", row), tabindex: "0" })));
     if (value("status", row) === "ok") grid.append(facts("Time", [["median", seconds(value("median_s", row))], ["best (second smallest)", seconds(value("best_s", row))], ["samples", `${value("samples", row)} in ${value("rounds", row)} rounds`], ["calls a sample", plain(more.calls)], ["ended by", value("stop_reason", row) || ABSENT], ["flags", value("flags", row) || "none"]]));
     if (more.checks) grid.append(facts("Agreement", [...more.checks.map(([name, error, budget, ratio, passed, note]) => [`${name}${passed ? "" : ": over budget"}`, `${ratio === null ? "not finite" : digits(ratio)} of the budget${budget === null ? "" : ` (${digits(error ?? NaN, 2)} of ${digits(budget, 2)})`}${note ? `; ${note}` : ""}`]), ...(more.worst ? [["worst element", more.worst]] : [])]));
-    if (more.memory) grid.append(facts("Memory", Object.entries(more.memory).map(([name, bytes_]) => [name.replace(/_/g, " "), size(bytes_)])));
-    if (more.ran) grid.append(facts(`What ran${more.backend ? `: ${more.backend}` : ""}`, Object.entries(more.ran).map(([name, times]) => [name, `${times}×`])));
-    if (more.telemetry) grid.append(facts("Under sustained load", Object.entries(more.telemetry).map(([name, number]) => [name.replace(/_/g, " "), number === null ? ABSENT : digits(number)])));
+    const memoryTitles = { device_process: "driver counts for the process", reserved: "reserved by torch's pool", rss_peak: "resident set, peak" };
+    if (more.memory) grid.append(facts("Memory", Object.entries(more.memory).map(([name, bytes_]) => [memoryTitles[name] || name.replace(/_/g, " "), size(bytes_)])));
+    const between = (low, high, write) => (low === null || low === undefined ? "no interval" : `${write(low)} to ${write(high)}`);
+    if (more.allocation) grid.append(facts("What fresh memory costs", [["blocks given back", seconds(more.allocation.returned)], ["blocks kept", seconds(more.allocation.kept)], ["ratio", `${digits(more.allocation.ratio)}× (95 %: ${between(more.allocation.low, more.allocation.high, digits)})`], ["page faults a call", `${plain(more.allocation.faults_returned)} given back, ${plain(more.allocation.faults_kept)} kept`], ["rounds of both", plain(more.allocation.rounds)]]));
+    if (more.launch) grid.append(facts("Launch overhead", [["a call inside a graph", more.launch.graph === null ? ABSENT : `${seconds(more.launch.graph)} (95 %: ${between(more.launch.low, more.launch.high, seconds)})`], ["launching it adds", seconds(more.launch.overhead)], ["the graph", `${plain(more.launch.calls)} calls, ${plain(more.launch.inputs)} input sets`], ...(more.launch.reason ? [["why there is no more", more.launch.reason]] : [])]));
+    if (more.ran) grid.append(facts(`What ran${more.backend ? `: ${more.backend}` : ""}`, [...Object.entries(more.ran).map(([name, times]) => [name, `${times}×`]), ...(typeof more.kernel_seconds === "number" ? [["time inside kernels", seconds(more.kernel_seconds)]] : [])]));
+    if (more.telemetry) grid.append(facts("Under sustained load", more.telemetry));
     if (more.notes) grid.append(make("div", { class: "full" }, make("h4", { text: "Notes" }), ...more.notes.map((note) => make("p", { text: note }))));
     grid.append(make("div", { class: "full" }, make("h4", { text: "Measure it again" }), make("pre", { tabindex: "0", text: more.again || "" })));
-    grid.append(facts("Identity", [["case", value("id", row)], ["conditions", ["problem", "dtype", "device", "direction", "cache"].map((name) => value(name, row)).join(", ")], ["environment", more.environment || ABSENT]]));
+    grid.append(facts("Identity", [["case", value("id", row)], ["conditions", ["problem", "dtype", "device", "direction", "cache"].map((name) => value(name, row)).join(", ")], ...Object.entries(data.environments[more.environment] || {}), ["environment", more.environment || ABSENT]]));
     return grid;
   };
   const percent = (share) => `${share >= 0 ? "+" : "−"}${digits(Math.abs(share) * 100, 2)} %`;
@@ -287,7 +291,9 @@
   };
   const explore = byId("explore-controls");
   explore.addEventListener("submit", (event) => event.preventDefault());
-  const viewed = () => timed.filter((row) => several.every((name) => !view[name] || String(value(name, row)) === view[name]));
+  const viewed = () => timed.filter((row) => several.every((name) => !view[name] || String(value(name, row)) === view[name]))
+    .filter((row) => [view.x, view.y].every((name) => typeof value(name, row) === "number"))
+    .filter((row) => (view.logx !== "1" || value(view.x, row) > 0) && (view.logy !== "1" || value(view.y, row) > 0));
   const buildControls = () => {
     explore.replaceChildren();
     const add = (label, name, options) => {
@@ -313,8 +319,7 @@
     charts = [];
     const place = byId("plots");
     place.replaceChildren();
-    const rows = viewed().filter((row) => [view.x, view.y].every((name) => typeof value(name, row) === "number"))
-      .filter((row) => (view.logx !== "1" || value(view.x, row) > 0) && (view.logy !== "1" || value(view.y, row) > 0));
+    const rows = viewed();
     const query = new URLSearchParams(Object.entries(view).filter(([, word]) => word !== ""));
     byId("view-link").href = `#explorer?${query}`;
     if (moved) try { history.replaceState(null, "", `#explorer?${query}`); } catch { /* A sandboxed frame has no history to change. */ }
