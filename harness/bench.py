@@ -260,11 +260,11 @@ class Bench:
             prepare_seconds = time.perf_counter() - started if entry.prepare is not None else None
             clock = timing.clock_for(self.device, cold=False)
             call = self._counted(directed.call)
-            begun = self.calls_seconds
             with memory.resident_peak() as resident:
                 call()
-            is_slow = self.calls_seconds - begun >= self.policy.timing.slow_call_seconds
+            begun = time.perf_counter()
             profile = kernels.profile(call, device=self.device, synchronize=clock.synchronize)
+            is_slow = time.perf_counter() - begun >= self.policy.timing.slow_call_seconds
             reason = kernels.is_fallback(profile.ran, limits.expects if limits else ())
             if reason:
                 return {"refused": {"status": "fallback", "reason": reason}, "calls": self.calls_seconds - before}
