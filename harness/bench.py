@@ -44,7 +44,8 @@ CALL_SECONDS = 2e-5
 BACKWARD_BUFFERS = 2.0
 # Calls of a case before its warm-up: agreement, loading, resident memory, profile.
 CALLS_BEFORE = 4
-# Counting visits each operator in Python; beyond this the small sizes of `count` say the same sooner.
+# Counting visits each operator in Python, and profiling records it; beyond this a case has one call profiled, none
+# counted, and the small sizes of `count` say the same sooner.
 COUNTED_SECONDS_AT_MOST = 0.05
 
 
@@ -274,12 +275,12 @@ class Bench:
             begun = self.calls_seconds
             with memory.resident_peak() as resident:
                 outputs = directions.returned_bytes(call())
-            is_slow = self.calls_seconds - begun >= self.policy.timing.slow_call_seconds
+            is_quick = self.calls_seconds - begun <= COUNTED_SECONDS_AT_MOST
             profile = kernels.profile(
                 call,
                 device=self.device,
                 synchronize=clock.synchronize,
-                calls=1 if is_slow or self.device.type != "cpu" else memory.REPEATS,
+                calls=memory.REPEATS if is_quick and self.device.type == "cpu" else 1,
             )
             reason = kernels.is_fallback(profile.ran, limits.expects if limits else ())
             if reason:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
-# Calls that the allocator's peak is taken of: one that allocates differently from call to call shows. Of slow calls on
-# the CPU it is one.
+# Calls that the allocator's peak is taken of: one that allocates differently from call to call shows. On the CPU it is
+# one where profiling is slow, as it is of calls with thousands of operators.
 REPEATS = 2
 
 
