@@ -200,6 +200,18 @@ def test_a_gradient_left_out_under_dropout_is_rejected_in_float64_too():
     assert {name.split()[0] for name, _, _ in failures(gate(broken, point, **both))} == {"dw_v"}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("sizes", [{"n_q": 40, "n_k": 1}, {"n_q": 1, "n_k": 6}], ids=["one key", "one query"])
+@pytest.mark.parametrize("name", ["d2l", "torch-module", "mha/sdpa-flash", "mha/online"])
+def test_what_fused_kernels_leave_of_a_gradient_that_cancels_is_no_mistake(name, sizes, dtype):
+    # With one key the weights are one whatever the scores, and the exact gradients of queries and keys are zero.
+    entry = registry.get("multihead", name)
+    point = registry.parse(entry, {**sizes, "width": 40, "heads": 5, "batch": 3, "bias": True})
+    for seed in range(5):
+        found = gate(entry, point, dtype=dtype, direction="forward+backward", kind="large logits", seed=seed)
+        assert found.passed, failures(found)
+
+
 @pytest.mark.parametrize("probe", ["bias", "lengths per row", "cross-attention", "large logits"])
 def test_the_analysed_backward_is_autograds(probe):
     point = multihead.parse(PROBES[probe].point)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+import torch
 
 from impls.attention._bounded import Bounded
 
 if TYPE_CHECKING:
-    import torch
-
     from impls.attention._numerics import Units
     from impls.multihead._steps import Weights
 
@@ -66,6 +67,58 @@ def bounded_gradients(
         for name, gradient in (("b_q", d_q), ("b_k", d_k), ("b_v", d_v), ("b_o", g)):
             found[name] = gradient.total(0, own=unit.store, terms=terms)
     return found
+
+
+def fused_gradients(
+    sources: list[torch.Tensor],
+    weights: Weights,
+    upstream: torch.Tensor,
+    *,
+    heads: int,
+    mask: torch.Tensor,
+    unit: Units,
+    seed: int,
+) -> dict[str, torch.Tensor]:
+    """Differentiate in float64 with errors, drawn, that fused kernels commit and a plain backward may not.
+
+    Weights come from a rounded log-sum-exp, so that a row's don't quite sum to one; the difference of score gradients
+    from their mean leaves what cancels of either's rounding, even where it is exactly zero; results are stored.
+    Arguments and names are those of `bounded_gradients`.
+    """
+    generator = torch.Generator(device=upstream.device).manual_seed(seed)
+
+    def drawn(sizes: torch.Tensor, rounding: float = unit.accumulate) -> torch.Tensor:
+        noise = torch.randn(sizes.shape, generator=generator, dtype=sizes.dtype, device=sizes.device)
+        return noise * sizes * (rounding / math.sqrt(3.0))
+
+    x_q, x_k, x_v, w_q, w_k, w_v, w_o = *sources, *weights[:4]
+    biases = (weights.b_q, weights.b_k, weights.b_v)
+    q, k, v = (
+        _heads(x @ w.mT if b is None else x @ w.mT + b, heads)
+        for x, w, b in zip(sources, (w_q, w_k, w_v), biases, strict=True)
+    )
+    scale = q.shape[-1] ** -0.5
+    scores = ((q @ k.mT) * scale).masked_fill(~mask, -math.inf)
+    top = scores.logsumexp(-1, keepdim=True)
+    top = top.masked_fill(top == -math.inf, 0.0)
+    attention = torch.exp(scores - top)
+    d_out = _heads(upstream @ w_o, heads)
+    d_attention = d_out @ v.mT
+    mean = (d_out * (attention @ v)).sum(-1, keepdim=True)
+    cancelled = attention * drawn(d_attention.abs() + mean.abs())
+    attention = attention * (1 + drawn(top.abs() + 1))
+    d_scores = (attention * (d_attention - mean) + cancelled) * scale
+    d_q, d_k, d_v = (x.transpose(0, 1).flatten(1) for x in (d_scores @ k, d_scores.mT @ q, attention.mT @ d_out))
+    joined = (attention @ v).transpose(0, 1).flatten(1)
+    found = {"x_q": d_q @ w_q, "x_k": d_k @ w_k, "x_v": d_v @ w_v}
+    found |= {"w_q": d_q.mT @ x_q, "w_k": d_k.mT @ x_k, "w_v": d_v.mT @ x_v, "w_o": upstream.mT @ joined}
+    if weights.b_q is not None:
+        found |= {"b_q": d_q.sum(0), "b_k": d_k.sum(0), "b_v": d_v.sum(0), "b_o": upstream.sum(0)}
+    return {name: gradient + drawn(gradient, unit.store) for name, gradient in found.items()}
+
+
+def _heads(x: torch.Tensor, heads: int) -> torch.Tensor:
+    return x.reshape(x.shape[0], heads, -1).transpose(0, 1)
 
 
 def _affine(x: Bounded, w: Bounded, b: Bounded | None) -> Bounded:
