@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -422,7 +423,14 @@ def _cell(verdicts: Sequence[Verdict]) -> Cell:
         mark = f" {MARKS[verdict.verdict]}" if verdict.verdict != deciding.verdict else ""
         figures.setdefault(verdict.quantity, []).append(f"{_figure(verdict)}{f' ({span})' if span else ''}{mark}")
     lines = [f"{quantity} {', '.join(found)}" for quantity, found in figures.items()]
-    return Cell(deciding.verdict, MARKS[deciding.verdict], tuple(lines), units.raised(deciding.reason))
+    return Cell(deciding.verdict, MARKS[deciding.verdict], tuple(lines), with_units(deciding.reason))
+
+
+def with_units(reason: str) -> str:
+    """Write a verdict's reason for a reader: a fixed cost, which is in seconds, and bytes with their units."""
+    text = re.sub(r"\bfixed cost of (\d[\d.e+-]*)", lambda of: f"fixed cost of {units.seconds(float(of[1]))}", reason)
+    text = re.sub(r"\b(\d+) bytes\b", lambda of: units.size(float(of[1])), text)
+    return units.raised(text)
 
 
 def _missing(table: pd.DataFrame) -> str:

@@ -324,7 +324,7 @@ def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str
     for run in runs:
         for record in run.records:
             absent |= record.telemetry.reasons if record.telemetry else {}
-    rows = tuple((name, _brief(reason)) for name, reason in sorted(absent.items()))
+    rows = tuple((units.sensor(name, None)[0], _brief(reason)) for name, reason in sorted(absent.items()))
     tables = (Table("Figures this machine does not give, and why", ("figure", "reason"), rows),) if rows else ()
     lead = "Utilization, power, clocks and temperature over the run and under sustained load, and energy a call."
     if not figures:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import lesson_facts
-from reports import style, units
+from reports import answer, style, units
 from reports.figures import pooling, scaling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
 from reports.frame import frames, read_run
@@ -208,7 +208,7 @@ def _of_line(line: Line, verdicts: Sequence[Verdict]) -> Iterable[tuple[str, str
         mine = [one for one in verdicts if one.claim == line.claim and one.implementation == implementation]
         whole = [one for one in mine if one.quantity == "all" and line.axis in {"", one.axis}]
         for one in [one for one in whole if line.expected in {None, one.expected}][:1]:
-            yield implementation, one.verdict, units.raised(one.reason)
+            yield implementation, one.verdict, answer.with_units(one.reason)
 
 
 def crossover(table: pd.DataFrame) -> Crossover | None:

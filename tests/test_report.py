@@ -254,6 +254,17 @@ def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
     assert "Refuted throughout: A5 (the cost grows exponentially with the length of the input)." in page
 
 
+def test_the_reason_of_a_verdict_has_units():
+    from reports.answer import with_units
+
+    assert with_units("time is inconclusive: a fixed cost of 0.000248 hides the law n^2: it is 16 % at 256") == (
+        "time is inconclusive: a fixed cost of 248 µs hides the law n²: it is 16 % at 256"
+    )
+    assert with_units("it takes 1216512 bytes of extra memory, batched takes 270532608 bytes") == (
+        "it takes 1.16 MiB of extra memory, batched takes 258 MiB"
+    )
+
+
 def test_an_interrupted_run_says_so(tmp_path):
     page = render([runs.make_run(tmp_path / "run", sweeps=("batch",), complete=False)], tmp_path / "page.html")
     text = page.read_text(encoding="utf-8")

@@ -214,9 +214,9 @@ def throughput(sweep: Sweep, colors: Looks, *, machine: str = "") -> Figure | No
     if rows.empty:
         return None
     rows = rows.assign(rate=rows["tflops"] * 1e12)
-    drawing, axes = style.canvas(inches=style.WIDE)
-    lines(axes, rows, axis, "rate", colors)
     others = published.beside(rows, axis, machine=machine)
+    drawing, axes = style.canvas(inches=style.WIDE if others else style.HALF)
+    lines(axes, rows, axis, "rate", colors)
     named, looks = ends(rows, axis, "rate"), dict(colors)
     for number, (name, theirs) in enumerate(others.items()):
         label = f"{name} {PUBLISHED_MARK}"
@@ -269,7 +269,7 @@ def throughput(sweep: Sweep, colors: Looks, *, machine: str = "") -> Figure | No
             for name, theirs in others.items()
             for item in theirs
         ),
-        wide=True,
+        wide=bool(others),
     )
 
 
