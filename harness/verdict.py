@@ -484,7 +484,7 @@ def _faster(claim: Claim, group: Group, measured: Sequence[Record]) -> list[Part
     if known:
         size, extra, base_extra = known[-1]
         less: Outcome = "confirmed" if extra < base_extra else "refuted"
-        reason = f"at n = {size} it takes {extra} bytes of extra memory, {claim.baseline} takes {base_extra} bytes"
+        reason = f"at n = {size} it takes {extra} bytes of extra memory, {claim.baseline} takes {base_extra}"
         shares = {"extra_bytes": [list(entry) for entry in known]}
         share = extra / base_extra
         parts.append(Part("memory", "n", less, reason, None, share, share, share, evidence=shares))

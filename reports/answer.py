@@ -429,7 +429,11 @@ def _cell(verdicts: Sequence[Verdict]) -> Cell:
 def with_units(reason: str) -> str:
     """Write a verdict's reason for a reader: a fixed cost, which is in seconds, and bytes with their units."""
     text = re.sub(r"\bfixed cost of (\d[\d.e+-]*)", lambda of: f"fixed cost of {units.seconds(float(of[1]))}", reason)
-    text = re.sub(r"\b(\d+) bytes\b", lambda of: units.size(float(of[1])), text)
+    text = re.sub(
+        r"(?<=takes )(\d[\d,]*)(?: bytes)?|\b(\d[\d,]*) bytes\b",
+        lambda of: units.size(float((of[1] or of[2]).replace(",", ""))),
+        text,
+    )
     return units.raised(text)
 
 
