@@ -31,14 +31,14 @@ def round_line(case, index):
     return (json.dumps({"kind": "round", "case": case, "round": visit}) + "\n").encode()
 
 
+def closing(lines):
+    """Return a line that holds a record."""
+    return next(line for line in lines if b'"kind":"record"' in line.replace(b" ", b""))
+
+
 def with_rounds(life, *indexes):
-    """Give every case a round with the samples of its record, and the first case more rounds."""
-    lines = []
-    for identity, record in journal.read(life.directory).records.items():
-        if record.time is not None:
-            visit = {"index": 0, "started": 0.0, "calls_per_sample": 1, "samples": record.time.samples}
-            lines.append((json.dumps({"kind": "round", "case": identity, "round": visit}) + "\n").encode())
-    lines += [round_line(assembly.read_plan(life.directory).cases[0].case.id, index) for index in indexes]
+    """Give the first case more rounds than its record was made of."""
+    lines = [round_line(assembly.read_plan(life.directory).cases[0].case.id, index) for index in indexes]
     edit(life, lambda old: [*old, *lines])
 
 
@@ -52,8 +52,8 @@ def test_a_run_that_lost_nothing_has_no_mistakes(life):
 @pytest.mark.parametrize(
     ("change", "mistake"),
     [
-        (lambda lines: lines[1:], "cases were planned"),
-        (lambda lines: [*lines, lines[0]], "cases were planned"),
+        (lambda lines: [line for line in lines if line != closing(lines)], "cases were planned"),
+        (lambda lines: [*lines, closing(lines)], "cases were planned"),
         (lambda lines: [*lines, b'{"kind":"rec\n'], "0 lines were torn, 1 are reported"),
     ],
 )
@@ -71,7 +71,8 @@ def test_a_round_written_twice_is_a_mistake(life):
     assert "rounds [4] of a case were written twice" in look(life)
 
 
-def test_a_record_without_its_rounds_is_a_mistake(life):
+def test_a_record_without_one_of_its_rounds_is_a_mistake(life):
+    edit(life, lambda lines: lines[1:])
     assert any("has other samples than its rounds" in mistake for mistake in look(life))
 
 
