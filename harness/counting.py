@@ -113,7 +113,8 @@ def count(call: Callable[[], Any]) -> Counted:
         counter.check_outputs(result)
     except RuntimeError as error:
         refused = True
-        counter.opaque.add(f"it refuses to run while operators are counted ({type(error).__name__})")
+        first = str(error).strip().split("\n")[0][:200]
+        counter.opaque.add(f"it refuses to run while operators are counted ({type(error).__name__}: {first})")
     return Counted(
         operations=sum(counter.by_operator.values()),
         products=counter.products,

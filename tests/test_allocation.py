@@ -130,6 +130,9 @@ def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_pa
     run(tmp_path / "run")
     (record,) = assembly.records(tmp_path / "run")
     found = record.allocation
+    (known,) = journal.read(tmp_path / "run").prepared.values()
+    if known.call_seconds > AllocationPolicy().call_seconds_at_most:
+        pytest.skip(f"on so busy a machine a call takes {known.call_seconds:.2g} s, and is left out")
     assert found is not None
     assert found.faults_returned * allocation.PAGE_BYTES > 16 * MEBIBYTE
     assert found.faults_kept < 0.5 * found.faults_returned

@@ -213,7 +213,7 @@ def test_a_kernel_that_can_not_be_called_is_declared_with_its_reason(attention):
 
     found = degrees_of(attention, picky)
     assert (found.how, found.axes) == ("declared", {})
-    assert found.reason == "RuntimeError: only head size 64 is supported"
+    assert "RuntimeError: only head size 64 is supported" in found.reason
 
 
 def test_backward_is_counted_too(attention):
