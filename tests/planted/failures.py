@@ -67,11 +67,16 @@ def pretender(q, k, v, **options):
     return right(q, k, v, **options)
 
 
+LATE: dict = {}
+
+
 @register(problem="attention", name="planted-late")
 def late(q, k, v, **options):
-    late.calls = getattr(late, "calls", 0) + 1
-    # Right while it is checked and warmed up, wrong after some thousand calls.
-    return right(q, k, v, **options) * (1.0 if late.calls < 2500 else 1.5)
+    # Right on the inputs that it is checked and warmed up on, wrong from the second visit's on, however many calls a
+    # visit has time for.
+    seen = LATE.setdefault(q.shape, set())
+    seen.add(float(q.sum()))
+    return right(q, k, v, **options) * (1.0 if len(seen) < 4 else 1.5)
 
 
 @register(problem="attention", name="planted-right")
