@@ -64,6 +64,46 @@ def agree(
     return judge(problem, answer, described, rows=rows, policy=policy, witnesses=witnesses or problem.witness)
 
 
+def agree_again(
+    problem: Problem,
+    implementation: Implementation,
+    point: Any,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    direction: str,
+    seeds: tuple[int, int],
+    policy: GatePolicy,
+    witnesses: tuple[Witnesses, Witnesses],
+) -> Agreement:
+    """Agree on fresh inputs; then write others over them in place, forward, and agree once more.
+
+    Results kept by the address of their inputs are right on the first and wrong on the second.
+    """
+    described = problem.outputs(point)
+    inputs = problem.inputs(point, dtype=dtype, device=device, seed=seeds[0])
+    found: list[Agreement] = []
+    for seed, witness, prefix in zip(seeds, witnesses, ("", "inputs changed in place, "), strict=True):
+        if found:
+            others = problem.inputs(point, dtype=dtype, device=device, seed=seed)
+            for tensor, other in zip(inputs.tensors, others.tensors, strict=True):
+                tensor.detach().copy_(other)
+        rows = problem.sample_rows(point, count=policy.rows, seed=seed)
+        answer = call(problem, implementation, inputs, described, rows=rows, direction=direction, seed=seed)
+        mistakes = contract_mistakes(answer, described, direction=direction)
+        if mistakes:
+            agreement = Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
+        else:
+            agreement = judge(problem, answer, described, rows=rows, policy=policy, witnesses=witness)
+        checks = [check.model_copy(update={"name": prefix + check.name}) for check in agreement.checks]
+        found.append(agreement.model_copy(update={"checks": checks}))
+        if not agreement.passed or direction != "forward":
+            break
+    checks = [check for agreement in found for check in agreement.checks]
+    worst = max(found, key=lambda agreement: agreement.ratio or 0.0)
+    return found[-1].model_copy(update={"checks": checks, "worst": found[-1].worst if len(found) == 1 else worst.worst})
+
+
 def call(
     problem: Problem,
     implementation: Implementation,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import gc
-import time
 from dataclasses import asdict, replace
+from time import perf_counter
+from time import time as wall_clock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,7 +25,7 @@ from harness import (
     sampling,
     telemetry,
 )
-from harness.agreement import agree
+from harness.agreement import agree, agree_again
 from harness.policy import Policy
 from harness.records import Agreement, Case, Ceiling, Counts, Prediction, Preparation, Round
 from impls import registry
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
     from impls.registry import Cost, Implementation, Limits, Witness
 
+    Handler = Callable[[dict[str, Any]], dict[str, Any]]
+
 # Share of the matrix-product rate that attention is expected to reach, for predicting time only.
 EXPECTED_SHARE = 0.4
 # Passes over a materialised score matrix: write, scale, softmax twice, read.
@@ -42,10 +45,15 @@ SCORE_PASSES = 6
 CALL_SECONDS = 2e-5
 # Backward of a materialising implementation keeps the weights and needs two gradients of their size.
 BACKWARD_BUFFERS = 2.0
+# Between the seeds of a re-check's inputs and of those written over them.
+RENEWED = 500
+# Inputs whose witnesses are kept: the re-check of a point's implementations goes back and forth between two.
+WITNESSES_KEPT = 2
 # Calls of a case before its warm-up: agreement, loading, resident memory, profile.
 CALLS_BEFORE = 4
-# Counting visits each operator in Python, and profiling records it; beyond this a case has one call profiled, none
-# counted, and the small sizes of `count` say the same sooner.
+# Profiling a call of ten thousand operators takes ten times as long as the call; beyond this it is profiled once.
+REPEATED_SECONDS_AT_MOST = 0.01
+# Counting visits each operator in Python; beyond this the small sizes of `count` say the same sooner.
 COUNTED_SECONDS_AT_MOST = 0.05
 
 
@@ -68,7 +76,7 @@ class Bench:
         if request.get("threads"):
             torch.set_num_threads(request["threads"])
         self._rates: dict[str, float] = {}
-        self._witnessed: tuple[Any, tuple[Witness, ...]] | None = None
+        self._witnessed: dict[Any, tuple[Witness, ...]] = {}
         self._canary = timing.Canary(self.policy.timing.canary_size) if self.device.type == "cpu" else None
         self._watch: telemetry.Watch | None = None
         self._rest = telemetry.Rest(self.policy.telemetry)
@@ -79,6 +87,7 @@ class Bench:
             impl_files=request.get("impl_files", ()), announce=announce, skip=request.get("skip", {})
         )
         announce("start")
+        timing.mend_clocks()
         # What is imported stays: without it each collection before timing would walk all of torch, 0.2 s a visit.
         gc.collect()
         gc.freeze()
@@ -91,15 +100,30 @@ class Bench:
             "predict": self.predict,
             "environment": self.environment,
             "ceilings": self.ceilings,
-            "prepare": self.prepare,
-            "visit": self.visit,
+            "prepare": self._watched(self.prepare),
+            "visit": self._watched(self.visit),
             "replay": self.replay,
-            "recheck": self.recheck,
-            "sustain": self.sustain,
+            "recheck": self._watched(self.recheck),
+            "sustain": self._watched(self.sustain),
             "battery": self.battery,
             "count": self.count,
             "probe": self.probe,
         }
+
+    def _watched(self, handler: Handler) -> Handler:
+        """Refuse a case whose implementation replaced a clock; the timers here were bound before it was loaded."""
+
+        def answer(request: dict[str, Any]) -> dict[str, Any]:
+            try:
+                answered = handler(request)
+            finally:
+                replaced = timing.mend_clocks()
+            if replaced:
+                reason = f"it replaced {', '.join(f'time.{name}' for name in replaced)}"
+                return {"refused": {"status": "invalid", "reason": reason}, "calls": answered.get("calls", 0.0)}
+            return answered
+
+        return answer
 
     def started(self) -> dict[str, Any]:
         """Say that requests may come."""
@@ -200,7 +224,11 @@ class Bench:
             point = registry.parse(entry, case.point)
         except ValueError as error:
             return {"skip": "unsupported", "reason": f"not a point of {case.problem}: {error}"}
-        cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
+        try:
+            cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
+        # A point may be too large even to count its pairs.
+        except (RuntimeError, MemoryError, OverflowError) as error:
+            return {"skip": "predicted_oom", "reason": f"too large to plan: {str(error).splitlines()[0][:200]}"}
         prediction = self._prediction(case, entry, cost)
         skip, reason = self._skip(case, entry, problem.features(point, direction=case.direction), prediction)
         return {"skip": skip, "reason": reason, "predicted": prediction.model_dump()}
@@ -265,9 +293,9 @@ class Bench:
         self.announce("profile")
         cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
         inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request["seed"] + 1)
-        started = time.perf_counter()
+        started = perf_counter()
         with directions.direct(problem, entry, inputs, direction=case.direction) as directed:
-            prepare_seconds = time.perf_counter() - started if entry.prepare is not None else None
+            prepare_seconds = perf_counter() - started if entry.prepare is not None else None
             clock = timing.clock_for(self.device, cold=False)
             call = self._counted(directed.call)
             # The first call of an operator also loads and plans it, which takes memory of its own.
@@ -275,7 +303,7 @@ class Bench:
             begun = self.calls_seconds
             with memory.resident_peak() as resident:
                 outputs = directions.returned_bytes(call())
-            is_quick = self.calls_seconds - begun <= COUNTED_SECONDS_AT_MOST
+            is_quick = self.calls_seconds - begun <= REPEATED_SECONDS_AT_MOST
             profile = kernels.profile(
                 call,
                 device=self.device,
@@ -352,7 +380,7 @@ class Bench:
         canary: list[float] = []
         host: list[float] = []
         made: list[int] = []
-        started = time.time()
+        started = wall_clock()
         self.announce("timing")
         with directions.direct(problem, entry, inputs, direction=case.direction) as directed, timing.quiet_collector():
             self._timed(clock, directed.call, 1)
@@ -410,7 +438,22 @@ class Bench:
         case, _, _, _ = self._case(request)
         before = self.calls_seconds
         self.announce("agreement after timing")
-        agreement = self._agree(case, seed=request["seed"]).model_copy(update={"rechecked": True})
+        entry = registry.get(case.problem, case.implementation)
+        seeds = (request["seed"], request["seed"] + RENEWED)
+        agreement = agree_again(
+            registry.problem(case.problem),
+            self._accounted(entry),
+            registry.parse(entry, case.point),
+            dtype=dtype_of(case),
+            device=self.device,
+            direction=case.direction,
+            seeds=seeds,
+            policy=self.policy.gate,
+            witnesses=(
+                functools.partial(self._witness, case, seeds[0]),
+                functools.partial(self._witness, case, seeds[1]),
+            ),
+        ).model_copy(update={"rechecked": True})
         if not agreement.passed:
             return self._refusal("disagreed", agreement, before, when="after timing, ")
         return {"agreement": agreement.model_dump(), "calls": self.calls_seconds - before}
@@ -423,7 +466,7 @@ class Bench:
         inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request["seed"])
         cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
         clock = timing.clock_for(self.device, cold=False)
-        started = time.perf_counter()
+        started = perf_counter()
         with directions.direct(problem, entry, inputs, direction=case.direction) as directed:
             found = telemetry.sustained(
                 directed.call,
@@ -435,7 +478,7 @@ class Bench:
                 rest=self._rest,
             )
         # While the device cooled nothing was called.
-        self.calls_seconds += time.perf_counter() - started - found.summary.get("cool_down_s", 0.0)
+        self.calls_seconds += perf_counter() - started - found.summary.get("cool_down_s", 0.0)
         return {"telemetry": found.model_dump(), "calls": self.calls_seconds - before}
 
     # Parts
@@ -476,9 +519,11 @@ class Bench:
         """
         entry = registry.get(case.problem, case.implementation)
         key = (case.problem, registry.parse(entry, case.point), case.dtype, seed)
-        if self._witnessed is None or self._witnessed[0] != key:
-            self._witnessed = (key, registry.problem(case.problem).witness(inputs, rows))
-        return self._witnessed[1]
+        if key not in self._witnessed:
+            while len(self._witnessed) >= WITNESSES_KEPT:
+                del self._witnessed[next(iter(self._witnessed))]
+            self._witnessed[key] = registry.problem(case.problem).witness(inputs, rows)
+        return self._witnessed[key]
 
     def _accounted(self, entry: Implementation) -> Implementation:
         """Return the implementation with its calls' time added to this worker's account."""
@@ -489,18 +534,18 @@ class Bench:
 
     def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **options: Any) -> Any:
-            start = time.perf_counter()
+            start = perf_counter()
             try:
                 return function(*arguments, **options)
             finally:
-                self.calls_seconds += time.perf_counter() - start
+                self.calls_seconds += perf_counter() - start
 
         return counted
 
     def _timed(self, clock: timing.Clock, call: Callable[[], Any], calls: int) -> timing.Block:
-        start = time.perf_counter()
+        start = perf_counter()
         block = clock.block(call, calls)
-        self.calls_seconds += time.perf_counter() - start
+        self.calls_seconds += perf_counter() - start
         return block
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-import time
+import mmap
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import psutil
@@ -114,12 +115,21 @@ def again(device: str, known: Sequence[Ceiling], *, seconds: float) -> list[Ceil
             if ceiling.unit == "FLOP/s":
                 value = _matmul_rate(target, ceiling.name.removeprefix("matmul "), ceiling.size or 0, seconds=share)[0]
             else:
-                source = torch.ones((ceiling.size or 0) // ITEM, device=target)
-                value = _copy_bandwidth(Buffers(source, source, torch.ones_like(source)), seconds=share)
+                source, copied = (_fresh(ceiling.size or 0, target) for _ in range(2))
+                value = _copy_bandwidth(Buffers(source, source, copied), seconds=share)
             found.append(ceiling.model_copy(update={"value": value}))
     if target.type == "cuda":
         torch.cuda.empty_cache()
     return found
+
+
+def _fresh(size: int, device: torch.device) -> torch.Tensor:
+    """Return ones in new memory: pages of a heap that a run has used lie scattered, and copying them is slower."""
+    import torch
+
+    if device.type != "cpu":
+        return torch.ones(size // ITEM, device=device)
+    return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.float32).fill_(1.0)
 
 
 def datasheet(device: str) -> Datasheet | None:
@@ -252,8 +262,8 @@ def sample(call: Callable[[], object], *, device: torch.device, seconds: float) 
     timer(call, 1, device)
     calls = max(1, math.ceil(block / max(timer(call, 1, device), 1e-9)))
     samples: list[float] = []
-    started = time.perf_counter()
-    while len(samples) < CALLS_AT_LEAST or time.perf_counter() - started < seconds:
+    started = perf_counter()
+    while len(samples) < CALLS_AT_LEAST or perf_counter() - started < seconds:
         samples.append(timer(call, calls, device) / calls)
     return samples
 
@@ -263,11 +273,11 @@ def _time_host(call: Callable[[], object], calls: int, device: torch.device) -> 
 
     synchronize = torch.mps.synchronize if device.type == "mps" else _nothing
     synchronize()
-    started = time.perf_counter()
+    started = perf_counter()
     for _ in range(calls):
         call()
     synchronize()
-    return time.perf_counter() - started
+    return perf_counter() - started
 
 
 def _time_cuda(call: Callable[[], object], calls: int, device: torch.device) -> float:

@@ -79,6 +79,7 @@ def check(
         for entry in chosen:
             for dtype in entry.get("dtypes", ()):
                 if entry["available"] and (not dtypes or dtype in dtypes):
+                    progress.note(f"checking {entry['name']} {dtype}")
                     settings = {**request, "implementation": entry["name"], "dtype": dtype}
                     for outcome in _outcomes(host, settings, tasks, device=options.device):
                         outcomes.append(outcome)

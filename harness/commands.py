@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
 
     from harness.plan import Selection
     from harness.policy import Policy
+    from harness.records import Summary
     from harness.run import Options
     from scenarios.scenario import Scenario
 
 USAGE, INTERRUPTED = 2, 130
+# Generators take 64 bits, and visits add to the seed.
+SEED_AT_MOST = 2**62
 # Columns of a table where no terminal says how wide it is.
 LOG_WIDTH = 170
 SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
@@ -69,7 +74,11 @@ def find_scenarios(names: list[str] | None) -> tuple[Scenario, ...]:
     """Find scenarios by name or path, each once; the default set where none is named. Raises ScenarioError."""
     from scenarios import catalog
 
-    return tuple(catalog.find(name) for name in dict.fromkeys(names or catalog.DEFAULT))
+    found = tuple(catalog.find(name) for name in dict.fromkeys(names or catalog.DEFAULT))
+    twice = [name for name, count in Counter(scenario.name for scenario in found).items() if count > 1]
+    if twice:
+        raise catalog.ScenarioError(f"several scenarios are named {', '.join(twice)}: rename a file")
+    return found
 
 
 def make_selection(
@@ -147,11 +156,8 @@ def parse_duration(text: str | None) -> float | None:
 
     if text is None:
         return None
-    factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 1.0)
-    try:
-        value = float(text.rstrip("smh")) * factor
-    except ValueError:
-        value = 0.0
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    value = float(found[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[found[2]] if found else 0.0
     if value <= 0.0:
         raise SelectionError(f"duration {text!r} must read 90, 90s, 10m or 1h")
     return value
@@ -213,10 +219,10 @@ def list_command(
 
 
 def quiet() -> Any:
-    """Return a progress that notes only."""
+    """Return a progress that notes only, on standard error, where no JSON is printed."""
     from harness.progress import Lines
 
-    return Lines()
+    return Lines(sys.stderr)
 
 
 def bare_options(device: str, policy: Policy, impl_file: list[str] | None) -> Options:
@@ -253,8 +259,12 @@ def make_options(
     Raises ScenarioError, SelectionError, DeviceError.
     """
     from harness import devices, policy
+    from harness.plan import SelectionError
     from harness.run import Options
 
+    for file in impl_file or ():
+        if not Path(file).is_file():
+            raise SelectionError(f"--impl-file {file}: no such file")
     return Options(
         scenarios=find_scenarios(scenarios),
         selection=make_selection(
@@ -354,7 +364,7 @@ def run_command(
     ] = "keep",
     timeout: Annotated[str | None, typer.Option("--timeout", help="Seconds a case may take at one step.")] = None,
     baseline: Annotated[str | None, typer.Option("--baseline", help="What counts as 1.0x in speed-ups.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of inputs and of the order.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of inputs and of the order.")] = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run directory; new under runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in -o DIR.")] = False,  # noqa: FBT002
     fail_on: Annotated[
@@ -365,7 +375,7 @@ def run_command(
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
-    from harness import assembly, journal, lesson_facts, progress, run, verdict
+    from harness import journal, progress, run
 
     if resume and output is None:
         raise fail("--resume needs the run directory: -o DIR")
@@ -406,6 +416,8 @@ def run_command(
         shown = progress.make()
         try:
             summary, interrupted = run.execute(options, progress=shown, resume=resume)
+        except KeyboardInterrupt:
+            raise fail("interrupted before anything was measured", INTERRUPTED) from None
         finally:
             shown.close()
     except (ValueError, run.WorkerError) as error:
@@ -414,6 +426,15 @@ def run_command(
         kept = "; what was measured is kept: make room, then continue with --resume"
         has_run = (directory / journal.JOURNAL).exists()
         raise fail(f"{error.filename or directory}: {error.strerror}{kept if has_run else ''}") from None
+    raise show_run(context.obj, options, summary, is_interrupted=interrupted, fail_on=fail_on)
+
+
+def show_run(
+    after: After, options: Options, summary: Summary, *, is_interrupted: bool, fail_on: str | None
+) -> typer.Exit:
+    """Write a run's report, print what it found, and return the exit to raise."""
+    from harness import assembly, journal, lesson_facts, run, verdict
+
     try:
         records = assembly.records(options.output)
         if any(record.case.problem == "pooling" for record in records):
@@ -421,7 +442,7 @@ def run_command(
             from harness.lesson import lesson
 
             lesson_facts.write(lesson(device=options.device, announce=say), options.output)
-        context.obj.finish(options.output)
+        after.finish(options.output)
         unexpected = verdict.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
     except OSError as error:
         raise fail(f"{error.filename or options.output}: {error.strerror}; the journal is intact") from None
@@ -431,10 +452,12 @@ def run_command(
         f"{summary.wall_seconds:.0f} s, {summary.call_share:.0%} of them inside calls of implementations; "
         f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
     )
+    for warning in summary.warnings:
+        say(f"warning: {warning}")
     say(f"report: {options.output / journal.REPORT}")
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(run.exit_code(records) or (1 if unexpected else 0))
+    if is_interrupted:
+        return typer.Exit(INTERRUPTED)
+    return typer.Exit(run.exit_code(records) or (1 if unexpected else 0))
 
 
 def lesson_command(
@@ -488,7 +511,7 @@ def check_command(
     device: DeviceOption = None,
     keyword: Annotated[str, typer.Option("-k", help="Keep the probes whose title contains this.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="The few probes that find most mistakes.")] = False,  # noqa: FBT002
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the inputs.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of the inputs.")] = 0,
     json_output: JsonOption = False,  # noqa: FBT002
     junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit file for CI.")] = None,
 ) -> None:

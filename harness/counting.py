@@ -412,4 +412,5 @@ class _Prober:
         if "causal" not in self.problem.AXES or limits is None or "causal" not in limits.supports:
             return None
         base = {**self.base, "n": LENGTH_CAUSAL, "batch": 1}
-        return self.at({**base, "causal": True}).products / self.at(base).products
+        whole = self.at(base).products
+        return self.at({**base, "causal": True}).products / whole if whole else None

@@ -83,31 +83,42 @@ def profile(
         synchronize()
     results = session.profiler.kineto_results if session.profiler is not None else None
     events = [] if results is None else results.events()
-    names: Counter[str] = Counter()
+    # A loop over rows gives some hundred thousand events: what is asked of each is little.
+    names = [event.name() for event in events]
+    allocations = sorted(
+        (event.start_ns(), event.nbytes()) for event, name in zip(events, names, strict=True) if name == "[memory]"
+    )
+    starts = sorted(event.start_ns() for event, name in zip(events, names, strict=True) if name == NEXT_CALL)
+    if starts:
+        first = (name for event, name in zip(events, names, strict=True) if event.start_ns() < starts[0])
+        operators = _operators(Counter(first))
+    else:
+        operators = _operators(Counter(names))
     kernels: Counter[str] = Counter()
-    allocations: list[tuple[int, int]] = []
-    starts = sorted(event.start_ns() for event in events if event.name() == NEXT_CALL)
     kernel_nanoseconds = 0
-    for event in events:
-        name = event.name()
-        if name == "[memory]":
-            allocations.append((event.start_ns(), event.nbytes()))
-        elif "CUDA" in str(event.device_type()):
-            if not name.startswith(("Memcpy", "Memset", "gpu_", "ProfilerStep")):
-                kernels[name] += 1
-            kernel_nanoseconds += event.duration_ns()
-        elif name.startswith("aten::") and name not in BOOKKEEPING and not (starts and event.start_ns() > starts[0]):
-            names[name] += 1
-    shown = kernels or names
+    if device.type == "cuda":
+        for event, name in zip(events, names, strict=True):
+            if "CUDA" in str(event.device_type()):
+                if not name.startswith(("Memcpy", "Memset", "gpu_", "ProfilerStep")):
+                    kernels[name] += 1
+                kernel_nanoseconds += event.duration_ns()
+    shown = kernels or operators
     return Profile(
         ran=Ran(
             operators=dict(shown.most_common()),
-            backend=backend_of([*kernels, *names]),
+            backend=backend_of([*kernels, *operators]),
             kernel_seconds=kernel_nanoseconds * 1e-9 if kernels else None,
         ),
         allocations=[
-            [size for at, size in sorted(allocations) if bisect.bisect(starts, at) == number] for number in range(calls)
+            [size for at, size in allocations if bisect.bisect(starts, at) == number] for number in range(calls)
         ],
+    )
+
+
+def _operators(names: Counter[str]) -> Counter[str]:
+    """Keep the operators that do work."""
+    return Counter(
+        {name: count for name, count in names.items() if name.startswith("aten::") and name not in BOOKKEEPING}
     )
 
 

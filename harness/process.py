@@ -28,6 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 WATCH_SECONDS = 0.25
 # A worker imports torch before it answers; a cold disk makes that slow.
 START_SECONDS = 300.0
+# Of what a lost worker printed, no more is read, and no more of a line is kept.
+STDERR_BYTES = 2**14
+LINE_AT_MOST = 300
+# The kernel's count of processes that it killed for want of memory, in the system or in a control group.
+KILLS = Path("/proc/vmstat")
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Worker:
         # Kineto announces each profiled call on stderr, where the last lines tell of a crash.
         environment.setdefault("KINETO_LOG_LEVEL", "99")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.worker", str(to_worker[0]), str(from_worker[1]), str(os.getpid())],
+            # -P: a folder named as one of our packages, where the user happens to be, is not theirs to load.
+            [sys.executable, "-P", "-m", "harness.worker", str(to_worker[0]), str(from_worker[1]), str(os.getpid())],
             pass_fds=(to_worker[0], from_worker[1]),
             stdin=subprocess.DEVNULL,
             stdout=self._stderr,
@@ -70,12 +76,14 @@ class Worker:
         )
         os.close(to_worker[0])
         os.close(from_worker[1])
+        self._oom_kills = oom_kills()
         self._channel = Channel(read=from_worker[0], write=to_worker[1])
         self.step = "start"
         self.ready = self.ask({"do": "start", **settings}, seconds=START_SECONDS)
 
     def ask(self, request: dict[str, Any], *, seconds: float) -> dict[str, Any] | Lost:
         """Send a request and wait for its answer; a worker that hangs or outgrows its cap is killed."""
+        self._said = self._stderr.seek(0, os.SEEK_END)
         try:
             self._channel.send(request)
         except ClosedError:
@@ -131,12 +139,22 @@ class Worker:
             code = self._process.wait()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         status: Status = "crashed"
-        if code == -signal.SIGKILL:
-            status, how = "oom", how + ", probably by the kernel's out-of-memory killer"
+        if code == -signal.SIGKILL and oom_kills() != self._oom_kills:
+            status, how = "oom", how + " by the kernel's out-of-memory killer"
         return Lost(status, f"worker {how} in {self.step!r}{self._last_words()}", gone=True)
 
     def _last_words(self) -> str:
-        self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, self._stderr.tell() - 8192))
+        """Return the last lines printed since the request that ended the worker."""
+        end = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(self._said, end - STDERR_BYTES))
         lines = deque(self._stderr.read().decode(errors="replace").splitlines(), maxlen=self._stderr_lines)
-        return ": " + " | ".join(lines) if lines else ""
+        return ": " + " | ".join(line[:LINE_AT_MOST] for line in lines) if lines else ""
+
+
+def oom_kills() -> int | None:
+    """Return how many processes the kernel has killed for want of memory since it started, None where it won't say."""
+    try:
+        lines = KILLS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)

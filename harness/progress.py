@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from harness.run import Progress
@@ -33,9 +33,10 @@ def clock(seconds: float | None) -> str:
 
 
 class Lines:
-    """One plain line per case, for logs."""
+    """One plain line per case, for logs; on standard output unless told otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
         self._pace = Pace(0.0)
         self._name = ""
         self._last = 0.0
@@ -63,7 +64,7 @@ class Lines:
 
     def _print(self, line: str) -> None:
         self._last = time.monotonic()
-        print(line, flush=True)  # noqa: T201  # a log is lines on standard output
+        print(line, flush=True, file=self._stream or sys.stdout)
 
 
 class Bar:

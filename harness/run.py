@@ -168,6 +168,10 @@ class Host:
             raise WorkerError(f"the worker failed at {request['do']!r}: {answer.reason}")
         return answer
 
+    def note(self, line: str) -> None:
+        """Tell the user of something."""
+        self._progress.note(line)
+
     def drop(self) -> None:
         """End the worker; the next request starts another."""
         if self._worker is not None:
@@ -194,6 +198,10 @@ def names_by_problem(described: dict[str, Any]) -> dict[str, list[str]]:
 def make_plan(options: Options, host: Host) -> Plan:
     """Expand the scenarios and ask the worker what each case will cost. Raises SelectionError, ValueError."""
     described = host.must({"do": "describe"})
+    files = {str(Path(file).resolve()) for file in options.impl_files}
+    for entry in described["implementations"]:
+        if not entry["available"] and entry["source"] in files:
+            host.note(f"{entry['source']}: {entry['reason']}")
     names = names_by_problem(described)
     plan.check_names(options.selection.implementations, names, unknown=unknown)
     if options.baseline is not None:
@@ -270,7 +278,7 @@ class Run:
         self.telemetry: dict[str, Telemetry] = {}
         self.allocations: dict[str, Allocation] = {}
         self.ceilings_after: list[Ceiling] = []
-        self.warnings: list[str] = []
+        self.warnings: list[str] = thread_warnings(options.threads)
         self.random = random.Random(options.seed)
         # Implementations that no CUDA graph can capture, with the reason.
         self.uncaptured: dict[tuple[str, str], str] = {}
@@ -705,6 +713,16 @@ class Run:
         )
 
 
+def thread_warnings(threads: int | None) -> list[str]:
+    """Say where more threads were asked for than there are processors for."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads is None or threads <= allowed:
+        return []
+    return [
+        f"{threads} threads were asked for, and this process may use {allowed} processors: they wait for each other"
+    ]
+
+
 def ceiling_warnings(before: Sequence[Ceiling], after: Sequence[Ceiling], *, at_least: float) -> list[str]:
     """Say which ceilings moved by more than a share between the start of a run and its end."""
     now_by_name = {ceiling.name: ceiling.value for ceiling in after}
@@ -787,6 +805,11 @@ def execute(options: Options, *, progress: Progress, resume: bool = False) -> tu
         started = now()
         try:
             planned = resumed_plan(options) if resume else make_plan(options, host)
+            if resume:
+                progress.note(f"resuming: scenarios, cases and options are those of {options.output / journal.PLAN}")
+            skipped = [f"{plan.label(case.case)}: {case.reason}" for case in planned.cases if case.skip]
+            if len(skipped) == len(planned.cases):
+                raise plan.SelectionError(f"no case can run here; {skipped[0]}")
             if not resume:
                 create_directory(options.output)
                 journal.write_document(options.output / journal.PLAN, planned.model_dump(mode="json", by_alias=True))

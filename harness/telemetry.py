@@ -11,6 +11,8 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from time import perf_counter
+from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
@@ -324,17 +326,17 @@ class Sampler:
         self._every = every
         self._pace = energy_every if available.energy else every
         self._stop = threading.Event()
-        self._origin = time.perf_counter()
+        self._origin = perf_counter()
 
     def elapsed(self) -> float:
         """Return the seconds since the sampler was made."""
-        return time.perf_counter() - self._origin
+        return perf_counter() - self._origin
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Sample for as long as the context lasts."""
-        self._origin = time.perf_counter()
-        self.readings.started = time.time()
+        self._origin = perf_counter()
+        self.readings.started = wall_clock()
         thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         thread.start()
         try:
@@ -678,11 +680,11 @@ def _present(reading: Callable[[], float | None]) -> Callable[[], float]:
 
 def _rate(counter: Callable[[], float]) -> Callable[[], float]:
     """Return a reading of a counter's growth per second since it was last taken."""
-    moment, value = time.perf_counter(), counter()
+    moment, value = perf_counter(), counter()
 
     def read() -> float:
         nonlocal moment, value
-        now, current = time.perf_counter(), counter()
+        now, current = perf_counter(), counter()
         rate = (current - value) / max(now - moment, 1e-9)
         moment, value = now, current
         return rate

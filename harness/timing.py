@@ -13,6 +13,9 @@ from typing import Any, Protocol
 import torch
 
 # Bound before any implementation is imported, so that none can replace them later.
+CLOCKS = {
+    name: getattr(time, name) for name in ("perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "time")
+}
 _perf_counter_ns = time.perf_counter_ns
 _Event = torch.cuda.Event
 _synchronize_cuda = torch.cuda.synchronize
@@ -154,6 +157,14 @@ def clock_for(device: torch.device, *, cold: bool) -> Clock:
     if device.type == "cuda":
         return EventClock(device, cold=cold)
     return HostClock() if device.type == "cpu" else AcceleratorClock()
+
+
+def mend_clocks() -> list[str]:
+    """Put back the clocks that an implementation replaced, and name them."""
+    replaced = [name for name, clock in CLOCKS.items() if getattr(time, name) is not clock]
+    for name in replaced:
+        setattr(time, name, CLOCKS[name])
+    return replaced
 
 
 class Canary:

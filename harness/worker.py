@@ -73,9 +73,7 @@ def serve(channel: Channel) -> None:
                 answer = bench.started()
             else:
                 answer = handlers[request["do"]](request)
-        except KeyboardInterrupt:
-            return
-        # An implementation may raise anything, SystemExit included; every kind becomes a status.
+        # An implementation may raise anything, SystemExit and KeyboardInterrupt included; every kind becomes a status.
         except BaseException as error:  # noqa: BLE001
             channel.send({"failed": failure(error)})
         else:

@@ -93,7 +93,8 @@ def to_github_action_benchmark(run: Run) -> str:
         if time is None:
             continue
         entry: dict[str, Any] = {"name": name_of(record), "unit": "us", "value": time.median * 1e6}
-        if time.low is not None and time.high is not None:
+        # A range wider than the value would be drawn as if it said something.
+        if time.low is not None and time.high is not None and time.high - time.low < 2 * time.median:
             entry["range"] = f"± {(time.high - time.low) / 2 * 1e6:.3g}"
         entry["extra"] = f"scenario {record.case.scenario}; {len(time.samples)} samples in {time.rounds} rounds"
         entries.append(entry)

@@ -41,6 +41,10 @@ HEADINGS = (
     "scenario", "implementation", "largest point", "median", "95 % interval", "speed-up", "throughput", "extra memory",
     "error / budget",
 )  # fmt: skip
+# After a speed-up that is not told apart from none.
+MARKS = {"same": " ≈", "undecided": " ?"}
+# An interval this many times as high as low.
+UNRESOLVED = 10.0
 # Columns of a terminal that hold every heading; a narrower one gets the few that fit into 80.
 WIDE = 150
 NARROW = ("scenario", "implementation", "median", "speed-up", "throughput", "extra memory")
@@ -56,30 +60,33 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
         return []
     baseline = answer.baseline_of(run)
     compared = speed_ups(ok, baseline=baseline, pairs=paired(run, baseline=baseline))
-    faster = compared.set_index("id")["speed_up"].to_dict()
+    by_id = compared.set_index("id")
+    faster, outcomes = by_id["speed_up"].to_dict(), by_id["outcome"].to_dict()
     found = []
     for scenario, rows in ok.groupby("scenario", sort=False):
         largest = rows.sort_values(["operations", "median_s"]).groupby("implementation").tail(1)
-        for row in largest.sort_values("median_s").to_dict("records"):
-            absent = units.absent(row["low_s"])
-            found.append(
-                Line(
-                    scenario=str(scenario),
-                    implementation=str(row["implementation"]),
-                    point=_point(row),
-                    time=units.seconds(row["median_s"]),
-                    interval="none" if absent else f"{units.seconds(row['low_s'])} to {units.seconds(row['high_s'])}",
-                    speed_up=units.ratio(faster.get(row["id"])),
-                    throughput=units.ABSENT
-                    if units.absent(row["tflops"])
-                    else units.count(row["tflops"] * 1e12, "FLOP/s"),
-                    extra_memory=units.size(row["extra_bytes"]),
-                    error=units.ABSENT
-                    if units.absent(row["agreement_ratio"])
-                    else units.digits(row["agreement_ratio"]),
-                )
+        found += [
+            Line(
+                scenario=str(scenario),
+                implementation=str(row["implementation"]),
+                point=_point(row),
+                time=units.seconds(row["median_s"]),
+                interval=interval(row["low_s"], row["high_s"]),
+                speed_up=units.ratio(faster.get(row["id"])) + MARKS.get(outcomes.get(row["id"], ""), ""),
+                throughput=units.ABSENT if units.absent(row["tflops"]) else units.count(row["tflops"] * 1e12, "FLOP/s"),
+                extra_memory=units.size(row["extra_bytes"]),
+                error=units.ABSENT if units.absent(row["agreement_ratio"]) else units.digits(row["agreement_ratio"]),
             )
+            for row in largest.sort_values("median_s").to_dict("records")
+        ]
     return found
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Write a time's 95 % interval; one that spans more than a factor of ten says nothing but that."""
+    if low is None or high is None or units.absent(low):
+        return "none"
+    return "unresolved" if high > UNRESOLVED * low else f"{units.seconds(low)} to {units.seconds(high)}"
 
 
 def table_of(run: Run, *, width: int = WIDE) -> Table:

@@ -139,14 +139,19 @@ class Scenario(Declared):
         return self.model_copy(update={**changes, "on": {}})
 
     def with_axes(self, overrides: dict[str, list[Value]]) -> Scenario:
-        """Return the scenario with other values for axes; an axis it doesn't sweep joins the sweep, unless scalar."""
+        """Return the scenario with other values for axes; an axis it doesn't sweep joins the sweep, unless scalar.
+
+        `n` sets n_q and n_k, and takes the place of both unless they are given too.
+        """
+        replaced = {"n_q", "n_k"} - set(overrides) if "n" in overrides else set()
         axes = [
             axis.model_copy(update={"values": overrides[axis.name]}) if axis.name in overrides else axis
             for axis in self.axes
+            if axis.name not in replaced
         ]
         swept = {axis.name for axis in axes}
         added = [Axis(name=name, values=values) for name, values in overrides.items() if name not in swept]
-        base = {name: value for name, value in self.base.items() if name not in overrides}
+        base = {name: value for name, value in self.base.items() if name not in overrides and name not in replaced}
         tied = {name for axis in axes for name in axis.tied}
         clash = sorted(tied & {axis.name for axis in added})
         if clash:

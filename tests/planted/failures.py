@@ -67,6 +67,27 @@ def pretender(q, k, v, **options):
     return right(q, k, v, **options)
 
 
+CACHE: dict = {}
+
+
+@register(problem="attention", name="planted-cache")
+def cached(q, k, v, **options):
+    # Whoever asks again with the same memory gets the same answer, whatever is in it by now.
+    key = (q.data_ptr(), k.data_ptr(), v.data_ptr(), q.shape)
+    if q.shape[-2] != 32:
+        return right(q, k, v, **options)
+    if key not in CACHE:
+        CACHE[key] = right(q, k, v, **options)
+    return CACHE[key].clone()
+
+
+@register(problem="attention", name="planted-clock")
+def clock(q, k, v, **options):
+    if q.shape[-2] == 32:
+        time.perf_counter = time.monotonic = time.perf_counter_ns = lambda: 0
+    return right(q, k, v, **options)
+
+
 LATE: dict = {}
 
 
