@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from harness.policy import GatePolicy
     from impls.registry import Implementation, Output, Problem, Witness
 
-    # Given inputs and sampled rows, what defines right for each output.
-    Witnesses = Callable[[Any, torch.Tensor], tuple[Witness, ...]]
+    # Given the seed of inputs, the inputs and sampled rows, what defines right for each output.
+    Witnesses = Callable[[int, Any, torch.Tensor], tuple[Witness, ...]]
 
 # Freed blocks of NaN that a kernel's `empty` output is likely to get; several, as scratch buffers take some.
 POISON_BLOCKS = 4
@@ -47,61 +48,52 @@ def agree(
     seed: int,
     policy: GatePolicy,
     kind: str = "normal",
+    renewed: int | None = None,
     witnesses: Witnesses | None = None,
 ) -> Agreement:
     """Draw inputs, call once, and compare outputs (and gradients, unless forward) on sampled rows with the oracle.
 
-    `point` is what the problem's `parse` returned. `witnesses` replaces the problem's `witness`, for callers that hold
-    several implementations against the same inputs. Whatever the implementation raises rises from here.
+    `point` is what the problem's `parse` returned. With `renewed`, inputs of that seed are then written over the first
+    ones in place, forward, and the comparison is made again: results kept by the address of inputs are wrong there.
+    `witnesses` replaces the problem's `witness`, for callers that hold several implementations against the same
+    inputs. Whatever the implementation raises rises from here.
     """
-    rows = problem.sample_rows(point, count=policy.rows, seed=seed)
     inputs = problem.inputs(point, dtype=dtype, device=device, seed=seed, kind=kind)
+    hold = functools.partial(
+        _hold, problem, implementation, point, inputs, direction=direction, policy=policy, witnesses=witnesses
+    )
+    first = hold(seed=seed)
+    if renewed is None or direction != "forward" or not first.passed:
+        return first
+    others = problem.inputs(point, dtype=dtype, device=device, seed=renewed, kind=kind)
+    for tensor, other in zip(inputs.tensors, others.tensors, strict=True):
+        tensor.copy_(other)
+    second = hold(seed=renewed)
+    checks = [check.model_copy(update={"name": f"inputs changed in place, {check.name}"}) for check in second.checks]
+    decisive = second if not second.passed or (second.ratio or 0.0) > (first.ratio or 0.0) else first
+    return decisive.model_copy(update={"passed": second.passed, "checks": [*first.checks, *checks]})
+
+
+def _hold(
+    problem: Problem,
+    implementation: Implementation,
+    point: Any,
+    inputs: Any,
+    *,
+    direction: str,
+    seed: int,
+    policy: GatePolicy,
+    witnesses: Witnesses | None,
+) -> Agreement:
+    """Hold one call on given inputs against the oracle; `seed` is that of the inputs."""
+    rows = problem.sample_rows(point, count=policy.rows, seed=seed)
     described = problem.outputs(point)
     answer = call(problem, implementation, inputs, described, rows=rows, direction=direction, seed=seed)
     mistakes = contract_mistakes(answer, described, direction=direction)
     if mistakes:
         return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
-    return judge(problem, answer, described, rows=rows, policy=policy, witnesses=witnesses or problem.witness)
-
-
-def agree_again(
-    problem: Problem,
-    implementation: Implementation,
-    point: Any,
-    *,
-    dtype: torch.dtype,
-    device: torch.device,
-    direction: str,
-    seeds: tuple[int, int],
-    policy: GatePolicy,
-    witnesses: tuple[Witnesses, Witnesses],
-) -> Agreement:
-    """Agree on fresh inputs; then write others over them in place, forward, and agree once more.
-
-    Results kept by the address of their inputs are right on the first and wrong on the second.
-    """
-    described = problem.outputs(point)
-    inputs = problem.inputs(point, dtype=dtype, device=device, seed=seeds[0])
-    found: list[Agreement] = []
-    for seed, witness, prefix in zip(seeds, witnesses, ("", "inputs changed in place, "), strict=True):
-        if found:
-            others = problem.inputs(point, dtype=dtype, device=device, seed=seed)
-            for tensor, other in zip(inputs.tensors, others.tensors, strict=True):
-                tensor.detach().copy_(other)
-        rows = problem.sample_rows(point, count=policy.rows, seed=seed)
-        answer = call(problem, implementation, inputs, described, rows=rows, direction=direction, seed=seed)
-        mistakes = contract_mistakes(answer, described, direction=direction)
-        if mistakes:
-            agreement = Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
-        else:
-            agreement = judge(problem, answer, described, rows=rows, policy=policy, witnesses=witness)
-        checks = [check.model_copy(update={"name": prefix + check.name}) for check in agreement.checks]
-        found.append(agreement.model_copy(update={"checks": checks}))
-        if not agreement.passed or direction != "forward":
-            break
-    checks = [check for agreement in found for check in agreement.checks]
-    worst = max(found, key=lambda agreement: agreement.ratio or 0.0)
-    return found[-1].model_copy(update={"checks": checks, "worst": found[-1].worst if len(found) == 1 else worst.worst})
+    found = problem.witness if witnesses is None else functools.partial(witnesses, seed)
+    return judge(problem, answer, described, rows=rows, policy=policy, witnesses=found)
 
 
 def call(
@@ -236,7 +228,7 @@ def judge(
     *,
     rows: torch.Tensor,
     policy: GatePolicy,
-    witnesses: Witnesses,
+    witnesses: Callable[[Any, torch.Tensor], tuple[Witness, ...]],
 ) -> Agreement:
     """Compare an answer's numbers with oracle, reference and bound; the witness is computed after the call."""
     checks, worst = [contract_check([], note=precision_note(answer.inputs.tensors[0]))], []

@@ -25,7 +25,7 @@ from harness import (
     sampling,
     telemetry,
 )
-from harness.agreement import agree, agree_again
+from harness.agreement import agree
 from harness.policy import Policy
 from harness.records import Agreement, Case, Ceiling, Counts, Prediction, Preparation, Round
 from impls import registry
@@ -438,22 +438,8 @@ class Bench:
         case, _, _, _ = self._case(request)
         before = self.calls_seconds
         self.announce("agreement after timing")
-        entry = registry.get(case.problem, case.implementation)
-        seeds = (request["seed"], request["seed"] + RENEWED)
-        agreement = agree_again(
-            registry.problem(case.problem),
-            self._accounted(entry),
-            registry.parse(entry, case.point),
-            dtype=dtype_of(case),
-            device=self.device,
-            direction=case.direction,
-            seeds=seeds,
-            policy=self.policy.gate,
-            witnesses=(
-                functools.partial(self._witness, case, seeds[0]),
-                functools.partial(self._witness, case, seeds[1]),
-            ),
-        ).model_copy(update={"rechecked": True})
+        agreement = self._agree(case, seed=request["seed"], renewed=request["seed"] + RENEWED)
+        agreement = agreement.model_copy(update={"rechecked": True})
         if not agreement.passed:
             return self._refusal("disagreed", agreement, before, when="after timing, ")
         return {"agreement": agreement.model_dump(), "calls": self.calls_seconds - before}
@@ -498,7 +484,7 @@ class Bench:
         entry = registry.get(case.problem, case.implementation)
         return case, entry, registry.problem(case.problem), registry.parse(entry, case.point)
 
-    def _agree(self, case: Case, *, seed: int) -> Agreement:
+    def _agree(self, case: Case, *, seed: int, renewed: int | None = None) -> Agreement:
         entry = registry.get(case.problem, case.implementation)
         return agree(
             registry.problem(case.problem),
@@ -508,8 +494,9 @@ class Bench:
             device=self.device,
             direction=case.direction,
             seed=seed,
+            renewed=renewed,
             policy=self.policy.gate,
-            witnesses=functools.partial(self._witness, case, seed),
+            witnesses=functools.partial(self._witness, case),
         )
 
     def _witness(self, case: Case, seed: int, inputs: Any, rows: torch.Tensor) -> tuple[Witness, ...]:

@@ -17,7 +17,9 @@ from impls.registry import Witness
 CPU = torch.device("cpu")
 
 
-def gate(function, *, dtype=torch.float32, direction="forward", seed=0, point=None, name="planted", policy=None):
+def gate(
+    function, *, dtype=torch.float32, direction="forward", seed=0, point=None, name="planted", policy=None, **more
+):
     """Hold a function that claims every feature against the oracle of `attention`."""
     problem = registry.problem("attention")
     limits = registry.Limits(registry.DEVICES, registry.DTYPES, frozenset(registry.FEATURES))
@@ -31,6 +33,7 @@ def gate(function, *, dtype=torch.float32, direction="forward", seed=0, point=No
         direction=direction,
         seed=seed,
         policy=policy or GatePolicy(),
+        **more,
     )
 
 
@@ -198,3 +201,43 @@ def test_sampled_rows_hold_the_ends_the_block_edges_and_the_border_of_the_mask()
     rows = problem.sample_rows(problem.parse({"n_q": 3000, "n_k": 2000, "causal": True}), count=128, seed=1)
     assert {0, 1, 2998, 2999, 63, 64, 127, 128, 999, 1000, 1001} <= set(rows.tolist())
     assert len(rows) == 128 == len(set(rows.tolist()))
+
+
+def by_address():
+    """Return honest arithmetic that keeps its results by the address of its inputs."""
+    kept = {}
+
+    def cached(q, k, v, **options):
+        key = (q.data_ptr(), k.data_ptr(), v.data_ptr())
+        if key not in kept:
+            kept[key] = batched(q, k, v, **options)
+        return kept[key].clone()
+
+    return cached
+
+
+def test_results_kept_by_address_are_wrong_once_the_inputs_change_in_place():
+    assert gate(by_address()).passed
+    found = gate(by_address(), renewed=1)
+    assert not found.passed
+    failed = next(check for check in found.checks if not check.passed)
+    assert failed.name.startswith("inputs changed in place, out")
+
+
+def test_honest_arithmetic_agrees_on_inputs_changed_in_place():
+    found = gate(batched, renewed=1)
+    assert found.passed
+    assert len(found.checks) == 2 * len(gate(batched).checks)
+    assert gate(batched, renewed=1, direction="backward").passed
+
+
+def test_what_defines_right_is_asked_for_by_the_seed_of_the_inputs():
+    problem = registry.problem("attention")
+    asked = []
+
+    def witnesses(seed, inputs, rows):
+        asked.append(seed)
+        return problem.witness(inputs, rows)
+
+    assert gate(batched, seed=3, renewed=9, witnesses=witnesses).passed
+    assert asked == [3, 9]
