@@ -726,15 +726,13 @@ def thread_warnings(threads: int | None) -> list[str]:
 def ceiling_warnings(before: Sequence[Ceiling], after: Sequence[Ceiling], *, at_least: float) -> list[str]:
     """Say which ceilings moved by more than a share between the start of a run and its end."""
     now_by_name = {ceiling.name: ceiling.value for ceiling in after}
-    lines = []
-    for ceiling in before:
-        change = now_by_name.get(ceiling.name, ceiling.value) / ceiling.value - 1.0
-        if abs(change) > at_least:
-            lines.append(
-                f"the machine changed during the run: {ceiling.name} {'rose' if change > 0 else 'fell'} by "
-                f"{abs(change):.0%} between start and end"
-            )
-    return lines
+    changes = [
+        f"{ceiling.name} {'rose' if now_by_name[ceiling.name] > ceiling.value else 'fell'} by "
+        f"{abs(now_by_name[ceiling.name] / ceiling.value - 1.0):.0%}"
+        for ceiling in before
+        if abs(now_by_name.get(ceiling.name, ceiling.value) / ceiling.value - 1.0) > at_least
+    ]
+    return [f"The machine's ceilings moved between start and end: {', '.join(changes)}."] if changes else []
 
 
 def degrees_key(case: Case) -> str:
