@@ -11,18 +11,18 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.exact import memory_law, score_buffers
 from harness.policy import ScalingPolicy
 from harness.records import Verdict, Verdicts
-from harness.scaling import additive_fit, joint_fit
-from harness.scaling import judge as judge_time
+from harness.scaling.descriptive import additive_fit, joint_fit
+from harness.scaling.exact import memory_law, score_buffers
+from harness.scaling.judgement import judge as judge_time
 from harness.statistics import round_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.records import AxisCounts, Degrees, Record, Time
-    from harness.scaling import Kind
+    from harness.scaling.decision import Kind
     from scenarios.scenario import Claim, Scenario
 
 Quantity = Literal["operations", "memory", "time"]

@@ -68,7 +68,7 @@ def sweep(law, *, base=None, axis="n", sizes=SIZES, memory=None, phases=None, no
 
 
 def counts(law, *, sizes=range(1, 7), calls=lambda _: 7, products=None):
-    from harness.exact import degree
+    from harness.scaling.exact import degree
 
     values = [law(n) for n in sizes]
     some = values if products is None else [products(n) for n in sizes]

@@ -129,7 +129,7 @@ class Law:
 def fitted_laws(table: pd.DataFrame, axis: str) -> dict[str, Law]:
     """Fit a law to the best samples of each implementation that has enough sizes."""
     from harness.policy import ScalingPolicy
-    from harness.scaling import exponent_profile
+    from harness.scaling.exponent import exponent_profile
 
     policy = ScalingPolicy()
     found = {}
