@@ -117,7 +117,7 @@ def verdicts_of(run: Run) -> Table:
     from rich.text import Text
 
     from harness.records import Verdicts
-    from harness.verdict import summary_rows
+    from harness.verdicts.judging import summary_rows
 
     rows = summary_rows(Verdicts(verdicts=list(run.verdicts)))
     # Where every verdict is about one dtype and direction, naming it in each row says nothing.

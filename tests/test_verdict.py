@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.records import AxisCounts, Case, Counts, Degrees, Memory, Record, Time, Verdicts, case_id
-from harness.verdict import judge, summary_rows, unexpected
+from harness.verdicts.judging import judge, summary_rows, unexpected
 from scenarios.claims import (
     A1_LENGTH,
     A1_WIDTH,
