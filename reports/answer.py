@@ -11,7 +11,7 @@ import numpy as np
 
 from reports import units
 from reports.figures.figure import top
-from reports.figures.scaling import EXPECTED
+from reports.figures.marks import EXPECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from harness import lesson_facts
 from reports import answer, style, units
-from reports.figures import pooling, scaling, speed
+from reports.figures import pooling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
+from reports.figures.scaling import memory, time
 from reports.frame import frames, read_run
 from reports.render import content_security_policy, variables
 
@@ -270,11 +271,11 @@ def cost_figures(run: Run, table: pd.DataFrame) -> list[Figure]:
 
 def _of_steps(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:
     steps = sweep.table[sweep.table["implementation"].str.startswith(STEP)]
-    return [scaling.time(sweep, colors), speed.step_times(sweep, steps)]
+    return [time.time(sweep, colors), speed.step_times(sweep, steps)]
 
 
 def _of_attention(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:
-    return [scaling.time(sweep, colors), scaling.memory(sweep, colors)]
+    return [time.time(sweep, colors), memory.memory(sweep, colors)]
 
 
 _DRAWN: dict[str, Callable[[Sweep, dict[str, style.Look]], list[Figure | None]]] = {

@@ -275,7 +275,7 @@ def test_an_interrupted_run_says_so(tmp_path):
 
 
 def test_a_law_is_drawn_through_its_own_points(run):
-    from reports.figures.scaling import fitted_laws
+    from reports.figures.scaling.time import fitted_laws
 
     table = load(run)
     rows = table[(table["scenario"] == "sequence-length") & (table["implementation"] == "sdpa-flash")]
