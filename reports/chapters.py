@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness import lesson_facts
-from reports import answer, published, units
+from reports import published, units
+from reports.answer.sentences import baseline_of
 from reports.figures import agreement, allocation, device, pooling, runs, speed, timeline
 from reports.figures.figure import Figure, Sweep, sweeps
 from reports.figures.scaling import memory, operations, slopes, time
@@ -135,7 +136,7 @@ def speed_chapter(
 ) -> Chapter | None:
     """Show speed-ups, throughput, the roofline, launch overhead, burst and sustained rates, and published figures."""
     named = {run.label: run for run in runs}
-    compared = {run.label: paired(run, baseline=answer.baseline_of(run)) for run in runs}
+    compared = {run.label: paired(run, baseline=baseline_of(run)) for run in runs}
     sections = []
     for sweep in drawn:
         if sweep.axis is None:
@@ -143,9 +144,7 @@ def speed_chapter(
         run = named[sweep.run]
         figures = _made(
             [
-                speed.speed_up(
-                    sweep, baseline=answer.baseline_of(run), pairs=compared[run.label], policy=policy_of(run)
-                ),
+                speed.speed_up(sweep, baseline=baseline_of(run), pairs=compared[run.label], policy=policy_of(run)),
                 speed.throughput(sweep, colors, machine=machine(run)),
             ]
         )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import lesson_facts
-from reports import answer, style, units
+from reports import style, units
+from reports.answer.verdicts import with_units
 from reports.figures import pooling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
 from reports.figures.scaling import memory, time
@@ -209,7 +210,7 @@ def _of_line(line: Line, verdicts: Sequence[Verdict]) -> Iterable[tuple[str, str
         mine = [one for one in verdicts if one.claim == line.claim and one.implementation == implementation]
         whole = [one for one in mine if one.quantity == "all" and line.axis in {"", one.axis}]
         for one in [one for one in whole if line.expected in {None, one.expected}][:1]:
-            yield implementation, one.verdict, answer.with_units(one.reason)
+            yield implementation, one.verdict, with_units(one.reason)
 
 
 def crossover(table: pd.DataFrame) -> Crossover | None:

@@ -255,7 +255,7 @@ def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
 
 
 def test_the_reason_of_a_verdict_has_units():
-    from reports.answer import with_units
+    from reports.answer.verdicts import with_units
 
     assert with_units("time is inconclusive: a fixed cost of 0.000248 hides the law n^2: it is 16 % at 256") == (
         "time is inconclusive: a fixed cost of 248 µs hides the law n²: it is 16 % at 256"
