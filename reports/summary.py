@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reports import answer, units
+from reports import units
+from reports.answer.doubts import precision_sentence, warnings
+from reports.answer.sentences import baseline_of, sentences
+from reports.answer.verdicts import verdict_tables
 from reports.frame import frame, read_runs
 from reports.pairs import paired
 
@@ -58,7 +61,7 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     ok = table[table["status"] == "ok"]
     if ok.empty:
         return []
-    baseline = answer.baseline_of(run)
+    baseline = baseline_of(run)
     compared = speed_ups(ok, baseline=baseline, pairs=paired(run, baseline=baseline))
     by_id = compared.set_index("id")
     faster, outcomes = by_id["speed_up"].to_dict(), by_id["outcome"].to_dict()
@@ -94,7 +97,7 @@ def table_of(run: Run, *, width: int = WIDE) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    baseline = answer.baseline_of(run)
+    baseline = baseline_of(run)
     shown = HEADINGS if width >= WIDE else NARROW
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     for heading in shown:
@@ -117,7 +120,7 @@ def verdicts_of(run: Run) -> Table:
     from rich.text import Text
 
     from harness.records import Verdicts
-    from harness.verdict import summary_rows
+    from harness.verdicts.judging import summary_rows
 
     rows = summary_rows(Verdicts(verdicts=list(run.verdicts)))
     # Where every verdict is about one dtype and direction, naming it in each row says nothing.
@@ -144,13 +147,13 @@ def _markdown(run: Run) -> str:
     table = frame(run).assign(run=run.label)
     said = [f"## attnbench: {_escaped(run.label)}", ""]
     said += [f"**{_escaped(sentence)}**" if not index else _escaped(sentence) for index, sentence in
-             enumerate(answer.sentences(run, table))]  # fmt: skip
-    precision = answer.precision_sentence(run, table)
+             enumerate(sentences(run, table))]  # fmt: skip
+    precision = precision_sentence(run, table)
     said += ["", _escaped(precision)] if precision else []
-    doubts = answer.warnings(run, table)
+    doubts = warnings(run, table)
     if doubts:
         said += ["", "Doubts about this measurement:", "", *(f"- {_escaped(doubt)}" for doubt in doubts)]
-    for verdicts in answer.verdict_tables(run):
+    for verdicts in verdict_tables(run):
         said += ["", f"### Verdicts ({_escaped(verdicts.conditions)})", ""]
         rows = [
             (f"{row.claim} {row.says}".strip(), *(f"{cell.mark} {cell.verdict}" if cell else "" for cell in row.cells))
@@ -159,9 +162,7 @@ def _markdown(run: Run) -> str:
         said += _grid(("claim", *verdicts.implementations), rows)
     found = lines(run, table)
     if found:
-        headings = [
-            f"speed-up over {answer.baseline_of(run)}" if heading == "speed-up" else heading for heading in HEADINGS
-        ]
+        headings = [f"speed-up over {baseline_of(run)}" if heading == "speed-up" else heading for heading in HEADINGS]
         rows = [
             (line.scenario, line.implementation, line.point, line.time, line.interval, line.speed_up, line.throughput,
              line.extra_memory, line.error)
