@@ -195,7 +195,9 @@ def test_a_unit_multiplies(number, unit, gap):
 
 @given(
     st.decimals(min_value=Decimal("0.001"), max_value=Decimal(10**6), places=3),
-    st.sampled_from(["**{}**", "`{}`", "<b>{}</b>", "\\textbf{{{}}}", "${}$", "{}†", "~{}", " {} ", "{}±1.5", "{} (2)"]),
+    st.sampled_from(
+        ["**{}**", "`{}`", "<b>{}</b>", "\\textbf{{{}}}", "${}$", "{}†", "~{}", " {} ", "{}±1.5", "{} (2)"]
+    ),
 )
 def test_decorations_change_nothing(number, decoration):
     assert value(decoration.format(number)) == float(number)
