@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIZES_AT_LEAST = 5
-DEGREE_AT_MOST = 4
+DEGREE_AT_MOST = 3
 # Sizes that a polynomial must predict beyond those that determine it.
 PREDICTED = 2
 # Data are taken for exact unasked only where the last digit is this small a share; noise of 1 % meets it twice by
@@ -72,6 +72,9 @@ def polynomial(
     exact = _exact(x, y, highest)
     if exact is not None:
         return _made(exact, x, y)
+    # Whole numbers are not rounded.
+    if all(s == 1 for s in step):
+        return None
     if is_asked or (fine == len(x) and max(digits) > FLOATING_POINT):
         return _rounded(x, y, step, highest)
     return None
