@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness import allocation, assembly, journal, launch, plan, sampling, statistics, telemetry
 from harness.journal import Journal, JournalError
-from harness.policy import Policy
 from harness.process import Lost, Worker
 from harness.records import (
     SKIPPED,
@@ -25,7 +24,6 @@ from harness.records import (
     Ceiling,
     Degrees,
     Environment,
-    Plan,
     PlannedCase,
     Preparation,
     Record,
@@ -36,12 +34,14 @@ from harness.records import (
     Telemetry,
     Verdicts,
 )
+from harness.results.plan_file import Plan
 from impls.registry import IMPORTING, unknown
-from scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.policy import Policy
+    from scenarios.scenario import Scenario
 
 # Sources that kill the process on import are skipped one by one, at most this many.
 IMPORT_DEATHS_AT_MOST = 20
@@ -222,8 +222,8 @@ def make_plan(options: Options, host: Host) -> Plan:
         threads=described["threads"],
         keep_memory=options.keep_memory,
         impl_files=[str(Path(file).resolve()) for file in options.impl_files],
-        policy=options.policy.model_dump(mode="json"),
-        scenarios=[scenario.model_dump(mode="json") for scenario in scenarios],
+        policy=options.policy,
+        scenarios=scenarios,
         cases=planned,
         dropped=dropped,
         fingerprint=code_fingerprint(),
@@ -750,9 +750,9 @@ def write_verdicts(directory: Path) -> Verdicts:
     facts = journal.read(directory).facts
     verdicts = verdict.judge(
         assembly.records(directory),
-        [Scenario.model_validate(scenario) for scenario in planned.scenarios],
+        planned.scenarios,
         [Degrees.model_validate(found) for key, found in facts.items() if key.startswith("degrees ")],
-        policy=Policy.model_validate(planned.policy).scaling,
+        policy=planned.policy.scaling,
     )
     journal.write_document(directory / journal.VERDICTS, verdicts.model_dump(mode="json", by_alias=True))
     return verdicts
@@ -861,7 +861,7 @@ def resumed_options(options: Options) -> Options:
     return replace(
         options,
         device=planned.device,
-        policy=Policy.model_validate(planned.policy),
+        policy=planned.policy,
         preset=planned.preset,
         seed=planned.seed,
         threads=planned.threads,
