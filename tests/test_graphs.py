@@ -8,10 +8,11 @@ import math
 import pytest
 import torch
 
-from harness import graphs, launch, memory, timing
+from harness import graphs, memory, timing
 from harness.bench import Bench
 from harness.policy import DEFAULT, GatePolicy, TimingPolicy
 from harness.protocol.messages import Replay, Start, Visit
+from harness.runner import replays
 from impls import registry
 from runs import ok_case
 
@@ -276,7 +277,7 @@ def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
     case = ok_case("einsum", n=16, d=8)
     visited = bench.visit(Visit(case=case, seed=3, calls=100, blocks=3, index=0, process=0)).round
     answer = bench.replay(Replay(case=case, seed=3, blocks=3, call_seconds=1e-5))
-    found = launch.with_replays(visited, answer.graph.model_dump())
+    found = replays.with_replays(visited, answer.graph)
     assert steps[-1] == "CUDA graph"
     assert found.graph_reason == ""
     assert len(found.graph_samples) == 3
