@@ -57,14 +57,6 @@ REPEATED_SECONDS_AT_MOST = 0.01
 COUNTED_SECONDS_AT_MOST = 0.05
 
 
-class Refused(Exception):  # noqa: N818
-    """A case can't be measured: the status and reason of its record, and the gate's result where there is one."""
-
-    def __init__(self, status: str, reason: str, agreement: Agreement | None = None) -> None:
-        super().__init__(reason)
-        self.status, self.reason, self.agreement = status, reason, agreement
-
-
 class Bench:
     """Answer the parent's requests about one device. Messages are JSON objects; times are seconds."""
 
