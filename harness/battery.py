@@ -131,7 +131,7 @@ def examine(subject: Subject, *, quick: bool = False, only: str = "") -> Iterato
             raise
         except BaseException as error:  # noqa: BLE001
             failed = failure(error)
-            yield unanswered(subject, task, status=failed["status"], reason=failed["reason"])
+            yield unanswered(subject, task, status=failed.status, reason=failed.reason)
 
 
 def describe(agreement: Agreement) -> str:
