@@ -16,9 +16,9 @@ from scenarios import catalog
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def attnbench(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def attnbench(*arguments: str, cwd: Path = ROOT, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "attnbench.py"), *arguments],
+        [sys.executable, *python, "-m", "attnbench", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -84,9 +84,14 @@ def test_a_point_too_large_to_plan_is_skipped_with_a_reason():
 def test_folders_of_our_names_where_the_user_is_are_not_loaded(tmp_path):
     (tmp_path / "harness").mkdir()
     (tmp_path / "harness" / "__init__.py").write_text("raise SystemExit('hijacked')")
-    done = attnbench("list", "--device", "cpu", cwd=tmp_path)
+    # -P leaves the working directory out of the import path, as the console script does.
+    done = attnbench("list", "--device", "cpu", cwd=tmp_path, python=("-P",))
     assert "hijacked" not in done.stdout + done.stderr
     assert done.returncode == 0
+    refused = attnbench("list", "--device", "cpu", cwd=tmp_path)
+    assert "hijacked" not in refused.stdout + refused.stderr
+    assert "'harness' is in the way" in refused.stderr
+    assert refused.returncode == commands.USAGE
 
 
 def test_more_threads_than_processors_are_a_warning():
