@@ -43,16 +43,17 @@ def make_after() -> object:
     def finish(directory: Path) -> None:
         from rich.console import Console
 
-        from reports import commands, frame, summary
+        from reports import commands, frame
+        from reports.terminal import results
 
         commands.report([directory])
         console = Console()
         console = console if console.is_terminal else Console(width=LOG_WIDTH)
         run = frame.read_run(directory)
-        console.print(summary.table_of(run, width=console.width))
+        console.print(results.table_of(run, width=console.width))
         if run.verdicts:
             console.print()
-            console.print(summary.verdicts_of(run))
+            console.print(results.verdicts_of(run))
 
     def teach(directory: Path) -> Path:
         from reports import commands, lesson

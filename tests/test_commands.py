@@ -10,7 +10,7 @@ import pytest
 
 from harness import commands, plan, run, timing
 from harness.process import oom_kills
-from reports import summary
+from reports.terminal import results
 from scenarios import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -108,9 +108,9 @@ def test_replaced_clocks_are_put_back_and_named(monkeypatch):
 
 
 def test_an_interval_of_decades_is_called_unresolved():
-    assert summary.interval(4e-9, 0.275) == "unresolved"
-    assert summary.interval(None, None) == "none"
-    assert summary.interval(0.9e-3, 1.1e-3) == "900 µs to 1.10 ms"
+    assert results.interval(4e-9, 0.275) == "unresolved"
+    assert results.interval(None, None) == "none"
+    assert results.interval(0.9e-3, 1.1e-3) == "900 µs to 1.10 ms"
 
 
 def test_the_kernel_counts_its_kills_or_says_nothing():
