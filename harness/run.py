@@ -748,13 +748,13 @@ def degrees_key(case: Case) -> str:
 
 def write_verdicts(directory: Path) -> Verdicts:
     """Judge the claims of a run's scenarios by its records and counts, and store the verdicts. Raises JournalError."""
-    from harness import verdict
+    from harness.verdicts import judging
 
     planned = assembly.read_plan(directory)
     if planned is None:
         raise JournalError(f"{directory} has no {journal.PLAN}")
     facts = journal.read(directory).facts
-    verdicts = verdict.judge(
+    verdicts = judging.judge(
         assembly.records(directory),
         planned.scenarios,
         [Degrees.model_validate(found) for key, found in facts.items() if key.startswith("degrees ")],

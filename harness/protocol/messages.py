@@ -16,7 +16,6 @@ from harness.records import (
     Case,
     Ceiling,
     Degrees,
-    Direction,
     Environment,
     Fact,
     Outcome,
@@ -26,6 +25,7 @@ from harness.records import (
     Status,
     Telemetry,
 )
+from scenarios.scenario import Direction
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
 VERSION = 1
