@@ -433,7 +433,8 @@ def show_run(
     after: After, options: Options, summary: Summary, *, is_interrupted: bool, fail_on: str | None
 ) -> typer.Exit:
     """Write a run's report, print what it found, and return the exit to raise."""
-    from harness import assembly, journal, lesson_facts, run, verdict
+    from harness import assembly, journal, lesson_facts, run
+    from harness.verdicts import judging
 
     try:
         records = assembly.records(options.output)
@@ -443,7 +444,7 @@ def show_run(
 
             lesson_facts.write(lesson(device=options.device, announce=say), options.output)
         after.finish(options.output)
-        unexpected = verdict.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
+        unexpected = judging.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
     except OSError as error:
         raise fail(f"{error.filename or options.output}: {error.strerror}; the journal is intact") from None
     except ValueError as error:

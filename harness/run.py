@@ -458,12 +458,18 @@ class Run:
         key = (case.problem, case.implementation)
         if key in self.uncaptured:
             return launch.with_replays(visited, {"reason": self.uncaptured[key]})
-        request = {**request, "do": "replay", "call_seconds": self.prepared[case.id].call_seconds}
+        request = {
+            "do": "replay",
+            "case": request["case"],
+            "seed": request["seed"],
+            "blocks": request["blocks"],
+            "call_seconds": self.prepared[case.id].call_seconds,
+        }
         answer = self.host.ask(request, seconds=self._timeout(planned))
         if isinstance(answer, Lost):
             return launch.with_replays(visited, {"reason": f"{answer.status}, {answer.reason}"})
-        self.time.calls += answer["calls"]
-        if answer["is_spoilt"]:
+        self.time.calls += answer["calls_seconds"]
+        if answer["capture_failed"]:
             self.uncaptured[key] = answer["graph"]["reason"]
             self.host.drop()
         return launch.with_replays(visited, answer["graph"])
@@ -530,7 +536,7 @@ class Run:
                 answer = host.ask(request, seconds=self._timeout(planned))
                 if isinstance(answer, Lost):
                     return f"{plan.label(planned.case)}: fresh memory not compared, {answer.reason}"
-                self.time.calls += answer["calls"]
+                self.time.calls += answer["calls_seconds"]
                 if index >= 0:
                     visits.append(Round.model_validate(answer["round"]))
         self.allocations[planned.case.id] = allocation.conclude(
@@ -596,9 +602,9 @@ class Run:
         if isinstance(answer, Lost):
             record = Record(case=case, status=answer.status, reason=answer.reason, environment_id=self._environment_id)
         elif "refused" in answer:
-            self.time.calls += answer.get("calls", 0.0)
+            self.time.calls += answer.get("calls_seconds", 0.0)
             refused = answer["refused"]
-            agreement = Agreement.model_validate(refused["agreement"]) if "agreement" in refused else None
+            agreement = Agreement.model_validate(refused["agreement"]) if refused["agreement"] else None
             record = Record(
                 case=case,
                 status=refused["status"],
@@ -607,7 +613,7 @@ class Run:
                 environment_id=self._environment_id,
             )
         else:
-            self.time.calls += answer.get("calls", 0.0)
+            self.time.calls += answer.get("calls_seconds", 0.0)
             return None
         self._close(record)
         return record
@@ -742,13 +748,13 @@ def degrees_key(case: Case) -> str:
 
 def write_verdicts(directory: Path) -> Verdicts:
     """Judge the claims of a run's scenarios by its records and counts, and store the verdicts. Raises JournalError."""
-    from harness import verdict
+    from harness.verdicts import judging
 
     planned = assembly.read_plan(directory)
     if planned is None:
         raise JournalError(f"{directory} has no {journal.PLAN}")
     facts = journal.read(directory).facts
-    verdicts = verdict.judge(
+    verdicts = judging.judge(
         assembly.records(directory),
         planned.scenarios,
         [Degrees.model_validate(found) for key, found in facts.items() if key.startswith("degrees ")],

@@ -22,4 +22,4 @@ def examine(subject: battery.Subject, *, quick: bool = False, only: str = "") ->
             raise
         except BaseException as error:  # noqa: BLE001
             failed = failure(error)
-            yield battery.unanswered(subject, task, status=failed["status"], reason=failed["reason"])
+            yield battery.unanswered(subject, task, status=failed.status, reason=failed.reason)

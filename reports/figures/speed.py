@@ -9,7 +9,7 @@ import numpy as np
 
 from reports import published, style, units
 from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers, top
-from reports.figures.scaling import cloud, lines, sampled
+from reports.figures.marks import cloud, lines, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
