@@ -417,7 +417,8 @@ def run_command(
 
 def show_run(after: After, finished: Finished, directory: Path, *, fail_on: str | None) -> typer.Exit:
     """Write a run's report, print what it found, and return the exit to raise."""
-    from harness import journal, lesson_facts, verdict
+    from harness import journal, lesson_facts
+    from harness.verdicts import judging
 
     unexpected = False
     try:
@@ -428,7 +429,7 @@ def show_run(after: After, finished: Finished, directory: Path, *, fail_on: str 
             lesson_facts.write(lesson(device=finished.plan.device, announce=say), directory)
         after.finish(directory)
         if finished.verdicts is not None:
-            unexpected = bool(verdict.unexpected(finished.verdicts, fail_on=(fail_on,) if fail_on else ()))
+            unexpected = bool(judging.unexpected(finished.verdicts, fail_on=(fail_on,) if fail_on else ()))
     except OSError as error:
         raise fail(f"{error.filename or directory}: {error.strerror}; the journal is intact") from None
     except ValueError as error:

@@ -20,8 +20,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from harness.directions import direct
-from harness.exact import degree
 from harness.records import AxisCounts, Degrees
+from harness.scaling.exact import degree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -25,8 +25,6 @@ from harness.records import (
     Status,
     Telemetry,
 )
-
-# Pydantic reads the annotations of a model's fields when the class is made.
 from scenarios.scenario import Direction
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.

@@ -125,12 +125,12 @@ def _measure(state: RunState) -> bool:
 def _judge(state: RunState, records: list[Record]) -> Verdicts | None:
     """Judge the claims of the run's scenarios by its records and counts, and store the verdicts."""
     # Brings scipy, which a run needs at its end only.
-    from harness import verdict
+    from harness.verdicts import judging
 
     if not state.timed:
         return None
     state.progress.judging()
-    verdicts = verdict.judge(records, state.plan.scenarios, list(state.degrees.values()), policy=state.policy.scaling)
+    verdicts = judging.judge(records, state.plan.scenarios, list(state.degrees.values()), policy=state.policy.scaling)
     journal.write_document(state.directory / journal.VERDICTS, verdicts.model_dump(mode="json", by_alias=True))
     return verdicts
 
