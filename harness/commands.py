@@ -544,8 +544,11 @@ def check_command(
 
 
 def verify_command(
-    csv: Annotated[Path, typer.Option("--csv", help="A CSV table, or JSON of pytest-benchmark or google-benchmark.")],
-    exponent: Annotated[float, typer.Option("--exponent", help="The exponent that is claimed.")],
+    csv: Annotated[
+        Path,
+        typer.Option("--csv", help="A table (CSV, TSV, Markdown), or JSON of pytest-benchmark or google-benchmark."),
+    ],
+    exponent: Annotated[float, typer.Option("--exponent", help="The exponent that is claimed; 0 for a flat cost.")],
     x: Annotated[str, typer.Option("--x", help="Column of sizes.")] = "n",
     y: Annotated[str, typer.Option("--y", help="Column of costs.")] = "seconds",
     by: Annotated[list[str] | None, typer.Option("--by", help="Column that groups rows; repeatable.")] = None,
@@ -554,6 +557,20 @@ def verify_command(
         str, typer.Option("--kind", help="component, or layer for laws with lower-order terms.")
     ] = "component",
     source: Annotated[str, typer.Option("--source", help="auto, csv, pytest-benchmark or google-benchmark.")] = "auto",
+    per: Annotated[str, typer.Option("--per", help="Column that costs are divided by, as a batch that varies.")] = "",
+    exact: Annotated[  # noqa: FBT002
+        bool, typer.Option("--exact", help="Costs are exact, as counts and bytes are: five sizes decide.")
+    ] = False,
+    markers: Annotated[
+        list[str] | None, typer.Option("--markers", help="Text of cells where nothing was measured; repeatable.")
+    ] = None,
+    units: Annotated[
+        list[str] | None,
+        typer.Option("--units", help="Unit of plain costs (ms), of a column (mem=MiB), or a unit's size (KB=1024)."),
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option("--decimal", help="Decimal mark, . or , if the table's is unclear.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw costs and fits to this SVG, PNG or PDF.")] = None,
     fail_on: Annotated[
         list[str] | None, typer.Option("--fail-on", help="contradicted, inconclusive or consistent: exit with 1.")
@@ -565,6 +582,7 @@ def verify_command(
     Example: attnbench verify --csv times.csv --x n --y seconds --exponent 2 --by impl
     """
     from harness import verify
+    from harness.verdicts import table
     from impls.registry import unknown
 
     for option, given, known in (
@@ -576,7 +594,7 @@ def verify_command(
             if value not in known:
                 raise fail(unknown(option, value, known))
     try:
-        found = verify.verify(
+        found = table.verify(
             csv,
             x=x,
             y=y,
@@ -585,6 +603,8 @@ def verify_command(
             band=band,
             kind="layer" if kind == "layer" else "component",
             source=source,  # type: ignore[arg-type]  # checked above
+            per=per,
+            wording=table.Wording(markers=markers or (), units=units or (), decimal=decimal, is_exact=exact),
         )
         if plot is not None:
             verify.plot(found, plot)

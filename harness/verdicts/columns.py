@@ -149,24 +149,24 @@ def with_plain_unit(cell: Number, unit: Unit | None) -> Number:
     return cell if unit is None or cell.unit != NO_UNIT else Number(cell.amount, unit)
 
 
-def unit_mistakes(numbers: Sequence[tuple[str, Number]]) -> list[tuple[str, str]]:
-    """Return the numbers of one group whose unit goes with none of the others', as (place, reason).
+def unit_mistakes(numbers: Sequence[tuple[int, Number]], *, places: Sequence[str]) -> list[tuple[int, str]]:
+    """Return the numbers of one group whose unit goes with none of the others', as (row, reason).
 
     Zero needs no unit. Most of the numbers have the right one.
     """
-    dimensions: dict[str, list[str]] = {}
-    for place, number in numbers:
+    dimensions: dict[str, list[int]] = {}
+    for row, number in numbers:
         if number.amount != 0:
-            dimensions.setdefault(number.unit.dimension, []).append(place)
+            dimensions.setdefault(number.unit.dimension, []).append(row)
     if len(dimensions) < 2:  # noqa: PLR2004
         return []
     usual = max(dimensions, key=lambda dimension: (len(dimensions[dimension]), dimension != ""))
-    there = f"{dimensions[usual][0]} has {_in_words(usual)}"
+    there = f"{places[dimensions[usual][0]]} has {_in_words(usual)}"
     mistakes = []
-    for place, number in numbers:
+    for row, number in numbers:
         if number.amount != 0 and number.unit.dimension != usual:
             advice = "; --units says what plain numbers are in" if "" in {number.unit.dimension, usual} else ""
-            mistakes.append((place, f"has {_in_words(number.unit.dimension)}, where {there}{advice}"))
+            mistakes.append((row, f"has {_in_words(number.unit.dimension)}, where {there}{advice}"))
     return mistakes
 
 
