@@ -143,7 +143,7 @@ def _google(benchmarks: Sequence[dict[str, Any]], *, file: str) -> Rows:
             left[reason] += 1
             continue
         unit = entry.get("time_unit", "ns")
-        if unit not in SECONDS:
+        if not isinstance(unit, str) or unit not in SECONDS:
             raise ValueError(
                 f"{file} benchmark {number}: time_unit must be {', '.join(SECONDS)}, not {quote(str(unit))}"
             )

@@ -38,7 +38,7 @@ def read_lines(text: str, *, file: str) -> Rows:
     else:
         cut = [(number, _fields(line, delimiter)) for number, line in lines[: ROWS_AT_MOST + 2]]
     columns = _column_names(cut[0][1], file=file)
-    return _table(cut[1:], columns, delimiter=delimiter, file=file)
+    return _table(cut, columns, delimiter=delimiter, file=file)
 
 
 def _is_row(line: str) -> bool:
@@ -108,19 +108,18 @@ def _quoted(text: str, delimiter: str, *, start: int, file: str) -> list[tuple[i
 
 
 def _table(cut: list[tuple[int, list[str]]], columns: list[str], *, delimiter: str, file: str) -> Rows:
-    if not cut:
-        raise ValueError(f"{file} has a header and no rows")
-    if len(cut) > ROWS_AT_MOST:
+    if len(cut) - 1 > ROWS_AT_MOST:
         raise ValueError(f"{file} has more than {ROWS_AT_MOST:,} rows, which is the most that is read")
+    header = [field.strip() for field in cut[0][1]]
     rows: list[list[Value]] = []
     places, mistakes, repeated = [], [], 0
-    for number, fields in cut:
+    for number, fields in cut[1:]:
         kept = [field.strip() for field in fields]
         while len(kept) > len(columns) and kept[-1] == "":
             kept.pop()
         if len(kept) != len(columns):
             mistakes.append(f"{file} line {number}: {_miscounted(len(kept), len(columns), delimiter)}")
-        elif [undecorate(field) for field in kept[:2]] == columns[:2] and len(columns) > 1:
+        elif kept == header:
             repeated += 1
         else:
             rows.append(list(kept))
@@ -129,7 +128,7 @@ def _table(cut: list[tuple[int, list[str]]], columns: list[str], *, delimiter: s
         raise ValueError(all_of(mistakes))
     if not rows:
         raise ValueError(f"{file} has a header and no rows")
-    notes = [f"{repeated} repeated header lines are skipped"] if repeated else []
+    notes = [f"{repeated} repeated header{'s are' if repeated > 1 else ' is'} skipped"] if repeated else []
     return Rows(columns=columns, rows=rows, places=places, notes=notes, delimiter=delimiter)
 
 
