@@ -28,12 +28,12 @@ from harness import (
 from harness.agreement import agree
 from harness.policy import Policy
 from harness.records import Agreement, Case, Ceiling, Counts, Prediction, Preparation, Round
-from impls import registry
+from impls import discovery, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from impls.registry import Cost, Implementation, Limits, Witness
+    from impls.contract import Cost, Implementation, Limits, Witness
 
     Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -83,7 +83,7 @@ class Bench:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
             self._watch = telemetry.Watch(str(self.device))
-        self.registry = registry.discover(
+        self.registry = discovery.discover(
             impl_files=request.get("impl_files", ()), announce=announce, skip=request.get("skip", {})
         )
         announce("start")

@@ -36,7 +36,8 @@ from harness.records import (
     Telemetry,
     Verdicts,
 )
-from impls.registry import IMPORTING, unknown
+from impls.discovery import IMPORTING
+from impls.registry import unknown
 from scenarios.scenario import Scenario
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import torch
 
 from harness.agreement import agree
 from harness.policy import GatePolicy
-from impls import registry
+from impls import discovery, registry
 from impls.multihead import _oracle, steps
 from impls.multihead import problem as multihead
 from impls.multihead._gradients import bounded_gradients
@@ -20,7 +20,7 @@ from impls.multihead.steps import Weights
 from impls.numerics.errors import units
 
 CPU = torch.device("cpu")
-registry.discover()
+discovery.discover()
 MODULES = [name for name in registry.names("multihead") if registry.get("multihead", name).limits_on("cpu")]
 # Modules whose attention is compiled for each shape; tests/test_gates.py holds them to the quick probes.
 COMPILED = [name for name in MODULES if name.startswith("mha/flex")]
@@ -348,8 +348,8 @@ def test_one_broken_attention_file_leaves_the_modules_standing(tmp_path):
     code = (
         "import sys\n"
         "sys.modules['impls.attention.loop'] = None\n"
-        "from impls import registry\n"
-        "found = registry.discover()\n"
+        "from impls import discovery, registry\n"
+        "found = discovery.discover()\n"
         "print('mha/batched' in registry.names('multihead'), 'mha/loop' in registry.names('multihead'))\n"
         "print(found.unavailable['attention', 'loop'].reason)\n"
     )

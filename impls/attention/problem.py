@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from impls.attention._probes import KINDS, LAYOUTS, PROBES, REPEATED
+from impls.contract import Cost, Implementation, Output, Witness
 from impls.numerics import errors
-from impls.registry import Cost, Implementation, Output, Witness, unknown
+from impls.registry import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from impls.attention.problem import BLOCK_ELEMENTS
+from impls.contract import Witness
 from impls.multihead._gradients import bounded_gradients, fused_gradients
 from impls.multihead.steps import Weights
 from impls.numerics.errors import LAMBDA, Units, flushed_output, units
-from impls.registry import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

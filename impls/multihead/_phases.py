@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from impls.contract import Output, Witness
 from impls.numerics.errors import LAMBDA, Units, units
-from impls.registry import Output, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from impls.attention.problem import GOLDEN, ValidLens
+from impls.contract import Cost, Implementation, Output, Probe, Witness
 from impls.multihead import _oracle, _phases
 from impls.multihead.steps import Weights
-from impls.registry import Cost, Implementation, Output, Probe, Witness, unknown
+from impls.registry import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from impls.contract import Cost, Implementation, Output, Probe, Witness
 from impls.numerics.bounded import Bounded
 from impls.numerics.errors import LAMBDA, Units, flushed_output, units
 from impls.pooling import _gradients as bounded
-from impls.registry import Cost, Implementation, Output, Probe, Witness, unknown
+from impls.registry import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
