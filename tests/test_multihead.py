@@ -12,7 +12,7 @@ import torch
 from harness.agreement import agree
 from harness.policy import GatePolicy
 from impls import discovery, registry
-from impls.multihead import _oracle, steps
+from impls.multihead import _oracle, _phases, _points, steps
 from impls.multihead import problem as multihead
 from impls.multihead._gradients import bounded_gradients
 from impls.multihead.d2l import d2l
@@ -450,3 +450,7 @@ def test_hugging_faces_attention_interface_gives_the_same():
     out, _ = functions["sdpa"](holder, q, k, v, None, scaling=8**-0.5)
     expected = out.reshape(1, 12, 32) @ w.w_o.T
     torch.testing.assert_close(d2l(inputs.x_q, inputs.x_k, inputs.x_v, w, heads=4), expected)
+
+
+def test_the_steps_that_a_point_may_name_are_those_that_have_an_oracle():
+    assert tuple(_phases.PHASES) == _points.PHASES == tuple(multihead.phase_operations(multihead.parse({"n": 4})))
