@@ -433,16 +433,17 @@ def show_run(
     after: After, options: Options, summary: Summary, *, is_interrupted: bool, fail_on: str | None
 ) -> typer.Exit:
     """Write a run's report, print what it found, and return the exit to raise."""
-    from harness import assembly, journal, lesson_facts, run
+    from harness import assembly, journal, run
+    from harness.lesson import facts
     from harness.verdicts import judging
 
     try:
         records = assembly.records(options.output)
         if any(record.case.problem == "pooling" for record in records):
             # What pooling predicts is drawn beside its cost; torch comes in once the measurements are over.
-            from harness.lesson import lesson
+            from harness.lesson.systems import lesson
 
-            lesson_facts.write(lesson(device=options.device, announce=say), options.output)
+            facts.write(lesson(device=options.device, announce=say), options.output)
         after.finish(options.output)
         unexpected = judging.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
     except OSError as error:
@@ -470,7 +471,8 @@ def lesson_command(
 
     Example: attnbench lesson -o runs/lesson
     """
-    from harness import devices, lesson_facts, policy, progress, run
+    from harness import devices, policy, progress, run
+    from harness.lesson import facts
     from harness.plan import Selection
     from scenarios import tutorial
 
@@ -493,9 +495,9 @@ def lesson_command(
         if interrupted:
             raise typer.Exit(INTERRUPTED)
         # The lesson's own sums need torch; its measurements, in worker processes, are over.
-        from harness.lesson import lesson
+        from harness.lesson.systems import lesson
 
-        lesson_facts.write(lesson(device=chosen, announce=say), options.output)
+        facts.write(lesson(device=chosen, announce=say), options.output)
         page = context.obj.teach(options.output)
     except (ValueError, run.WorkerError) as error:
         raise fail(str(error)) from None
