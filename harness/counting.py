@@ -26,7 +26,7 @@ from harness.scaling.exact import degree
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from impls.registry import Implementation, Problem
+    from impls.contract import Implementation, Problem
 
 aten = torch.ops.aten
 # Fused attention, forward and backward, with the arguments query, key, value and is_causal by name.
