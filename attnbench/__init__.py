@@ -42,6 +42,6 @@ def load(run: str | Path) -> pd.DataFrame:
 
 def main() -> None:
     """Run the command line."""
-    from attnbench.app import make_after, make_app
+    from attnbench.app import make_app
 
-    make_app()(obj=make_after())
+    make_app()()

@@ -14,6 +14,8 @@ from rich.console import Console
 from harness import check, policy, run
 from harness.plan import Selection
 from harness.progress import Lines
+from reports.exports.junit import junit
+from reports.terminal.check import render, reproduction
 
 HEADER = """
 import os, signal, torch
@@ -42,7 +44,7 @@ def examine(*files, **settings):
 
 def shown(report, *files):
     out = io.StringIO()
-    check.render(report, Console(file=out, width=160), impl_files=files)
+    render(report, Console(file=out, width=160), impl_files=files)
     return out.getvalue()
 
 
@@ -61,7 +63,7 @@ def test_a_wrong_file_disagrees_and_its_first_failure_can_be_repeated(tmp_path):
     assert report.exit_code == 3
     first = next(outcome for outcome in report.outcomes if outcome.status == "disagreed")
     assert "causal" in first.title
-    command = check.reproduction(first, impl_files=[file])
+    command = reproduction(first, impl_files=[file])
     assert command in shown(report, file)
     words = shlex.split(command)
     again = examine(file, names=[words[words.index("--impl") + 1]], only=words[words.index("-k") + 1])
@@ -114,7 +116,7 @@ def test_an_unknown_name_is_refused():
 
 def test_junit_has_a_case_for_every_probe(tmp_path):
     report = examine(kernel(tmp_path, "return torch.zeros_like(q)"), only="equal scores")
-    root = ET.fromstring(check.junit(report))
+    root = ET.fromstring(junit(report))
     cases = root.findall("testsuite/testcase")
     assert len(cases) == len(report.outcomes)
     assert {case.find("failure") is not None for case in cases} == {True}

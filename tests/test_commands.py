@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import commands, plan, run, timing
+from attnbench import reading
+from attnbench.console import USAGE
+from harness import plan, run, timing
 from harness.process import oom_kills
 from reports.terminal import results
 from scenarios import catalog
@@ -31,13 +33,13 @@ def attnbench(*arguments: str, cwd: Path = ROOT, python: tuple[str, ...] = ()) -
     ("text", "seconds"), [("90", 90.0), ("90s", 90.0), ("10m", 600.0), ("1h", 3600.0), ("0.5m", 30.0), (None, None)]
 )
 def test_durations_are_read(text, seconds):
-    assert commands.parse_duration(text) == seconds
+    assert reading.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "10ms", "5sss", "1hm", "-1", "0", "", "1e3"])
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(plan.SelectionError, match="must read"):
-        commands.parse_duration(text)
+        reading.parse_duration(text)
 
 
 def test_n_takes_the_place_of_both_lengths():
@@ -51,19 +53,19 @@ def test_n_takes_the_place_of_both_lengths():
 def test_scenarios_of_one_name_are_refused(tmp_path):
     (tmp_path / "smoke.toml").write_text('question = "?"\n[[axes]]\nname = "n"\nvalues = [16]\n')
     with pytest.raises(catalog.ScenarioError, match="several scenarios are named smoke"):
-        commands.find_scenarios(["smoke", str(tmp_path / "smoke.toml")])
+        reading.find_scenarios(["smoke", str(tmp_path / "smoke.toml")])
 
 
 def test_a_missing_implementation_file_is_named(tmp_path):
     done = attnbench("run", "smoke", "--impl-file", str(tmp_path / "none.py"), "-o", str(tmp_path / "run"))
-    assert done.returncode == commands.USAGE
+    assert done.returncode == USAGE
     assert "no such file" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_in_which_no_case_can_run_ends_with_the_reason(tmp_path):
     done = attnbench("run", "smoke", "--impl", "loop", "-a", "n=abc", "--device", "cpu", "-o", str(tmp_path / "run"))
-    assert done.returncode == commands.USAGE
+    assert done.returncode == USAGE
     assert "no case can run here" in done.stderr
     assert "positive integer" in done.stderr
 
@@ -91,7 +93,7 @@ def test_folders_of_our_names_where_the_user_is_are_not_loaded(tmp_path):
     refused = attnbench("list", "--device", "cpu", cwd=tmp_path)
     assert "hijacked" not in refused.stdout + refused.stderr
     assert "'harness' is in the way" in refused.stderr
-    assert refused.returncode == commands.USAGE
+    assert refused.returncode == USAGE
 
 
 def test_more_threads_than_processors_are_a_warning():
