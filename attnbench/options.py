@@ -114,16 +114,18 @@ class Effort:
         bool, typer.Option("--rigorous", help="Several worker processes, more rounds, up to half an hour.")
     ] = False
     precision: Annotated[
-        str | None, typer.Option("--precision", help="Half-width of the interval to stop at, as 1%.")
+        str | None,
+        typer.Option("--precision", help="Stop a case once its 95 % interval is this narrow (half-width, e.g. 1%)."),
     ] = None
     time_budget: Annotated[
-        str | None, typer.Option("--time-budget", help="Seconds, or 10m: trims rounds, never cases.")
+        str | None,
+        typer.Option("--time-budget", help="Time for the run, e.g. 300 or 10m. Fewer rounds, never fewer cases."),
     ] = None
     allocator: Annotated[
         Allocator,
         typer.Option(
             "--allocator",
-            help="CPU: keep freed memory for the next call, or the system's own rules.",
+            help="keep: workers reuse freed memory (CPU); system: leave the C library alone.",
             parser=one_of("allocator", get_args(Allocator)),
         ),
     ] = "keep"
