@@ -30,7 +30,8 @@ from impls.registry import register  # noqa: E402  # ours, now that it is certai
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load", "main", "register"]
+__all__ = ["__version__", "load", "main", "register"]
+__version__ = "0.1.0"
 
 
 def load(run: str | Path) -> pd.DataFrame:

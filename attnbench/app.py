@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from attnbench import __version__
 from attnbench.commands.check import check_command
 from attnbench.commands.doctor import doctor_command
 from attnbench.commands.export import export_command
@@ -13,6 +16,8 @@ from attnbench.commands.plan import plan_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
 from attnbench.commands.verify import verify_command
+from attnbench.console import say
+from attnbench.options import grouped
 
 COMMANDS = {
     "list": list_command,
@@ -38,6 +43,24 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(top_options)
     for name, command in COMMANDS.items():
         app.command(name)(command)
     return app
+
+
+def print_version(is_asked: bool) -> None:  # noqa: FBT001  # typer calls it so
+    """Print the version and end, if asked to."""
+    if is_asked:
+        say(f"attnbench {__version__}")
+        raise typer.Exit
+
+
+@grouped
+def top_options(
+    *,
+    version: Annotated[  # its callback has ended the program
+        bool, typer.Option("--version", help="Show the version and exit.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
