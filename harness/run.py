@@ -460,7 +460,7 @@ class Run:
             return launch.with_replays(visited, {"reason": self.uncaptured[key]})
         request = {
             "do": "replay",
-            "case": request["case"],
+            "case": case.model_dump(),
             "seed": request["seed"],
             "blocks": request["blocks"],
             "call_seconds": self.prepared[case.id].call_seconds,

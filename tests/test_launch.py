@@ -153,7 +153,7 @@ REQUEST = {"do": "visit", "seed": 5, "blocks": 3}
 
 def test_the_parent_adds_replays_to_the_round():
     graph = {"samples": [3e-6], "calls": 64, "inputs": 4, "reason": ""}
-    answer = {"graph": graph, "is_spoilt": False, "calls": 0.25}
+    answer = {"graph": graph, "capture_failed": False, "calls_seconds": 0.25}
     of = parent(answer)
     found = Run._with_graph(of, PlannedCase(case=short()), visit(1e-5), REQUEST)
     assert (found.graph_samples, found.graph_calls, found.graph_inputs) == ([3e-6], 64, 4)
@@ -172,7 +172,7 @@ def test_a_worker_lost_in_a_graph_costs_the_figure_and_not_the_case():
 
 def test_after_a_failed_capture_the_worker_is_replaced_and_the_implementation_not_captured_again():
     graph = {"samples": [], "calls": 64, "inputs": 4, "reason": "can't be captured: it waits"}
-    of = parent({"graph": graph, "is_spoilt": True, "calls": 0.25})
+    of = parent({"graph": graph, "capture_failed": True, "calls_seconds": 0.25})
     first = Run._with_graph(of, PlannedCase(case=short()), visit(1e-5), REQUEST)
     other = short(id="another point")
     second = Run._with_graph(of, PlannedCase(case=other), visit(1e-5), REQUEST)
