@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.agreement import agree, describe
-from harness.records import Agreement, Check, Direction, Outcome
+from harness.records import Agreement, Check, Outcome
 from impls.subject import Subject
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.policy import GatePolicy
     from harness.records import Status
     from impls.registry import Implementation, Probe, Problem
+    from scenarios.scenario import Direction
 
 # An error in every hundredth call is met by 128 calls.
 REPEATED_CALLS = 128

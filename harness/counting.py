@@ -20,8 +20,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from harness.directions import measured_call
-from harness.exact import degree
 from harness.records import AxisCounts, Degrees
+from harness.scaling.exact import degree
 from impls.subject import Subject
 
 if TYPE_CHECKING:

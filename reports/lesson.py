@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import lesson_facts
-from reports import answer, style, units
-from reports.figures import pooling, scaling, speed
+from reports import style, units
+from reports.answer.verdicts import with_units
+from reports.figures import pooling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
+from reports.figures.scaling import memory, time
 from reports.frame import frames, read_run
 from reports.render import content_security_policy, variables
 
@@ -208,7 +210,7 @@ def _of_line(line: Line, verdicts: Sequence[Verdict]) -> Iterable[tuple[str, str
         mine = [one for one in verdicts if one.claim == line.claim and one.implementation == implementation]
         whole = [one for one in mine if one.quantity == "all" and line.axis in {"", one.axis}]
         for one in [one for one in whole if line.expected in {None, one.expected}][:1]:
-            yield implementation, one.verdict, answer.with_units(one.reason)
+            yield implementation, one.verdict, with_units(one.reason)
 
 
 def crossover(table: pd.DataFrame) -> Crossover | None:
@@ -270,11 +272,11 @@ def cost_figures(run: Run, table: pd.DataFrame) -> list[Figure]:
 
 def _of_steps(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:
     steps = sweep.table[sweep.table["implementation"].str.startswith(STEP)]
-    return [scaling.time(sweep, colors), speed.step_times(sweep, steps)]
+    return [time.time(sweep, colors), speed.step_times(sweep, steps)]
 
 
 def _of_attention(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:
-    return [scaling.time(sweep, colors), scaling.memory(sweep, colors)]
+    return [time.time(sweep, colors), memory.memory(sweep, colors)]
 
 
 _DRAWN: dict[str, Callable[[Sweep, dict[str, style.Look]], list[Figure | None]]] = {

@@ -105,7 +105,8 @@ def test_in_a_module_it_compiles_before_the_call_that_is_measured():
 
 @pytest.mark.parametrize("scenario", catalog.CATALOG, ids=lambda scenario: scenario.name)
 def test_only_its_own_scenario_compiles_unasked(scenario):
-    from harness.plan import Selection, expand
+    from harness.runner.plan import expand
+    from harness.runner.selection import Selection
 
     names = {of: registry.names(of) for of in ("attention", "multihead", "pooling")}
     cases, _ = expand([scenario], names=names, selection=Selection(), device="cpu")

@@ -10,10 +10,10 @@ import importlib.util
 import pytest
 import torch
 
-from examining import examine
 from harness.battery import Examinee
 from harness.policy import GatePolicy
 from impls import registry
+from tests.examining import examine
 
 # Three seconds a shape and more.
 COMPILED = ("flex", "mha/flex")

@@ -8,9 +8,10 @@ import math
 import pytest
 import torch
 
-from harness import graphs, launch, memory, timing
+from harness import graphs, memory, timing
 from harness.policy import DEFAULT, GatePolicy, TimingPolicy
 from harness.protocol.messages import Replay, Start, Visit
+from harness.runner import replays
 from harness.worker import measuring, workbench
 from impls import registry
 from impls.subject import Subject
@@ -278,7 +279,7 @@ def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
     visited = measuring.visit(bench, Visit(case=case, seed=3, calls=100, blocks=3, index=0, process=0)).round
     bench.calls.seconds = 0.0
     answer = measuring.replay(bench, Replay(case=case, seed=3, blocks=3, call_seconds=1e-5))
-    found = launch.with_replays(visited, answer.graph.model_dump())
+    found = replays.with_replays(visited, answer.graph)
     assert steps[-1] == "CUDA graph"
     assert found.graph_reason == ""
     assert len(found.graph_samples) == 3

@@ -7,11 +7,11 @@ import itertools
 import pytest
 import torch
 
-from examining import examine
 from harness.battery import Examinee
 from harness.policy import GatePolicy
 from impls import registry
 from mutants import MUTANTS, honest
+from tests.examining import examine
 
 
 def subject(function, dtype, *, seed=0):

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from harness import allocation, compare, directions, environment, rounds
+from harness import compare, directions, environment, rounds
 from harness.policy import DEFAULT, FAST
+from harness.runner import allocator
 from impls import registry
 from impls.subject import Subject
 from scenarios import tutorial
@@ -154,8 +155,8 @@ def main(arguments=None):
 
 def keep_memory():
     """Start anew with a C library that keeps its memory, as a run's workers do: else the heap's history is timed."""
-    if not allocation.why_not("cpu", os.environ):
-        os.execve(sys.executable, [sys.executable, "-m", __spec__.name, *sys.argv[1:]], os.environ | allocation.KEEPING)
+    if not allocator.why_not("cpu", os.environ):
+        os.execve(sys.executable, [sys.executable, "-m", __spec__.name, *sys.argv[1:]], os.environ | allocator.KEEPING)
 
 
 if __name__ == "__main__":
