@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.policy import GatePolicy
-    from impls.registry import Inputs, Output, Witness
+    from impls.contract import Inputs, Output, Witness
     from impls.subject import Subject
 
     # Given the seed of inputs, the inputs and sampled rows, what defines right for each output.

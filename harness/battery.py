@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from harness.policy import GatePolicy
     from harness.records import Status
-    from impls.registry import Implementation, Probe, Problem
+    from impls.contract import Implementation, Probe, Problem
     from scenarios.scenario import Direction
 
 # An error in every hundredth call is met by 128 calls.

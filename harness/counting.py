@@ -27,7 +27,7 @@ from impls.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from impls.registry import Implementation, Problem
+    from impls.contract import Implementation, Problem
 
 aten = torch.ops.aten
 # Fused attention, forward and backward, with the arguments query, key, value and is_causal by name.

@@ -12,7 +12,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from impls.registry import Inputs
+    from impls.contract import Inputs
     from impls.subject import Subject
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from harness.policy import GatePolicy, TimingPolicy
     from harness.timing import Block
-    from impls.registry import Witness
+    from impls.contract import Witness
     from impls.subject import Subject
 
     Call = Callable[[], Any]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from impls.registry import Cost, Implementation, Inputs, Problem
+    from impls.contract import Cost, Implementation, Inputs, Problem
 
 
 @dataclass(frozen=True)

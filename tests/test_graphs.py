@@ -13,7 +13,7 @@ from harness.policy import DEFAULT, GatePolicy, TimingPolicy
 from harness.protocol.messages import Replay, Start, Visit
 from harness.runner import replays
 from harness.worker import measuring, workbench
-from impls import registry
+from impls import discovery, registry
 from impls.subject import Subject
 from runs import ok_case
 
@@ -66,7 +66,7 @@ def recorder_of(graph_class):
 
 
 def visit(recorder, name="einsum", problem="attention", point=None, **policy):
-    registry.discover()
+    discovery.discover()
     of = registry.problem(problem)
     entry = registry.get(problem, name)
     subject = Subject(of, entry, of.parse(point or {"n": 24, "d": 8}), torch.float32, CPU)
@@ -244,7 +244,7 @@ def test_an_implementation_that_need_not_repeat_itself_is_held_against_the_oracl
                 for kept in outputs:
                     kept.copy_(torch.nextafter(kept, torch.full_like(kept, math.inf)))
 
-    assert not registry.discover().entries["attention", "sdpa-auto"].deterministic
+    assert not discovery.discover().entries["attention", "sdpa-auto"].deterministic
     assert visit(recorder_of(LastDigit), "sdpa-auto").reason == ""
     assert "differs" in visit(recorder_of(LastDigit)).reason
     for graph, reason in ((SlightlyWrong, "out "), (FirstSetOnly, "input set 2"), (Stale, "not written")):
@@ -289,7 +289,7 @@ def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
 
 @pytest.mark.gpu
 def test_a_short_kernel_is_replayed_on_a_gpu():
-    registry.discover()
+    discovery.discover()
     of, device = registry.problem("attention"), torch.device("cuda")
     clock = timing.clock_for(device, cold=False)
     for name in ("batched", "sdpa-auto"):

@@ -19,7 +19,7 @@ from impls import registry
 if TYPE_CHECKING:
     from harness.directions import MeasuredCall
     from harness.worker.workbench import Workbench
-    from impls.registry import Cost, Inputs
+    from impls.contract import Cost, Inputs
     from impls.subject import Subject
 
 # Between the seeds of a re-check's inputs and of those written over them.

@@ -22,7 +22,7 @@ from impls import registry
 if TYPE_CHECKING:
     from harness.records import Case, Status
     from harness.worker.workbench import Workbench
-    from impls.registry import Cost, Implementation, Limits
+    from impls.contract import Cost, Implementation, Limits
 
 # Share of the matrix-product rate that attention is expected to reach, for predicting time only.
 EXPECTED_SHARE = 0.4

@@ -14,7 +14,7 @@ import torch
 from harness import timing  # isort: skip
 from harness import memory, telemetry
 from harness.agreement import agree, describe
-from impls import registry
+from impls import discovery, registry
 from impls.subject import Subject
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from harness.policy import MemoryPolicy, Policy
     from harness.protocol.messages import Start
     from harness.records import Agreement, Case, Status
-    from impls.registry import Implementation, Registry, Witness
+    from impls.contract import Implementation, Witness
+    from impls.registry import Registry
 
 # Inputs whose witnesses are kept: the re-check of a point's implementations goes back and forth between two.
 WITNESSES_KEPT = 2
@@ -143,7 +144,7 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
         rest=telemetry.Rest(start.policy.telemetry),
         canary=timing.Canary(start.policy.timing.canary_size) if device.type == "cpu" else None,
         watch=telemetry.Watch(str(device)) if device.type == "cuda" else None,
-        registry=registry.discover(impl_files=start.impl_files, announce=announce, skip=start.skip),
+        registry=discovery.discover(impl_files=start.impl_files, announce=announce, skip=start.skip),
     )
     announce("start")
     timing.mend_clocks()

@@ -16,7 +16,7 @@ import torch
 from harness import compare, directions, environment, rounds
 from harness.policy import DEFAULT, FAST
 from harness.runner import allocator
-from impls import registry
+from impls import discovery, registry
 from impls.subject import Subject
 from scenarios import tutorial
 from tests.sections import replaced
@@ -66,7 +66,7 @@ def every(*, is_quick):
 
 def measure(asked, *, device, policy, seed=SEED):
     """Time both modules in turn on the same inputs; return {name: samples of each}, directions one after another."""
-    registry.discover(impl_files=[PACKAGE_FILE])
+    discovery.discover(impl_files=[PACKAGE_FILE])
     found = {}
     for direction in dict.fromkeys(one.direction for one in asked):
         with ExitStack() as stack:
