@@ -417,16 +417,17 @@ def run_command(
 
 def show_run(after: After, finished: Finished, directory: Path, *, fail_on: str | None) -> typer.Exit:
     """Write a run's report, print what it found, and return the exit to raise."""
-    from harness import journal, lesson_facts
+    from harness import journal
+    from harness.lesson import facts
     from harness.verdicts import judging
 
     unexpected = False
     try:
         if any(record.case.problem == "pooling" for record in finished.records):
             # What pooling predicts is drawn beside its cost; torch comes in once the measurements are over.
-            from harness.lesson import lesson
+            from harness.lesson.systems import lesson
 
-            lesson_facts.write(lesson(device=finished.plan.device, announce=say), directory)
+            facts.write(lesson(device=finished.plan.device, announce=say), directory)
         after.finish(directory)
         if finished.verdicts is not None:
             unexpected = bool(judging.unexpected(finished.verdicts, fail_on=(fail_on,) if fail_on else ()))
@@ -456,7 +457,8 @@ def lesson_command(
 
     Example: attnbench lesson -o runs/lesson
     """
-    from harness import devices, lesson_facts, policy
+    from harness import devices, policy
+    from harness.lesson import facts
     from harness.runner.execute import plan_and_execute
     from harness.runner.selection import Request, Selection
     from harness.runner.supervisor import WorkerError
@@ -478,9 +480,9 @@ def lesson_command(
         if finished.is_interrupted:
             raise typer.Exit(INTERRUPTED)
         # The lesson's own sums need torch; its measurements, in worker processes, are over.
-        from harness.lesson import lesson
+        from harness.lesson.systems import lesson
 
-        lesson_facts.write(lesson(device=chosen, announce=say), directory)
+        facts.write(lesson(device=chosen, announce=say), directory)
         page = context.obj.teach(directory)
     except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
