@@ -101,7 +101,7 @@ def visit(
     recorder: Recorder,
     timed: Callable[[Call, int], Block],
     seed: int,
-    seconds_a_call: float,
+    call_seconds: float,
     blocks: int,
     policy: TimingPolicy,
     gate: GatePolicy,
@@ -120,7 +120,7 @@ def visit(
             calls,
             recorder=recorder,
             timed=timed,
-            seconds_a_call=seconds_a_call,
+            call_seconds=call_seconds,
             blocks=blocks,
             policy=policy,
             judge=None if subject.implementation.deterministic else _gate(subject, sets, seed=seed, policy=gate),
@@ -132,7 +132,7 @@ def replays(
     *,
     recorder: Recorder,
     timed: Callable[[Call, int], Block],
-    seconds_a_call: float,
+    call_seconds: float,
     blocks: int,
     policy: TimingPolicy,
     judge: Judge | None = None,
@@ -144,7 +144,7 @@ def replays(
     the device rises.
     """
     sets = len(calls)
-    count = _graph_calls(seconds_a_call, sets=sets, policy=policy)
+    count = _graph_calls(call_seconds, sets=sets, policy=policy)
     expected = [_outputs(result, copy=True) for result in recorder.eager(calls)]
     # The first and the last call on each set: were results cached, they would be the same memory.
     keep = frozenset([*range(sets), *range(count - sets, count)])
@@ -172,10 +172,10 @@ def replays(
     return Replays(samples=samples, calls=count, inputs=sets)
 
 
-def _graph_calls(seconds_a_call: float, *, sets: int, policy: TimingPolicy) -> int:
+def _graph_calls(call_seconds: float, *, sets: int, policy: TimingPolicy) -> int:
     """Return how many calls a graph has: the same number on each set, at least two."""
     wanted = sampling.calls_per_block(
-        seconds_a_call, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most
+        call_seconds, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most
     )
     return sets * max(2, wanted // sets)
 

@@ -201,7 +201,7 @@ def replay(bench: Workbench, request: messages.Replay) -> messages.Replayed:
         recorder=graphs.CudaRecorder(bench.device),
         timed=functools.partial(bench.calls.block, timing.clock_for(bench.device, cold=False)),
         seed=request.seed,
-        seconds_a_call=request.call_seconds,
+        call_seconds=request.call_seconds,
         blocks=request.blocks,
         policy=bench.policy.timing,
         gate=bench.policy.gate,
