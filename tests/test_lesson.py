@@ -12,7 +12,9 @@ import pytest
 from harness import journal
 from harness.lesson import facts as lesson_facts
 from harness.lesson import systems
-from harness.records import Case, Plan, PlannedCase, Record, Time, Verdict, Verdicts, case_id
+from harness.policy import DEFAULT
+from harness.records import Case, PlannedCase, Record, Time, Verdict, Verdicts, case_id
+from harness.results.plan_file import Plan
 from reports.figures import speed
 from reports.lesson import page
 from reports.lesson.lines import LINES
@@ -169,8 +171,8 @@ def make_run(directory, facts, verdicts=()):
         device="cpu",
         seed=0,
         baseline="batched",
-        policy={},
-        scenarios=[scenario.model_dump(mode="json") for scenario in tutorial.LESSON],
+        policy=DEFAULT,
+        scenarios=list(tutorial.LESSON),
         cases=[PlannedCase(case=record.case) for record in records],
     )
     journal.write_document(directory / journal.PLAN, plan.model_dump(mode="json", by_alias=True))

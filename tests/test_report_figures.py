@@ -10,11 +10,11 @@ import runs
 from harness.records import Allocation, Ceiling
 from reports import published, style
 from reports.answer.doubts import precision_sentence, warnings
+from reports.exports.markdown import markdown
 from reports.figures import agreement, allocation, device, speed, timeline
 from reports.figures.figure import sweeps
 from reports.frame import frame, frames, read_run, read_runs
 from reports.render import render
-from reports.summary import markdown
 
 
 @pytest.fixture(scope="module")

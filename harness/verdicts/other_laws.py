@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.policy import ScalingPolicy
-    from harness.records import Record, Time
+    from harness.records import Record
     from harness.verdicts.evidence import Group
     from scenarios.scenario import Claim
 
@@ -113,21 +113,12 @@ def _ratio(above: Record, below: Record) -> tuple[float, float | None, float | N
     """
     if above.time is None or below.time is None:
         raise ValueError("a ratio needs two times")
-    pairs = list(zip(_round_bests(above.time), _round_bests(below.time), strict=False))
-    found = round_interval([[ours / theirs] for ours, theirs in pairs])
+    pairs = list(zip(above.time.by_round, below.time.by_round, strict=False))
+    found = round_interval([[min(ours.samples) / min(theirs.samples)] for ours, theirs in pairs])
     if found is None:
         return above.time.median / below.time.median, None, None
     centre, half = found
     return math.exp(centre), math.exp(centre - half), math.exp(centre + half)
-
-
-def _round_bests(time: Time) -> list[float]:
-    """Return the smallest sample of each round."""
-    bests, start = [], 0
-    for length in time.round_lengths:
-        bests.append(min(time.samples[start : start + length]))
-        start += length
-    return bests
 
 
 def judge_faster(claim: Claim, group: Group, measured: Sequence[Record]) -> list[Part]:

@@ -57,9 +57,7 @@ def _within(half_width: float) -> str:
 
 def _asked_precision(run: Run) -> float | None:
     """Return the relative half-width that a run was to reach, None where it does not say."""
-    timing = run.plan.policy.get("timing") if run.plan else None
-    asked = timing.get("precision") if isinstance(timing, dict) else None
-    return float(asked) if isinstance(asked, int | float) else None
+    return run.plan.policy.timing.precision if run.plan else None
 
 
 def _advice(wide: pd.DataFrame) -> str:

@@ -80,10 +80,8 @@ def claim_texts(run: Run) -> dict[str, str]:
     """Return what each claim says, from the plan's scenarios."""
     found: dict[str, str] = {}
     for scenario in run.plan.scenarios if run.plan else []:
-        claims = scenario.get("claims")
-        for claim in claims if isinstance(claims, list) else []:
-            if isinstance(claim, dict):
-                found.setdefault(str(claim.get("id", "")), str(claim.get("says", "")))
+        for claim in scenario.claims:
+            found.setdefault(claim.id, claim.says)
     return found
 
 
