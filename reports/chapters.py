@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness import lesson_facts
+from harness.lesson import facts as lesson_facts
 from reports import published, units
 from reports.answer.sentences import baseline_of
 from reports.figures import agreement, allocation, device, pooling, runs, speed, timeline
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.lesson_facts import Lesson
+    from harness.lesson.facts import Lesson
     from reports.frame import Run
     from reports.style import Look
 

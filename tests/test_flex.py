@@ -8,29 +8,22 @@ import torch
 from harness import counting
 from harness.agreement import agree
 from harness.policy import GatePolicy
-from impls import registry
+from impls import discovery, registry
 from impls.attention import problem as attention
 from impls.multihead import problem as multihead
+from impls.subject import Subject
 from scenarios import catalog
 
 CPU = torch.device("cpu")
-registry.discover()
+discovery.discover()
 if ("attention", "flex") in registry.REGISTRY.unavailable:
     pytest.skip(registry.REGISTRY.unavailable["attention", "flex"].reason, allow_module_level=True)
 FLEX = registry.get("attention", "flex")
 
 
 def gate(point, *, dtype=torch.float32, seed=0):
-    return agree(
-        attention,
-        FLEX,
-        attention.parse(point),
-        dtype=dtype,
-        device=CPU,
-        direction="forward",
-        seed=seed,
-        policy=GatePolicy(),
-    )
+    subject = Subject(attention, FLEX, attention.parse(point), dtype, CPU)
+    return agree(subject, seed=seed, policy=GatePolicy())
 
 
 @pytest.mark.slow
@@ -126,8 +119,8 @@ def test_without_a_compiler_it_is_unavailable_with_the_reason():
     import sys
 
     code = (
-        "from impls import registry\n"
-        "found = registry.discover()\n"
+        "from impls import discovery, registry\n"
+        "found = discovery.discover()\n"
         "print(found.unavailable['attention', 'flex'].reason, 'mha/batched' in registry.names('multihead'))\n"
     )
     done = subprocess.run(

@@ -15,7 +15,8 @@ from harness.verdicts.columns import conventions, decimal_mark
 from harness.verdicts.delimited import COLUMNS_AT_MOST, LINE_AT_MOST, ROWS_AT_MOST
 from harness.verdicts.reading import BYTES_AT_MOST
 from harness.verdicts.table import Wording, verify
-from harness.verify import plot
+from reports.figures.verified import plot
+from reports.terminal.verification import lines
 
 SIZES = [64, 128, 256, 512, 1024, 2048, 4096]
 LARGER = [8192, 16384, 32768]
@@ -132,8 +133,8 @@ def test_every_cell_that_is_neither_is_named_in_one_pass(tmp_path):
     rows = [(64, 1.0), ("all", 2.0), (256, "fast"), (512, 3.0), (1024, "12 parsecs"), (2048, "1.2.3")]
     with pytest.raises(ValueError, match="neither") as caught:
         verify(of_cells(tmp_path, rows), exponent=2)
-    lines = str(caught.value).split("\n")
-    assert [line.removeprefix(f"{tmp_path}/t.csv ").split(" ")[:4] for line in lines] == [
+    told = str(caught.value).split("\n")
+    assert [line.removeprefix(f"{tmp_path}/t.csv ").split(" ")[:4] for line in told] == [
         ["line", "3,", "n:", "'all'"],
         ["line", "4,", "seconds:", "'fast'"],
         ["line", "6,", "seconds:", "'12"],
@@ -144,9 +145,9 @@ def test_every_cell_that_is_neither_is_named_in_one_pass(tmp_path):
 def test_a_hundred_mistakes_are_twenty_lines_and_a_number(tmp_path):
     with pytest.raises(ValueError, match="fast") as caught:
         verify(of_cells(tmp_path, [(n, "fast") for n in range(1, 101)]), exponent=2)
-    lines = str(caught.value).split("\n")
-    assert len(lines) == 21
-    assert lines[-1] == "and 80 more such cells"
+    told = str(caught.value).split("\n")
+    assert len(told) == 21
+    assert told[-1] == "and 80 more such cells"
 
 
 def test_zero_and_negative_are_never_fitted(tmp_path):
@@ -277,8 +278,8 @@ def test_blanks_part_columns_too(tmp_path):
 
 
 def test_comments_blank_rows_repeated_headers_and_an_index_are_no_rows(tmp_path):
-    lines = [f"{place},{n},{square(n)}," for place, n in enumerate(SIZES)]
-    text = "\n".join(["# from the cluster", "", ",n,seconds,", *lines[:3], ",,,", ",n,seconds,", "# more", *lines[3:]])
+    rows = [f"{place},{n},{square(n)}," for place, n in enumerate(SIZES)]
+    text = "\n".join(["# from the cluster", "", ",n,seconds,", *rows[:3], ",,,", ",n,seconds,", "# more", *rows[3:]])
     found = verify(write(tmp_path, text), exponent=2)
     assert found.groups[0].sizes == SIZES
     assert found.groups[0].left_out == 0
@@ -295,7 +296,7 @@ def test_a_cost_that_does_not_grow_is_said_so(tmp_path):
         assert "--exponent 0" in group.to_decide
     flat = verify(path, exponent=0)
     assert flat.groups[0].verdict == "consistent"
-    assert flat.lines()[0].startswith("seconds ~ n^0 is consistent: it does not grow")
+    assert lines(flat)[0].startswith("seconds ~ n^0 is consistent: it does not grow")
     grown = verify(of_cells(tmp_path, [(n, square(n)) for n in SIZES]), exponent=0).groups[0]
     assert grown.verdict == "contradicted"
     few = verify(of_cells(tmp_path, [(n, 1.0) for n in SIZES[:3]]), exponent=0).groups[0]
@@ -349,7 +350,7 @@ def test_a_batch_that_falls_as_lengths_grow_leaves_the_law_open(tmp_path):
     assert "--per batch" in group.to_decide
     per = verify(path, exponent=2, per="batch")
     assert per.groups[0].verdict == "consistent"
-    assert per.lines()[0].startswith("seconds per batch ~ n^2 is consistent")
+    assert lines(per)[0].startswith("seconds per batch ~ n^2 is consistent")
 
 
 def test_an_axis_that_grows_along_is_noted(tmp_path):

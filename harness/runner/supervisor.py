@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from harness.protocol.messages import Failed, Refused, Start, Started
 from harness.runner import allocator
 from harness.runner.process import WorkerProcess
-from impls.registry import IMPORTING
+from impls.discovery import IMPORTING
 
 if TYPE_CHECKING:
     from harness.policy import Policy

@@ -44,17 +44,6 @@ class Verification:
         """Return the verdicts as one JSON object."""
         return {"verdicts": [group.entry(claimed=self.exponent) for group in self.groups], "notes": self.notes}
 
-    def lines(self) -> list[str]:
-        """Return the verdicts as text, a line each with what to run where one is inconclusive."""
-        shown = []
-        for found in self.groups:
-            name = ", ".join(f"{column}={value}" for column, value in found.key.items())
-            law = f"{self.y} ~ {self.x}^{self.exponent:g}"
-            shown.append(f"{name + ': ' if name else ''}{law} is {found.verdict}: {found.reason}")
-            if found.to_decide:
-                shown.append(f"  to decide, {found.to_decide}")
-        return [*shown, *(f"note: {note}" for note in self.notes)]
-
     def fails(self, fail_on: Iterable[str]) -> bool:
         """Tell whether a group has a verdict that was asked to fail on."""
         return any(group.verdict in set(fail_on) for group in self.groups)

@@ -1,4 +1,4 @@
-"""A table's costs with the laws that were judged, drawn in logarithmic axes."""
+"""The picture of `attnbench verify`: costs, fitted curves and the claimed slope."""
 
 from __future__ import annotations
 
@@ -33,8 +33,6 @@ def plot(verification: Verification, file: Path) -> None:
             low, high = math.log(group.sizes[0]), math.log(group.sizes[-1])
             sizes = [math.exp(low + (high - low) * i / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)]
             axes.plot(sizes, curve(group.judgement, sizes), color=points.get_color(), linewidth=1.0)
-    if not drawn:
-        raise ValueError(f"nothing to draw in {file}: no group has a size with a cost")
     largest = max(drawn, key=lambda group: group.costs[-1])
     guide = [largest.costs[-1] * (size / largest.sizes[-1]) ** verification.exponent for size in largest.sizes]
     axes.plot(largest.sizes, guide, "--", color="0.5", linewidth=1.0, label=f"slope {verification.exponent:g}")
