@@ -414,7 +414,7 @@ def test_files_of_any_kind_are_one_line(tmp_path):
         (b"\x89PNG\r\n\x1a\n", "not a UTF-8 text: byte 0x89 on line 1"),
         (b"n,seconds\n64," + b"9" * (LINE_AT_MOST + 1), "longer than"),
         (b",".join([b"c"] * (COLUMNS_AT_MOST + 1)) + b"\n1\n", "columns; at most"),
-        (b"n,seconds\n" + b"1,1\n" * (ROWS_AT_MOST + 1), "more than 100,000 rows"),
+        (b"n,seconds\n" + b"1,1\n" * (ROWS_AT_MOST + 1), "more than 50,000 rows"),
         (b"n,seconds\n" + b" " * BYTES_AT_MOST, "larger than 16 MiB"),
         (b'n,seconds\n64,"1\n' + b"x" * 200 + b"\n", "1 fields, not 2|too long"),
         (b"[" * 100_000, "nested too deeply"),

@@ -25,7 +25,7 @@ AGGREGATE_JUDGED = "median"
 # Sizes in names of old versions count in 1024: BM_x/4k is 4096.
 ARGUMENT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[kMG]i?)?")
 BRACKETS = re.compile(r"(?P<name>[^\[\]]*)\[(?P<arguments>.*)\]")
-BENCHMARKS_AT_MOST, NAME_AT_MOST = 100_000, 2000
+BENCHMARKS_AT_MOST, NAME_AT_MOST = 20_000, 2000
 
 
 def read_benchmarks(text: str, *, file: str, form: Form | None) -> Rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from harness.verdicts.cells import Cell, DecimalMark, Number, read_cell
+from harness.verdicts.cells import LONGEST, Cell, DecimalMark, Number, read_cell
 from harness.verdicts.units import BINARY_THOUSAND, DECIMAL_THOUSAND, NO_UNIT, Unit, explain_unknown, find_unit
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def decimal_mark(texts: Iterable[str], *, delimiter: str) -> tuple[DecimalMark, 
     shows: dict[DecimalMark, int] = {".": 0, ",": 0}
     example, unclear = "", ""
     for text in texts:
-        for found in MARKED.findall(text):
+        for found in MARKED.findall(text) if len(text) <= LONGEST else ():
             mark = _shown_mark(found)
             if mark is None:
                 unclear = unclear or found

@@ -15,7 +15,7 @@ DELIMITERS = QUOTING + "|"
 BLANKS = " "
 # Rows looked at to find the delimiter that cuts them all alike.
 LOOKED_AT = 20
-COLUMNS_AT_MOST, ROWS_AT_MOST = 1000, 100_000
+COLUMNS_AT_MOST, ROWS_AT_MOST = 1000, 50_000
 SHOWN_MISTAKES = 20
 LINE_AT_MOST = 100_000
 RULE_SIGNS = frozenset("|:+=-_ \t")
@@ -37,6 +37,8 @@ def read_lines(text: str, *, file: str) -> Rows:
         cut = _quoted(text, delimiter, start=lines[0][0], file=file)
     else:
         cut = [(number, _fields(line, delimiter)) for number, line in lines[: ROWS_AT_MOST + 2]]
+    if not cut:
+        raise ValueError(f"{file} is empty")
     columns = _column_names(cut[0][1], file=file)
     return _table(cut, columns, delimiter=delimiter, file=file)
 

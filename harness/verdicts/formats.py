@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.verdicts.benchmarks import read_benchmarks
 from harness.verdicts.delimited import read_lines
-from harness.verdicts.reading import name_of, read_text
+from harness.verdicts.reading import printable, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ Source = Literal["auto", "csv", "pytest-benchmark", "google-benchmark"]
 
 def read(file: Path, *, source: Source = "auto") -> Rows:
     """Read the rows of a table or of a benchmark's JSON. Raises ValueError, a line per mistake, for any other file."""
-    text, name = read_text(file), name_of(file)
+    text, name = read_text(file), printable(file)
     if source == "csv" or (source == "auto" and not _is_json(text)):
         return read_lines(text, file=name)
     return read_benchmarks(text, file=name, form=None if source == "auto" else source)

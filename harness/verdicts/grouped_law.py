@@ -30,7 +30,7 @@ SIZE_AT_MOST, COST_AT_MOST, DECADES_AT_MOST = 1e60, 1e90, 120.0
 
 
 @dataclass(frozen=True)
-class Law:
+class Claim:
     """Hold what is claimed of each group, and how it is judged; `is_exact` where the user says that costs are."""
 
     exponent: float
@@ -87,17 +87,17 @@ class _Finding:
     exact: Polynomial | None = None
 
 
-def judge_group(group: Costs, law: Law) -> Group:
+def judge_group(group: Costs, claim: Claim) -> Group:
     """Judge one group; a column that falls as sizes grow leaves it open, whatever the numbers say."""
     sizes = sorted(group.samples)
     costs = [_cost(group.samples[size]) for size in sizes]
-    found = _finding(group, sizes, costs, law)
+    found = _finding(group, sizes, costs, claim)
     falling = [ride.law for ride in group.rides if ride.falls]
     verdict, reason, to_decide = found.verdict, found.reason, found.to_decide
     if falling and verdict != "inconclusive":
         columns = ", ".join(ride.column for ride in group.rides if ride.falls)
-        reason = f"{' and '.join(falling)}: what grows with {law.x} and what falls with {columns} can't be told apart; "
-        reason += f"taken together, {found.reason}"
+        apart = f"what grows with {claim.x} and what falls with {columns} can't be told apart"
+        reason = f"{' and '.join(falling)}: {apart}; taken together, {found.reason}"
         verdict = "inconclusive"
         to_decide = f"measure at a fixed {columns}, or judge the cost per {columns}: --per {columns}"
     samples = sum(map(len, group.samples.values()))
@@ -117,35 +117,35 @@ def judge_group(group: Costs, law: Law) -> Group:
     )
 
 
-def _finding(group: Costs, sizes: list[float], costs: list[float], law: Law) -> _Finding:
-    impossible = _why_not(group, sizes, costs, law)
+def _finding(group: Costs, sizes: list[float], costs: list[float], claim: Claim) -> _Finding:
+    impossible = _why_not(group, sizes, costs, claim)
     if impossible:
         return _Finding("inconclusive", impossible)
-    exact = _polynomial(group, law)
+    exact = _polynomial(group, claim)
     if exact is not None:
-        return _by_degree(exact, law)
-    if law.is_exact:
-        return _by_differences(group, law)
-    flat = flatness(sizes, costs, policy=law.policy)
-    if law.exponent == 0.0:
-        return _flat_claim(flat, len(sizes), law)
-    return _by_interval(group, sizes, costs, flat, law)
+        return _by_degree(exact, claim)
+    if claim.is_exact:
+        return _by_differences(group, claim)
+    flat = flatness(sizes, costs, policy=claim.policy)
+    if claim.exponent == 0.0:
+        return _flat_claim(flat, len(sizes), claim)
+    return _by_interval(group, sizes, costs, flat, claim)
 
 
-def _by_interval(group: Costs, sizes: list[float], costs: list[float], flat: Flatness | None, law: Law) -> _Finding:
+def _by_interval(group: Costs, sizes: list[float], costs: list[float], flat: Flatness | None, claim: Claim) -> _Finding:
     """Judge noisy costs by the interval of their exponent; where none can show since nothing grows, say that."""
     intervals = _intervals(group.samples, sizes)
     try:
-        judged = judge(sizes, costs, claimed=law.exponent, kind=law.kind, intervals=intervals, policy=law.policy)
+        judged = judge(sizes, costs, claimed=claim.exponent, kind=claim.kind, intervals=intervals, policy=claim.policy)
     except ValueError as error:
         return _Finding("inconclusive", str(error))
-    if flat is not None and flat.is_flat(law.policy) and judged.verdict == "inconclusive":
+    if flat is not None and flat.is_flat(claim.policy) and judged.verdict == "inconclusive":
         advice = f"claim --exponent 0, or measure sizes beyond {sizes[-1]:g} at which the cost grows"
-        return _Finding("inconclusive", flat_sentence(flat, x=law.x), advice, judged, flat)
+        return _Finding("inconclusive", flat_sentence(flat, x=claim.x), advice, judged, flat)
     return _Finding(judged.verdict, judged.reason, judged.to_decide, judged, flat)
 
 
-def _why_not(group: Costs, sizes: list[float], costs: list[float], law: Law) -> str:
+def _why_not(group: Costs, sizes: list[float], costs: list[float], claim: Claim) -> str:
     """Say why a group can't be judged at all; "" where it can."""
     if not sizes:
         return f"no row has both a size and a cost ({group.left_out} left out)"
@@ -155,68 +155,70 @@ def _why_not(group: Costs, sizes: list[float], costs: list[float], law: Law) -> 
         return f"a size of {sizes[-1] if sizes[-1] > SIZE_AT_MOST else sizes[0]:g} is beyond what can be fitted"
     if max(costs) > COST_AT_MOST or min(costs) < 1.0 / COST_AT_MOST:
         return f"a cost of {max(costs) if max(costs) > COST_AT_MOST else min(costs):g} is beyond what can be fitted"
-    highest = max(law.policy.exponent_high, law.exponent + 2.0)
+    highest = max(claim.policy.exponent_high, claim.exponent + 2.0)
     decades = highest * math.log10(sizes[-1] / sizes[0]) + math.log10(max(costs) / min(costs))
     if decades > DECADES_AT_MOST:
         return (
-            f"a range of {sizes[-1] / sizes[0]:.3g} is beyond what can be fitted with an exponent of {law.exponent:g}"
+            f"a range of {sizes[-1] / sizes[0]:.3g} is beyond what can be fitted with an exponent of {claim.exponent:g}"
         )
     return ""
 
 
-def _polynomial(group: Costs, law: Law) -> Polynomial | None:
-    if not group.is_exact or law.exponent != int(law.exponent):
+def _polynomial(group: Costs, claim: Claim) -> Polynomial | None:
+    if not group.is_exact or claim.exponent != int(claim.exponent):
         return None
     sizes = [size for size in sorted(group.exact) if size.is_integer()]
     if len(sizes) < len(group.exact):
         return None
-    costs, steps = zip(*(group.exact[size] for size in sizes), strict=True)
-    found = polynomial([Fraction(size) for size in sizes], costs, steps, is_asked=law.is_exact)
+    costs, steps = zip(*(group.exact[size].exactly() for size in sizes), strict=True)
+    found = polynomial([Fraction(size) for size in sizes], costs, steps, is_asked=claim.is_exact)
     # Without growth, equal costs may as well be a limit that cut every run off.
-    return None if found is not None and found.degree == 0 and not law.is_exact else found
+    return None if found is not None and found.degree == 0 and not claim.is_exact else found
 
 
-def _by_degree(exact: Polynomial, law: Law) -> _Finding:
-    line = f"all {exact.sizes} sizes lie on {exact.formula(law.x)} to the last digit"
-    if exact.degree != law.exponent:
-        return _Finding("contradicted", f"{line}, which is of degree {exact.degree}, not {law.exponent:g}", exact=exact)
+def _by_degree(exact: Polynomial, claim: Claim) -> _Finding:
+    line = f"all {exact.sizes} sizes lie on {exact.formula(claim.x)} to the last digit"
+    if exact.degree != claim.exponent:
+        reason = f"{line}, which is of degree {exact.degree}, not {claim.exponent:g}"
+        return _Finding("contradicted", reason, exact=exact)
     if exact.share < 0.0:
         return _Finding("contradicted", f"{line}, whose term of degree {exact.degree} is negative", exact=exact)
     share = f"its highest term is {min(100 * exact.share, 100):.3g} % of the cost at the largest size"
-    if exact.share < law.policy.dominant_share:
+    if exact.share < claim.policy.dominant_share:
         return _Finding("inconclusive", f"{line}; {share}", "measure larger sizes", exact=exact)
     return _Finding("consistent", f"{line}; {share}", exact=exact)
 
 
-def _by_differences(group: Costs, law: Law) -> _Finding:
+def _by_differences(group: Costs, claim: Claim) -> _Finding:
     """Judge exact costs that are no polynomial by second differences and the line, as extra memory of runs is."""
     if not group.is_exact:
         return _Finding("inconclusive", "samples of one size differ: these costs are not exact")
     whole = [size for size in group.exact if size.is_integer()]
     if len(group.exact) < SIZES_AT_LEAST or len(whole) < len(group.exact):
         return _Finding("inconclusive", f"exact costs need at least {SIZES_AT_LEAST} sizes, in whole numbers")
-    step = min(step for _, step in group.exact.values())
-    values = [round(group.exact[size][0] / step) for size in whole]
-    found = memory_law([int(size) for size in whole], values, policy=law.policy)
+    exact = [group.exact[size].exactly() for size in whole]
+    step = min(step for _, step in exact)
+    values = [round(cost / step) for cost, _ in exact]
+    found = memory_law([int(size) for size in whole], values, policy=claim.policy)
     none = "no polynomial goes through all sizes"
     if found is None or found.degree is None:
         return _Finding("inconclusive", f"{none}, and neither a line nor a square describes the larger ones")
     shape = {0: "the larger ones are equal", LINEAR: "a line", QUADRATIC: "a square"}[found.degree]
     describes = shape if found.degree == 0 else f"{shape} describes the larger ones, with steps"
-    verdict: TimeVerdict = "consistent" if found.degree == law.exponent else "contradicted"
+    verdict: TimeVerdict = "consistent" if found.degree == claim.exponent else "contradicted"
     return _Finding(verdict, f"{none}; {describes} (degree {found.degree})")
 
 
-def _flat_claim(flat: Flatness | None, count: int, law: Law) -> _Finding:
+def _flat_claim(flat: Flatness | None, count: int, claim: Claim) -> _Finding:
     if flat is None:
-        least = law.policy.flat_sizes_at_least
+        least = claim.policy.flat_sizes_at_least
         return _Finding("inconclusive", f"{count} sizes are too few to call a cost flat (at least {least} are needed)")
-    verdict = flat.verdict(law.policy)
+    verdict = flat.verdict(claim.policy)
     if verdict == "consistent":
-        return _Finding(verdict, flat_sentence(flat, x=law.x), flat=flat)
-    advice = f"measure {law.policy.sizes_advised} sizes over a range of {law.policy.range_advised:g}"
+        return _Finding(verdict, flat_sentence(flat, x=claim.x), flat=flat)
+    advice = f"measure {claim.policy.sizes_advised} sizes over a range of {claim.policy.range_advised:g}"
     to_decide = f"{advice} to a precision of 1 %" if verdict == "inconclusive" else ""
-    return _Finding(verdict, growth_sentence(flat, x=law.x, policy=law.policy), to_decide, flat=flat)
+    return _Finding(verdict, growth_sentence(flat, x=claim.x, policy=claim.policy), to_decide, flat=flat)
 
 
 def _cost(samples: Sequence[float]) -> float:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from harness.verdicts.cells import Marker, Mistake, Number, quote, read_cell
 from harness.verdicts.columns import decimal_mark, read_cells, thousand, unit_mistakes, with_plain_unit
 from harness.verdicts.delimited import all_of
 from harness.verdicts.riding import Ride, find_ride
-from harness.verdicts.units import DECIMAL_THOUSAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,19 +26,19 @@ SEARCHED_COLUMNS, SEARCHED_ROWS = 50, 2000
 
 @dataclass
 class Costs:
-    """Hold one group's costs by size, all samples of each; `exact` has (cost, last place) while sizes have one each.
+    """Hold one group's costs by size, all samples of each; `exact` has costs as they are written, one per size.
 
     `left_out` counts the group's rows without a size or a cost.
     """
 
     key: dict[str, str | float]
     samples: dict[float, list[float]] = field(default_factory=dict)
-    exact: dict[float, tuple[Fraction, Fraction]] = field(default_factory=dict)
+    exact: dict[float, Number] = field(default_factory=dict)
     is_exact: bool = True
     left_out: int = 0
     rides: list[Ride] = field(default_factory=list)
 
-    def add(self, size: float, costs: Sequence[float], exact: tuple[Fraction, Fraction] | None) -> None:
+    def add(self, size: float, costs: Sequence[float], exact: Number | None) -> None:
         """Add a row's costs. Samples of a size that differ, or that are no written numbers, are not exact."""
         self.samples.setdefault(size, []).extend(costs)
         self.is_exact = self.is_exact and exact is not None and self.exact.setdefault(size, exact) == exact
@@ -124,7 +122,7 @@ class Table:
             if isinstance(cost, list):
                 costs.add(size, [sample / divisor for sample in cost if sample > 0.0], None)
             elif isinstance(cost, Number):
-                costs.add(size, [cost.value() / divisor], None if self.choice.per else _exactly(cost))
+                costs.add(size, [cost.value() / divisor], None if self.choice.per else cost)
         for key, numbers in kept.items():
             found[key].rides = self._rides(numbers)
         return list(found.values())
@@ -196,11 +194,6 @@ def group(rows: Rows, choice: Choice, *, how: Conventions, file: str) -> tuple[T
 
 def _key(value: Value) -> str | float:
     return "" if value is None or isinstance(value, list) else value
-
-
-def _exactly(cost: Number) -> tuple[Fraction, Fraction]:
-    scale = Fraction(cost.unit.scale(thousand=DECIMAL_THOUSAND))
-    return Fraction(cost.amount) * scale, Fraction(cost.step) * scale
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 
+from harness.verdicts.reading import printable
+
 # A list holds the samples of one row.
 Value = str | float | list[float] | None
 
@@ -29,7 +31,7 @@ class Rows:
             return self.columns.index(column)
         near = difflib.get_close_matches(column, self.columns, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no column {column!r} in {file}{hint} have: {', '.join(map(_shown, self.columns[:40]))}")
+        raise ValueError(f"no column {column!r} in {file}{hint} have: {', '.join(map(printable, self.columns[:40]))}")
 
 
 def from_dictionaries(
@@ -39,7 +41,3 @@ def from_dictionaries(
     columns = list(dict.fromkeys(column for row in rows for column in row))
     values = [[row.get(column) for column in columns] for row in rows]
     return Rows(columns=columns, rows=values, places=places, notes=notes, axes=axes)
-
-
-def _shown(column: str) -> str:
-    return column if column.isprintable() else ascii(column)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from harness.policy import ScalingPolicy
 from harness.verdicts.columns import conventions
 from harness.verdicts.formats import read
-from harness.verdicts.grouped_law import Law, judge_group
+from harness.verdicts.grouped_law import Claim, judge_group
 from harness.verdicts.groups import Choice, group
-from harness.verdicts.reading import name_of
+from harness.verdicts.reading import printable
 from harness.verdicts.table_notes import notes
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def verify(
     policy = ScalingPolicy() if band is None else ScalingPolicy(band=_checked_band(band))
     _check_exponent(exponent, policy)
     how = conventions(y=y, markers=wording.markers, units=wording.units, decimal=wording.decimal)
-    rows, name = read(file, source=source), name_of(file)
+    rows, name = read(file, source=source), printable(file)
     benchmark = ["benchmark"] if rows.axes is not None and x != "benchmark" else []
     choice = Choice(x=x, y=y, by=tuple(dict.fromkeys([*by, *benchmark])), per=per)
     table, groups = group(rows, choice, how=how, file=name)
@@ -90,8 +90,8 @@ def verify(
     if not any(costs.samples for costs in groups):
         raise ValueError(f"{name} has nothing to judge: no row has both a size and a cost ({'; '.join(found)})")
     _check_amount(groups, kind=kind, file=name)
-    law = Law(exponent=exponent, kind=kind, x=x, is_exact=wording.is_exact, policy=policy)
-    judged = [judge_group(costs, law) for costs in groups]
+    claim = Claim(exponent=exponent, kind=kind, x=x, is_exact=wording.is_exact, policy=policy)
+    judged = [judge_group(costs, claim) for costs in groups]
     return Verification(exponent=exponent, x=x, y=choice.cost, groups=judged, notes=[*found, *_rides(judged)])
 
 

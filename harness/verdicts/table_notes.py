@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.verdicts.cells import Mistake, Number, quote, read_cell
 from harness.verdicts.groups import SEARCHED_ROWS
+from harness.verdicts.reading import printable
 from harness.verdicts.units import BINARY_THOUSAND, DECIMAL_THOUSAND
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _where(table: Table, numbers: Sequence[int]) -> str:
             sizes.append(f"{table.size(number):.10g}")
     shown = []
     for key, sizes in list(places.items())[:SHOWN_GROUPS]:
-        name = ", ".join(f"{column}={value}" for column, value in zip(table.choice.by, key, strict=True))
+        name = ", ".join(f"{column}={printable(value)}" for column, value in zip(table.choice.by, key, strict=True))
         dots = ", ..." if len(sizes) > SHOWN_SIZES else ""
         at = f"{table.choice.x} = {', '.join(sizes[:SHOWN_SIZES])}{dots}" if sizes else ""
         shown.append(" at ".join(part for part in (name, at) if part))

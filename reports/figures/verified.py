@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.scaling.judgement import curve
+from harness.verdicts.reading import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def plot(verification: Verification, file: Path) -> None:
     axes = figure.subplots()
     drawn = [group for group in verification.groups if group.sizes]
     for group in drawn:
-        name = ", ".join(str(value) for value in group.key.values()) or verification.y
+        name = ", ".join(map(printable, group.key.values())) or verification.y
         points = axes.plot(group.sizes, group.costs, "o", markersize=5)[0]
         points.set_label(f"{name}: {group.verdict}")
         if group.judgement is not None:
@@ -39,7 +40,9 @@ def plot(verification: Verification, file: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel=verification.x, ylabel=verification.y)
     law = f"{verification.x}^{verification.exponent:g}"
     axes.set_title(f"Does {verification.y} grow as {law}? Where points run parallel to the dashes, yes.")
-    axes.legend(fontsize=8)
+    # A column or a group may be named $x$, which is no formula.
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.legend(fontsize=8).get_texts()):
+        text.set_parse_math(False)
     try:
         figure.savefig(file)
     except OSError as error:
