@@ -7,7 +7,7 @@ import io
 import re
 from collections import Counter
 
-from harness.verdicts.cells import quote, undecorate
+from harness.verdicts.cells import LONGEST, quote, undecorate
 from harness.verdicts.rows import Rows, Value
 
 QUOTING = ",;\t"
@@ -86,7 +86,9 @@ def _fields(line: str, delimiter: str) -> list[str]:
 def _column_names(header: list[str], *, file: str) -> list[str]:
     if len(header) > COLUMNS_AT_MOST:
         raise ValueError(f"{file} has {len(header)} columns; at most {COLUMNS_AT_MOST} are read")
-    columns = [undecorate(name.strip()) or f"column {place}" for place, name in enumerate(header, start=1)]
+    # A longer name is none that anybody types, and expressions over it would take seconds.
+    bare = (undecorate(name.strip()) if len(name) <= LONGEST else name for name in header)
+    columns = [name or f"column {place}" for place, name in enumerate(bare, start=1)]
     doubled = [column for column, count in Counter(columns).items() if count > 1]
     if doubled:
         raise ValueError(f"{file} has two columns {quote(doubled[0])}")
