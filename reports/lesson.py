@@ -11,7 +11,7 @@ from reports import answer, style, units
 from reports.figures import pooling, scaling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
 from reports.frame import frames, read_run
-from reports.render import content_security_policy, variables
+from reports.render import content_security_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -184,7 +184,7 @@ def html(lesson: Lesson, run: Run) -> str:
     page = environment.get_template("lesson.html.jinja")
     return page.render(
         policy=content_security_policy([]),
-        styles=_asset("templates/report.css") + _asset("templates/lesson.css") + variables(),
+        styles=_asset("templates/report.css") + _asset("templates/lesson.css") + style.variables(),
         lesson=lesson,
         run=run,
         machine=_machine(run),

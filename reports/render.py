@@ -63,7 +63,7 @@ def html(runs: Sequence[Run]) -> str:
     return page.render(
         policy=content_security_policy(scripts),
         scripts=scripts,
-        styles=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/report.css") + variables(),
+        styles=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/report.css") + style.variables(),
         headline=_headline(runs),
         runs=[_overview(run, table[table["run"] == run.label]) for run in runs],
         chapters=chapters(runs, table, colors),
@@ -122,17 +122,6 @@ def _headline(runs: Sequence[Run]) -> str:
     if problems <= {"attention"}:
         return "Does attention cost grow as O(n² d)?"
     return "What does attention cost, and does it grow as O(n² d)?"
-
-
-def variables() -> str:
-    """Write the palette as CSS variables, for light and dark pages."""
-    light = "".join(f"--c{slot}:{pair[0]};" for slot, pair in enumerate(style.PALETTE))
-    dark = "".join(f"--c{slot}:{pair[1]};" for slot, pair in enumerate(style.PALETTE))
-    return (
-        f":root{{{light}}}"
-        f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
-        f"@media screen{{:root[data-theme=dark]{{{dark}}}}}"
-    )
 
 
 def _asset(name: str) -> str:
