@@ -31,7 +31,7 @@ def report(
         if output is None:
             return text
         return _written(output, text.encode())
-    from reports.render import render
+    from reports.page.render import render
 
     target = output if output is not None else Path(runs[0]) / REPORT
     try:

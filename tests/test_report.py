@@ -15,7 +15,7 @@ from harness.journal import JournalError
 from harness.records import SchemaMismatchError
 from reports import commands, export, style, units
 from reports.frame import COLUMNS, load, read_run
-from reports.render import render
+from reports.page.render import render
 from reports.summary import lines, markdown, table_of
 
 
@@ -294,7 +294,7 @@ def test_a_page_of_many_cases_stays_small(tmp_path):
 
 
 def test_vendored_files_are_those_whose_version_is_named():
-    from reports.vendor import compare
+    from reports.page.vendor import compare
 
     script = (compare.HERE / "uplot/uPlot.iife.min.js").read_text(encoding="utf-8")
     assert compare.PACKAGE.endswith("@1.6.32")

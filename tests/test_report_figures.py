@@ -12,7 +12,7 @@ from reports import answer, published, style
 from reports.figures import agreement, allocation, device, speed, timeline
 from reports.figures.figure import sweeps
 from reports.frame import frame, frames, read_run, read_runs
-from reports.render import render
+from reports.page.render import render
 from reports.summary import markdown
 
 

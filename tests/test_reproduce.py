@@ -12,8 +12,8 @@ import runs
 from harness import plan
 from harness.commands import find_scenarios, make_selection
 from harness.records import Plan
-from reports.embedded import pack, reproduce
 from reports.frame import Run, frames, read_run
+from reports.page.embedded import pack, reproduce
 from scenarios import catalog
 
 NAMES = {

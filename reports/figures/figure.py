@@ -75,8 +75,7 @@ class Sweep:
     @property
     def key(self) -> str:
         """Return a name that is unique in the page and fit for an id."""
-        parts = (self.run, self.scenario, self.dtype, self.direction, self.cache)
-        return "-".join("".join(c if c.isalnum() else "-" for c in part) for part in parts)
+        return "-".join(map(slug, (self.run, self.scenario, self.dtype, self.direction, self.cache)))
 
     @property
     def fixed(self) -> str:
@@ -143,6 +142,11 @@ def declaration(run: Run, scenario: str) -> dict[str, Any]:
     """Return a scenario as the plan has it, empty where the plan lacks it."""
     declared = run.plan.scenarios if run.plan else []
     return next((dict(item) for item in declared if item.get("name") == scenario), {})
+
+
+def slug(text: str) -> str:
+    """Return a text as part of an id: what is neither letter nor digit becomes a hyphen."""
+    return "".join(character if character.isalnum() else "-" for character in text)
 
 
 def ends(table: pd.DataFrame, x: str, y: str) -> dict[str, tuple[float, float]]:
