@@ -47,9 +47,9 @@ def test_an_absent_figure_is_a_dash_whatever_its_unit(write, value):
 def test_shares_ratios_and_changes():
     assert units.percent(0.1234) == "12 %"
     assert units.whole_percent(0.015) == "1.5 %"
-    assert units.ratio(5.412) == "5.41×"  # noqa: RUF001
+    assert units.ratio(5.412) == "5.41×"
     assert units.change(1.032) == "+3.2 %"
-    assert units.change(0.88) == "−12 %"  # noqa: RUF001
+    assert units.change(0.88) == "−12 %"
 
 
 @pytest.mark.parametrize(("exponent", "text"), [(2.0, "²"), (1.98, "¹·⁹⁸"), (1.0, ""), (None, "")])
