@@ -7,7 +7,6 @@ import json
 import shlex
 
 import pytest
-from reports.embedded import pack, reproduce
 
 import runs
 from attnbench.options import Cases
