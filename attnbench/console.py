@@ -1,4 +1,4 @@
-"""What every command does with its terminal: say, fail in a line, show tables, note progress."""
+"""What every command does with its terminal: say, fail in a line, show tables."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from harness.run import Progress
 
 USAGE, INTERRUPTED = 2, 130
 # Columns of a table where no terminal says how wide it is.
@@ -35,10 +33,3 @@ def wide_console() -> Console:
 
     console = Console()
     return console if console.is_terminal else Console(width=LOG_WIDTH)
-
-
-def quiet() -> Progress:
-    """Return a progress that only notes, on standard error, where no JSON is printed."""
-    from harness.progress import Lines
-
-    return Lines(sys.stderr)

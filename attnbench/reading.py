@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from attnbench.options import Cases, Effort, Place
-    from harness.plan import Selection
     from harness.policy import Policy
-    from harness.run import Options
+    from harness.runner.selection import Effort as Limits
+    from harness.runner.selection import Request, Selection
+    from harness.runner.supervisor import WorkerSettings
     from scenarios.scenario import Scenario
 
 Preset = Literal["fast", "default", "rigorous"]
@@ -38,7 +39,7 @@ def find_scenarios(names: Sequence[str] | None) -> tuple[Scenario, ...]:
 
 def make_selection(cases: Cases) -> Selection:
     """Read the options that restrict a plan. Raises ScenarioError, SelectionError."""
-    from harness import plan
+    from harness.runner.selection import Selection, parse_shard
     from scenarios import catalog, scenario
 
     axes = dict(catalog.parse_axis(text) for text in cases.axis or ())
@@ -46,14 +47,14 @@ def make_selection(cases: Cases) -> Selection:
     check_known("direction", cases.direction, get_args(scenario.Direction))
     check_known("cache", cases.cache, get_args(scenario.Cache))
     check_known("axis", axes, scenario.AXIS_NAMES)
-    return plan.Selection(
+    return Selection(
         implementations=tuple(cases.impl or ()),
         axes=axes,
         dtypes=tuple(cases.dtype or ()),
         directions=tuple(cases.direction or ()),
         caches=tuple(cases.cache or ()),
         keyword=cases.keyword,
-        shard=plan.parse_shard(cases.shard),
+        shard=parse_shard(cases.shard),
     )
 
 
@@ -66,7 +67,7 @@ def check_dtypes(dtypes: Iterable[str] | None) -> None:
 
 def check_known(kind: str, given: Iterable[str] | None, known: Sequence[str]) -> None:
     """Refuse a value that is none of the known ones, naming these. Raises SelectionError."""
-    from harness.plan import SelectionError
+    from harness.runner.selection import SelectionError
 
     for value in given or ():
         if value not in known:
@@ -75,10 +76,11 @@ def check_known(kind: str, given: Iterable[str] | None, known: Sequence[str]) ->
 
 def make_policy(effort: Effort) -> tuple[Preset, Policy]:
     """Choose the policy of a run. Raises SelectionError."""
-    from harness import plan, policy
+    from harness import policy
+    from harness.runner.selection import SelectionError
 
     if effort.fast and effort.rigorous:
-        raise plan.SelectionError("--fast and --rigorous exclude each other")
+        raise SelectionError("--fast and --rigorous exclude each other")
     preset: Preset = "fast" if effort.fast else "rigorous" if effort.rigorous else "default"
     chosen = {"fast": policy.FAST, "default": policy.DEFAULT, "rigorous": policy.RIGOROUS}[preset]
     if effort.precision is not None:
@@ -89,7 +91,7 @@ def make_policy(effort: Effort) -> tuple[Preset, Policy]:
 
 def parse_share(text: str) -> float:
     """Read `1%` or `0.01`. Raises SelectionError."""
-    from harness.plan import SelectionError
+    from harness.runner.selection import SelectionError
 
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
@@ -102,7 +104,7 @@ def parse_share(text: str) -> float:
 
 def parse_duration(text: str | None) -> float | None:
     """Read `90`, `90s`, `10m` or `1h` as seconds. Raises SelectionError."""
-    from harness.plan import SelectionError
+    from harness.runner.selection import SelectionError
 
     if text is None:
         return None
@@ -120,58 +122,51 @@ def default_output() -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def make_options(cases: Cases, place: Place) -> Options:
+def make_request(cases: Cases, place: Place) -> Request:
     """Read the options that say what is measured and where, under the default policy.
 
     Raises ScenarioError, SelectionError, DeviceError.
     """
     from harness import devices, policy
-    from harness.plan import SelectionError
-    from harness.run import Options
+    from harness.runner.selection import Request, SelectionError
 
     for file in cases.impl_file or ():
         if not Path(file).is_file():
             raise SelectionError(f"--impl-file {file}: no such file")
-    return Options(
+    return Request(
         scenarios=find_scenarios(cases.scenarios),
         selection=make_selection(cases),
         device=devices.choose(place.device),
-        output=Path(),
         policy=policy.DEFAULT,
         impl_files=tuple(cases.impl_file or ()),
         threads=place.threads,
     )
 
 
-def make_run_options(cases: Cases, place: Place, effort: Effort, *, directory: Path) -> Options:
-    """Read the options of a run. Raises ScenarioError, SelectionError, DeviceError."""
+def make_run_request(cases: Cases, place: Place, effort: Effort) -> Request:
+    """Read what a run is asked to measure and how. Raises ScenarioError, SelectionError, DeviceError."""
     preset, policy = make_policy(effort)
     return replace(
-        make_options(cases, place),
-        output=directory,
+        make_request(cases, place),
         policy=policy,
         preset=preset,
         keep_memory=effort.allocator == "keep",
-        timeout=parse_duration(effort.timeout),
-        time_budget=parse_duration(effort.time_budget),
         baseline=effort.baseline,
         seed=effort.seed,
         command=("attnbench", *sys.argv[1:]),
     )
 
 
-def make_bare_options(device: str | None, impl_files: Sequence[str] | None, *, seed: int = 0) -> Options:
-    """Return the options of workers that measure no scenario. Raises DeviceError."""
-    from harness import devices, policy
-    from harness.plan import Selection
-    from harness.run import Options
+def make_limits(effort: Effort) -> Limits:
+    """Read how long a run may take. Raises SelectionError."""
+    from harness.runner.selection import Effort as Limits
 
-    return Options(
-        scenarios=(),
-        selection=Selection(),
-        device=devices.choose(device),
-        output=Path(),
-        policy=policy.DEFAULT,
-        impl_files=tuple(impl_files or ()),
-        seed=seed,
-    )
+    return Limits(timeout=parse_duration(effort.timeout), time_budget=parse_duration(effort.time_budget))
+
+
+def make_worker_settings(device: str | None, impl_files: Sequence[str] | None) -> WorkerSettings:
+    """Return the settings of workers that measure no scenario. Raises DeviceError."""
+    from harness import devices, policy
+    from harness.runner.supervisor import WorkerSettings
+
+    return WorkerSettings(device=devices.choose(device), policy=policy.DEFAULT, impl_files=tuple(impl_files or ()))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.agreement import agree
-from harness.records import Agreement, Check, Direction, Outcome
-from harness.worker import failure
+from harness.records import Agreement, Check, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from harness.policy import GatePolicy
     from harness.records import Status
-    from impls.registry import Implementation, Probe, Problem
+    from impls.contract import Implementation, Probe, Problem
+    from scenarios.scenario import Direction
 
 # An error in every hundredth call is met by 128 calls.
 REPEATED_CALLS = 128
@@ -119,18 +119,6 @@ def run(subject: Subject, task: Task) -> Outcome:
     if agreement.passed:
         return outcome
     return outcome.model_copy(update={"status": "disagreed", "reason": describe(agreement)})
-
-
-def examine(subject: Subject, *, quick: bool = False, only: str = "") -> Iterator[Outcome]:
-    """Yield the outcome of every task, in this process; what the implementation raises becomes a reason."""
-    for task in tasks(subject.problem, quick=quick, only=only):
-        try:
-            yield run(subject, task)
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:  # noqa: BLE001
-            failed = failure(error)
-            yield unanswered(subject, task, status=failed["status"], reason=failed["reason"])
 
 
 def describe(agreement: Agreement) -> str:

@@ -14,7 +14,7 @@ from harness.records import Ran
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Operators outside of these name bookkeeping of tensors, not work.
+# Operators that only handle a tensor's metadata; every other operator does work.
 BOOKKEEPING = frozenset(
     {
         "aten::view",

@@ -6,16 +6,16 @@ import io
 import shlex
 import textwrap
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from harness import check, policy, run
-from harness.plan import Selection
-from harness.progress import Lines
+from harness import policy
+from harness.runner import check
+from harness.runner.supervisor import WorkerSettings
 from reports.exports.junit import junit
 from reports.terminal.check import render, reproduction
+from reports.terminal.progress import quiet
 
 HEADER = """
 import os, signal, torch
@@ -36,10 +36,8 @@ def kernel(tmp_path, body, *, name="mine", supports=("causal", "backward")):
 
 
 def examine(*files, **settings):
-    options = run.Options(
-        scenarios=(), selection=Selection(), device="cpu", output=Path(), policy=policy.DEFAULT, impl_files=files
-    )
-    return check.check(options, progress=Lines(), **settings)
+    workers = WorkerSettings(device="cpu", policy=policy.DEFAULT, impl_files=files)
+    return check.check(workers, progress=quiet(), **settings)
 
 
 def shown(report, *files):

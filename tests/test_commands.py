@@ -17,9 +17,11 @@ from attnbench import __version__
 from attnbench.app import COMMANDS, make_app
 from attnbench.commands.plan import show
 from attnbench.console import USAGE
-from harness import run, timing
-from harness.process import oom_kills
-from harness.records import DroppedPoint, Plan, PlannedCase, Prediction
+from harness import timing
+from harness.records import DroppedPoint, PlannedCase, Prediction
+from harness.results.plan_file import Plan
+from harness.runner.process import oom_kills
+from harness.runner.state import thread_warnings
 from scenarios import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,11 +155,11 @@ def test_a_plan_says_what_a_case_costs_and_why_one_is_skipped(capsys):
     )
     show(shown)
     first, second, third, dropped, last = capsys.readouterr().out.splitlines()
-    assert first.endswith(": 2e+06 FLOP, 1.50 KiB extra, 2.10 ms")
-    assert second.endswith("2.10 ms; predicted_oom: needs 2 TiB")
+    assert first.endswith(": 2e+06 FLOP, 1.50 KiB extra, 2.1 ms")
+    assert second.endswith("2.1 ms; predicted_oom: needs 2 TiB")
     assert third.endswith(": unsupported: no d_v")
     assert dropped == "smoke {'n': 1}: dropped, too small"
-    assert last == "3 cases, 1 to run; one call of each takes 2.10 ms or so"
+    assert last == "3 cases, 1 to run; one call of each takes 2.1 ms or so"
 
 
 def test_n_takes_the_place_of_both_lengths():
@@ -209,9 +211,9 @@ def test_folders_of_our_names_where_the_user_is_are_not_loaded(tmp_path):
 
 
 def test_more_threads_than_processors_are_a_warning():
-    assert run.thread_warnings(None) == []
-    assert run.thread_warnings(1) == []
-    assert "wait for each other" in run.thread_warnings(10_000)[0]
+    assert thread_warnings(None) == []
+    assert thread_warnings(1) == []
+    assert "wait for each other" in thread_warnings(10_000)[0]
 
 
 def test_replaced_clocks_are_put_back_and_named(monkeypatch):

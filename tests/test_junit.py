@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from harness.check import Report, Unavailable
 from harness.records import Outcome
+from harness.runner.check import Report, Unavailable
 from reports.exports.junit import junit
 
 

@@ -7,7 +7,7 @@ import torch
 
 from harness import directions, kernels, memory, telemetry, timing
 from harness.records import Ran
-from impls import registry
+from impls import discovery, registry
 
 CPU = torch.device("cpu")
 POINT = {"n": 256, "heads": 2, "d": 64}
@@ -15,7 +15,7 @@ POINT = {"n": 256, "heads": 2, "d": 64}
 
 @pytest.fixture(scope="module")
 def attention():
-    registry.discover()
+    discovery.discover()
     return registry.problem("attention")
 
 

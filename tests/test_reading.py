@@ -10,15 +10,16 @@ from attnbench.options import Cases, Effort, Place
 from attnbench.reading import (
     default_output,
     find_scenarios,
-    make_options,
+    make_limits,
     make_policy,
-    make_run_options,
+    make_request,
+    make_run_request,
     make_selection,
     parse_duration,
     parse_share,
 )
-from harness.plan import SelectionError
 from harness.policy import DEFAULT, FAST, RIGOROUS
+from harness.runner.selection import SelectionError
 from scenarios import catalog
 
 
@@ -94,17 +95,15 @@ def test_a_selection_has_what_was_asked_for():
 
 def test_a_missing_implementation_file_is_named_before_anything_starts(tmp_path):
     with pytest.raises(SelectionError, match=r"none\.py: no such file"):
-        make_options(Cases(scenarios=["smoke"], impl_file=[str(tmp_path / "none.py")]), Place(device="cpu"))
+        make_request(Cases(scenarios=["smoke"], impl_file=[str(tmp_path / "none.py")]), Place(device="cpu"))
 
 
-def test_a_run_is_asked_for_what_its_options_say(tmp_path):
+def test_a_run_is_asked_for_what_its_options_say():
     effort = Effort(fast=True, time_budget="10m", timeout="5", allocator="system", baseline="loop", seed=3)
-    options = make_run_options(
-        Cases(scenarios=["smoke"]), Place(device="cpu", threads=1), effort, directory=tmp_path / "run"
-    )
-    assert (options.output, options.device, options.threads, options.preset) == (tmp_path / "run", "cpu", 1, "fast")
-    assert (options.time_budget, options.timeout, options.keep_memory) == (600.0, 5.0, False)
-    assert (options.baseline, options.seed, options.policy) == ("loop", 3, FAST)
+    request, limits = make_run_request(Cases(scenarios=["smoke"]), Place("cpu", 1), effort), make_limits(effort)
+    assert (request.device, request.threads, request.preset, request.policy) == ("cpu", 1, "fast", FAST)
+    assert (request.baseline, request.seed, request.keep_memory) == ("loop", 3, False)
+    assert (limits.time_budget, limits.timeout) == (600.0, 5.0)
 
 
 def test_a_new_run_directory_is_one_that_does_not_exist(tmp_path, monkeypatch):

@@ -11,8 +11,10 @@ import pytest
 import runs
 from attnbench.options import Cases
 from attnbench.reading import find_scenarios, make_selection
-from harness import plan
-from harness.records import Plan
+from harness.policy import DEFAULT
+from harness.results.plan_file import Plan
+from harness.runner import plan
+from harness.runner.selection import Selection
 from reports.embedded import pack, reproduce
 from reports.frame import Run, frames, read_run
 from scenarios import catalog
@@ -46,11 +48,11 @@ def planned_by(line):
 
 
 def run_of(name, device):
-    scenario = plan.select(catalog.find(name), plan.Selection(), device=device)
-    cases, _ = plan.expand([scenario], names=NAMES, selection=plan.Selection(), device=device)
+    scenario = plan.select(catalog.find(name), Selection(), device=device)
+    cases, _ = plan.expand([scenario], names=NAMES, selection=Selection(), device=device)
     planned = Plan(
-        created="", command=["attnbench", "run"], device=device, seed=0, baseline="batched", threads=2, policy={},
-        scenarios=[scenario.model_dump(mode="json")], cases=[],
+        created="", command=["attnbench", "run"], device=device, seed=0, baseline="batched", threads=2, policy=DEFAULT,
+        scenarios=[scenario], cases=[],
     )  # fmt: skip
     return cases, Run(
         path=None, label="run", records=(), waiting=(), plan=planned, environment=None, summary=None, verdicts=(),

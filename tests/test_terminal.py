@@ -9,9 +9,9 @@ import shlex
 import pytest
 from rich.console import Console
 
-from harness.check import Report, Unavailable
 from harness.doctor import Diagnosis, Finding, SelfTest
 from harness.records import Agreement, Check, Environment, Outcome
+from harness.runner.check import Report, Unavailable
 from harness.verify import Group, Verification
 from reports.terminal import check, results, verification
 from reports.terminal.doctor import as_text

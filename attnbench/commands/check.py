@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attnbench.console import fail, quiet, say, wide_console
+from attnbench.console import fail, say, wide_console
 from attnbench.options import SEED_AT_MOST, Device, Dtype, Impl, ImplFile, Json, grouped
 
 
@@ -29,28 +29,31 @@ def check_command(
 
     Example: attnbench check --impl-file my_kernel.py --dtype bfloat16
     """
-    from attnbench.reading import check_dtypes, make_bare_options
-    from harness import check, run
+    from attnbench.reading import check_dtypes, make_worker_settings
+    from harness.runner import check
+    from harness.runner.supervisor import WorkerError
     from reports.exports.junit import junit as as_junit
     from reports.terminal.check import render
+    from reports.terminal.progress import quiet
 
     try:
-        options = make_bare_options(device, impl_file, seed=seed)
+        settings = make_worker_settings(device, impl_file)
         check_dtypes(dtype)
         report = check.check(
-            options,
+            settings,
             names=impl or (),
             problem=problem,
             dtypes=dtype or (),
             quick=quick,
             only=keyword,
+            seed=seed,
             progress=quiet(),
         )
         if junit is not None:
             junit.write_text(as_junit(report), encoding="utf-8")
     except KeyError as error:
         raise fail(str(error.args[0])) from None
-    except (ValueError, run.WorkerError) as error:
+    except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
         raise fail(f"{error.filename}: {error.strerror}") from None

@@ -18,37 +18,38 @@ def lesson_command(*, device: Device = None, output: RunDirectory = None) -> Non
     """
     from attnbench.reading import default_output
     from attnbench.writing import write_page
-    from harness import devices, journal, lesson_facts, policy, progress, run
-    from harness.plan import Selection
-    from reports import lesson as pages
+    from harness import devices, journal, policy
+    from harness.lesson import facts
+    from harness.runner.execute import plan_and_execute
+    from harness.runner.selection import Request, Selection
+    from harness.runner.supervisor import WorkerError
     from reports.frame import read_run
+    from reports.lesson import page as pages
+    from reports.terminal import progress
     from scenarios import tutorial
 
+    directory = output or default_output()
     try:
-        options = run.Options(
+        request = Request(
             scenarios=tutorial.LESSON,
             selection=Selection(),
             device=devices.choose(device),
-            output=output or default_output(),
             policy=policy.LESSON,
             preset="fast",
             command=("attnbench", *sys.argv[1:]),
         )
-        shown = progress.make()
-        try:
-            _, interrupted = run.execute(options, progress=shown)
-        finally:
-            shown.close()
-        if interrupted:
+        with progress.make() as shown:
+            finished = plan_and_execute(request, directory, progress=shown)
+        if finished.is_interrupted:
             raise typer.Exit(INTERRUPTED)
         # The lesson's own sums need torch; its measurements, in worker processes, are over.
-        from harness.lesson import lesson
+        from harness.lesson.systems import lesson
 
-        lesson_facts.write(lesson(device=options.device, announce=say), options.output)
-        write_page([read_run(options.output)], options.output / journal.REPORT)
-        page = pages.write(options.output)
-    except (ValueError, run.WorkerError) as error:
+        facts.write(lesson(device=request.device, announce=say), directory)
+        write_page([read_run(directory)], directory / journal.REPORT)
+        page = pages.write(directory)
+    except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
-        raise fail(f"{error.filename or output or 'runs'}: {error.strerror}") from None
+        raise fail(f"{error.filename or directory}: {error.strerror}") from None
     say(f"lesson: {page}")

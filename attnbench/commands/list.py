@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from attnbench.console import fail, quiet, say
+from attnbench.console import fail, say
 from attnbench.options import Device, ImplFile, Json, grouped
 
 
@@ -14,29 +14,29 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, json_outp
 
     Example: attnbench list --impl-file my_kernel.py
     """
-    from attnbench.reading import make_bare_options
+    from attnbench.reading import make_worker_settings
     from harness import devices
-    from harness.run import Host, WorkerError
+    from harness.protocol.messages import Describe
+    from harness.runner.supervisor import Supervisor, WorkerError
+    from reports.terminal.progress import quiet
     from scenarios import catalog
 
     try:
-        options = make_bare_options(device, impl_file)
-        host = Host(options, progress=quiet())
-        try:
-            described = host.must({"do": "describe"})
-        finally:
-            host.drop()
+        settings = make_worker_settings(device, impl_file)
+        with Supervisor(settings, progress=quiet()) as supervisor:
+            described = supervisor.require(Describe())
         present = devices.present()
     except (devices.DeviceError, WorkerError) as error:
         raise fail(str(error)) from None
     scenarios = [{"name": s.name, "problem": s.problem, "question": s.question} for s in catalog.CATALOG]
     if json_output:
-        say(json.dumps({"device": options.device, "devices": present, "scenarios": scenarios, **described}, indent=1))
+        about = described.model_dump(exclude={"kind"})
+        say(json.dumps({"device": settings.device, "devices": present, "scenarios": scenarios, **about}, indent=1))
         return
-    say(f"Implementations on {options.device} ({described['device_name']}):")
-    for entry in described["implementations"]:
-        state = " ".join(entry["supports"]) if entry["available"] else f"unavailable: {entry['reason']}"
-        say(f"  {entry['problem']:<10} {entry['name']:<16} {state}")
+    say(f"Implementations on {settings.device} ({described.device_name}):")
+    for entry in described.implementations:
+        state = " ".join(entry.supports) if entry.available else f"unavailable: {entry.reason}"
+        say(f"  {entry.problem:<10} {entry.name:<16} {state}")
     say("Scenarios (* in the default set):")
     for scenario in scenarios:
         mark = "*" if scenario["name"] in catalog.DEFAULT else " "

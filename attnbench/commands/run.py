@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.records import Summary
-    from harness.run import Options
-    from reports.frame import Run
+    from harness.runner.execute import Finished
+    from harness.runner.selection import Effort as Limits
+    from harness.runner.selection import Request
 
 
 @grouped
@@ -23,69 +24,70 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
-    from attnbench.reading import default_output, make_run_options
-    from harness import journal, run
+    from attnbench.reading import default_output, make_limits, make_run_request
+    from harness import journal
+    from harness.runner.execute import create_directory
+    from harness.runner.supervisor import WorkerError
 
     if output.resume and output.output is None:
         raise fail("--resume needs the run directory: -o DIR")
     directory = output.output or default_output()
     try:
-        options = make_run_options(cases, place, effort, directory=directory)
-        if output.resume:
-            options = run.resumed_options(options)
-        elif output.output is not None:
-            run.create_directory(directory)
-        summary, is_interrupted = measure(options, resume=output.resume)
-    except (ValueError, run.WorkerError) as error:
+        request, limits = make_run_request(cases, place, effort), make_limits(effort)
+        if output.output is not None and not output.resume:
+            create_directory(directory)
+        finished = measure(request, limits, directory=directory, resume=output.resume)
+    except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
         kept = "; what was measured is kept: make room, then continue with --resume"
         has_run = (directory / journal.JOURNAL).exists()
         raise fail(f"{error.filename or directory}: {error.strerror}{kept if has_run else ''}") from None
     try:
-        found = report(directory, device=options.device)
+        report(finished, directory)
     except OSError as error:
         raise fail(f"{error.filename or directory}: {error.strerror}; the journal is intact") from None
     except ValueError as error:
         raise fail(f"{error}; the journal is intact") from None
-    show(summary, page=directory / journal.REPORT)
-    raise typer.Exit(INTERRUPTED if is_interrupted else exit_code(found, fail_on=output.fail_on))
+    show(finished.summary, page=directory / journal.REPORT)
+    raise typer.Exit(INTERRUPTED if finished.is_interrupted else exit_code(finished, fail_on=output.fail_on))
 
 
-def measure(options: Options, *, resume: bool) -> tuple[Summary, bool]:
-    """Run or resume under a bar or lines; return the summary and whether the run was interrupted."""
-    from harness import progress, run
+def measure(request: Request, limits: Limits, *, directory: Path, resume: bool) -> Finished:
+    """Run what is asked for, or go on with the plan that the directory holds, under a bar or lines."""
+    from harness.runner.execute import execute, plan_and_execute, stored_plan
+    from reports.terminal import progress
 
-    shown = progress.make()
+    stored = stored_plan(directory) if resume else None
     try:
-        return run.execute(options, progress=shown, resume=resume)
+        with progress.make() as shown:
+            if stored is not None:
+                return execute(stored, directory, progress=shown, effort=limits)
+            return plan_and_execute(request, directory, progress=shown, effort=limits)
     except KeyboardInterrupt:
         raise fail("interrupted before anything was measured", INTERRUPTED) from None
-    finally:
-        shown.close()
 
 
-def report(directory: Path, *, device: str) -> Run:
-    """Read a run, write its page, and print its table and verdicts; return what was read."""
+def report(finished: Finished, directory: Path) -> None:
+    """Read what a run wrote, once, for its page and for the table and the verdicts that are printed."""
     from attnbench.writing import write_page
     from harness.journal import REPORT
     from reports.frame import read_run
     from reports.terminal import results
 
-    run = read_run(directory)
-    if any(record.case.problem == "pooling" for record in run.records):
+    if any(record.case.problem == "pooling" for record in finished.records):
         # What pooling predicts is drawn beside its cost; torch comes in once the measurements are over.
-        from harness import lesson_facts
-        from harness.lesson import lesson
+        from harness.lesson import facts
+        from harness.lesson.systems import lesson
 
-        lesson_facts.write(lesson(device=device, announce=say), directory)
+        facts.write(lesson(device=finished.plan.device, announce=say), directory)
+    run = read_run(directory)
     write_page([run], directory / REPORT)
     console = wide_console()
     console.print(results.table_of(run, width=console.width))
     if run.verdicts:
         console.print()
         console.print(results.verdicts_of(run))
-    return run
 
 
 def show(summary: Summary, *, page: Path) -> None:
@@ -99,11 +101,10 @@ def show(summary: Summary, *, page: Path) -> None:
     say(f"report: {page}")
 
 
-def exit_code(run: Run, *, fail_on: str | None) -> int:
-    """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, else 0."""
-    from harness.records import Verdicts
-    from harness.run import exit_code as of_records
-    from harness.verdict import unexpected
+def exit_code(finished: Finished, *, fail_on: str | None) -> int:
+    """Return 3 or 4 if cases failed, 1 if a verdict is one to fail on, else 0."""
+    from harness.verdicts.judging import unexpected
 
-    failing = unexpected(Verdicts(verdicts=list(run.verdicts)), fail_on=(fail_on,) if fail_on else ())
-    return of_records(run.records) or (1 if failing else 0)
+    if finished.exit_code or finished.verdicts is None or fail_on is None:
+        return finished.exit_code
+    return 1 if unexpected(finished.verdicts, fail_on=(fail_on,)) else 0

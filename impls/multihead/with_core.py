@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn import functional
 
-from impls.registry import REGISTRY, Implementation, Limits
+from impls.contract import Implementation, Limits
+from impls.registry import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
-    from impls.multihead._steps import Weights
+    from impls.multihead.steps import Weights
 
 # What a core lends to the module around it, and what the module itself can do with any core.
 LENT = frozenset({"valid_lens", "dead_rows", "backward"})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reports.terminal.check import by_implementation
 
 if TYPE_CHECKING:
-    from harness.check import Report
+    from harness.runner.check import Report
 
 # What JUnit calls a probe that did not agree, by its status; every other one is an error.
 TAGS = {"ok": "", "disagreed": "failure", "unsupported": "skipped"}

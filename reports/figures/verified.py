@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.scaling import curve
+from harness.scaling.judgement import curve
 
 if TYPE_CHECKING:
     from pathlib import Path

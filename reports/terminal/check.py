@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.check import Report
     from harness.records import Outcome
+    from harness.runner.check import Report
 
 
 def render(report: Report, console: Console, *, impl_files: Sequence[str | Path] = ()) -> None:
