@@ -32,7 +32,6 @@ from harness.records import (
     StopReason,
     Summary,
     Telemetry,
-    Verdicts,
 )
 from harness.results.plan_file import Plan
 from impls.registry import IMPORTING, unknown
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.policy import Policy
+    from harness.results.verdicts_file import Verdicts
     from scenarios.scenario import Scenario
 
 # Sources that kill the process on import are skipped one by one, at most this many.

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.policy import ScalingPolicy
-from harness.scaling.judgement import curve, judge
+from harness.scaling import wording
+from harness.scaling.judgement import judge
+from harness.scaling.law import costs
 from harness.statistics import best_of, median_interval
 
 if TYPE_CHECKING:
@@ -38,19 +40,30 @@ MODIFIERS = ("threads", "repeats", "iterations", "min_time", "min_warmup_time")
 
 @dataclass(frozen=True)
 class Group:
-    """Hold one group's sizes with the cost judged at each, and its judgement; None where there was none to make."""
+    """Hold one group's sizes with the cost judged at each, and its judgement, or why there is `no_judgement`."""
 
     key: dict[str, str | float]
     sizes: list[float]
     costs: list[float]
     samples: int
     judgement: Judgement | None
-    reason: str
+    no_judgement: str = ""
 
     @property
     def verdict(self) -> TimeVerdict:
         """Return the verdict on time alone."""
         return "inconclusive" if self.judgement is None else self.judgement.verdict
+
+    @property
+    def reason(self) -> str:
+        """Say why the verdict is as it is."""
+        return self.no_judgement if self.judgement is None else wording.sentence(self.judgement.reason)
+
+    @property
+    def to_decide(self) -> str:
+        """Say what would decide, empty if it is decided."""
+        wanted = None if self.judgement is None else self.judgement.to_decide
+        return "" if wanted is None else wording.advice(wanted)
 
 
 @dataclass(frozen=True)
@@ -74,8 +87,8 @@ class Verification:
             name = ", ".join(f"{column}={value}" for column, value in group.key.items())
             law = f"{self.y} ~ {self.x}^{self.exponent:g}"
             shown.append(f"{name + ': ' if name else ''}{law} is {group.verdict}: {group.reason}")
-            if group.judgement is not None and group.judgement.to_decide:
-                shown.append(f"  to decide, {group.judgement.to_decide}")
+            if group.to_decide:
+                shown.append(f"  to decide, {group.to_decide}")
         return [*shown, *(f"note: {note}" for note in self.notes)]
 
     def fails(self, fail_on: Iterable[str]) -> bool:
@@ -126,7 +139,7 @@ def plot(verification: Verification, file: Path) -> None:
         if group.judgement is not None:
             low, high = math.log(group.sizes[0]), math.log(group.sizes[-1])
             sizes = [math.exp(low + (high - low) * i / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)]
-            axes.plot(sizes, curve(group.judgement, sizes), color=points.get_color(), linewidth=1.0)
+            axes.plot(sizes, costs(group.judgement.law, sizes), color=points.get_color(), linewidth=1.0)
     largest = max(verification.groups, key=lambda group: group.costs[-1])
     guide = [largest.costs[-1] * (size / largest.sizes[-1]) ** verification.exponent for size in largest.sizes]
     axes.plot(largest.sizes, guide, "--", color="0.5", linewidth=1.0, label=f"slope {verification.exponent:g}")
@@ -279,13 +292,13 @@ def _number(row: Row, column: str, *, number: int, file: Path) -> float:
 
 def _judged(key: Row, table: dict[float, list[float]], *, exponent: float, kind: Kind, policy: ScalingPolicy) -> Group:
     sizes = sorted(table)
-    costs = [_cost(table[size]) for size in sizes]
+    best = [_cost(table[size]) for size in sizes]
     samples = sum(map(len, table.values()))
     try:
-        found = judge(sizes, costs, claimed=exponent, kind=kind, intervals=_intervals(table, sizes), policy=policy)
+        found = judge(sizes, best, claimed=exponent, kind=kind, intervals=_intervals(table, sizes), policy=policy)
     except ValueError as error:
-        return Group(key, sizes, costs, samples, None, str(error))
-    return Group(key, sizes, costs, samples, found, found.reason)
+        return Group(key, sizes, best, samples, None, str(error))
+    return Group(key, sizes, best, samples, found)
 
 
 def _cost(samples: Sequence[float]) -> float:
@@ -302,19 +315,20 @@ def _entry(group: Group, *, claimed: float) -> dict[str, Any]:
     entry: dict[str, Any] = {**group.key, "verdict": group.verdict, "claimed": claimed}
     if judgement is None:
         return {**entry, "exponent": None, "low": None, "high": None, "floor": None, "reason": group.reason}
+    law = judgement.law
     return {
         **entry,
-        "exponent": judgement.exponent,
+        "exponent": law.exponent,
         "low": judgement.low,
         "high": judgement.high,
-        "floor": judgement.floor,
+        "floor": law.floor,
         "floor_ends": judgement.floor_ends,
         "half": judgement.half,
-        "transition": judgement.transition,
+        "transition": None if law.step is None else (law.step.at, law.step.height),
         "rivals": judgement.rivals,
-        "residual": judgement.residual,
-        "reason": judgement.reason,
-        "to_decide": judgement.to_decide,
+        "residual": law.residual,
+        "reason": group.reason,
+        "to_decide": group.to_decide,
         "sizes": group.sizes,
         "samples": group.samples,
         "slopes": [vars(slope) for slope in judgement.slopes],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.lesson import facts as lesson_facts
+from harness.policy import DEFAULT
 from reports import published, units
 from reports.answer.sentences import baseline_of
 from reports.figures import agreement, allocation, device, pooling, runs, speed, timeline
@@ -103,11 +104,11 @@ def scaling_chapter(
         elif sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
             figures = _made([time.time(sweep, colors)])
         else:
-            laws = time.fitted_laws(sweep.table, sweep.axis)
+            laws = time.judged_laws(sweep)
             figures = _made(
                 [
                     time.time(sweep, colors, laws=laws),
-                    slopes.slopes(sweep, colors),
+                    slopes.slopes(sweep, colors, band=_band(runs, sweep)),
                     slopes.residuals(sweep, colors, laws=laws),
                     memory.memory(sweep, colors),
                     operations.operations(sweep, colors),
@@ -115,7 +116,7 @@ def scaling_chapter(
             )
             if laws:
                 rows = time.law_rows(laws, sweep.axis)
-                caption = f"Fitted laws: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
+                caption = f"Laws by which time was judged: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
                 tables = (Table(caption, time.LAW_COLUMNS, rows),)
         sections.append(Section(_heading(sweep), sweep.conditions, figures, tables))
     for run in runs:
@@ -212,6 +213,12 @@ def runs_chapter(
     return Chapter("runs", "Runs", f"Every run relative to {first.label}.", (Section("", "", figures, tables),))
 
 
+def _band(runs: Sequence[Run], sweep: Sweep) -> float:
+    """Return the tolerance around a claimed exponent that a sweep's run was judged by."""
+    run = next(run for run in runs if run.label == sweep.run)
+    return (run.plan.policy if run.plan else DEFAULT).scaling.band
+
+
 def _launches(run: Run) -> Table | None:
     """Tabulate what short calls take inside a CUDA graph, and what launching them one by one adds."""
     rows = []
@@ -274,7 +281,13 @@ def problem_chapter(
             sweep, table=sweep.table[~steps], shared=sweep.shared[~sweep.shared["implementation"].str.startswith(STEP)]
         )
         made = (
-            _made([time.time(whole, colors), memory.memory(whole, colors), slopes.slopes(whole, colors)])
+            _made(
+                [
+                    time.time(whole, colors),
+                    memory.memory(whole, colors),
+                    slopes.slopes(whole, colors, band=_band(runs, whole)),
+                ]
+            )
             if len(whole.table)
             else ()
         )
