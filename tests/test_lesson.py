@@ -303,9 +303,9 @@ def test_the_tutorials_scenarios_are_in_the_catalog_and_carry_every_claim():
 @pytest.mark.parametrize("scenario", tutorial.SCENARIOS, ids=lambda scenario: scenario.name)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_point_of_a_scenario_is_one_of_its_problem(scenario, device):
-    from impls import registry
+    from impls import discovery, registry
 
-    registry.discover()
+    discovery.discover()
     points, _ = scenario.on_device(device).points()
     assert points
     for point in points:

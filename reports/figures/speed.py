@@ -44,10 +44,10 @@ OUTCOME_WORDS = {"faster": "faster", "slower": "slower", "same": "the same", "un
 BURSTS_AT_MOST = 24
 # Follows the name of a published figure, in drawings and tables.
 PUBLISHED_MARK = "†"
-# What makes a case the same for two implementations.
 # The steps of a multi-head module that are linear in n, and those of attention, quadratic in it.
 LINEAR_STEPS = ("phase/projections", "phase/output")
 QUADRATIC_STEPS = ("phase/scores", "phase/softmax", "phase/weighted-sum")
+# What makes a case the same for two implementations.
 MATCH = ["run", "scenario", "problem", "dtype", "device", "direction", "cache"]
 
 
