@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from harness.records import Environment, Preparation, Record, Round, Verdicts, check_schema
+from harness.records import Environment, Preparation, Record, Round, check_schema
+from harness.results.verdicts_file import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

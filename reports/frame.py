@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from harness import assembly, journal
-from harness.records import Environment, Record, Summary, Verdict
+from harness.records import Environment, Record, Summary
 from harness.results.plan_file import Plan
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.records import Case, Round
+    from harness.results.verdicts_file import Verdict
 
 # Sizes a point may have; each is a column, empty where a point lacks it.
 AXES = (

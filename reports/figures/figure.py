@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.records import Verdict
     from harness.results.plan_file import Scenario
+    from harness.results.verdicts_file import Verdict
     from reports.frame import Run
 
 # What axes are called where a reader meets them.
