@@ -43,13 +43,14 @@ def make_after() -> object:
     def finish(directory: Path) -> None:
         from rich.console import Console
 
-        from reports import commands, frame
+        from harness.results.run import read_run
+        from reports import commands
         from reports.terminal import results
 
         commands.report([directory])
         console = Console()
         console = console if console.is_terminal else Console(width=LOG_WIDTH)
-        run = frame.read_run(directory)
+        run = read_run(directory)
         console.print(results.table_of(run, width=console.width))
         if run.verdicts:
             console.print()

@@ -375,7 +375,8 @@ def run_command(
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
-    from harness import journal, progress, run
+    from harness import progress, run
+    from harness.results import journal
 
     if resume and output is None:
         raise fail("--resume needs the run directory: -o DIR")
@@ -433,18 +434,21 @@ def show_run(
     after: After, options: Options, summary: Summary, *, is_interrupted: bool, fail_on: str | None
 ) -> typer.Exit:
     """Write a run's report, print what it found, and return the exit to raise."""
-    from harness import assembly, journal, lesson_facts, run
+    from harness import lesson_facts, run
+    from harness.results import journal
+    from harness.results.run import read_run
     from harness.verdicts import judging
 
     try:
-        records = assembly.records(options.output)
+        records = read_run(options.output).records
         if any(record.case.problem == "pooling" for record in records):
             # What pooling predicts is drawn beside its cost; torch comes in once the measurements are over.
             from harness.lesson import lesson
 
             lesson_facts.write(lesson(device=options.device, announce=say), options.output)
         after.finish(options.output)
-        unexpected = judging.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
+        verdicts = journal.read_verdicts(options.output)
+        unexpected = judging.unexpected(verdicts, fail_on=(fail_on,) if fail_on else ()) if verdicts else []
     except OSError as error:
         raise fail(f"{error.filename or options.output}: {error.strerror}; the journal is intact") from None
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import os
 import platform
@@ -13,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from harness import allocation, assembly, journal, launch, plan, sampling, statistics, telemetry
-from harness.journal import Journal, JournalError
+from harness import allocation, launch, plan, sampling, statistics, telemetry
 from harness.process import Lost, Worker
 from harness.records import (
     SKIPPED,
@@ -22,7 +20,6 @@ from harness.records import (
     Allocation,
     Case,
     Ceiling,
-    Degrees,
     Environment,
     PlannedCase,
     Preparation,
@@ -34,7 +31,10 @@ from harness.records import (
     Telemetry,
     Verdicts,
 )
+from harness.results import closing, journal
+from harness.results.journal import Journal, JournalError
 from harness.results.plan_file import Plan
+from harness.results.run import read_run
 from impls.registry import IMPORTING, unknown
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def make_plan(options: Options, host: Host) -> Plan:
         raise plan.SelectionError("nothing is left to run: the selection matches no case")
     planned = plan.predicted(cases, ask=lambda batch: host.must({"do": "predict", "cases": batch})["predictions"])
     return Plan(
-        created=now(),
+        created=journal.now(),
         command=list(options.command),
         device=options.device,
         device_name=described["device_name"],
@@ -251,11 +251,6 @@ def code_fingerprint() -> dict[str, Any]:
         "torch": importlib.metadata.version("torch"),
         "python": platform.python_version(),
     }
-
-
-def now() -> str:
-    """Return the time with its zone, to the second."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
 
 class Run:
@@ -563,7 +558,7 @@ class Run:
 
     def _close_all(self, reasons: dict[str, StopReason]) -> None:
         cases = [case for case in self.plan.cases if case.case.id not in self.closed]
-        floor = assembly.canary_floor([visit for visits in self.rounds.values() for visit in visits])
+        floor = closing.canary_floor([visit for visits in self.rounds.values() for visit in visits])
         costs = {case.case.id: self._check_cost(case) for case in cases}
         self.progress.phase("agreement on fresh inputs", total=sum(costs.values()))
         for planned in by_point(cases):
@@ -574,7 +569,7 @@ class Run:
             line = ""
             if failed is None:
                 assert not isinstance(answer, Lost)
-                record = assembly.close(
+                record = closing.close(
                     case,
                     self.prepared[case.id],
                     self.rounds[case.id],
@@ -706,7 +701,7 @@ class Run:
         wall = time.monotonic() - (self.host.first_ready or self.time.started)
         return Summary(
             started=started,
-            ended=now(),
+            ended=journal.now(),
             wall_seconds=wall,
             call_seconds=self.time.calls,
             call_share=self.time.calls / wall if wall > 0 else 0.0,
@@ -743,21 +738,20 @@ def ceiling_warnings(before: Sequence[Ceiling], after: Sequence[Ceiling], *, at_
 
 def degrees_key(case: Case) -> str:
     """Name the journal's facts on what an implementation's operations grow like."""
-    return f"degrees {case.problem} {case.implementation} {case.direction}"
+    return f"{journal.DEGREES}{case.problem} {case.implementation} {case.direction}"
 
 
 def write_verdicts(directory: Path) -> Verdicts:
     """Judge the claims of a run's scenarios by its records and counts, and store the verdicts. Raises JournalError."""
     from harness.verdicts import judging
 
-    planned = assembly.read_plan(directory)
+    planned = journal.read_plan(directory)
     if planned is None:
         raise JournalError(f"{directory} has no {journal.PLAN}")
-    facts = journal.read(directory).facts
     verdicts = judging.judge(
-        assembly.records(directory),
+        read_run(directory).records,
         planned.scenarios,
-        [Degrees.model_validate(found) for key, found in facts.items() if key.startswith("degrees ")],
+        journal.read(directory).degrees.values(),
         policy=planned.policy.scaling,
     )
     journal.write_document(directory / journal.VERDICTS, verdicts.model_dump(mode="json", by_alias=True))
@@ -806,7 +800,7 @@ def execute(options: Options, *, progress: Progress, resume: bool = False) -> tu
     lock_folder = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")  # noqa: S108
     with journal.DeviceLock(options.device, folder=lock_folder):
         host = Host(options, progress=progress)
-        started = now()
+        started = journal.now()
         try:
             planned = resumed_plan(options) if resume else make_plan(options, host)
             if resume:
@@ -851,7 +845,7 @@ def create_directory(output: Path) -> None:
 
 def resumed_plan(options: Options) -> Plan:
     """Read the plan of an interrupted run. Raises JournalError where code or torch changed since."""
-    planned = assembly.read_plan(options.output)
+    planned = journal.read_plan(options.output)
     if planned is None:
         raise JournalError(f"{options.output} holds no run to resume")
     ours = code_fingerprint()

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness import lesson_facts
+from harness.results.paired import paired, policy_of
 from reports import published, units
 from reports.answer.sentences import baseline_of
 from reports.figures import agreement, allocation, device, pooling, runs, speed, timeline
 from reports.figures.figure import Figure, Sweep, sweeps
 from reports.figures.scaling import memory, operations, slopes, time
-from reports.pairs import paired, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.lesson_facts import Lesson
-    from reports.frame import Run
+    from harness.results.run import Run
     from reports.style import Look
 
 # Figures of sweeps beyond this many are left to the explorer, so that the cost of a page stays bounded.

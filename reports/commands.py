@@ -6,7 +6,7 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.journal import REPORT, JournalError
+from harness.results.journal import REPORT, JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

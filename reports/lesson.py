@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import lesson_facts
+from harness.results.run import read_run
 from reports import style, units
 from reports.answer.verdicts import with_units
 from reports.figures import pooling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
 from reports.figures.scaling import memory, time
-from reports.frame import frames, read_run
+from reports.frame import frames
 from reports.render import content_security_policy, variables
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from harness.lesson_facts import Lesson
     from harness.records import Verdict
-    from reports.frame import Run
+    from harness.results.run import Run
 
 HERE = Path(__file__).parent
 PAGE = "lesson.html"

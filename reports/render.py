@@ -9,18 +9,19 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.journal import REPORT
+from harness.results.journal import REPORT
+from harness.results.run import read_runs
 from reports import embedded, style, units
 from reports.answer import doubts, sentences, verdicts
 from reports.chapters import chapters, machine
-from reports.frame import frames, read_runs
+from reports.frame import frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from reports.frame import Run
+    from harness.results.run import Run
 
 HERE = Path(__file__).parent
 

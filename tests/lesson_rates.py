@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import environment
+from harness.results.run import read_run
 from reports import lesson as page
-from reports.frame import read_run
 from tests.sections import replaced
 
 SECTION = "lesson rates"

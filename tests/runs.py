@@ -8,7 +8,6 @@ import math
 import random
 from typing import TYPE_CHECKING, Any
 
-from harness.journal import JOURNAL, write_document
 from harness.policy import DEFAULT
 from harness.records import (
     Agreement,
@@ -31,6 +30,7 @@ from harness.records import (
     Verdicts,
     case_id,
 )
+from harness.results.journal import JOURNAL, write_document
 from harness.results.plan_file import Plan
 
 if TYPE_CHECKING:

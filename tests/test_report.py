@@ -11,11 +11,12 @@ import sys
 import pytest
 
 import runs
-from harness.journal import JournalError
 from harness.records import SchemaMismatchError
+from harness.results.journal import JournalError
+from harness.results.run import read_run
 from reports import commands, export, style, units
 from reports.exports.markdown import markdown
-from reports.frame import COLUMNS, load, read_run
+from reports.frame import COLUMNS, load
 from reports.render import render
 from reports.terminal.results import lines, table_of
 
@@ -190,15 +191,16 @@ def test_numbers_have_units_and_sensible_digits():
 
 
 def load_run(path):
-    from reports.frame import read_run
+    from harness.results.run import read_run
 
     return read_run(path)
 
 
 def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
+    from harness.results.run import read_runs
     from reports.figures import speed
     from reports.figures.figure import sweeps
-    from reports.frame import frames, read_runs
+    from reports.frame import frames
 
     several = read_runs([run])
     sweep = next(found for found in sweeps(several, frames(several)) if found.scenario == "sequence-length")
@@ -209,8 +211,9 @@ def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
 
 
 def test_a_case_that_two_scenarios_share_is_drawn_in_both(run):
+    from harness.results.run import read_runs
     from reports.figures.figure import sweeps
-    from reports.frame import frames, read_runs
+    from reports.frame import frames
 
     several = read_runs([run])
     drawn = {

@@ -13,8 +13,9 @@ from harness import plan
 from harness.commands import find_scenarios, make_selection
 from harness.policy import DEFAULT
 from harness.results.plan_file import Plan
+from harness.results.run import Run, read_run
 from reports.embedded import pack, reproduce
-from reports.frame import Run, frames, read_run
+from reports.frame import frames
 from scenarios import catalog
 
 NAMES = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.records import Verdict
-    from reports.frame import Run
+    from harness.results.run import Run
 
 NOT_JUDGED = "not judged yet"
 # Within a tenth two implementations tell no story.

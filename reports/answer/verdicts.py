@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.records import Verdict
-    from reports.frame import Run
+    from harness.results.run import Run
 
 # Each verdict with the mark that tells it without colour.
 MARKS = {"confirmed": "✓", "consistent": "≈", "inconclusive": "?", "refuted": "✗", "contradicted": "≠"}

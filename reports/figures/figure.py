@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from harness.records import Verdict
     from harness.results.plan_file import Scenario
-    from reports.frame import Run
+    from harness.results.run import Run
 
 # What axes are called where a reader meets them.
 AXIS_WORDS = {
