@@ -12,7 +12,8 @@ from pathlib import Path
 
 from harness import environment
 from harness.results.run import read_run
-from reports import lesson as page
+from reports.lesson import page
+from reports.lesson.lines import LINES
 from tests.sections import replaced
 
 SECTION = "lesson rates"
@@ -53,7 +54,7 @@ def rows(runs):
             asked=ASKED.get(line.claim, ""),
             verdicts=tuple(of_run[line.id].get(name, "not measured") for of_run in judged),
         )
-        for line in page.LINES
+        for line in LINES
         for name in line.implementations
     ]
 

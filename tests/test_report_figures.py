@@ -15,7 +15,7 @@ from reports.exports.markdown import markdown
 from reports.figures import agreement, allocation, device, speed, timeline
 from reports.figures.figure import sweeps
 from reports.frame import frame, frames
-from reports.render import render
+from reports.page.render import render
 
 
 @pytest.fixture(scope="module")

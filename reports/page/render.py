@@ -1,0 +1,147 @@
+"""One self-contained HTML file from one or several runs."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gc
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.results.journal import REPORT
+from harness.results.run import read_runs
+from reports import style, units
+from reports.answer import doubts, sentences, verdicts
+from reports.chapters.chapter import machine
+from reports.frame import frames
+from reports.page import embedded
+from reports.page.chapters import chapters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import pandas as pd
+    from jinja2 import Template
+
+    from harness.results.run import Run
+
+HERE = Path(__file__).parent
+
+
+def render(directories: Sequence[Path], output: Path) -> Path:
+    """Write the report of one or several run directories to a file, or into a directory as report.html.
+
+    Raises JournalError where a directory holds no run, SchemaMismatchError for a newer schema.
+    """
+    with collector_paused():
+        return write(read_runs(directories), output)
+
+
+def write(runs: Sequence[Run], output: Path) -> Path:
+    """Write the report of runs that are read to a file, or into a directory as report.html."""
+    target = output / REPORT if output.is_dir() else output
+    with collector_paused():
+        target.write_text(html(runs), encoding="utf-8")
+    return target
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep Python's cycle collector from walking a million live records again and again: a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def html(runs: Sequence[Run]) -> str:
+    """Return the page of some runs."""
+    table = frames(runs)
+    colors = style.looks(table["implementation"])
+    scripts = [asset("vendor/uplot/uPlot.iife.min.js"), asset("templates/report.js")]
+    page = template("report.html.jinja", count=units.count)
+    return page.render(
+        policy=content_security_policy(scripts),
+        scripts=scripts,
+        styles=asset("vendor/uplot/uPlot.min.css") + asset("templates/report.css") + style.variables(),
+        headline=_headline(runs),
+        runs=[_overview(run, table[table["run"] == run.label]) for run in runs],
+        chapters=chapters(runs, table, colors),
+        colors=sorted((name, look.slot, look.marker) for name, look in colors.items()),
+        cases=len(table),
+        data=embedded.pack(runs, table),
+    )
+
+
+def template(name: str, **filters: Callable[..., str]) -> Template:
+    """Return a template of a page; `filters` write what it names."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(filters)
+    return environment.get_template(name)
+
+
+def asset(name: str) -> str:
+    """Read a style sheet or script that goes into a page."""
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def content_security_policy(scripts: Sequence[str]) -> str:
+    """Forbid every request, and every script but the given ones."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+    environment = run.environment
+    return {
+        "label": run.label,
+        "created": run.plan.created if run.plan else "",
+        "machine": machine(run),
+        "sentences": sentences.sentences(run, table),
+        "tiles": sentences.tiles(run, table),
+        "verdicts": verdicts.verdict_tables(run),
+        "judged": run.judged,
+        "precision": doubts.precision_sentence(run, table),
+        "warnings": doubts.warnings(run, table),
+        "stable": _facts(environment.stable) if environment else [],
+        "volatile": _facts(environment.volatile) if environment else [],
+        "absent": sorted(environment.reasons.items()) if environment else [],
+        "ceilings": environment.ceilings if environment else [],
+        "after": {item.name: item.value for item in (run.summary.ceilings_after if run.summary else [])},
+        "plan": run.plan,
+        # Those that the run's own file has: an older run knew fewer.
+        "constants": run.plan.policy.model_dump(mode="json", exclude_unset=True) if run.plan else {},
+        "summary": run.summary,
+        "command": " ".join(run.plan.command) if run.plan else "",
+        "dropped": [
+            (item.scenario, ", ".join(f"{name} {value}" for name, value in item.point.items()), item.reason)
+            for item in (run.plan.dropped if run.plan else [])
+        ],
+    }
+
+
+def _facts(found: Mapping[str, object]) -> list[tuple[str, str]]:
+    return [(name, units.fact(name, value)) for name, value in sorted(found.items())]
+
+
+def _headline(runs: Sequence[Run]) -> str:
+    problems = {record.case.problem for run in runs for record in run.records}
+    if len(runs) > 1:
+        return f"{len(runs)} runs, side by side"
+    if problems <= {"attention"}:
+        return "Does attention cost grow as O(n² d)?"
+    return "What does attention cost, and does it grow as O(n² d)?"
