@@ -8,7 +8,6 @@ import math
 import random
 from typing import TYPE_CHECKING, Any
 
-from harness.journal import JOURNAL, write_document
 from harness.policy import DEFAULT
 from harness.records import (
     Agreement,
@@ -29,6 +28,7 @@ from harness.records import (
     Time,
     case_id,
 )
+from harness.results.journal import JOURNAL, write_document
 from harness.results.plan_file import Plan
 from harness.results.verdicts_file import Verdict, Verdicts
 from harness.scaling.judgement import judge

@@ -10,12 +10,13 @@ import pytest
 import runs
 from harness.records import Ceiling
 from harness.results.reasons import CausalTime, CompareLarger, MemoryBeside, TimeLaw
+from harness.results.run import read_run
 from harness.results.verdicts_file import Verdict
 from harness.scaling.reasons import FixedCost
 from reports.answer.doubts import precision_sentence, warnings
 from reports.answer.sentences import contrast_sentence, law_sentence, sentences, tiles
 from reports.answer.verdicts import verdict_tables
-from reports.frame import COLUMNS, frame, read_run
+from reports.frame import COLUMNS, frame
 from reports.lesson import page
 
 BROKEN = re.compile(r"B\.\d|\de[+-]?\d|\bnan\b|\binf\b|None|\d bytes|\d\.\d{5}")

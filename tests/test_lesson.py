@@ -9,11 +9,11 @@ import re
 
 import pytest
 
-from harness import journal
 from harness.lesson import facts as lesson_facts
 from harness.lesson import systems
 from harness.policy import DEFAULT
 from harness.records import Case, PlannedCase, Record, Time, case_id
+from harness.results import journal
 from harness.results.plan_file import Plan
 from harness.results.verdicts_file import Verdict, Verdicts
 from reports.figures import speed
@@ -243,7 +243,8 @@ def test_the_page_has_its_pictures_and_asks_for_nothing(shown):
 
 
 def test_the_crossover_is_where_the_measured_steps_meet(facts, tmp_path):
-    from reports.frame import frames, read_run
+    from harness.results.run import read_run
+    from reports.frame import frames
 
     found = page.crossover(frames([read_run(make_run(tmp_path, facts))]))
     assert found.operations == 256
@@ -286,7 +287,8 @@ def test_a_run_of_pooling_shows_what_it_predicts(tmp_path):
 
 
 def test_what_the_fused_call_gains_is_a_ratio_of_medians(facts, tmp_path):
-    from reports.frame import frames, read_run
+    from harness.results.run import read_run
+    from reports.frame import frames
 
     rows = page.gains(frames([read_run(make_run(tmp_path, facts))]))
     assert [row[0] for row in rows] == ["64", "128"]

@@ -8,8 +8,7 @@ from typing import get_args
 
 import pytest
 
-from harness import journal
-from harness.results import reasons
+from harness.results import journal, reasons
 from harness.results.reasons import (
     Advice,
     AsClaimed,

@@ -14,14 +14,15 @@ import pytest
 
 import runs
 from attnbench.writing import write_file
-from harness.journal import JournalError
 from harness.records import SchemaMismatchError
+from harness.results.journal import JournalError
+from harness.results.run import read_run, read_runs
 from harness.scaling.law import costs
 from reports import export, style, units
 from reports.exports.markdown import markdown
 from reports.figures.figure import sweeps
 from reports.figures.scaling.time import judged_laws, time
-from reports.frame import COLUMNS, frames, load, read_run, read_runs
+from reports.frame import COLUMNS, frames, load
 from reports.page.render import render
 from reports.terminal.results import lines, table_of
 
@@ -186,7 +187,7 @@ def test_report_writes_into_the_first_run_by_default(run):
 def test_reports_never_import_torch(run, tmp_path):
     program = (
         "import sys; from pathlib import Path; from attnbench.writing import write_page;"
-        "from reports.frame import read_runs;"
+        "from harness.results.run import read_runs;"
         f"write_page(read_runs([Path({str(run)!r})]), Path({str(tmp_path / 'page.html')!r}));"
         "sys.exit('torch' in sys.modules)"
     )
@@ -207,7 +208,7 @@ def test_numbers_have_units_and_sensible_digits():
 
 
 def load_run(path):
-    from reports.frame import read_run
+    from harness.results.run import read_run
 
     return read_run(path)
 

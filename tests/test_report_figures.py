@@ -8,12 +8,13 @@ import pytest
 
 import runs
 from harness.records import Allocation, Ceiling
+from harness.results.run import read_run, read_runs
 from reports import published, style
 from reports.answer.doubts import precision_sentence, warnings
 from reports.exports.markdown import markdown
 from reports.figures import agreement, allocation, device, speed, timeline
 from reports.figures.figure import sweeps
-from reports.frame import frame, frames, read_run, read_runs
+from reports.frame import frame, frames
 from reports.page.render import render
 
 

@@ -12,7 +12,7 @@ from reports import units
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reports.frame import Run
+    from harness.results.run import Run
 
 # Below this, half a width in log time is the share that it is of the time.
 CLOSE_TO_SHARE = 0.4

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from harness.results.run import Run
     from harness.results.verdicts_file import Verdict
-    from reports.frame import Run
 
 NOT_JUDGED = "not judged yet"
 # Within a tenth two implementations tell no story.

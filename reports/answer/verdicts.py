@@ -11,8 +11,8 @@ from reports.answer.reasons import explanation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.results.run import Run
     from harness.results.verdicts_file import Verdict
-    from reports.frame import Run
 
 # Each verdict with the mark that tells it without colour.
 MARKS = {"confirmed": "✓", "consistent": "≈", "inconclusive": "?", "refuted": "✗", "contradicted": "≠"}

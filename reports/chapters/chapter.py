@@ -11,8 +11,8 @@ from reports import units
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.results.run import Run
     from reports.figures.figure import Figure, Sweep
-    from reports.frame import Run
 
 # Rows of a table of findings; the table of cases has all of them.
 ROWS_AT_MOST = 200

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.lesson.facts import Lesson
+    from harness.results.run import Run
     from reports.figures.figure import Figure, Sweep
-    from reports.frame import Run
     from reports.style import Look
 
 # Implementations named so time one step of a whole by itself.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.results.paired import paired, policy_of
 from reports import published, units
 from reports.answer.sentences import baseline_of
 from reports.chapters.chapter import (
@@ -21,16 +22,15 @@ from reports.chapters.chapter import (
 from reports.figures import allocation, speed
 from reports.figures.figure import slug
 from reports.figures.scaling import memory, operations, slopes, time
-from reports.pairs import paired, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
+    from harness.results.paired import Pair
+    from harness.results.run import Run
     from reports.figures.figure import Sweep
-    from reports.frame import Run
-    from reports.pairs import Pair
     from reports.style import Look
 
 # A chapter's opening names so many of the sweeps that it leaves out.

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.results.plan_file import Scenario
+    from harness.results.run import Run
     from harness.results.verdicts_file import Verdict
-    from reports.frame import Run
 
 # What axes are called where a reader meets them.
 AXIS_WORDS = {

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.lesson import facts
+from harness.results.run import read_run
 from reports import style, units
 from reports.answer.reasons import explanation
 from reports.figures import pooling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
 from reports.figures.scaling import memory, time
-from reports.frame import frames, read_run
+from reports.frame import frames
 from reports.lesson.lines import LINES, Line
 from reports.page.render import asset, content_security_policy, template
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.lesson.facts import Lesson
+    from harness.results.run import Run
     from harness.results.verdicts_file import Verdict
-    from reports.frame import Run
 
 PAGE = "lesson.html"
 STEP = "phase/"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from harness.results.run import Run
     from reports.chapters.chapter import Chapter
-    from reports.frame import Run
     from reports.style import Look
 
 # Figures of sweeps beyond this many are left to the explorer, so that the cost of a page stays bounded.

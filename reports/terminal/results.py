@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.results.paired import paired
 from reports import units
 from reports.answer.sentences import baseline_of
 from reports.frame import frame
-from reports.pairs import paired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from reports.frame import Run
+    from harness.results.run import Run
 
 
 @dataclass(frozen=True)
