@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from harness.scaling import wording
 from harness.scaling.exact import LINEAR, QUADRATIC, memory_law
 from harness.scaling.flatness import Flatness, flat_sentence, flatness, growth_sentence
 from harness.scaling.judgement import judge
@@ -62,10 +63,11 @@ class Group:
         entry: dict[str, Any] = {**self.key, "verdict": self.verdict, "claimed": claimed}
         entry |= {"exponent": None, "low": None, "high": None, "floor": None}
         if self.judgement is not None:
-            judged = self.judgement
-            entry |= {"exponent": judged.exponent, "low": judged.low, "high": judged.high, "floor": judged.floor}
-            entry |= {"floor_ends": judged.floor_ends, "half": judged.half, "transition": judged.transition}
-            entry |= {"rivals": judged.rivals, "residual": judged.residual}
+            judged, law = self.judgement, self.judgement.law
+            step = None if law.step is None else (law.step.at, law.step.height)
+            entry |= {"exponent": law.exponent, "low": judged.low, "high": judged.high, "floor": law.floor}
+            entry |= {"floor_ends": judged.floor_ends, "half": judged.half, "transition": step}
+            entry |= {"rivals": judged.rivals, "residual": law.residual}
             entry |= {"slopes": [vars(slope) for slope in judged.slopes]}
         if self.exact is not None:
             entry |= {"exact": {**vars(self.exact), "degree": self.exact.degree}}
@@ -142,7 +144,8 @@ def _by_interval(group: Costs, sizes: list[float], costs: list[float], flat: Fla
     if flat is not None and flat.is_flat(claim.policy) and judged.verdict == "inconclusive":
         advice = f"claim --exponent 0, or measure sizes beyond {sizes[-1]:g} at which the cost grows"
         return _Finding("inconclusive", flat_sentence(flat, x=claim.x), advice, judged, flat)
-    return _Finding(judged.verdict, judged.reason, judged.to_decide, judged, flat)
+    to_decide = "" if judged.to_decide is None else wording.advice(judged.to_decide)
+    return _Finding(judged.verdict, wording.sentence(judged.reason), to_decide, judged, flat)
 
 
 def _why_not(group: Costs, sizes: list[float], costs: list[float], claim: Claim) -> str:

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.lesson import facts
+from harness.results.run import read_run
 from reports import style, units
-from reports.answer.verdicts import with_units
+from reports.answer.reasons import explanation
 from reports.figures import pooling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
 from reports.figures.scaling import memory, time
-from reports.frame import frames, read_run
+from reports.frame import frames
 from reports.lesson.lines import LINES, Line
-from reports.render import content_security_policy, variables
+from reports.page.render import asset, content_security_policy, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
     from harness.lesson.facts import Lesson
-    from harness.records import Verdict
-    from reports.frame import Run
+    from harness.results.run import Run
+    from harness.results.verdicts_file import Verdict
 
-# Templates lie beside the folder of the lesson.
-HERE = Path(__file__).parent.parent
 PAGE = "lesson.html"
 STEP = "phase/"
 
@@ -41,7 +40,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Crossover:
-    """Where attention overtakes projections: by operations, and by the times measured, None where they never meet."""
+    """Where attention overtakes projections: by operations, and by the times measured, None if they never meet."""
 
     width: int
     operations: float
@@ -60,19 +59,12 @@ def write(directory: Path, *, output: Path | None = None) -> Path:
 
 def html(lesson: Lesson, run: Run) -> str:
     """Return the page of a lesson and its run."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     table = frames([run])
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update(count=units.count, digits=units.digits, seconds=units.seconds)
     drawn = {**pooling.pictures(lesson), "cost": cost_figures(run, table)}
-    page = environment.get_template("lesson.html.jinja")
+    page = template("lesson.html.jinja", count=units.count, digits=units.digits, seconds=units.seconds)
     return page.render(
         policy=content_security_policy([]),
-        styles=_asset("templates/report.css") + _asset("templates/lesson.css") + variables(),
+        styles=asset("templates/report.css") + asset("templates/lesson.css") + style.variables(),
         lesson=lesson,
         run=run,
         machine=_machine(run),
@@ -96,7 +88,7 @@ def _of_line(line: Line, verdicts: Sequence[Verdict]) -> Iterable[tuple[str, str
         mine = [one for one in verdicts if one.claim == line.claim and one.implementation == implementation]
         whole = [one for one in mine if one.quantity == "all" and line.axis in {"", one.axis}]
         for one in [one for one in whole if line.expected in {None, one.expected}][:1]:
-            yield implementation, one.verdict, with_units(one.reason)
+            yield implementation, one.verdict, explanation(one)
 
 
 def crossover(table: pd.DataFrame) -> Crossover | None:
@@ -173,7 +165,3 @@ _DRAWN: dict[str, Callable[[Sweep, dict[str, style.Look]], list[Figure | None]]]
 
 def _machine(run: Run) -> str:
     return run.plan.device_name if run.plan and run.plan.device_name else ""
-
-
-def _asset(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
