@@ -30,7 +30,7 @@ SECONDS_AT_MOST = 2.0
 BYTES_AT_MOST = 500 * 10**6
 MESSAGE_LINES_AT_MOST = 21
 # What is generated, and how much of each.
-KINDS = {"table": 20, "mutated": 10, "benchmarks": 8, "json": 4, "text": 4, "bytes": 2, "bulk": 1}
+KINDS = {"table": 28, "mutated": 8, "benchmarks": 8, "json": 4, "text": 4, "bytes": 2, "bulk": 1}
 
 WORDS = (
     "n",
@@ -69,7 +69,7 @@ FORMS = (
     *("~{:.3g}", "`{:g}`", "{:.6g} (2x)", "$ {:g} $", "<b>{:g}</b>", '"{:,.0f}"', "{:g} KB", "{!r}"),
 )
 DELIMITERS = (",", ";", "\t", "|", ", ", "  ")
-ENCODINGS = ("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1", "utf-32")
+ENCODINGS = (*["utf-8"] * 12, "utf-8-sig", "utf-16", "utf-16-le", "latin-1", "utf-32")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ def table(generator: random.Random) -> str:
     )
     start, step = generator.choice((1, 3, 64, 1e-9)), generator.choice((1.5, 2, 2, 4, 1e3))
     clean, odd = generator.random() < 0.5, generator.choice((0.0, 0.0, 0.02, 0.1))
-    form = generator.choice(FORMS)
+    # A comma between thousands needs quotes where commas part the cells.
+    form = generator.choice([form for form in FORMS if not ("," in form[:3] and "," in delimiter)])
     lines = [delimiter.join(("impl", "n", "batch", "seconds"))]
     for group in range(generator.choice((1, 1, 2, 5, 40))):
         for place in range(generator.choice((1, 2, 3, 5, 7, 10, 10, 30))):
@@ -208,7 +209,9 @@ def bulk(generator: random.Random) -> bytes:
 
 def options(generator: random.Random, kind: str) -> tuple[str, ...]:
     """Return options of `attnbench verify`, most often sound ones."""
-    exponent = generator.choice(("0", "0.5", "1", "1.5", "2", "2", "3", "10", generator.choice(("-1", "nan", "1e9"))))
+    exponent = generator.choice(("0", "0.5", "1", "1.5", "1", "2", "2", "2", "3", "10"))
+    if generator.random() < 0.03:
+        exponent = generator.choice(("-1", "nan", "1e9"))
     chosen = ["--exponent", exponent]
     if generator.random() < 0.3:
         chosen += ["--json"]
@@ -271,7 +274,7 @@ def outcome(case: Case, file: Path, command: object, tally: Tally) -> str:
     if result.exit_code == 2:
         lines = result.stderr.strip().split("\n")
         assert 1 <= len(lines) <= MESSAGE_LINES_AT_MOST, f"{len(lines)} lines"
-        assert "Traceback" not in result.stderr
+        assert all(line.startswith("attnbench: ") for line in lines), lines[0]
         tally.refusals[reason(lines[0], file)] += 1
         return "refused"
     if "--json" in case.options:
