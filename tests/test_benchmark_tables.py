@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.verdicts.formats import read
+from harness.tables.formats import read
 from harness.verdicts.table import verify
 
 SIZES = [64, 128, 256, 512, 1024, 2048, 4096, 8192]

@@ -11,9 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-from harness.verdicts.columns import conventions, decimal_mark
-from harness.verdicts.delimited import COLUMNS_AT_MOST, LINE_AT_MOST, ROWS_AT_MOST
-from harness.verdicts.reading import BYTES_AT_MOST
+from harness.tables.columns import conventions, decimal_mark
+from harness.tables.delimited import COLUMNS_AT_MOST, LINE_AT_MOST, ROWS_AT_MOST
+from harness.tables.reading import BYTES_AT_MOST
 from harness.verdicts.table import Wording, verify
 from reports.figures.verified import plot
 from reports.terminal.verification import lines

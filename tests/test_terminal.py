@@ -12,8 +12,8 @@ from rich.console import Console
 from harness.doctor import Diagnosis, Finding, SelfTest
 from harness.records import Agreement, Check, Environment, Outcome
 from harness.runner.check import Report, Unavailable
-from harness.verdicts.grouped_law import Group
 from harness.verdicts.table import Verification
+from harness.verdicts.table_group import Group
 from reports.terminal import check, results, verification
 from reports.terminal.doctor import as_text
 

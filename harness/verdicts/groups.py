@@ -6,17 +6,17 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.verdicts.cells import Marker, Mistake, Number, quote, read_cell
-from harness.verdicts.columns import decimal_mark, read_cells, thousand, unit_mistakes, with_plain_unit
-from harness.verdicts.delimited import all_of
+from harness.tables.cells import Marker, Mistake, Number, quote, read_cell
+from harness.tables.columns import decimal_mark, read_cells, thousand, unit_mistakes, with_plain_unit
+from harness.tables.delimited import all_of
 from harness.verdicts.riding import Ride, find_ride
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.verdicts.cells import Cell, DecimalMark
-    from harness.verdicts.columns import Conventions
-    from harness.verdicts.rows import Rows, Value
+    from harness.tables.cells import Cell, DecimalMark
+    from harness.tables.columns import Conventions
+    from harness.tables.rows import Rows, Value
 
 Key = tuple[str | float, ...]
 

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.policy import ScalingPolicy
-from harness.verdicts.columns import conventions
-from harness.verdicts.formats import read
-from harness.verdicts.grouped_law import Claim, judge_group
+from harness.tables.columns import conventions
+from harness.tables.formats import read
+from harness.tables.reading import printable
 from harness.verdicts.groups import Choice, group
-from harness.verdicts.reading import printable
-from harness.verdicts.table_notes import notes
+from harness.verdicts.reading_notes import notes
+from harness.verdicts.table_group import Claim, judge_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from harness.scaling.decision import Kind
-    from harness.verdicts.formats import Source
-    from harness.verdicts.grouped_law import Group
+    from harness.tables.formats import Source
     from harness.verdicts.groups import Costs
     from harness.verdicts.riding import Ride
+    from harness.verdicts.table_group import Group
 
 # Steeper claims than this say nothing of a cost, and powers of sizes would leave what a float holds.
 EXPONENT_AT_MOST = 10.0

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.scaling.law import costs
-from harness.verdicts.reading import printable
+from harness.tables.reading import printable
 
 if TYPE_CHECKING:
     from pathlib import Path

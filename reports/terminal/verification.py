@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.verdicts.reading import printable
+from harness.tables.reading import printable
 
 if TYPE_CHECKING:
     from harness.verdicts.table import Verification

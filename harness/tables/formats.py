@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from harness.verdicts.benchmarks import read_benchmarks
-from harness.verdicts.delimited import read_lines
-from harness.verdicts.reading import printable, read_text
+from harness.tables.benchmarks import read_benchmarks
+from harness.tables.delimited import read_lines
+from harness.tables.reading import printable, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.verdicts.rows import Rows
+    from harness.tables.rows import Rows
 
 Source = Literal["auto", "csv", "pytest-benchmark", "google-benchmark"]
 

@@ -13,8 +13,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
-from harness.verdicts.markers import FIRST_WORD, FIRST_WORDS, is_bound, is_marker
-from harness.verdicts.units import (
+from harness.tables.markers import FIRST_WORD, FIRST_WORDS, is_bound, is_marker
+from harness.tables.units import (
     BINARY_THOUSAND,
     DECIMAL_THOUSAND,
     NO_UNIT,

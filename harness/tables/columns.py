@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from harness.verdicts.cells import LONGEST, Cell, DecimalMark, Number, read_cell
-from harness.verdicts.units import BINARY_THOUSAND, DECIMAL_THOUSAND, NO_UNIT, Unit, explain_unknown, find_unit
+from harness.tables.cells import LONGEST, Cell, DecimalMark, Number, read_cell
+from harness.tables.units import BINARY_THOUSAND, DECIMAL_THOUSAND, NO_UNIT, Unit, explain_unknown, find_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.verdicts.rows import Value
+    from harness.tables.rows import Value
 
 # Runs of digits with one kind of mark or both: what a cell shows about the table's decimal mark.
 MARKED = re.compile(r"[0-9]*(?:[.,][0-9]+)+")

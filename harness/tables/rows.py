@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 
-from harness.verdicts.reading import printable
+from harness.tables.reading import printable
 
 # What a message names of columns.
 SHOWN_COLUMNS, SHOWN_NAME = 40, 60

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.verdicts.cells import Mistake, Number, quote, read_cell
+from harness.tables.cells import Mistake, Number, quote, read_cell
+from harness.tables.reading import printable
+from harness.tables.units import BINARY_THOUSAND, DECIMAL_THOUSAND
 from harness.verdicts.groups import SEARCHED_ROWS
-from harness.verdicts.reading import printable
-from harness.verdicts.units import BINARY_THOUSAND, DECIMAL_THOUSAND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ import io
 import re
 from collections import Counter
 
-from harness.verdicts.cells import LONGEST, quote, undecorate
-from harness.verdicts.rows import Rows, Value
+from harness.tables.cells import LONGEST, quote, undecorate
+from harness.tables.rows import Rows, Value
 
 QUOTING = ",;\t"
 DELIMITERS = QUOTING + "|"

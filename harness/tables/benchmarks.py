@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.verdicts.cells import Number, quote, read_cell
-from harness.verdicts.rows import Rows, Value, from_dictionaries
+from harness.tables.cells import Number, quote, read_cell
+from harness.tables.rows import Rows, Value, from_dictionaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
