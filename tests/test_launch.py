@@ -6,7 +6,6 @@ import pytest
 from test_assembly import OPERATIONS, case, closed, prepared
 
 import runs
-from harness import launch
 from harness.policy import DEFAULT
 from harness.protocol.messages import Failed, Replay, Replayed, Replays, Visit
 from harness.records import Launch, PlannedCase, Ran, Record, Round
@@ -14,6 +13,7 @@ from harness.results import closing
 from harness.results.journal import Journal
 from harness.runner import replays
 from harness.runner.steps.rounds import with_graph
+from harness.stats import launches
 from reports import export
 from reports.frame import load
 from scripted import state_of
@@ -67,7 +67,7 @@ def test_the_time_of_a_graph_is_in_the_prediction_of_a_round():
 
 def of_rounds(visits):
     time = closing.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
-    return launch.launch_of(visits, time=time, policy=TIMING)
+    return launches.launch_of(visits, time=time, policy=TIMING)
 
 
 def test_overhead_is_the_eager_median_less_that_of_the_graph_over_all_rounds():

@@ -9,10 +9,11 @@ import shlex
 import pytest
 from rich.console import Console
 
-from harness.doctor import Diagnosis, Finding, SelfTest
+from harness.doctor.diagnosis import Diagnosis, Finding
+from harness.doctor.self_test import SelfTest
 from harness.records import Agreement, Check, Environment, Outcome
 from harness.runner.check import Report, Unavailable
-from harness.verify import Group, Verification
+from harness.verdicts.verify import Group, Verification
 from reports.terminal import check, results, verification
 from reports.terminal.doctor import as_text
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from harness.verify import verify
+from harness.verdicts.verify import verify
 from reports.figures.verified import plot
 from reports.terminal.verification import lines
 
@@ -171,6 +171,6 @@ def test_a_plot_of_another_kind_is_refused(tmp_path):
 
 
 def test_verify_imports_neither_torch_nor_matplotlib():
-    code = "import sys, harness.verify; print(sorted({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    code = "import sys, harness.verdicts.verify; print(sorted({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

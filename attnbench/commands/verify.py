@@ -54,7 +54,7 @@ def verify_command(
 
     Example: attnbench verify --csv times.csv --x n --y seconds --exponent 2 --by impl
     """
-    from harness.verify import verify
+    from harness.verdicts.verify import verify
     from reports.terminal.verification import lines
 
     try:

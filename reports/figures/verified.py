@@ -10,7 +10,7 @@ from harness.scaling.law import costs
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.verify import Verification
+    from harness.verdicts.verify import Verification
 
 PLOTS = (".svg", ".png", ".pdf")
 CURVE_POINTS = 200

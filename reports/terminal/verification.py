@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.verify import Verification
+    from harness.verdicts.verify import Verification
 
 
 def lines(verification: Verification) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.policy import ScalingPolicy
 from harness.scaling import wording
 from harness.scaling.judgement import judge
-from harness.statistics import best_of, median_interval
+from harness.stats.samples import best_of, median_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
