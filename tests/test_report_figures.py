@@ -196,7 +196,7 @@ def test_wide_intervals_are_one_quiet_sentence_with_advice(tmp_path):
     said = precision_sentence(run, table)
     assert said.startswith("Half of the times are known to ±4.9 % or better; ±2 % was asked for, and 31 of 63 miss it")
     assert "loop ±9.5 %" in said
-    assert "twice the --time-budget" in said
+    assert "doubling --time-budget" in said
     assert not any("precis" in doubt for doubt in warnings(run, table))
     assert said.split(";")[0] in markdown([read_run(run.path)]).replace("\\", "")
     page = render([run.path], tmp_path / "page.html").read_text(encoding="utf-8")

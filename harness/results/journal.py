@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from harness.records import Degrees, Environment, Preparation, Record, Round, Summary, Verdicts, check_schema
+from harness.records import Degrees, Environment, Preparation, Record, Round, Summary, check_schema
 from harness.results.plan_file import Plan
+from harness.results.verdicts_file import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,8 +23,9 @@ from harness.runner.supervisor import Supervisor, WorkerSettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.records import Record, Status, Summary, Verdicts
+    from harness.records import Record, Status, Summary
     from harness.results.plan_file import Plan
+    from harness.results.verdicts_file import Verdicts
     from harness.runner.progress import Progress
     from harness.runner.selection import Request
     from harness.runner.state import RunState

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.policy import DEFAULT
 from reports import units
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Chapter:
     title: str
     lead: str
     sections: tuple[Section, ...] = ()
+
+
+def judging_band(run: Run) -> float:
+    """Return the tolerance around a claimed exponent that a run was judged by."""
+    return (run.plan.policy if run.plan else DEFAULT).scaling.band
 
 
 def machine(run: Run) -> str:
