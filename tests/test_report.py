@@ -85,7 +85,7 @@ def test_the_page_makes_no_request(page):
 def test_a_run_without_verdicts_says_not_judged_yet(tmp_path):
     bare = runs.make_run(tmp_path / "run", sweeps=("batch",), judged=False)
     assert "Not judged yet" in render([bare], tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "not judged yet" in markdown([bare])
+    assert "not judged yet" in markdown([read_run(bare)])
 
 
 def test_every_figure_has_title_alternative_and_both_sentences(page):
@@ -123,21 +123,21 @@ def test_the_terminal_lines_put_the_quickest_first(run):
 def test_markdown_escapes_what_comes_from_outside(tmp_path):
     record = runs.failed_record("bad|<b>", "crashed", "a | b <script>", n=64)
     runs.write_run(tmp_path / "run", [record], judged=False)
-    text = markdown([tmp_path / "run"])
+    text = markdown([read_run(tmp_path / "run")])
     assert "<script>" not in text
     assert "bad\\|&lt;b>" in text
 
 
 @pytest.mark.parametrize("name", [name for name in export.FORMATS if name != "parquet"])
 def test_an_export_is_written(run, tmp_path, name):
-    path = write_file(export.export(run, to=name), tmp_path / f"out.{name}")
+    path = write_file(export.export(read_run(run), to=name), tmp_path / f"out.{name}")
     assert path.stat().st_size > 1000
 
 
 def test_a_csv_export_round_trips(run, tmp_path):
     import pandas as pd
 
-    path = write_file(export.export(run, to="csv"), tmp_path / "cases.csv")
+    path = write_file(export.export(read_run(run), to="csv"), tmp_path / "cases.csv")
     again = pd.read_csv(path)
     assert list(again.columns) == list(COLUMNS)
     assert math.isclose(again["median_s"].sum(), load(run)["median_s"].sum())
@@ -147,12 +147,12 @@ def test_a_parquet_export_round_trips(run, tmp_path):
     pytest.importorskip("pyarrow", reason="pyarrow is an optional extra")
     import pandas as pd
 
-    path = write_file(export.export(run, to="parquet"), tmp_path / "cases.parquet")
+    path = write_file(export.export(read_run(run), to="parquet"), tmp_path / "cases.parquet")
     assert list(pd.read_parquet(path).columns) == list(COLUMNS)
 
 
 def test_pytest_benchmark_compares_our_export(run, tmp_path):
-    path = write_file(export.export(run, to="pytest-benchmark"), tmp_path / "0001_run.json")
+    path = write_file(export.export(read_run(run), to="pytest-benchmark"), tmp_path / "0001_run.json")
     done = subprocess.run(
         [sys.executable, "-m", "pytest_benchmark", "compare", str(path)], capture_output=True, text=True, check=False
     )
@@ -161,20 +161,20 @@ def test_pytest_benchmark_compares_our_export(run, tmp_path):
 
 
 def test_github_action_benchmark_gets_name_unit_and_value(run):
-    entries = json.loads(export.export(run, to="github-action-benchmark"))
+    entries = json.loads(export.export(read_run(run), to="github-action-benchmark"))
     assert all(entry["unit"] == "us" and entry["value"] > 0 for entry in entries)
     assert len({entry["name"] for entry in entries}) == len(entries)
 
 
 def test_bencher_gets_measures_with_bounds(run):
-    found = json.loads(export.export(run, to="bencher"))
+    found = json.loads(export.export(read_run(run), to="bencher"))
     latency = next(iter(found.values()))["latency"]
     assert latency["lower_value"] <= latency["value"] <= latency["upper_value"]
 
 
 def test_an_unknown_format_names_the_choices(run):
     with pytest.raises(ValueError, match="have: csv, json"):
-        export.export(run, to="xlsx")
+        export.export(read_run(run), to="xlsx")
 
 
 def test_report_writes_into_the_first_run_by_default(run):
@@ -208,7 +208,6 @@ def test_numbers_have_units_and_sensible_digits():
 
 
 def load_run(path):
-    from harness.results.run import read_run
 
     return read_run(path)
 
@@ -334,7 +333,7 @@ def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
         runs._verdict("A2", "loop", "all", "inconclusive", axis="n", expected=2, exponent=1.9, reason="too few sizes"),
     ]
     runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
-    text = markdown([tmp_path / "run"])
+    text = markdown([read_run(tmp_path / "run")])
     assert "grows as" not in text
     assert "decides nothing for loop along n (exponent 1.05 to 2.49)" in text
     assert "O(n² d) is confirmed for 0 of 1 implementation, inconclusive for loop." in text

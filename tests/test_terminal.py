@@ -9,7 +9,8 @@ import shlex
 import pytest
 from rich.console import Console
 
-from harness.doctor import Diagnosis, Finding, SelfTest
+from harness.doctor.diagnosis import Diagnosis, Finding
+from harness.doctor.self_test import SelfTest
 from harness.records import Agreement, Check, Environment, Outcome
 from harness.runner.check import Report, Unavailable
 from harness.verdicts.table import Verification

@@ -12,7 +12,7 @@ from harness.scaling.exact import LINEAR, QUADRATIC, memory_law
 from harness.scaling.flatness import Flatness, flat_sentence, flatness, growth_sentence
 from harness.scaling.judgement import judge
 from harness.scaling.polynomial import SIZES_AT_LEAST, Polynomial, polynomial
-from harness.statistics import best_of, median_interval
+from harness.stats.samples import best_of, median_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

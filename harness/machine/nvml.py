@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+
 # NVML API reference, nvmlClocksEventReasons; drivers before 535 call the same bits throttle reasons.
 CLOCK_REASONS = {
     0x1: "idle",

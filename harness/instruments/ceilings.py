@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harness import environment, memory, timing
+from harness.instruments import memory, timing
+from harness.instruments.datasheets import datasheet
+from harness.machine import processor
 from harness.records import Ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
 
 # Small sizes stay in a core's cache, large ones fill every core: the best rate lies somewhere on the ladder.
 LADDER_CPU = (256, 512, 1024, 2048)
@@ -47,42 +50,6 @@ BUFFER_BYTES_UNKNOWN = 512 * 2**20
 BUFFER_SHARE_OF_MEMORY = 1 / 16
 # Bytes of a float32.
 ITEM = 4
-
-TERA = 1e12
-GIGA = 1e9
-
-
-@dataclass(frozen=True)
-class Datasheet:
-    """A vendor's peak figures without sparsity: FLOP/s of matrix products by dtype, bytes/s of memory."""
-
-    matmul: dict[str, float]
-    bandwidth: float
-    source: str
-
-
-def _datasheet(
-    half: float, single: float, double: float, bandwidth: float, *, source: str, bfloat: bool = True
-) -> Datasheet:
-    """Build an entry from TFLOP/s and GB/s; 0 for a rate that the source does not give."""
-    rates = {"float16": half, "bfloat16": half if bfloat else 0.0, "float32": single, "float64": double}
-    return Datasheet({dtype: rate * TERA for dtype, rate in rates.items() if rate}, bandwidth * GIGA, source)
-
-
-# By the exact name that the driver gives; a device not listed is unknown and stays so.
-DATASHEETS = {
-    "NVIDIA H200": _datasheet(989.5, 67, 67, 4800, source="NVIDIA H200 Tensor Core GPU datasheet, H200 SXM"),
-    "NVIDIA H100 80GB HBM3": _datasheet(989.5, 67, 67, 3350, source="NVIDIA H100 Tensor Core GPU datasheet, H100 SXM"),
-    "NVIDIA A100-SXM4-80GB": _datasheet(312, 19.5, 19.5, 2039, source="NVIDIA A100 Tensor Core GPU datasheet, SXM"),
-    "NVIDIA A100-SXM4-40GB": _datasheet(312, 19.5, 19.5, 1555, source="NVIDIA A100 Tensor Core GPU datasheet, SXM"),
-    "NVIDIA A100 80GB PCIe": _datasheet(312, 19.5, 19.5, 1935, source="NVIDIA A100 Tensor Core GPU datasheet, PCIe"),
-    "NVIDIA L40S": _datasheet(362.05, 91.6, 0, 864, source="NVIDIA L40S datasheet"),
-    "NVIDIA L4": _datasheet(121, 30.3, 0, 300, source="NVIDIA L4 Tensor Core GPU datasheet"),
-    "NVIDIA A10": _datasheet(125, 31.2, 0, 600, source="NVIDIA A10 Tensor Core GPU datasheet"),
-    "Tesla V100-SXM2-16GB": _datasheet(125, 15.7, 7.8, 900, source="NVIDIA V100 datasheet, SXM2", bfloat=False),
-    "Tesla V100-SXM2-32GB": _datasheet(125, 15.7, 7.8, 900, source="NVIDIA V100 datasheet, SXM2", bfloat=False),
-    "Tesla T4": _datasheet(65, 8.1, 0, 320, source="NVIDIA T4 datasheet", bfloat=False),
-}
 
 
 def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceiling]:
@@ -126,12 +93,6 @@ def _fresh(size: int, device: torch.device) -> torch.Tensor:
     if device.type != "cpu":
         return torch.ones(size // ITEM, device=device)
     return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.float32).fill_(1.0)
-
-
-def datasheet(device: str) -> Datasheet | None:
-    """Return a CUDA device's datasheet figures, None for a device that is not listed or is no GPU."""
-    target = torch.device(device)
-    return DATASHEETS.get(torch.cuda.get_device_name(target)) if target.type == "cuda" else None
 
 
 def _matmul_rate(device: torch.device, dtype: str, size: int, *, seconds: float) -> tuple[float, float]:
@@ -180,7 +141,7 @@ def _note_slow_dtypes(rates: list[Ceiling]) -> list[Ceiling]:
 def _bandwidths(device: torch.device, *, seconds: float) -> list[Ceiling]:
     """Measure copies and triads far larger than the caches, then copies within each cache."""
     cache_bytes = _caches(device)
-    largest = environment.last_level_bytes() if device.type == "cpu" else max(cache_bytes.values(), default=0)
+    largest = processor.last_level_bytes() if device.type == "cpu" else max(cache_bytes.values(), default=0)
     wanted = CACHES_PER_BUFFER * largest or BUFFER_BYTES_UNKNOWN
     size = min(wanted, int(BUFFER_SHARE_OF_MEMORY * memory.free_bytes(device)))
     # Written once: pages never written all map to one page of zeros, which is read from the first cache.
@@ -265,7 +226,7 @@ def _caches(device: torch.device) -> dict[str, int]:
     if device.type == "cuda":
         return {"L2": int(torch.cuda.get_device_properties(device).L2_cache_size)}
     if device.type == "cpu":
-        return {name: size for name, size in environment.caches().items() if name in {"L2", "L3"}}
+        return {name: size for name, size in processor.caches().items() if name in {"L2", "L3"}}
     return {}
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.policy import TimingPolicy
-    from harness.records import Flag, StopReason
+    from harness.records import Flag
+
 
 # Fewer indicators than this say nothing of their autocorrelation.
 CORRELATION_FROM = 16
@@ -186,30 +187,6 @@ def has_drift(rounds: Sequence[Sequence[float]], *, half_width: float, at_least:
         return False
     change = float(np.median(samples[-third:])) / float(np.median(samples[:third])) - 1.0
     return abs(change) > max(at_least, 2.0 * half_width)
-
-
-def stop(
-    rounds: Sequence[Sequence[float]], *, policy: TimingPolicy, seconds_left: float = math.inf
-) -> StopReason | None:
-    """Decide after a round whether a case is done, and why; None to go on.
-
-    Precision is looked at only at `policy.looks`, so that stopping on a lucky round can't narrow the interval. Without
-    time left it ends after `rounds_at_least`; a case that misses the precision keeps its interval.
-    """
-    count = len(rounds)
-    if count < policy.rounds_at_least:
-        return None
-    if count in policy.looks and is_precise(rounds, policy=policy):
-        return "precision"
-    if count >= policy.rounds_at_most:
-        return "rounds"
-    return "time budget" if seconds_left <= 0.0 else None
-
-
-def is_precise(rounds: Sequence[Sequence[float]], *, policy: TimingPolicy) -> bool:
-    """Tell whether the interval of the median is as narrow as asked."""
-    half_width = summarise(rounds, policy=policy).half_width
-    return half_width is not None and half_width <= policy.precision
 
 
 def _ranks(count: int, *, correlation_time: float, confidence: float) -> tuple[int, int]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import torch
 
+from harness.instruments.telemetry.sensors import ReadingError
 from harness.records import Memory
-from harness.telemetry import ReadingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")

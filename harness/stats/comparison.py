@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from harness.policy import ComparisonPolicy
 
+
 Outcome = Literal["faster", "slower", "same", "undecided"]
 # Variances are estimated from logarithms; a clock that shows no variance at all is no evidence of none.
 LEAST_VARIANCE = 1e-10

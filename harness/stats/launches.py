@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.records import Launch
-from harness.statistics import summarise
+from harness.stats.samples import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

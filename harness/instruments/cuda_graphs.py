@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from harness import agreement, directions, sampling
+from harness.gate import agreement
+from harness.gate.call import Answer, contract_mistakes
+from harness.instruments import directions
+from harness.stats.blocks import calls_per_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.instruments.timing import Block
     from harness.policy import GatePolicy, TimingPolicy
-    from harness.timing import Block
     from impls.contract import Witness
     from impls.subject import Subject
 
     Call = Callable[[], Any]
     Outputs = tuple[torch.Tensor, ...]
-    # Given the number of an input set and the outputs of a call on it, what is wrong with them; empty if nothing.
     Judge = Callable[[int, Outputs], str]
+
 
 # Libraries choose algorithms and allocate workspaces in their first calls on a stream (PyTorch's notes on CUDA graphs
 # warm up three times), which a capture would refuse.
@@ -164,7 +167,7 @@ def replays(
         return Replays(calls=count, inputs=sets, reason=f"before timing, {wrong}")
     # Inside the graph a call may be far shorter than outside.
     once = timed(graph.replay, 1).seconds
-    again = sampling.calls_per_block(once, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most)
+    again = calls_per_block(once, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most)
     samples = [timed(graph.replay, again).seconds / count for _ in range(blocks)]
     wrong = _checked(graph, kept, judge=judge, timed=timed, sets=sets)
     if wrong:
@@ -174,9 +177,7 @@ def replays(
 
 def _graph_calls(call_seconds: float, *, sets: int, policy: TimingPolicy) -> int:
     """Return how many calls a graph has: the same number on each set, at least two."""
-    wanted = sampling.calls_per_block(
-        call_seconds, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most
-    )
+    wanted = calls_per_block(call_seconds, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most)
     return sets * max(2, wanted // sets)
 
 
@@ -227,8 +228,8 @@ def _gate(subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolic
         inputs = sets[number]
         if number not in known:
             known[number] = problem.witness(inputs, rows)
-        answer = agreement.Answer(inputs, tuple(inputs.tensors), outputs, None, ())
-        mistakes = agreement.contract_mistakes(subject, answer)
+        answer = Answer(inputs, tuple(inputs.tensors), outputs, None, ())
+        mistakes = contract_mistakes(subject, answer)
         if mistakes:
             return "; ".join(mistakes)
         compared = agreement.compare_with_oracle(

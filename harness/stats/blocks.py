@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from harness.policy import TimingPolicy
 
+
 # Keeps a block that is exactly long enough from gaining a call by rounding.
 ROUNDING = 1e-9
 # Windows of ten calls: warm-up is over when the first isn't slower than the next beyond what its scatter explains.

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness import sampling, timing
+from harness.instruments import timing
+from harness.stats.blocks import blocks_for, calls_per_block, warm_up
 
 if TYPE_CHECKING:
     import torch
 
     from harness.policy import TimingPolicy
+
 
 Call = Callable[[], Any]
 # Times a block of so many calls of a function.
@@ -67,12 +69,12 @@ def interleave(
 
 def calibrate(call: Call, *, clock: timing.Clock, device: torch.device, policy: TimingPolicy) -> Samples:
     """Warm a call up, and choose how many calls make a block and how many blocks a visit."""
-    warm = sampling.warm_up(lambda: clock.block(call, 1).seconds, policy=policy)
+    warm = warm_up(lambda: clock.block(call, 1).seconds, policy=policy)
     seconds = statistics.median(warm[len(warm) // 2 :])
     target = policy.block_seconds_cuda if device.type == "cuda" else policy.block_seconds_cpu
     return Samples(
-        calls=sampling.calls_per_block(seconds, target=target, at_most=policy.calls_per_block_at_most),
-        blocks=sampling.blocks_for(seconds, policy=policy),
+        calls=calls_per_block(seconds, target=target, at_most=policy.calls_per_block_at_most),
+        blocks=blocks_for(seconds, policy=policy),
     )
 
 

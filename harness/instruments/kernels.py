@@ -14,6 +14,7 @@ from harness.records import Ran
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 # Operators that only handle a tensor's metadata; every other operator does work.
 BOOKKEEPING = frozenset(
     {

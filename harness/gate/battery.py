@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.agreement import agree, describe
+from harness.gate.agreement import agree, describe
 from harness.records import Agreement, Check, Outcome
 from impls.subject import Subject
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.records import Status
     from impls.contract import Implementation, Probe, Problem
     from scenarios.scenario import Direction
+
 
 # An error in every hundredth call is met by 128 calls.
 REPEATED_CALLS = 128
