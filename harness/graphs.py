@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from harness.policy import GatePolicy, TimingPolicy
     from harness.timing import Block
-    from impls.contract import Implementation, Problem, Witness
+    from impls.contract import Witness
+    from impls.subject import Subject
 
     Call = Callable[[], Any]
     Outputs = tuple[torch.Tensor, ...]
@@ -81,28 +82,17 @@ class CudaRecorder:
 
 @dataclass(frozen=True)
 class Replays:
-    """Seconds a call of each block of replays, the calls in the graph and the input sets they take in turn.
+    """Seconds per call of each block of replays, the calls in the graph and the input sets they take in turn.
 
-    Without samples there is a reason. `is_spoilt` tells that a capture failed: torch may then take its allocator and
-    its random numbers for still being captured, so the process should measure nothing more.
+    Without samples there is a reason. After a capture that failed torch may take its allocator and its random numbers
+    for still being captured, so the process should measure nothing more.
     """
 
     samples: list[float] = field(default_factory=list)
     calls: int = 0
     inputs: int = 0
     reason: str = ""
-    is_spoilt: bool = False
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is recorded: an implementation at a point."""
-
-    problem: Problem
-    implementation: Implementation
-    point: Any
-    dtype: torch.dtype
-    device: torch.device
+    capture_failed: bool = False
 
 
 def visit(
@@ -111,7 +101,7 @@ def visit(
     recorder: Recorder,
     timed: Callable[[Call, int], Block],
     seed: int,
-    seconds_a_call: float,
+    call_seconds: float,
     blocks: int,
     policy: TimingPolicy,
     gate: GatePolicy,
@@ -121,26 +111,19 @@ def visit(
     A deterministic implementation must give in the graph what it gave outside, bit by bit; another must pass the gate
     on each set.
     """
-    problem, implementation = subject.problem, subject.implementation
-    if "dropout" in problem.features(subject.point, direction="forward"):
+    if "dropout" in subject.problem.features(subject.point, direction="forward"):
         return Replays(reason="dropout draws anew at each replay: there is nothing to compare with")
-    sets = [
-        problem.inputs(subject.point, dtype=subject.dtype, device=subject.device, seed=seed + SEED_OFFSET + number)
-        for number in range(policy.graph_inputs)
-    ]
+    sets = [subject.inputs(seed=seed + SEED_OFFSET + number) for number in range(policy.graph_inputs)]
     with ExitStack() as stack:
-        calls = [
-            stack.enter_context(directions.direct(problem, implementation, inputs, direction="forward")).call
-            for inputs in sets
-        ]
+        calls = [stack.enter_context(directions.measured_call(subject, inputs)).call for inputs in sets]
         return replays(
             calls,
             recorder=recorder,
             timed=timed,
-            seconds_a_call=seconds_a_call,
+            call_seconds=call_seconds,
             blocks=blocks,
             policy=policy,
-            judge=None if implementation.deterministic else _gate(subject, sets, seed=seed, policy=gate),
+            judge=None if subject.implementation.deterministic else _gate(subject, sets, seed=seed, policy=gate),
         )
 
 
@@ -149,7 +132,7 @@ def replays(
     *,
     recorder: Recorder,
     timed: Callable[[Call, int], Block],
-    seconds_a_call: float,
+    call_seconds: float,
     blocks: int,
     policy: TimingPolicy,
     judge: Judge | None = None,
@@ -161,7 +144,7 @@ def replays(
     the device rises.
     """
     sets = len(calls)
-    count = _graph_calls(seconds_a_call, sets=sets, policy=policy)
+    count = _graph_calls(call_seconds, sets=sets, policy=policy)
     expected = [_outputs(result, copy=True) for result in recorder.eager(calls)]
     # The first and the last call on each set: were results cached, they would be the same memory.
     keep = frozenset([*range(sets), *range(count - sets, count)])
@@ -173,7 +156,7 @@ def replays(
         cause = error.__context__ or error
         first = str(cause).strip().split("\n")[0][:300]
         reason = f"can't be captured: {type(cause).__name__}: {first}"
-        return Replays(calls=count, inputs=sets, reason=reason, is_spoilt=True)
+        return Replays(calls=count, inputs=sets, reason=reason, capture_failed=True)
     kept = [_outputs(result, copy=False) for result in results]
     judge = judge or (lambda number, found: _difference(found, expected[number]))
     wrong = _shared(kept) or _checked(graph, kept, judge=judge, timed=timed, sets=sets)
@@ -189,10 +172,10 @@ def replays(
     return Replays(samples=samples, calls=count, inputs=sets)
 
 
-def _graph_calls(seconds_a_call: float, *, sets: int, policy: TimingPolicy) -> int:
+def _graph_calls(call_seconds: float, *, sets: int, policy: TimingPolicy) -> int:
     """Return how many calls a graph has: the same number on each set, at least two."""
     wanted = sampling.calls_per_block(
-        seconds_a_call, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most
+        call_seconds, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most
     )
     return sets * max(2, wanted // sets)
 
@@ -237,7 +220,6 @@ def _difference(found: Outputs, expected: Outputs) -> str:
 def _gate(subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolicy) -> Judge:
     """Return the gate as a judge; what defines right is worked out once for each set."""
     problem = subject.problem
-    described = problem.outputs(subject.point)
     rows = problem.sample_rows(subject.point, count=policy.rows, seed=seed)
     known: dict[int, tuple[Witness, ...]] = {}
 
@@ -246,13 +228,12 @@ def _gate(subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolic
         if number not in known:
             known[number] = problem.witness(inputs, rows)
         answer = agreement.Answer(inputs, tuple(inputs.tensors), outputs, None, ())
-        mistakes = agreement.contract_mistakes(answer, described, direction="forward")
+        mistakes = agreement.contract_mistakes(subject, answer)
         if mistakes:
             return "; ".join(mistakes)
-        found = agreement.judge(
-            problem, answer, described, rows=rows, policy=policy, witnesses=lambda _inputs, _rows: known[number]
+        compared = agreement.compare_with_oracle(
+            subject, answer, rows=rows, policy=policy, witnesses=lambda _inputs, _rows: known[number]
         )
-        failed = next((check for check in found.checks if not check.passed), None)
-        return f"{failed.name}: {failed.detail}" if failed else ""
+        return "" if compared.passed else agreement.describe(compared)
 
     return judge

@@ -14,7 +14,7 @@ from harness.records import Ran
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Operators outside of these name bookkeeping of tensors, not work.
+# Operators that only handle a tensor's metadata; every other operator does work.
 BOOKKEEPING = frozenset(
     {
         "aten::view",
@@ -123,7 +123,7 @@ def _operators(names: Counter[str]) -> Counter[str]:
 
 
 def backend_of(names: list[str]) -> str | None:
-    """Name the SDPA backend that operator or kernel names betray, None where there is none."""
+    """Name the SDPA backend that operator or kernel names betray, None if there is none."""
     lowered = [name.lower() for name in names]
     return next((backend for part, backend in BACKENDS if any(part in name for name in lowered)), None)
 

@@ -11,6 +11,7 @@ from harness.policy import GatePolicy
 from impls import discovery, registry
 from impls.attention import problem as attention
 from impls.multihead import problem as multihead
+from impls.subject import Subject
 from scenarios import catalog
 
 CPU = torch.device("cpu")
@@ -21,16 +22,8 @@ FLEX = registry.get("attention", "flex")
 
 
 def gate(point, *, dtype=torch.float32, seed=0):
-    return agree(
-        attention,
-        FLEX,
-        attention.parse(point),
-        dtype=dtype,
-        device=CPU,
-        direction="forward",
-        seed=seed,
-        policy=GatePolicy(),
-    )
+    subject = Subject(attention, FLEX, attention.parse(point), dtype, CPU)
+    return agree(subject, seed=seed, policy=GatePolicy())
 
 
 @pytest.mark.slow
@@ -112,7 +105,8 @@ def test_in_a_module_it_compiles_before_the_call_that_is_measured():
 
 @pytest.mark.parametrize("scenario", catalog.CATALOG, ids=lambda scenario: scenario.name)
 def test_only_its_own_scenario_compiles_unasked(scenario):
-    from harness.plan import Selection, expand
+    from harness.runner.plan import expand
+    from harness.runner.selection import Selection
 
     names = {of: registry.names(of) for of in ("attention", "multihead", "pooling")}
     cases, _ = expand([scenario], names=names, selection=Selection(), device="cpu")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import gc
-import json
 import math
 
 import pytest
 import torch
 
-from harness import graphs, launch, memory, timing
-from harness.bench import Bench
+from harness import graphs, memory, timing
 from harness.policy import DEFAULT, GatePolicy, TimingPolicy
-from harness.records import Round
+from harness.protocol.messages import Replay, Start, Visit
+from harness.runner import replays
+from harness.worker import measuring, workbench
 from impls import discovery, registry
+from impls.subject import Subject
 from runs import ok_case
 
 CPU = torch.device("cpu")
@@ -68,13 +69,13 @@ def visit(recorder, name="einsum", problem="attention", point=None, **policy):
     discovery.discover()
     of = registry.problem(problem)
     entry = registry.get(problem, name)
-    subject = graphs.Subject(of, entry, of.parse(point or {"n": 24, "d": 8}), torch.float32, CPU)
+    subject = Subject(of, entry, of.parse(point or {"n": 24, "d": 8}), torch.float32, CPU)
     return graphs.visit(
         subject,
         recorder=recorder,
         timed=timing.HostClock().block,
         seed=7,
-        seconds_a_call=2e-5,
+        call_seconds=2e-5,
         blocks=3,
         policy=POLICY.model_copy(update=policy),
         gate=GatePolicy(),
@@ -118,7 +119,7 @@ def test_seconds_are_those_of_a_call_and_not_of_a_replay():
         [lambda: torch.ones(3)] * 2,
         recorder=FakeRecorder(),
         timed=Clock().block,
-        seconds_a_call=2.5e-5,
+        call_seconds=2.5e-5,
         blocks=2,
         policy=POLICY,
     )
@@ -217,7 +218,7 @@ def test_a_capture_that_raises_is_a_reason():
     for recorder in (Refusing(), RefusingTwice()):
         found = visit(recorder)
         assert found.samples == []
-        assert found.is_spoilt
+        assert found.capture_failed
         assert found.reason == "can't be captured: RuntimeError: operation not permitted when stream is capturing"
 
 
@@ -227,7 +228,7 @@ def test_results_cached_by_input_are_no_work():
         [lambda: known[0], lambda: known[1]],
         recorder=FakeRecorder(),
         timed=timing.HostClock().block,
-        seconds_a_call=1e-5,
+        call_seconds=1e-5,
         blocks=1,
         policy=POLICY,
     )
@@ -272,18 +273,18 @@ def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
     monkeypatch.setattr(memory, "cap_process", lambda _limit: True)
     monkeypatch.setattr(graphs, "CudaRecorder", lambda _device: FakeRecorder())
     steps = []
-    bench = Bench({"policy": DEFAULT.model_dump(mode="json"), "device": "cpu"}, announce=steps.append)
+    bench = workbench.set_up(Start(policy=DEFAULT, device="cpu"), announce=steps.append)
     gc.unfreeze()
     case = ok_case("einsum", n=16, d=8)
-    request = {"case": case.model_dump(), "seed": 3, "calls": 100, "blocks": 3, "index": 0, "process": 0}
-    visited = Round.model_validate(bench.handlers()["visit"](request)["round"])
-    answer = json.loads(json.dumps(bench.handlers()["replay"]({**request, "call_seconds": 1e-5})))
-    found = launch.with_replays(visited, answer["graph"])
+    visited = measuring.visit(bench, Visit(case=case, seed=3, calls=100, blocks=3, index=0, process=0)).round
+    bench.calls.seconds = 0.0
+    answer = measuring.replay(bench, Replay(case=case, seed=3, blocks=3, call_seconds=1e-5))
+    found = replays.with_replays(visited, answer.graph)
     assert steps[-1] == "CUDA graph"
     assert found.graph_reason == ""
     assert len(found.graph_samples) == 3
     assert found.samples == visited.samples
-    assert 0 < sum(found.graph_samples) * found.graph_calls < answer["calls"]
+    assert 0 < sum(found.graph_samples) * found.graph_calls < answer.calls_seconds
 
 
 @pytest.mark.gpu
@@ -292,7 +293,7 @@ def test_a_short_kernel_is_replayed_on_a_gpu():
     of, device = registry.problem("attention"), torch.device("cuda")
     clock = timing.clock_for(device, cold=False)
     for name in ("batched", "sdpa-auto"):
-        subject = graphs.Subject(
+        subject = Subject(
             of, registry.get("attention", name), of.parse({"n": 64, "d": 64, "heads": 2}), torch.bfloat16, device
         )
         found = graphs.visit(
@@ -300,7 +301,7 @@ def test_a_short_kernel_is_replayed_on_a_gpu():
             recorder=graphs.CudaRecorder(device),
             timed=clock.block,
             seed=1,
-            seconds_a_call=1e-5,
+            call_seconds=1e-5,
             blocks=3,
             policy=TimingPolicy(),
             gate=GatePolicy(),
@@ -318,7 +319,7 @@ def test_a_call_that_waits_for_the_gpu_can_not_be_captured_and_breaks_nothing():
         [lambda value=value: value * value.sum().item() for value in values],
         recorder=graphs.CudaRecorder(device),
         timed=timing.clock_for(device, cold=False).block,
-        seconds_a_call=1e-5,
+        call_seconds=1e-5,
         blocks=1,
         policy=TimingPolicy(),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import subprocess
@@ -13,10 +12,11 @@ import pytest
 import runs
 from harness.journal import JournalError
 from harness.records import SchemaMismatchError
-from reports import commands, export, style, units
+from reports import style, units
+from reports.exports.markdown import markdown
 from reports.frame import COLUMNS, load, read_run
 from reports.page.render import render
-from reports.summary import lines, markdown, table_of
+from reports.terminal.results import lines, table_of
 
 
 @pytest.fixture(scope="module")
@@ -112,64 +112,10 @@ def test_markdown_escapes_what_comes_from_outside(tmp_path):
     assert "bad\\|&lt;b>" in text
 
 
-@pytest.mark.parametrize("name", [name for name in export.FORMATS if name != "parquet"])
-def test_an_export_is_written(run, tmp_path, name):
-    path = commands.export(run, to=name, output=tmp_path / f"out.{name}")
-    assert path.stat().st_size > 1000
-
-
-def test_a_csv_export_round_trips(run, tmp_path):
-    import pandas as pd
-
-    path = commands.export(run, to="csv", output=tmp_path / "cases.csv")
-    again = pd.read_csv(path)
-    assert list(again.columns) == list(COLUMNS)
-    assert math.isclose(again["median_s"].sum(), load(run)["median_s"].sum())
-
-
-def test_a_parquet_export_round_trips(run, tmp_path):
-    pytest.importorskip("pyarrow", reason="pyarrow is an optional extra")
-    import pandas as pd
-
-    path = commands.export(run, to="parquet", output=tmp_path / "cases.parquet")
-    assert list(pd.read_parquet(path).columns) == list(COLUMNS)
-
-
-def test_pytest_benchmark_compares_our_export(run, tmp_path):
-    path = commands.export(run, to="pytest-benchmark", output=tmp_path / "0001_run.json")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest_benchmark", "compare", str(path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "sdpa-flash" in done.stdout
-
-
-def test_github_action_benchmark_gets_name_unit_and_value(run):
-    entries = json.loads(export.export(run, to="github-action-benchmark"))
-    assert all(entry["unit"] == "us" and entry["value"] > 0 for entry in entries)
-    assert len({entry["name"] for entry in entries}) == len(entries)
-
-
-def test_bencher_gets_measures_with_bounds(run):
-    found = json.loads(export.export(run, to="bencher"))
-    latency = next(iter(found.values()))["latency"]
-    assert latency["lower_value"] <= latency["value"] <= latency["upper_value"]
-
-
-def test_an_unknown_format_names_the_choices(run):
-    with pytest.raises(ValueError, match="have: csv, json"):
-        commands.export(run, to="xlsx")
-
-
-def test_report_writes_into_the_first_run_by_default(run):
-    assert commands.report([run]) == run / "report.html"
-    assert str(commands.report([run], format="md")).startswith("## attnbench")
-
-
 def test_reports_never_import_torch(run, tmp_path):
     program = (
-        "import sys; from pathlib import Path; from reports import commands;"
-        f"commands.report([Path({str(run)!r})], output=Path({str(tmp_path / 'page.html')!r}));"
+        "import sys; from pathlib import Path; from reports.page.render import render;"
+        f"render([Path({str(run)!r})], Path({str(tmp_path / 'page.html')!r}));"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -255,7 +201,7 @@ def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
 
 
 def test_the_reason_of_a_verdict_has_units():
-    from reports.answer import with_units
+    from reports.answer.verdicts import with_units
 
     assert with_units("time is inconclusive: a fixed cost of 0.000248 hides the law n^2: it is 16 % at 256") == (
         "time is inconclusive: a fixed cost of 248 µs hides the law n²: it is 16 % at 256"
@@ -275,7 +221,7 @@ def test_an_interrupted_run_says_so(tmp_path):
 
 
 def test_a_law_is_drawn_through_its_own_points(run):
-    from reports.figures.scaling import fitted_laws
+    from reports.figures.scaling.time import fitted_laws
 
     table = load(run)
     rows = table[(table["scenario"] == "sequence-length") & (table["implementation"] == "sdpa-flash")]

@@ -9,9 +9,10 @@ import shlex
 import pytest
 
 import runs
-from harness import plan
-from harness.commands import find_scenarios, make_selection
-from harness.records import Plan
+from attnbench.options import Cases
+from attnbench.reading import find_scenarios, make_selection
+from harness.results.plan_file import Plan
+from harness.runner import plan
 from reports.frame import Run, frames, read_run
 from reports.page.embedded import pack, reproduce
 from scenarios import catalog
@@ -38,10 +39,8 @@ def parsed(line):
 
 def planned_by(line):
     asked = parsed(line)
-    selection = make_selection(
-        impl=asked.impl, axis=asked.axis, dtype=asked.dtype, direction=asked.direction, cache=asked.cache, keyword="",
-        shard="1/1",
-    )  # fmt: skip
+    cases = Cases(impl=asked.impl, axis=asked.axis, dtype=asked.dtype, direction=asked.direction, cache=asked.cache)
+    selection = make_selection(cases)
     chosen = [plan.select(one, selection, device=asked.device) for one in find_scenarios([asked.scenario])]
     return plan.expand(chosen, names=NAMES, selection=selection, device=asked.device)[0]
 

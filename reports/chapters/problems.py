@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reports.chapters.chapter import PROBLEM_TITLES, Chapter, Section, heading, made
-from reports.figures import pooling, scaling, speed
+from reports.figures import pooling, speed
 from reports.figures.figure import slug
+from reports.figures.scaling import memory, slopes, time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.lesson_facts import Lesson
+    from harness.lesson.facts import Lesson
     from reports.figures.figure import Figure, Sweep
     from reports.frame import Run
     from reports.style import Look
@@ -62,7 +63,7 @@ def _costs(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
     whole = replace(sweep, table=sweep.table[~steps], shared=sweep.shared[~shared_steps])
     figures: tuple[Figure, ...] = ()
     if len(whole.table):
-        figures = made([scaling.time(whole, colors), scaling.memory(whole, colors), scaling.slopes(whole, colors)])
+        figures = made([time.time(whole, colors), memory.memory(whole, colors), slopes.slopes(whole, colors)])
     figures += made([speed.step_times(sweep, sweep.table[steps]), *_phases(run, whole)])
     return Section(heading(sweep), sweep.conditions, figures)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports import answer, published, units
+from reports import published, units
+from reports.answer.sentences import baseline_of
 from reports.chapters.chapter import (
     PROBLEM_TITLES,
     ROWS_AT_MOST,
@@ -16,8 +17,9 @@ from reports.chapters.chapter import (
     made,
     of_run,
 )
-from reports.figures import allocation, scaling, speed
+from reports.figures import allocation, speed
 from reports.figures.figure import slug
+from reports.figures.scaling import memory, operations, slopes, time
 from reports.pairs import paired, policy_of
 
 if TYPE_CHECKING:
@@ -56,23 +58,23 @@ def scaling_chapter(
 def _growth(sweep: Sweep, colors: dict[str, Look]) -> Section:
     """Draw what grows along a sweep, and tabulate the fitted laws."""
     if sweep.axis is None:
-        return Section(heading(sweep), sweep.conditions, made([scaling.joint(sweep, colors)]))
+        return Section(heading(sweep), sweep.conditions, made([operations.joint(sweep, colors)]))
     if sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
-        return Section(heading(sweep), sweep.conditions, made([scaling.time(sweep, colors)]))
-    laws = scaling.fitted_laws(sweep.table, sweep.axis)
+        return Section(heading(sweep), sweep.conditions, made([time.time(sweep, colors)]))
+    laws = time.fitted_laws(sweep.table, sweep.axis)
     figures = made(
         [
-            scaling.time(sweep, colors, laws=laws),
-            scaling.slopes(sweep, colors),
-            scaling.residuals(sweep, colors, laws=laws),
-            scaling.memory(sweep, colors),
-            scaling.operations(sweep, colors),
+            time.time(sweep, colors, laws=laws),
+            slopes.slopes(sweep, colors),
+            slopes.residuals(sweep, colors, laws=laws),
+            memory.memory(sweep, colors),
+            operations.operations(sweep, colors),
         ]
     )
     tables: tuple[Table, ...] = ()
     if laws:
         caption = f"Fitted laws: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
-        tables = (Table(caption, scaling.LAW_COLUMNS, scaling.law_rows(laws, sweep.axis)),)
+        tables = (Table(caption, time.LAW_COLUMNS, time.law_rows(laws, sweep.axis)),)
     return Section(heading(sweep), sweep.conditions, figures, tables)
 
 
@@ -81,7 +83,7 @@ def speed_chapter(
 ) -> Chapter | None:
     """Show speed-ups, throughput, the roofline, launch overhead, burst and sustained rates, and published figures."""
     named = {run.label: run for run in runs}
-    compared = {run.label: paired(run, baseline=answer.baseline_of(run)) for run in runs}
+    compared = {run.label: paired(run, baseline=baseline_of(run)) for run in runs}
     found = [
         *(_compared(sweep, named[sweep.run], compared[sweep.run], colors) for sweep in drawn),
         *(_ceilings(run, runs, table, colors) for run in runs),
@@ -102,7 +104,7 @@ def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[st
         return None
     figures = made(
         [
-            speed.speed_up(sweep, baseline=answer.baseline_of(run), pairs=pairs, policy=policy_of(run)),
+            speed.speed_up(sweep, baseline=baseline_of(run), pairs=pairs, policy=policy_of(run)),
             speed.throughput(sweep, colors, machine=machine(run)),
         ]
     )

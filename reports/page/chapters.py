@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import lesson_facts
+from harness.lesson import facts as lesson_facts
 from reports.chapters.evidence import agreement_chapter, device_chapter
 from reports.chapters.problems import problem_chapter
 from reports.chapters.runs import runs_chapter

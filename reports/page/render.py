@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.journal import REPORT
-from reports import answer, style, units
+from reports import style, units
+from reports.answer import doubts, sentences, verdicts
 from reports.chapters.chapter import machine
 from reports.frame import frames, read_runs
 from reports.page import embedded
@@ -27,19 +28,25 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 
-def render(runs: Sequence[Path], output: Path) -> Path:
+def render(directories: Sequence[Path], output: Path) -> Path:
     """Write the report of one or several run directories to a file, or into a directory as report.html.
 
     Raises JournalError where a directory holds no run, SchemaMismatchError for a newer schema.
     """
+    with collector_paused():
+        return write(read_runs(directories), output)
+
+
+def write(runs: Sequence[Run], output: Path) -> Path:
+    """Write the report of runs that are read to a file, or into a directory as report.html."""
     target = output / REPORT if output.is_dir() else output
-    with _collector_paused():
-        target.write_text(html(read_runs(runs)), encoding="utf-8")
+    with collector_paused():
+        target.write_text(html(runs), encoding="utf-8")
     return target
 
 
 @contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Keep Python's cycle collector from walking a million live records again and again: a third of the time."""
     enabled = gc.isenabled()
     gc.disable()
@@ -103,18 +110,20 @@ def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "label": run.label,
         "created": run.plan.created if run.plan else "",
         "machine": machine(run),
-        "sentences": answer.sentences(run, table),
-        "tiles": answer.tiles(run, table),
-        "verdicts": answer.verdict_tables(run),
+        "sentences": sentences.sentences(run, table),
+        "tiles": sentences.tiles(run, table),
+        "verdicts": verdicts.verdict_tables(run),
         "judged": run.judged,
-        "precision": answer.precision_sentence(run, table),
-        "warnings": answer.warnings(run, table),
+        "precision": doubts.precision_sentence(run, table),
+        "warnings": doubts.warnings(run, table),
         "stable": _facts(environment.stable) if environment else [],
         "volatile": _facts(environment.volatile) if environment else [],
         "absent": sorted(environment.reasons.items()) if environment else [],
         "ceilings": environment.ceilings if environment else [],
         "after": {item.name: item.value for item in (run.summary.ceilings_after if run.summary else [])},
         "plan": run.plan,
+        # Those that the run's own file has: an older run knew fewer.
+        "constants": run.plan.policy.model_dump(mode="json", exclude_unset=True) if run.plan else {},
         "summary": run.summary,
         "command": " ".join(run.plan.command) if run.plan else "",
         "dropped": [

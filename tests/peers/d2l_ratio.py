@@ -13,9 +13,11 @@ from pathlib import Path
 
 import torch
 
-from harness import allocation, compare, directions, environment, rounds
+from harness import compare, directions, environment, rounds
 from harness.policy import DEFAULT, FAST
+from harness.runner import allocator
 from impls import discovery, registry
+from impls.subject import Subject
 from scenarios import tutorial
 from tests.sections import replaced
 
@@ -80,8 +82,9 @@ def measure(asked, *, device, policy, seed=SEED):
 def prepared(name, asked, device):
     """Prepare one module's call on inputs of its own, drawn from a seed that both share."""
     problem = registry.problem("multihead")
-    inputs = problem.inputs(problem.parse(asked.point), dtype=torch.float32, device=device, seed=SEED)
-    return directions.direct(problem, registry.get("multihead", name), inputs, direction=asked.direction)
+    entry, point = registry.get("multihead", name), problem.parse(asked.point)
+    subject = Subject(problem, entry, point, torch.float32, device, asked.direction)
+    return directions.measured_call(subject, subject.inputs(seed=SEED))
 
 
 def ratios(found):
@@ -152,8 +155,8 @@ def main(arguments=None):
 
 def keep_memory():
     """Start anew with a C library that keeps its memory, as a run's workers do: else the heap's history is timed."""
-    if not allocation.why_not("cpu", os.environ):
-        os.execve(sys.executable, [sys.executable, "-m", __spec__.name, *sys.argv[1:]], os.environ | allocation.KEEPING)
+    if not allocator.why_not("cpu", os.environ):
+        os.execve(sys.executable, [sys.executable, "-m", __spec__.name, *sys.argv[1:]], os.environ | allocator.KEEPING)
 
 
 if __name__ == "__main__":

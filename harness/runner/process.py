@@ -1,0 +1,159 @@
+"""The parent's side of a worker: start it, ask it with a deadline, learn how it died, leave none behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import psutil
+from pydantic import BaseModel
+
+from harness.protocol.channel import Channel, ClosedError
+from harness.protocol.messages import Failed, MessageError, Refused, Step, decode_answer, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.protocol.messages import Asking, Start
+    from harness.records import Status
+
+A = TypeVar("A", bound=BaseModel)
+
+# The folder that holds our packages, which a worker imports.
+ROOT = Path(__file__).resolve().parents[2]
+# How often a waiting parent looks at the worker's resident memory, in seconds.
+WATCH_SECONDS = 0.25
+# A worker imports torch before it answers; a cold disk makes that slow.
+START_SECONDS = 300.0
+# Of what a lost worker printed, no more is read, and no more of a line is kept.
+STDERR_BYTES = 2**14
+LINE_AT_MOST = 300
+# The kernel's count of processes that it killed for want of memory, in the system or in a control group.
+KILLS = Path("/proc/vmstat")
+
+
+class WorkerProcess:
+    """A worker process, one request at a time, run by an interpreter; `variables` are added to its environment.
+
+    `ready` is its answer to `start`; `step` is what it announced last.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        interpreter: str,
+        stderr_lines: int,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.resident_cap: int | None = None
+        self._stderr_lines = stderr_lines
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
+        to_worker, from_worker = os.pipe(), os.pipe()
+        environment = {**os.environ, **(variables or {})}
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        # Kineto announces each profiled call on stderr, where the last lines tell of a crash.
+        environment.setdefault("KINETO_LOG_LEVEL", "99")
+        self._process = subprocess.Popen(
+            # -P: a folder named as one of our packages, where the user happens to be, is not theirs to load.
+            [interpreter, "-P", "-m", "harness.worker", str(to_worker[0]), str(from_worker[1]), str(os.getpid())],
+            pass_fds=(to_worker[0], from_worker[1]),
+            stdin=subprocess.DEVNULL,
+            stdout=self._stderr,
+            stderr=self._stderr,
+            env=environment,
+            # Its own session: Ctrl-C reaches the parent alone, which then ends the worker in order.
+            start_new_session=True,
+        )
+        os.close(to_worker[0])
+        os.close(from_worker[1])
+        self._oom_kills = oom_kills()
+        self._channel = Channel(read=from_worker[0], write=to_worker[1])
+        self.step = "start"
+        ready = self.ask(start, seconds=START_SECONDS)
+        self.ready = ready
+
+    def ask(self, request: Asking[A], *, seconds: float) -> A | Refused | Failed:
+        """Send a request and wait for its answer; a worker that hangs or outgrows its cap is killed."""
+        self._printed = self._stderr.seek(0, os.SEEK_END)
+        deadline = time.monotonic() + seconds
+        try:
+            self._channel.send(encode(request))
+            while True:
+                message = self._channel.receive(seconds=min(WATCH_SECONDS, max(0.0, deadline - time.monotonic())))
+                answer = self._hung(deadline, seconds) if message is None else decode_answer(message, request)
+                if isinstance(answer, Step):
+                    self.step = answer.step
+                elif answer is not None:
+                    if isinstance(answer, Failed) and answer.worker_gone:
+                        self.kill()
+                    return answer
+        except ClosedError:
+            return self._ended()
+        except MessageError as error:
+            self.kill()
+            return Failed(status="crashed", reason=str(error), worker_gone=True)
+
+    def _hung(self, deadline: float, seconds: float) -> Failed | None:
+        """Say why a silent worker has to go: it is late or holds too much memory; None if it may go on."""
+        if time.monotonic() >= deadline:
+            reason = f"no answer to {self.step!r} within {seconds:.0f} s"
+            return Failed(status="timeout", reason=reason, worker_gone=True)
+        resident = self._resident()
+        if self.resident_cap is not None and resident > self.resident_cap:
+            reason = f"held {resident:,} bytes in {self.step!r}, over the cap of {self.resident_cap:,}"
+            return Failed(status="oom", reason=reason, worker_gone=True)
+        return None
+
+    def kill(self) -> None:
+        """End the worker and whatever it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def close(self) -> None:
+        """Kill the worker if it lives, and release its descriptors."""
+        self.kill()
+        self._channel.close()
+        self._stderr.close()
+
+    def _resident(self) -> int:
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def _ended(self) -> Failed:
+        try:
+            code = self._process.wait(timeout=10.0)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.wait()
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        status: Status = "crashed"
+        if code == -signal.SIGKILL and oom_kills() != self._oom_kills:
+            status, how = "oom", how + " by the kernel's out-of-memory killer"
+        return Failed(status=status, reason=f"worker {how} in {self.step!r}{self._last_words()}", worker_gone=True)
+
+    def _last_words(self) -> str:
+        """Return the last lines printed since the request that ended the worker."""
+        end = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(self._printed, end - STDERR_BYTES))
+        lines = deque(self._stderr.read().decode(errors="replace").splitlines(), maxlen=self._stderr_lines)
+        return ": " + " | ".join(line[:LINE_AT_MOST] for line in lines) if lines else ""
+
+
+def oom_kills() -> int | None:
+    """Return how many processes the kernel has killed for want of memory since it started, None if it won't say."""
+    try:
+        lines = KILLS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)

@@ -1,0 +1,73 @@
+"""The result of `attnbench check` for a terminal, with the command that repeats each failure."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from harness.records import Outcome
+    from harness.runner.check import Report
+
+
+def render(report: Report, console: Console, *, impl_files: Sequence[str | Path] = ()) -> None:
+    """Print a table of implementations by dtype, then each first failure and the command that reproduces it."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"Agreement with the float64 oracle: {report.problem} on {report.device}", title_justify="left")
+    for heading in ("implementation", "dtype", "result", "probes", "largest error / budget", "in"):
+        table.add_column(heading, justify="right" if heading in {"probes", "largest error / budget"} else "left")
+    failures = []
+    for (name, dtype), outcomes in by_implementation(report.outcomes).items():
+        bad = [outcome for outcome in outcomes if outcome.status not in {"ok", "unsupported"}]
+        ratios = [(o.agreement.ratio, o.title) for o in outcomes if o.agreement is not None and o.agreement.ratio]
+        ratio, title = max(ratios, default=(None, ""))
+        passed, asked = (sum(o.status == "ok" for o in outcomes), sum(o.status != "unsupported" for o in outcomes))
+        result = f"[red]{bad[0].status}[/]" if bad else "[green]agrees[/]"
+        table.add_row(
+            escape(name), dtype, result, f"{passed}/{asked}", "" if ratio is None else f"{ratio:.3g}", escape(title)
+        )
+        failures += bad[:1]
+    console.print(table)
+    for missing in report.unavailable:
+        console.print(f"[yellow]unavailable[/] {escape(missing.name)}: {escape(missing.reason)}", highlight=False)
+    for outcome in failures:
+        console.print(
+            f"[red]{outcome.status}[/] {escape(outcome.implementation)} {outcome.dtype}, {escape(outcome.title)}: "
+            f"{escape(outcome.reason)}",
+            highlight=False,
+        )
+        console.print(
+            f"  again: {escape(reproduction(outcome, problem=report.problem, impl_files=impl_files))}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def reproduction(outcome: Outcome, *, problem: str = "attention", impl_files: Sequence[str | Path] = ()) -> str:
+    """Return the command that repeats one outcome's probe."""
+    words = ["attnbench", "check"]
+    words += [] if problem == "attention" else ["--problem", problem]
+    words += ["--impl", outcome.implementation]
+    for file in impl_files:
+        words += ["--impl-file", str(file)]
+    if outcome.dtype:
+        words += ["--dtype", outcome.dtype]
+    words += ["--device", outcome.device, "--seed", str(outcome.seed)]
+    if outcome.dtype:
+        words += ["-k", outcome.title]
+    return shlex.join(words)
+
+
+def by_implementation(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+    """Gather outcomes by implementation and dtype, in order of appearance."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.implementation, outcome.dtype), []).append(outcome)
+    return groups

@@ -1,0 +1,144 @@
+"""The result of a run for a terminal: a line for each implementation, and the verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports import units
+from reports.answer.sentences import baseline_of
+from reports.frame import frame
+from reports.pairs import paired
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from rich.table import Table
+
+    from reports.frame import Run
+
+
+@dataclass(frozen=True)
+class Line:
+    """One implementation at the largest point that it was timed at."""
+
+    scenario: str
+    implementation: str
+    point: str
+    time: str
+    interval: str
+    speed_up: str
+    throughput: str
+    extra_memory: str
+    error: str
+
+
+HEADINGS = (
+    "scenario", "implementation", "largest point", "median", "95 % interval", "speed-up", "throughput", "extra memory",
+    "error / budget",
+)  # fmt: skip
+# After a speed-up that is not told apart from none.
+MARKS = {"same": " ≈", "undecided": " ?"}
+# An interval this many times as high as low.
+UNRESOLVED = 10.0
+# Columns of a terminal that hold every heading; a narrower one gets the few that fit into 80.
+WIDE = 150
+NARROW = ("scenario", "implementation", "median", "speed-up", "throughput", "extra memory")
+
+
+def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
+    """Return one line per scenario and implementation: its largest timed case, the quickest first."""
+    from reports.figures.speed import speed_ups
+
+    table = frame(run).assign(run=run.label) if table is None else table
+    ok = table[table["status"] == "ok"]
+    if ok.empty:
+        return []
+    baseline = baseline_of(run)
+    compared = speed_ups(ok, baseline=baseline, pairs=paired(run, baseline=baseline))
+    by_id = compared.set_index("id")
+    faster, outcomes = by_id["speed_up"].to_dict(), by_id["outcome"].to_dict()
+    found = []
+    for scenario, rows in ok.groupby("scenario", sort=False):
+        largest = rows.sort_values(["operations", "median_s"]).groupby("implementation").tail(1)
+        found += [
+            Line(
+                scenario=str(scenario),
+                implementation=str(row["implementation"]),
+                point=_point(row),
+                time=units.seconds(row["median_s"]),
+                interval=interval(row["low_s"], row["high_s"]),
+                speed_up=units.ratio(faster.get(row["id"])) + MARKS.get(outcomes.get(row["id"], ""), ""),
+                throughput=units.ABSENT if units.absent(row["tflops"]) else units.count(row["tflops"] * 1e12, "FLOP/s"),
+                extra_memory=units.size(row["extra_bytes"]),
+                error=units.ABSENT if units.absent(row["agreement_ratio"]) else units.digits(row["agreement_ratio"]),
+            )
+            for row in largest.sort_values("median_s").to_dict("records")
+        ]
+    return found
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Write a time's 95 % interval; one that spans more than a factor of ten says nothing but that."""
+    if low is None or high is None or units.absent(low):
+        return "none"
+    return "unresolved" if high > UNRESOLVED * low else f"{units.seconds(low)} to {units.seconds(high)}"
+
+
+def table_of(run: Run, *, width: int = WIDE) -> Table:
+    """Return the result table of a run for a terminal of so many columns; a narrow one is spared what can wait."""
+    from rich.table import Table
+    from rich.text import Text
+
+    baseline = baseline_of(run)
+    shown = HEADINGS if width >= WIDE else NARROW
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for heading in shown:
+        words = f"speed-up over {baseline}" if heading == "speed-up" and baseline and width >= WIDE else heading
+        is_text = heading in HEADINGS[:3]
+        table.add_column(words, justify="left" if is_text else "right", overflow="fold", no_wrap=True)
+    last = ""
+    for line in lines(run):
+        first = line.scenario if line.scenario != last else ""
+        last = line.scenario
+        cells = (first, line.implementation, line.point, line.time, line.interval, line.speed_up)
+        of_heading = dict(zip(HEADINGS, (*cells, line.throughput, line.extra_memory, line.error), strict=True))
+        table.add_row(*(Text(of_heading[heading]) for heading in shown))
+    return table
+
+
+def verdicts_of(run: Run) -> Table:
+    """Return the verdicts over all quantities for a terminal: a row for each claim and outcome."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.records import Verdicts
+    from harness.verdicts.judging import summary_rows
+
+    rows = summary_rows(Verdicts(verdicts=list(run.verdicts)))
+    # Where every verdict is about one dtype and direction, naming it in each row says nothing.
+    kinds = {implementation.partition(" (")[2] for _, implementation, *_ in rows}
+    gathered: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for claim, implementation, verdict, exponent, _ in rows:
+        name = implementation.partition(" (")[0] if len(kinds) == 1 else implementation
+        gathered.setdefault((claim, verdict), {}).setdefault(exponent, []).append(name)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("claim", "verdict", "implementations, with the exponent (or ratio) found"):
+        table.add_column(heading, overflow="fold")
+    for (claim, verdict), found in gathered.items():
+        words = "; ".join(f"{', '.join(names)} {exponent}".strip() for exponent, names in found.items())
+        table.add_row(Text(claim), Text(verdict), Text(words))
+    return table
+
+
+def _point(row: Mapping[Any, Any]) -> str:
+    from reports.frame import AXES
+
+    found = []
+    for name in AXES:
+        value = row[name]
+        if value is None or value == "" or value != value:  # noqa: PLR0124  (NaN is what differs from itself)
+            continue
+        found.append(f"{name} {units.plain(value) if isinstance(value, float) else value}")
+    return ", ".join(found)
