@@ -167,7 +167,7 @@ def _tensor_mistakes(name: str, value: Any, *, shape: tuple[int, ...], like: tor
     if not wrong and not bool(value.isfinite().all()):
         # The oracle is finite wherever inputs are, and a row with nothing to attend to is zero.
         count = int((~value.isfinite()).sum())
-        wrong.append(f"{name} has {count} elements that are not finite, first at {_first_index(~value.isfinite())}")
+        wrong.append(f"{name} has {count} elements that are not finite, first at {first_index(~value.isfinite())}")
     return wrong
 
 
@@ -224,7 +224,7 @@ def compare_with_oracle(
             compared, element = compare(Comparison(f"d{name}", gradient.detach(), witness, factor), policy)
             checks += compared
             worst.append((element, compared))
-    element, _ = max(worst, key=lambda pair: _largest(pair[1]))
+    element, _ = max(worst, key=lambda pair: largest_ratio(pair[1]))
     return Agreement(
         passed=all(check.passed for check in checks), checks=checks, worst=str(element), rows_checked=len(rows)
     )
@@ -295,7 +295,7 @@ def compare(given: Comparison, policy: GatePolicy) -> tuple[list[Check], Element
     ):
         budget = given.factor * size(plain) + units * unit * size(oracle.abs()) + flush
         checks.append(_check(f"{name} {norm}", error=size(error), budget=budget, detail=where))
-    return checks, worst if _largest(checks[:1]) >= _largest(checks[1:]) else loudest
+    return checks, worst if largest_ratio(checks[:1]) >= largest_ratio(checks[1:]) else loudest
 
 
 def _check(name: str, *, error: float, budget: float, detail: str = "") -> Check:
@@ -324,11 +324,13 @@ def _name_rows(worst: Element, rows: torch.Tensor, *, axis: int) -> Element:
     return Element(worst.name, index, worst.got, worst.wanted)
 
 
-def _first_index(flags: torch.Tensor) -> tuple[int, ...]:
+def first_index(flags: torch.Tensor) -> tuple[int, ...]:
+    """Return where the first true flag is."""
     return tuple(int(i) for i in flags.nonzero()[0])
 
 
-def _largest(checks: Sequence[Check]) -> float:
+def largest_ratio(checks: Sequence[Check]) -> float:
+    """Return the largest ratio of error to budget; infinite if an error is not finite."""
     return max(math.inf if check.ratio is None else check.ratio for check in checks)
 
 

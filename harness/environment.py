@@ -100,7 +100,7 @@ def host_stable(facts: Facts, *, root: Path = ROOT) -> None:
     facts.values["kernel"] = platform.release()
     facts.put(
         "transparent_huge_pages",
-        _chosen(_text(root / "sys/kernel/mm/transparent_hugepage/enabled")),
+        _chosen(text_of(root / "sys/kernel/mm/transparent_hugepage/enabled")),
         absent="the system does not say",
     )
 
@@ -118,7 +118,7 @@ def host_volatile(facts: Facts, *, root: Path = ROOT) -> None:
     facts.put("cpu_temperature_c", cpu_temperature(), absent="no temperature sensor is visible")
     facts.put(
         "clock_source",
-        _text(root / "sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        text_of(root / "sys/devices/system/clocksource/clocksource0/current_clocksource"),
         absent="the system does not name its clock",
     )
     facts.values["timer_resolution_seconds"] = time.get_clock_info("perf_counter").resolution
@@ -130,7 +130,7 @@ def host_volatile(facts: Facts, *, root: Path = ROOT) -> None:
 
 def cpu_model(*, root: Path = ROOT) -> str | None:
     """Name the processor with family, model and stepping, since virtual machines shorten the name."""
-    entry = _cpuinfo(root)
+    entry = cpuinfo(root)
     name = entry.get("model name") or entry.get("Processor") or platform.processor()
     place = [f"{key} {entry[key]}" for key in ("cpu family", "model", "stepping", "CPU part") if key in entry]
     return f"{name} ({', '.join(place)})" if name and place else name or None
@@ -152,10 +152,10 @@ def cpu_quota(*, root: Path = ROOT) -> float | None:
     """Return the cores' worth of time that the cgroups allow, the smallest on the way up; None for no limit."""
     quotas = []
     for folder in _cgroups(root):
-        words = (_text(folder / "cpu.max") or "").split()
+        words = (text_of(folder / "cpu.max") or "").split()
         if len(words) == 2 and words[0] != "max":  # noqa: PLR2004
             quotas.append(int(words[0]) / int(words[1]))
-        old = _integer(_text(folder / "cpu.cfs_quota_us")), _integer(_text(folder / "cpu.cfs_period_us"))
+        old = _integer(text_of(folder / "cpu.cfs_quota_us")), _integer(text_of(folder / "cpu.cfs_period_us"))
         if old[0] is not None and old[1] and old[0] > 0:
             quotas.append(old[0] / old[1])
     return min(quotas, default=None)
@@ -165,7 +165,7 @@ def throttled_periods(*, root: Path = ROOT) -> int | None:
     """Count the periods in which a cgroup stopped this process for using up its quota; None without a quota."""
     counts = []
     for folder in _cgroups(root):
-        found = re.search(r"^nr_throttled (\d+)$", _text(folder / "cpu.stat") or "", flags=re.MULTILINE)
+        found = re.search(r"^nr_throttled (\d+)$", text_of(folder / "cpu.stat") or "", flags=re.MULTILINE)
         if found:
             counts.append(int(found[1]))
     return max(counts) if counts and cpu_quota(root=root) is not None else None
@@ -176,7 +176,7 @@ def memory_bytes(*, root: Path = ROOT) -> int:
     limits = [psutil.virtual_memory().total]
     for folder in _cgroups(root):
         for name in ("memory.max", "memory.limit_in_bytes"):
-            limit = _integer(_text(folder / name))
+            limit = _integer(text_of(folder / name))
             if limit is not None and limit < NO_LIMIT:
                 limits.append(limit)
     return min(limits)
@@ -204,24 +204,24 @@ def _caches_of(core: int, *, root: Path) -> list[tuple[str, int, str]]:
     """List a core's data caches: name, bytes, and the cores that share it."""
     found = []
     for index in sorted((root / f"sys/devices/system/cpu/cpu{core}/cache").glob("index*")):
-        size = re.fullmatch(r"(\d+)([KM]?)", _text(index / "size") or "")
-        if size and _text(index / "type") != "Instruction":
+        size = re.fullmatch(r"(\d+)([KM]?)", text_of(index / "size") or "")
+        if size and text_of(index / "type") != "Instruction":
             unit = {"": 1, "K": 2**10, "M": 2**20}[size[2]]
-            shared = _text(index / "shared_cpu_list") or str(core)
-            found.append((f"L{_text(index / 'level')}", int(size[1]) * unit, shared))
+            shared = text_of(index / "shared_cpu_list") or str(core)
+            found.append((f"L{text_of(index / 'level')}", int(size[1]) * unit, shared))
     return found
 
 
 def governor(*, root: Path = ROOT) -> str | None:
     """Return the frequency governors in use, joined where cores differ."""
-    found = {_text(path) for path in (root / "sys/devices/system/cpu").glob("cpu*/cpufreq/scaling_governor")}
+    found = {text_of(path) for path in (root / "sys/devices/system/cpu").glob("cpu*/cpufreq/scaling_governor")}
     return ", ".join(sorted(name for name in found if name)) or None
 
 
 def turbo(*, root: Path = ROOT) -> bool | None:
     """Return whether the processor may exceed its base frequency."""
     cpu = root / "sys/devices/system/cpu"
-    no_turbo, boost = _text(cpu / "intel_pstate/no_turbo"), _text(cpu / "cpufreq/boost")
+    no_turbo, boost = text_of(cpu / "intel_pstate/no_turbo"), text_of(cpu / "cpufreq/boost")
     if no_turbo is not None:
         return no_turbo == "0"
     return None if boost is None else boost == "1"
@@ -233,19 +233,19 @@ def cpu_mhz(*, root: Path = ROOT) -> float | None:
     /proc/cpuinfo is no substitute: in a virtual machine it repeats the nominal figure.
     """
     paths = (root / "sys/devices/system/cpu").glob("cpu*/cpufreq/scaling_cur_freq")
-    values = [value for value in (_integer(_text(path)) for path in paths) if value is not None]
+    values = [value for value in (_integer(text_of(path)) for path in paths) if value is not None]
     return sum(values) / len(values) / 1000 if values else None
 
 
 def cpu_pressure(*, root: Path = ROOT) -> float | None:
     """Return the share of the last ten seconds in which some task waited for a core (/proc/pressure/cpu)."""
-    found = re.search(r"some avg10=([\d.]+)", _text(root / "proc/pressure/cpu") or "")
+    found = re.search(r"some avg10=([\d.]+)", text_of(root / "proc/pressure/cpu") or "")
     return float(found[1]) / 100 if found else None
 
 
 def cpu_ticks(*, root: Path = ROOT) -> tuple[int, int] | None:
     """Return clock ticks since boot of all cores: all, and those that the hypervisor gave to others (steal)."""
-    first = (_text(root / "proc/stat") or "").splitlines()[:1]
+    first = (text_of(root / "proc/stat") or "").splitlines()[:1]
     ticks = [int(word) for word in first[0].split()[1:9]] if first else []
     # The eighth field is steal (proc(5)); before it are user, nice, system, idle, iowait, irq, softirq.
     return (sum(ticks), ticks[7]) if len(ticks) == 8 else None  # noqa: PLR2004
@@ -360,15 +360,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpuinfo(root: Path) -> dict[str, str]:
+def cpuinfo(root: Path) -> dict[str, str]:
     """Read the first processor's entry of /proc/cpuinfo."""
-    first = (_text(root / "proc/cpuinfo") or "").split("\n\n", maxsplit=1)[0]
+    first = (text_of(root / "proc/cpuinfo") or "").split("\n\n", maxsplit=1)[0]
     pairs = (line.split(":", maxsplit=1) for line in first.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, value in pairs}
 
 
 def _cpu_flags(*, root: Path) -> list[JsonValue] | None:
-    entry = _cpuinfo(root)
+    entry = cpuinfo(root)
     present = (entry.get("flags") or entry.get("Features") or "").split()
     return [flag for flag in FLAGS if flag in present] if present else None
 
@@ -378,14 +378,14 @@ def _numa_nodes(*, root: Path) -> int | None:
 
 
 def _smt(*, root: Path) -> bool | None:
-    active = _text(root / "sys/devices/system/cpu/smt/active")
+    active = text_of(root / "sys/devices/system/cpu/smt/active")
     return None if active is None else active == "1"
 
 
 def _cgroups(root: Path) -> list[Path]:
     """List the folders of this process's control groups, each with its parents up to the mount."""
     folders: list[Path] = []
-    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+    for line in (text_of(root / "proc/self/cgroup") or "").splitlines():
         _number, controllers, path = line.split(":", maxsplit=2)
         base = root / "sys/fs/cgroup" / controllers  # empty for cgroup v2
         place = base / path.lstrip("/")
@@ -406,7 +406,7 @@ def _integer(text: str | None) -> int | None:
         return None
 
 
-def _text(path: Path) -> str | None:
+def text_of(path: Path) -> str | None:
     """Read a small system file, None where it is missing or refused."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()

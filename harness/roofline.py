@@ -29,3 +29,8 @@ def roofline_seconds(
     if rate is None or not bandwidths:
         return None
     return max(operations / rate, ideal_bytes / max(bandwidths))
+
+
+def matmul_rate(ceilings: Iterable[Ceiling], dtype: str) -> float | None:
+    """Return the measured matrix-product rate of a dtype in FLOP/s, None where it was not measured."""
+    return next((found.value for found in ceilings if found.name == f"matmul {dtype}"), None)

@@ -419,7 +419,7 @@ def conclude(
         if not values:
             reasons[name] = "no reading fell into the window"
             continue
-        summary[name] = _mean(values)
+        summary[name] = mean(values)
         if name in {"clock_mhz", "temperature_c", "power_w"}:
             summary[f"{name}_low"], summary[f"{name}_high"] = min(values), max(values)
     _add_energy(summary, reasons, readings, progress, start=start, operations=operations, tolerance=energy_tolerance)
@@ -601,7 +601,7 @@ class Cores:
             if ticks > 0:
                 self.busy[core] = min(1.0, max(0.0, 1 - idle / ticks))
         self._last = now
-        return _mean(self.busy.values())
+        return mean(self.busy.values())
 
     def latest(self, core: int) -> float:
         """Return what `read_all` found of a core."""
@@ -643,6 +643,7 @@ def _rate(counter: Callable[[], float]) -> Callable[[], float]:
     return read
 
 
-def _mean(values: Iterable[float]) -> float:
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of at least one value."""
     listed = list(values)
     return math.fsum(listed) / len(listed)

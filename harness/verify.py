@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.policy import ScalingPolicy
+from harness.scaling import wording
 from harness.scaling.judgement import judge
 from harness.statistics import best_of, median_interval
 
@@ -36,19 +37,30 @@ MODIFIERS = ("threads", "repeats", "iterations", "min_time", "min_warmup_time")
 
 @dataclass(frozen=True)
 class Group:
-    """Hold one group's sizes with the cost judged at each, and its judgement; None where there was none to make."""
+    """Hold one group's sizes with the cost judged at each, and its judgement, or why there is `no_judgement`."""
 
     key: dict[str, str | float]
     sizes: list[float]
     costs: list[float]
     samples: int
     judgement: Judgement | None
-    reason: str
+    no_judgement: str = ""
 
     @property
     def verdict(self) -> TimeVerdict:
         """Return the verdict on time alone."""
         return "inconclusive" if self.judgement is None else self.judgement.verdict
+
+    @property
+    def reason(self) -> str:
+        """Say why the verdict is as it is."""
+        return self.no_judgement if self.judgement is None else wording.sentence(self.judgement.reason)
+
+    @property
+    def to_decide(self) -> str:
+        """Say what would decide, empty if it is decided."""
+        wanted = None if self.judgement is None else self.judgement.to_decide
+        return "" if wanted is None else wording.advice(wanted)
 
 
 @dataclass(frozen=True)
@@ -237,13 +249,13 @@ def _number(row: Row, column: str, *, number: int, file: Path) -> float:
 
 def _judged(key: Row, table: dict[float, list[float]], *, exponent: float, kind: Kind, policy: ScalingPolicy) -> Group:
     sizes = sorted(table)
-    costs = [_cost(table[size]) for size in sizes]
+    best = [_cost(table[size]) for size in sizes]
     samples = sum(map(len, table.values()))
     try:
-        found = judge(sizes, costs, claimed=exponent, kind=kind, intervals=_intervals(table, sizes), policy=policy)
+        found = judge(sizes, best, claimed=exponent, kind=kind, intervals=_intervals(table, sizes), policy=policy)
     except ValueError as error:
-        return Group(key, sizes, costs, samples, None, str(error))
-    return Group(key, sizes, costs, samples, found, found.reason)
+        return Group(key, sizes, best, samples, None, str(error))
+    return Group(key, sizes, best, samples, found)
 
 
 def _cost(samples: Sequence[float]) -> float:
@@ -260,19 +272,20 @@ def _entry(group: Group, *, claimed: float) -> dict[str, Any]:
     entry: dict[str, Any] = {**group.key, "verdict": group.verdict, "claimed": claimed}
     if judgement is None:
         return {**entry, "exponent": None, "low": None, "high": None, "floor": None, "reason": group.reason}
+    law = judgement.law
     return {
         **entry,
-        "exponent": judgement.exponent,
+        "exponent": law.exponent,
         "low": judgement.low,
         "high": judgement.high,
-        "floor": judgement.floor,
+        "floor": law.floor,
         "floor_ends": judgement.floor_ends,
         "half": judgement.half,
-        "transition": judgement.transition,
+        "transition": None if law.step is None else (law.step.at, law.step.height),
         "rivals": judgement.rivals,
-        "residual": judgement.residual,
-        "reason": judgement.reason,
-        "to_decide": judgement.to_decide,
+        "residual": law.residual,
+        "reason": group.reason,
+        "to_decide": group.to_decide,
         "sizes": group.sizes,
         "samples": group.samples,
         "slopes": [vars(slope) for slope in judgement.slopes],

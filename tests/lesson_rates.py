@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import environment
-from reports.frame import read_run
+from harness.results.run import read_run
 from reports.lesson import page
 from reports.lesson.lines import LINES
 from tests.sections import replaced

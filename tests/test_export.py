@@ -10,9 +10,10 @@ import sys
 import pytest
 
 import runs
-from harness.journal import JournalError
+from harness.results.journal import JournalError
+from harness.results.run import read_run
 from reports.exports.export import BENCHER_NAME_CHARACTERS, FORMATS, SUFFIXES, export, name_of
-from reports.frame import COLUMNS, load, read_run
+from reports.frame import COLUMNS, load
 
 
 @pytest.fixture(scope="module")

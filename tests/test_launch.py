@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from test_assembly import OPERATIONS, case, closed, prepared
 
 import runs
-from harness import assembly, launch
-from harness.journal import Journal
+from harness import launch
 from harness.policy import DEFAULT
 from harness.protocol.messages import Failed, Replay, Replayed, Replays, Visit
 from harness.records import Launch, PlannedCase, Ran, Record, Round
+from harness.results import closing
+from harness.results.journal import Journal
 from harness.runner import replays
 from harness.runner.steps.rounds import with_graph
 from reports.exports import export
 from reports.frame import load
 from scripted import state_of
-from test_assembly import OPERATIONS, case, closed, prepared
 
 TIMING = DEFAULT.timing
 
@@ -65,7 +66,7 @@ def test_the_time_of_a_graph_is_in_the_prediction_of_a_round():
 
 
 def of_rounds(visits):
-    time = assembly.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
+    time = closing.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
     return launch.launch_of(visits, time=time, policy=TIMING)
 
 
@@ -94,7 +95,7 @@ def closed_with_graph(seconds, graph):
         visit(seconds, graph_samples=[graph] * 3, graph_calls=8, graph_inputs=4).model_copy(update={"index": index})
         for index in range(5)
     ]
-    return assembly.close(
+    return closing.close(
         case(),
         prepared(),
         visits,

@@ -6,17 +6,31 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import runs
-from harness.journal import JournalError
 from harness.records import SchemaMismatchError
+from harness.results.journal import JournalError
+from harness.results.run import read_run, read_runs
+from harness.scaling.law import costs
 from reports import style, units
 from reports.exports.markdown import markdown
-from reports.frame import COLUMNS, load, read_run
+from reports.figures.figure import sweeps
+from reports.figures.scaling.time import judged_laws, time
+from reports.frame import COLUMNS, frames, load
 from reports.page.render import render
 from reports.terminal.results import lines, table_of
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def attnbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "attnbench", *arguments], capture_output=True, text=True, check=True, cwd=ROOT
+    )
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +126,18 @@ def test_markdown_escapes_what_comes_from_outside(tmp_path):
     assert "bad\\|&lt;b>" in text
 
 
+def test_report_writes_into_the_first_run_by_default(run):
+    (run / "report.html").unlink(missing_ok=True)
+    assert attnbench("report", str(run)).stdout.strip() == str(run / "report.html")
+    assert (run / "report.html").stat().st_size > 1000
+    assert attnbench("report", str(run), "--format", "md").stdout.startswith("## attnbench")
+
+
 def test_reports_never_import_torch(run, tmp_path):
     program = (
-        "import sys; from pathlib import Path; from reports.page.render import render;"
-        f"render([Path({str(run)!r})], Path({str(tmp_path / 'page.html')!r}));"
+        "import sys; from pathlib import Path; from attnbench.writing import write_page;"
+        "from harness.results.run import read_runs;"
+        f"write_page(read_runs([Path({str(run)!r})]), Path({str(tmp_path / 'page.html')!r}));"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -135,15 +157,13 @@ def test_numbers_have_units_and_sensible_digits():
 
 
 def load_run(path):
-    from reports.frame import read_run
+    from harness.results.run import read_run
 
     return read_run(path)
 
 
 def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
     from reports.figures import speed
-    from reports.figures.figure import sweeps
-    from reports.frame import frames, read_runs
 
     several = read_runs([run])
     sweep = next(found for found in sweeps(several, frames(several)) if found.scenario == "sequence-length")
@@ -154,9 +174,6 @@ def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
 
 
 def test_a_case_that_two_scenarios_share_is_drawn_in_both(run):
-    from reports.figures.figure import sweeps
-    from reports.frame import frames, read_runs
-
     several = read_runs([run])
     drawn = {
         found.scenario: sorted(set(found.table[found.axis])) for found in sweeps(several, frames(several)) if found.axis
@@ -200,19 +217,6 @@ def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
     assert "Refuted throughout: A5 (the cost grows exponentially with the length of the input)." in page
 
 
-def test_the_reason_of_a_verdict_has_units():
-    from reports.answer.verdicts import with_units
-
-    assert with_units("time is inconclusive: a fixed cost of 0.000248 hides the law n^2: it is 16 % at 256") == (
-        "time is inconclusive: a fixed cost of 248 µs hides the law n²: it is 16 % at 256"
-    )
-    for reason in (
-        "it takes 1216512 bytes of extra memory, batched takes 270532608",
-        "it takes 1,216,512 bytes of extra memory, batched takes 270,532,608",
-    ):
-        assert with_units(reason) == "it takes 1.16 MiB of extra memory, batched takes 258 MiB"
-
-
 def test_an_interrupted_run_says_so(tmp_path):
     page = render([runs.make_run(tmp_path / "run", sweeps=("batch",), complete=False)], tmp_path / "page.html")
     text = page.read_text(encoding="utf-8")
@@ -220,15 +224,40 @@ def test_an_interrupted_run_says_so(tmp_path):
     assert "3 planned cases have no record yet" in text
 
 
-def test_a_law_is_drawn_through_its_own_points(run):
-    from reports.figures.scaling.time import fitted_laws
+def sweep_along(axis, path):
+    several = read_runs([path])
+    return next(found for found in sweeps(several, frames(several)) if found.axis == axis)
 
-    table = load(run)
-    rows = table[(table["scenario"] == "sequence-length") & (table["implementation"] == "sdpa-flash")]
-    law = fitted_laws(rows, "n")["sdpa-flash"]
-    misses = law.cost(rows["n"].to_numpy()) / rows["best_s"].to_numpy() - 1
+
+def test_the_law_that_is_drawn_is_the_one_that_was_judged(run):
+    sweep = sweep_along("n", run)
+    laws = judged_laws(sweep)
+    judged = {
+        verdict.implementation: verdict.law
+        for verdict in read_run(run).verdicts
+        if (verdict.axis, verdict.quantity) == ("n", "time")
+    }
+    assert laws == judged
+    rows = sweep.table[sweep.table["implementation"] == "sdpa-flash"]
+    misses = costs(laws["sdpa-flash"], rows["n"].to_numpy()) / rows["best_s"].to_numpy() - 1
     assert abs(misses).max() < 0.1
-    assert 1.9 < law.exponent < 2.1
+    assert 1.9 < laws["sdpa-flash"].exponent < 2.1
+
+
+def test_a_law_that_other_cases_were_judged_by_is_not_drawn(run):
+    sweep = sweep_along("n", run)
+    others = [
+        verdict.model_copy(update={"cases": verdict.cases[1:]}) if verdict.implementation == "loop" else verdict
+        for verdict in sweep.verdicts
+    ]
+    assert set(judged_laws(sweep)) - set(judged_laws(replace(sweep, verdicts=tuple(others)))) == {"loop"}
+
+
+def test_a_run_whose_verdicts_have_no_law_joins_its_points(run):
+    sweep = sweep_along("n", run)
+    bare = replace(sweep, verdicts=tuple(verdict.model_copy(update={"law": None}) for verdict in sweep.verdicts))
+    assert judged_laws(bare) == {}
+    assert "Lines join them." in time(bare, style.looks(bare.table["implementation"])).how
 
 
 def test_a_page_of_many_cases_stays_small(tmp_path):

@@ -8,12 +8,13 @@ import pytest
 
 import runs
 from harness.records import Allocation, Ceiling
+from harness.results.run import read_run, read_runs
 from reports import published, style
 from reports.answer.doubts import precision_sentence, warnings
 from reports.exports.markdown import markdown
 from reports.figures import agreement, allocation, device, speed, timeline
 from reports.figures.figure import sweeps
-from reports.frame import frame, frames, read_run, read_runs
+from reports.frame import frame, frames
 from reports.page.render import render
 
 
@@ -195,7 +196,7 @@ def test_wide_intervals_are_one_quiet_sentence_with_advice(tmp_path):
     said = precision_sentence(run, table)
     assert said.startswith("Half of the times are known to ±4.9 % or better; ±2 % was asked for, and 31 of 63 miss it")
     assert "loop ±9.5 %" in said
-    assert "twice the --time-budget" in said
+    assert "doubling --time-budget" in said
     assert not any("precis" in doubt for doubt in warnings(run, table))
     assert said.split(";")[0] in markdown([run.path]).replace("\\", "")
     page = render([run.path], tmp_path / "page.html").read_text(encoding="utf-8")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from test_assembly import prepared
 
-from harness import journal
-from harness.journal import JournalError
 from harness.policy import DEFAULT, TimingPolicy
 from harness.protocol.messages import (
     CeilingsMeasured,
@@ -28,11 +27,12 @@ from harness.protocol.messages import (
     Visited,
 )
 from harness.records import Agreement, Degrees, PlannedCase, Prediction, Record, Round, Telemetry
+from harness.results import journal
+from harness.results.journal import JournalError
 from harness.runner.execute import STEPS, exit_code
 from harness.runner.steps import closing, fresh_memory, machine, preparation, rounds, sustained
 from runs import environment, ok_case, ok_record
 from scripted import state_of
-from test_assembly import prepared
 
 AGREED = Agreement(passed=True, checks=[], rechecked=True)
 LOST = Failed(status="crashed", reason="killed by SIGSEGV", worker_gone=True)

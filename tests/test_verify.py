@@ -36,13 +36,15 @@ def test_a_square_is_consistent_and_a_line_contradicted(tmp_path):
     assert (window["impl"], window["verdict"]) == ("window", "contradicted")
     assert found.fails(["contradicted"])
     assert not verify(table(tmp_path / "s.csv", law(2)), exponent=2).fails(["contradicted"])
-    assert any(line.startswith("impl=dense: seconds ~ n^2 is consistent: ") for line in lines(found))
+    assert dense["reason"] == f"the exponent is between {dense['low']:.2f} and {dense['high']:.2f}, inside 1.75 to 2.25"
+    assert f"impl=dense: seconds ~ n^2 is consistent: {dense['reason']}" in lines(found)
 
 
 def test_few_sizes_are_inconclusive_with_what_to_run(tmp_path):
     found = verify(table(tmp_path / "t.csv", law(2)[:6]), exponent=2)
     assert found.groups[0].verdict == "inconclusive"
-    assert "to decide, measure 11 sizes" in lines(found)[1]
+    assert lines(found)[1] == "  to decide, measure 11 sizes from 64 to 4096"
+    assert found.document()["verdicts"][0]["to_decide"] == "measure 11 sizes from 64 to 4096"
     lone = verify(table(tmp_path / "u.csv", law(2)[:2]), exponent=2).document()["verdicts"][0]
     assert (lone["verdict"], lone["exponent"]) == ("inconclusive", None)
     assert "2 sizes are too few" in lone["reason"]

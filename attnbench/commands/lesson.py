@@ -18,12 +18,13 @@ def lesson_command(*, device: Device = None, output: RunDirectory = None) -> Non
     """
     from attnbench.reading import default_output
     from attnbench.writing import write_page
-    from harness import devices, journal, policy
+    from harness import devices, policy
     from harness.lesson import facts
+    from harness.results import journal
+    from harness.results.run import read_run
     from harness.runner.execute import plan_and_execute
     from harness.runner.selection import Request, Selection
     from harness.runner.supervisor import WorkerError
-    from reports.frame import read_run
     from reports.lesson import page as pages
     from reports.terminal import progress
     from scenarios import tutorial

@@ -48,8 +48,8 @@ def _markdown(runs: list[Path], output: Path | None) -> str | Path:
 
 def _page(runs: list[Path], output: Path | None, *, is_opened: bool) -> Path:
     from attnbench.writing import write_page
-    from harness.journal import REPORT
-    from reports.frame import read_runs
+    from harness.results.journal import REPORT
+    from harness.results.run import read_runs
     from reports.page.render import collector_paused
 
     with collector_paused():

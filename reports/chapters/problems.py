@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reports.chapters.chapter import PROBLEM_TITLES, Chapter, Section, heading, made
+from reports.chapters.chapter import PROBLEM_TITLES, Chapter, Section, heading, judging_band, made
 from reports.figures import pooling, speed
 from reports.figures.figure import slug
 from reports.figures.scaling import memory, slopes, time
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.lesson.facts import Lesson
+    from harness.results.run import Run
     from reports.figures.figure import Figure, Sweep
-    from reports.frame import Run
     from reports.style import Look
 
 # Implementations named so time one step of a whole by itself.
@@ -63,7 +63,13 @@ def _costs(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
     whole = replace(sweep, table=sweep.table[~steps], shared=sweep.shared[~shared_steps])
     figures: tuple[Figure, ...] = ()
     if len(whole.table):
-        figures = made([time.time(whole, colors), memory.memory(whole, colors), slopes.slopes(whole, colors)])
+        figures = made(
+            [
+                time.time(whole, colors),
+                memory.memory(whole, colors),
+                slopes.slopes(whole, colors, band=judging_band(run)),
+            ]
+        )
     figures += made([speed.step_times(sweep, sweep.table[steps]), *_phases(run, whole)])
     return Section(heading(sweep), sweep.conditions, figures)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.results.paired import paired, policy_of
 from reports import published, units
 from reports.answer.sentences import baseline_of
 from reports.chapters.chapter import (
@@ -13,6 +14,7 @@ from reports.chapters.chapter import (
     Section,
     Table,
     heading,
+    judging_band,
     machine,
     made,
     of_run,
@@ -20,16 +22,15 @@ from reports.chapters.chapter import (
 from reports.figures import allocation, speed
 from reports.figures.figure import slug
 from reports.figures.scaling import memory, operations, slopes, time
-from reports.pairs import paired, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
+    from harness.results.paired import Pair
+    from harness.results.run import Run
     from reports.figures.figure import Sweep
-    from reports.frame import Run
-    from reports.pairs import Pair
     from reports.style import Look
 
 # A chapter's opening names so many of the sweeps that it leaves out.
@@ -40,7 +41,8 @@ def scaling_chapter(
     runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Sequence[Sweep]
 ) -> Chapter | None:
     """Show time, slopes, memory and operations along each axis, and what fresh memory costs."""
-    sections = [_growth(sweep, colors) for sweep in drawn]
+    named = {run.label: run for run in runs}
+    sections = [_growth(sweep, named[sweep.run], colors) for sweep in drawn]
     for run in runs:
         figures = made([allocation.fresh_memory(run.records, colors, key=slug(run.label))])
         if figures:
@@ -55,17 +57,17 @@ def scaling_chapter(
     return Chapter("scaling", "Scaling", lead, tuple(sections))
 
 
-def _growth(sweep: Sweep, colors: dict[str, Look]) -> Section:
-    """Draw what grows along a sweep, and tabulate the fitted laws."""
+def _growth(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
+    """Draw what grows along a sweep, and tabulate the laws by which its time was judged."""
     if sweep.axis is None:
         return Section(heading(sweep), sweep.conditions, made([operations.joint(sweep, colors)]))
     if sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
         return Section(heading(sweep), sweep.conditions, made([time.time(sweep, colors)]))
-    laws = time.fitted_laws(sweep.table, sweep.axis)
+    laws = time.judged_laws(sweep)
     figures = made(
         [
             time.time(sweep, colors, laws=laws),
-            slopes.slopes(sweep, colors),
+            slopes.slopes(sweep, colors, band=judging_band(run)),
             slopes.residuals(sweep, colors, laws=laws),
             memory.memory(sweep, colors),
             operations.operations(sweep, colors),
@@ -73,7 +75,7 @@ def _growth(sweep: Sweep, colors: dict[str, Look]) -> Section:
     )
     tables: tuple[Table, ...] = ()
     if laws:
-        caption = f"Fitted laws: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
+        caption = f"Laws by which time was judged: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
         tables = (Table(caption, time.LAW_COLUMNS, time.law_rows(laws, sweep.axis)),)
     return Section(heading(sweep), sweep.conditions, figures, tables)
 

@@ -8,14 +8,15 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from reports.frame import frame, read_run
+from harness.results.run import read_run
+from reports.frame import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from harness.records import Record
-    from reports.frame import Run
+    from harness.results.run import Run
 
 Format = Literal["csv", "json", "parquet", "pytest-benchmark", "github-action-benchmark", "bencher"]
 FORMATS: tuple[str, ...] = get_args(Format)

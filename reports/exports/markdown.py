@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.results.run import read_runs
 from reports.answer.doubts import precision_sentence, warnings
 from reports.answer.sentences import baseline_of, sentences
 from reports.answer.verdicts import verdict_tables
-from reports.frame import frame, read_runs
+from reports.frame import frame
 from reports.terminal.results import HEADINGS, lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from reports.frame import Run
+    from harness.results.run import Run
 
 # Rows of problems that a summary lists; the report has all of them.
 FAILURES_AT_MOST = 20

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.records import Verdict
     from harness.results.plan_file import Scenario
-    from reports.frame import Run
+    from harness.results.run import Run
+    from harness.results.verdicts_file import Verdict
 
 # What axes are called where a reader meets them.
 AXIS_WORDS = {

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from harness.policy import ComparisonPolicy
     from harness.records import Ceiling, Record
+    from harness.results.paired import Pair
     from reports.figures.figure import Sweep
-    from reports.pairs import Pair
     from reports.published import Published
 
 Looks = dict[str, style.Look]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from harness.records import Telemetry
-    from reports.frame import Run
+    from harness.results.run import Run
 
 Points = list[tuple[float, float]]
 # Readings beside rounds are drawn as their median and span in so many stretches of time; more can't be told apart.

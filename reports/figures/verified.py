@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.scaling.judgement import curve
+from harness.scaling.law import costs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def plot(verification: Verification, file: Path) -> None:
         if group.judgement is not None:
             low, high = math.log(group.sizes[0]), math.log(group.sizes[-1])
             sizes = [math.exp(low + (high - low) * i / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)]
-            axes.plot(sizes, curve(group.judgement, sizes), color=points.get_color(), linewidth=1.0)
+            axes.plot(sizes, costs(group.judgement.law, sizes), color=points.get_color(), linewidth=1.0)
     largest = max(verification.groups, key=lambda group: group.costs[-1])
     guide = [largest.costs[-1] * (size / largest.sizes[-1]) ** verification.exponent for size in largest.sizes]
     axes.plot(largest.sizes, guide, "--", color="0.5", linewidth=1.0, label=f"slope {verification.exponent:g}")

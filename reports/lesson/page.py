@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.lesson import facts
+from harness.results.run import read_run
 from reports import style, units
-from reports.answer.verdicts import with_units
+from reports.answer.reasons import explanation
 from reports.figures import pooling, speed
 from reports.figures.figure import Figure, Sweep, sweeps
 from reports.figures.scaling import memory, time
-from reports.frame import frames, read_run
+from reports.frame import frames
 from reports.lesson.lines import LINES, Line
 from reports.page.render import asset, content_security_policy, template
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.lesson.facts import Lesson
-    from harness.records import Verdict
-    from reports.frame import Run
+    from harness.results.run import Run
+    from harness.results.verdicts_file import Verdict
 
 PAGE = "lesson.html"
 STEP = "phase/"
@@ -39,7 +40,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Crossover:
-    """Where attention overtakes projections: by operations, and by the times measured, None where they never meet."""
+    """Where attention overtakes projections: by operations, and by the times measured, None if they never meet."""
 
     width: int
     operations: float
@@ -87,7 +88,7 @@ def _of_line(line: Line, verdicts: Sequence[Verdict]) -> Iterable[tuple[str, str
         mine = [one for one in verdicts if one.claim == line.claim and one.implementation == implementation]
         whole = [one for one in mine if one.quantity == "all" and line.axis in {"", one.axis}]
         for one in [one for one in whole if line.expected in {None, one.expected}][:1]:
-            yield implementation, one.verdict, with_units(one.reason)
+            yield implementation, one.verdict, explanation(one)
 
 
 def crossover(table: pd.DataFrame) -> Crossover | None:

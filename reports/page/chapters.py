@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.lesson import facts as lesson_facts
+from harness.lesson import facts
 from reports.chapters.evidence import agreement_chapter, device_chapter
 from reports.chapters.problems import problem_chapter
 from reports.chapters.runs import runs_chapter
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from harness.results.run import Run
     from reports.chapters.chapter import Chapter
-    from reports.frame import Run
     from reports.style import Look
 
 # Figures of sweeps beyond this many are left to the explorer, so that the cost of a page stays bounded.
@@ -35,7 +35,7 @@ def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) 
     ]
     if len(runs) > 1:
         found.insert(0, runs_chapter(runs, drawn, table, colors))
-    taught = next((lesson for run in runs if (lesson := lesson_facts.found(run.path)) is not None), None)
+    taught = next((lesson for run in runs if (lesson := facts.found(run.path)) is not None), None)
     others = [sweep.problem for sweep in every if sweep.problem != "attention"] + ["pooling"] * (taught is not None)
     found += [
         problem_chapter(problem, runs, [s for s in drawn if s.problem == problem], colors, taught=taught)

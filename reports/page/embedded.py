@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.records import Case, Environment, Record
-    from reports.frame import Run
+    from harness.results.run import Run
 
 # A reason longer than this is shortened in the page; the journal keeps it whole.
 REASON_CHARACTERS = 2000

@@ -15,6 +15,6 @@ def lines(verification: Verification) -> list[str]:
         name = ", ".join(f"{column}={value}" for column, value in group.key.items())
         law = f"{verification.y} ~ {verification.x}^{verification.exponent:g}"
         shown.append(f"{name + ': ' if name else ''}{law} is {group.verdict}: {group.reason}")
-        if group.judgement is not None and group.judgement.to_decide:
-            shown.append(f"  to decide, {group.judgement.to_decide}")
+        if group.to_decide:
+            shown.append(f"  to decide, {group.to_decide}")
     return [*shown, *(f"note: {note}" for note in verification.notes)]

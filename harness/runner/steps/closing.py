@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import assembly, statistics
+from harness import statistics
 from harness.protocol.messages import Failed, Recheck, Refused
 from harness.records import Record
+from harness.results import closing
 from harness.runner import budget
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def recheck_and_close(state: RunState) -> None:
 
 
 def _record(state: RunState, case: Case, recheck: Agreement, *, floor: float | None) -> Record:
-    return assembly.close(
+    return closing.close(
         case,
         state.prepared[case.id],
         state.timed[case.id],

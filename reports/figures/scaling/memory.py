@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def memory(sweep: Sweep, colors: Looks) -> Figure | None:
-    """Draw extra memory against the swept size, with the size of one score matrix; None where none was measured."""
+    """Draw extra memory against the swept size, with the size of one score matrix; None if none was measured."""
     axis = axis_of(sweep)
     rows = sweep.sorted_by_axis()
     rows = rows[rows["extra_bytes"] > 0]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness import assembly
 from harness.policy import DEFAULT
 from harness.records import Agreement, Case, Ceiling, Counts, Environment, Memory, Preparation, Ran, Round, case_id
+from harness.results import closing
 
 OPERATIONS = 10**9
 RATE = 10**11
@@ -51,11 +51,11 @@ def closed(*, seconds: float, canary: float = 0.0, rounds: int = 5, **counts):
         )
         for index in range(rounds)
     ]
-    return assembly.close(
+    return closing.close(
         case(),
         prepared(**counts),
         visits,
-        floor=assembly.canary_floor(visits),
+        floor=closing.canary_floor(visits),
         policy=DEFAULT,
         environment=Environment(id="e", stable={}, ceilings=ceilings),
         stop_reason="rounds",

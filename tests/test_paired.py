@@ -10,11 +10,12 @@ import pytest
 
 import runs
 from harness.records import Round
+from harness.results.paired import paired, policy_of
+from harness.results.run import read_run
 from reports.figures import speed
 from reports.figures.figure import sweeps
 from reports.figures.speed import speed_ups
-from reports.frame import frame, frames, read_run
-from reports.pairs import paired, policy_of
+from reports.frame import frame, frames
 
 SIZES = (64, 128, 256, 512, 1024, 2048)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from harness.policy import ComparisonPolicy
     from harness.records import Record
-    from reports.frame import Run
+    from harness.results.run import Run
 
 Outcome = Literal["faster", "slower", "same", "undecided"]
 # What `compare` says of the baseline against an implementation, said of the implementation.

@@ -1,4 +1,4 @@
-"""Assemble records: preparation, rounds and re-check of a case become its closing record."""
+"""Closing: preparation, rounds and re-check of a case become its record."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import journal, launch
-from harness.policy import DEFAULT
+from harness import launch
 from harness.records import (
     Agreement,
     Allocation,
@@ -22,15 +21,14 @@ from harness.records import (
     Telemetry,
     Time,
 )
-from harness.results.plan_file import Plan
-from harness.roofline import roofline_seconds
+from harness.roofline import matmul_rate, roofline_seconds
 from harness.statistics import summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from harness.policy import Policy
+    from harness.results.plan_file import Plan
 
 # The canary's undisturbed time is the 5th percentile of all its samples in a run.
 CANARY_PERCENTILE = 5
@@ -90,11 +88,6 @@ def roofline_share(case: Case, prepared: Preparation, time: Time, *, ceilings: S
         prepared.counts.operations, prepared.counts.ideal_bytes, ceilings, case.dtype, cache=case.cache
     )
     return None if least is None else least / time.best
-
-
-def matmul_rate(ceilings: Sequence[Ceiling], dtype: str) -> float | None:
-    """Return the measured matrix-product rate of a dtype in FLOP/s, None where it was not measured."""
-    return next((found.value for found in ceilings if found.name == f"matmul {dtype}"), None)
 
 
 def undisturbed(ceilings: Sequence[Ceiling], floor: float | None, policy: Policy) -> list[Ceiling]:
@@ -170,34 +163,29 @@ def _implausible(case: Case, prepared: Preparation, seconds: float, ceilings: Se
     return f"{achieved:.3g} FLOP/s is over {policy.timing.implausible:g} times the measured {rate:.3g}: skipped work?"
 
 
-def records(directory: Path, *, entries: journal.Entries | None = None) -> list[Record]:
-    """Return the records of a run: closing ones, and provisional ones of cases that have rounds but never closed.
+def provisional(
+    plan: Plan,
+    *,
+    closed: Mapping[str, Record],
+    prepared: Mapping[str, Preparation],
+    rounds: Mapping[str, Sequence[Round]],
+    environment: Environment | None,
+) -> list[Record]:
+    """Return records of the plan's cases that have rounds but never closed, as those of an interrupted run.
 
-    A case of the plan that was not reached is absent. `entries` is the journal where it has been read before.
-    Raises JournalError, SchemaMismatchError.
+    The dictionaries are keyed by case id.
     """
-    entries = entries or journal.read(directory)
-    plan = read_plan(directory)
-    environment = journal.read_environment(directory)
-    found = dict(entries.records)
-    floor = canary_floor([visit for rounds in entries.rounds.values() for visit in rounds])
-    policy = plan.policy if plan else DEFAULT
-    for planned in plan.cases if plan else []:
-        case = planned.case
-        if case.id not in found and case.id in entries.rounds and case.id in entries.prepared:
-            found[case.id] = close(
-                case,
-                entries.prepared[case.id],
-                entries.rounds[case.id],
-                floor=floor,
-                policy=policy,
-                environment=environment,
-                stop_reason="interrupted",
-            )
-    return list(found.values())
-
-
-def read_plan(directory: Path) -> Plan | None:
-    """Read plan.json, None where there is none."""
-    document = journal.read_document(directory / journal.PLAN)
-    return None if document is None else Plan.model_validate(document)
+    floor = canary_floor([visit for visits in rounds.values() for visit in visits])
+    return [
+        close(
+            planned.case,
+            prepared[planned.case.id],
+            rounds[planned.case.id],
+            floor=floor,
+            policy=plan.policy,
+            environment=environment,
+            stop_reason="interrupted",
+        )
+        for planned in plan.cases
+        if planned.case.id not in closed and planned.case.id in rounds and planned.case.id in prepared
+    ]

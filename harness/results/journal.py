@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import fcntl
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from harness.records import Environment, Preparation, Record, Round, Verdicts, check_schema
+from harness.records import Degrees, Environment, Preparation, Record, Round, Summary, check_schema
+from harness.results.plan_file import Plan
+from harness.results.verdicts_file import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +27,13 @@ PLAN, JOURNAL, ENVIRONMENT, SUMMARY, VERDICTS = (
     "verdicts.json",
 )
 REPORT = "report.html"
+# How the subjects of facts on operation counts begin.
+DEGREES = "degrees "
 # A line written is safe from the death of any process, one synchronised from a power cut too. Synchronising each line
 # would take a few milliseconds between any two visits of a run.
 SYNC_SECONDS = 1.0
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class JournalError(ValueError):
@@ -100,6 +107,12 @@ class Entries:
         self.facts: dict[str, dict[str, Any]] = {}
         self.torn = 0
 
+    @property
+    def degrees(self) -> dict[str, Degrees]:
+        """Return what was counted of implementations' operations, by subject."""
+        counted = {about: facts for about, facts in self.facts.items() if about.startswith(DEGREES)}
+        return {about: Degrees.model_validate(facts) for about, facts in counted.items()}
+
 
 def read(directory: Path) -> Entries:
     """Read a journal, counting lines that a killed writer tore. Raises JournalError, SchemaMismatchError."""
@@ -123,9 +136,7 @@ def read(directory: Path) -> Entries:
             elif kind == "facts":
                 entries.facts[content["about"]] = content["facts"]
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise JournalError(f"{directory / JOURNAL} line {number}: {place}: {first['msg']}") from None
+            raise JournalError(f"{directory / JOURNAL} line {number}: {_first_mistake(error)}") from None
     return entries
 
 
@@ -139,15 +150,40 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise JournalError(f"{path.parent} is no run directory: it has no {path.name}") from None
 
 
+def read_plan(directory: Path) -> Plan | None:
+    """Read plan.json, None if there is none. Raises JournalError, SchemaMismatchError."""
+    return _model(directory / PLAN, Plan)
+
+
 def read_environment(directory: Path) -> Environment | None:
-    """Read environment.json, None where there is none."""
-    document = read_document(directory / ENVIRONMENT)
-    return None if document is None else Environment.model_validate(document)
+    """Read environment.json, None if there is none. Raises JournalError, SchemaMismatchError."""
+    return _model(directory / ENVIRONMENT, Environment)
 
 
-def read_verdicts(directory: Path) -> Verdicts:
-    """Read verdicts.json; empty where there is none."""
-    return Verdicts.model_validate(read_document(directory / VERDICTS) or {})
+def read_summary(directory: Path) -> Summary | None:
+    """Read summary.json, None if there is none. Raises JournalError, SchemaMismatchError."""
+    return _model(directory / SUMMARY, Summary)
+
+
+def read_verdicts(directory: Path) -> Verdicts | None:
+    """Read verdicts.json, None if there is none. Raises JournalError, SchemaMismatchError."""
+    return _model(directory / VERDICTS, Verdicts)
+
+
+def _model(path: Path, model: type[Model]) -> Model | None:
+    document = read_document(path)
+    if document is None:
+        return None
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise JournalError(f"{path}: {_first_mistake(error)}") from None
+
+
+def _first_mistake(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}"
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
@@ -177,6 +213,11 @@ def write_document(path: Path, document: dict[str, Any]) -> None:
     finally:
         # What could not be finished must not take up a full disk.
         temporary.unlink(missing_ok=True)
+
+
+def now() -> str:
+    """Return the time with its zone, to the second, as files of a run have it."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
 
 class DeviceHeldError(JournalError):
