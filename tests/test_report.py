@@ -18,8 +18,8 @@ from harness.results.run import read_run, read_runs
 from harness.scaling.law import costs
 from reports import style, units
 from reports.exports.markdown import markdown
-from reports.figures.figure import sweeps
 from reports.figures.scaling.time import judged_laws, time
+from reports.figures.sweep import sweeps
 from reports.frame import COLUMNS, frames, load
 from reports.page.render import render
 from reports.terminal.results import lines, table_of
@@ -163,12 +163,12 @@ def load_run(path):
 
 
 def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
-    from reports.figures import speed
+    from reports.figures.speed.speed_up import speed_up, speed_ups
 
     several = read_runs([run])
     sweep = next(found for found in sweeps(several, frames(several)) if found.scenario == "sequence-length")
-    svg = speed.speed_up(sweep, baseline="sdpa-math").svg
-    joined = speed.speed_ups(sweep.table, baseline="sdpa-math")
+    svg = speed_up(sweep, baseline="sdpa-math").svg
+    joined = speed_ups(sweep.table, baseline="sdpa-math")
     for value in joined["speed_up"]:
         assert f">{units.digits(value, significant=2)}<" in svg
 
