@@ -14,7 +14,7 @@ from harness.results.run import read_run
 from harness.runner import replays
 from harness.runner.steps.rounds import with_graph
 from harness.stats import launches
-from reports import export
+from reports.exports import export
 from reports.frame import load
 from scripted import state_of
 from test_closing import OPERATIONS, case, closed, prepared

@@ -17,7 +17,7 @@ from harness.results import journal
 from harness.results.plan_file import Plan
 from harness.results.run import read_run
 from harness.results.verdicts_file import Verdict, Verdicts
-from reports.figures import speed
+from reports.figures.speed import steps
 from reports.lesson import page
 from reports.lesson.lines import LINES
 from scenarios import tutorial
@@ -159,8 +159,8 @@ def make_run(directory, facts, verdicts=()):
     """Write a run whose linear steps take n and whose quadratic ones n^2 / 300, so that they meet at n = 200."""
     records = []
     for n in (64, 128, 256, 512):
-        for name in (*speed.LINEAR_STEPS, *speed.QUADRATIC_STEPS):
-            share = n / 2 if name in speed.LINEAR_STEPS else n**2 / 600
+        for name in (*steps.LINEAR_STEPS, *steps.QUADRATIC_STEPS):
+            share = n / 2 if name in steps.LINEAR_STEPS else n**2 / 600
             records.append(make_record(make_case(name, {"n": n, "width": 128, "heads": 4, "batch": 1}), 1e-6 * share))
     for n in (64, 128):
         for name, seconds in (("batched", 4e-4), ("sdpa-flash", 1e-4)):

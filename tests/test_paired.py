@@ -12,9 +12,8 @@ import runs
 from harness.records import Round
 from harness.results.paired import paired, policy_of
 from harness.results.run import read_run
-from reports.figures import speed
-from reports.figures.figure import sweeps
-from reports.figures.speed import speed_ups
+from reports.figures.speed.speed_up import speed_up, speed_ups
+from reports.figures.sweep import sweeps
 from reports.frame import frame, frames
 
 SIZES = (64, 128, 256, 512, 1024, 2048)
@@ -102,7 +101,7 @@ def test_a_case_with_one_round_falls_back_to_its_own_interval(tmp_path):
 def heat_map(run):
     sweep = next(found for found in sweeps([run], frames([run])) if found.scenario == "sequence-length")
     pairs = paired(run, baseline="sdpa-math")
-    return sweep, speed.speed_up(sweep, baseline="sdpa-math", pairs=pairs, policy=policy_of(run))
+    return sweep, speed_up(sweep, baseline="sdpa-math", pairs=pairs, policy=policy_of(run))
 
 
 def test_what_is_not_told_apart_has_no_colour(tmp_path):
@@ -119,5 +118,5 @@ def test_the_heat_map_says_what_it_rests_on(tmp_path):
     assert "Single process" in figure.how
     assert figure.svg.count("≈<") + figure.svg.count("?<") == len(SIZES)
     assert {row[5] for row in figure.rows} <= {"the same", "not told apart"}
-    bare = speed.speed_up(sweep, baseline="sdpa-math")
+    bare = speed_up(sweep, baseline="sdpa-math")
     assert "All cells have no two rounds in common" in bare.how

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import subprocess
@@ -13,15 +12,14 @@ from pathlib import Path
 import pytest
 
 import runs
-from attnbench.writing import write_file
 from harness.records import SchemaMismatchError
 from harness.results.journal import JournalError
 from harness.results.run import read_run, read_runs
 from harness.scaling.law import costs
-from reports import export, style, units
+from reports import style, units
 from reports.exports.markdown import markdown
-from reports.figures.figure import sweeps
 from reports.figures.scaling.time import judged_laws, time
+from reports.figures.sweep import sweeps
 from reports.frame import COLUMNS, frames, load
 from reports.page.render import render
 from reports.terminal.results import lines, table_of
@@ -128,55 +126,6 @@ def test_markdown_escapes_what_comes_from_outside(tmp_path):
     assert "bad\\|&lt;b>" in text
 
 
-@pytest.mark.parametrize("name", [name for name in export.FORMATS if name != "parquet"])
-def test_an_export_is_written(run, tmp_path, name):
-    path = write_file(export.export(read_run(run), to=name), tmp_path / f"out.{name}")
-    assert path.stat().st_size > 1000
-
-
-def test_a_csv_export_round_trips(run, tmp_path):
-    import pandas as pd
-
-    path = write_file(export.export(read_run(run), to="csv"), tmp_path / "cases.csv")
-    again = pd.read_csv(path)
-    assert list(again.columns) == list(COLUMNS)
-    assert math.isclose(again["median_s"].sum(), load(run)["median_s"].sum())
-
-
-def test_a_parquet_export_round_trips(run, tmp_path):
-    pytest.importorskip("pyarrow", reason="pyarrow is an optional extra")
-    import pandas as pd
-
-    path = write_file(export.export(read_run(run), to="parquet"), tmp_path / "cases.parquet")
-    assert list(pd.read_parquet(path).columns) == list(COLUMNS)
-
-
-def test_pytest_benchmark_compares_our_export(run, tmp_path):
-    path = write_file(export.export(read_run(run), to="pytest-benchmark"), tmp_path / "0001_run.json")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest_benchmark", "compare", str(path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "sdpa-flash" in done.stdout
-
-
-def test_github_action_benchmark_gets_name_unit_and_value(run):
-    entries = json.loads(export.export(read_run(run), to="github-action-benchmark"))
-    assert all(entry["unit"] == "us" and entry["value"] > 0 for entry in entries)
-    assert len({entry["name"] for entry in entries}) == len(entries)
-
-
-def test_bencher_gets_measures_with_bounds(run):
-    found = json.loads(export.export(read_run(run), to="bencher"))
-    latency = next(iter(found.values()))["latency"]
-    assert latency["lower_value"] <= latency["value"] <= latency["upper_value"]
-
-
-def test_an_unknown_format_names_the_choices(run):
-    with pytest.raises(ValueError, match="have: csv, json"):
-        export.export(read_run(run), to="xlsx")
-
-
 def test_report_writes_into_the_first_run_by_default(run):
     (run / "report.html").unlink(missing_ok=True)
     assert attnbench("report", str(run)).stdout.strip() == str(run / "report.html")
@@ -213,12 +162,12 @@ def load_run(path):
 
 
 def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
-    from reports.figures import speed
+    from reports.figures.speed.speed_up import speed_up, speed_ups
 
     several = read_runs([run])
     sweep = next(found for found in sweeps(several, frames(several)) if found.scenario == "sequence-length")
-    svg = speed.speed_up(sweep, baseline="sdpa-math").svg
-    joined = speed.speed_ups(sweep.table, baseline="sdpa-math")
+    svg = speed_up(sweep, baseline="sdpa-math").svg
+    joined = speed_ups(sweep.table, baseline="sdpa-math")
     for value in joined["speed_up"]:
         assert f">{units.digits(value, significant=2)}<" in svg
 

@@ -17,7 +17,7 @@ from harness.policy import DEFAULT
 from harness.results import journal
 from harness.results.paired import paired
 from harness.results.run import NOT_RUN, read_run
-from reports import export
+from reports.exports import export
 from reports.exports.markdown import markdown
 from reports.frame import frame
 from reports.page import render

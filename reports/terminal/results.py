@@ -49,7 +49,7 @@ NARROW = ("scenario", "implementation", "median", "speed-up", "throughput", "ext
 
 def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     """Return one line per scenario and implementation: its largest timed case, the quickest first."""
-    from reports.figures.speed import speed_ups
+    from reports.figures.speed.speed_up import speed_ups
 
     table = frame(run).assign(run=run.label) if table is None else table
     ok = table[table["status"] == "ok"]

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
     from harness.records import Record, Telemetry
-    from reports.figures.figure import Sweep
+    from reports.figures.sweep import Sweep
 
 # The series that are drawn, with what their axis says; others (each core by itself) stand in the numbers as means.
 SERIES_WORDS = {
@@ -30,8 +31,6 @@ SERIES_WORDS = {
     "temperature_c": "temperature, °C",
     "process_cores": "cores used by the process",
 }
-
-
 # Gaps in throttling shorter than this share of a load can't be seen in its figure.
 GAP_SHOWN = 0.02
 # What the sentence below a figure quotes.
@@ -43,92 +42,92 @@ SPOKEN = {
 
 
 def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key: str, run: str) -> Figure | None:
-    """Draw every telemetry series of the largest case of each implementation; None where nothing was recorded."""
-    largest = _largest(records)
+    """Draw every telemetry series of the largest case of each implementation; None if nothing was recorded."""
+    loads = _largest(records)
     names = sorted(
-        {
-            name
-            for record in largest.values()
-            if record.telemetry
-            for name, series in record.telemetry.series.items()
-            if series and name in SERIES_WORDS
-        }
+        {name for load in loads.values() for name, series in load.series.items() if series} & set(SERIES_WORDS)
     )
     if not names:
         return None
-    drawing, grid = style.canvas(
-        inches=(style.WIDE[0], max(2.6, 1.0 + 0.16 * len(largest)) * ((len(names) + 1) // 2)),
-        rows=(len(names) + 1) // 2,
-        columns=2,
-        squeeze=False,
-    )
-    throttled = sorted(
-        {reason for record in largest.values() if record.telemetry for reason in record.telemetry.throttle}
-    )
-    for axes, name in zip(grid.flat, names, strict=False):
-        last = {}
-        for implementation, record in largest.items():
-            series = record.telemetry.series.get(name, []) if record.telemetry else []
-            if not series:
-                continue
-            axes.plot(*zip(*series, strict=True), color=colors[implementation].color, linewidth=1.3)
-            _throttled(axes, series, record.telemetry.throttle_spans if record.telemetry else ())
-            idle = record.telemetry.summary.get("idle_power_w") if record.telemetry else None
-            if name == "power_w" and idle is not None:
-                axes.axhline(idle, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
-            last[implementation] = series[-1]
-        axes.set_xlabel("seconds of sustained load")
-        axes.set_ylabel(SERIES_WORDS.get(name, name.replace("_", " ")))
-        if name.endswith("utilization"):
-            axes.set_ylim(0, 1.05)
-        style.label_ends(axes, last, colors)
-    for axes in list(grid.flat)[len(names) :]:
-        axes.set_axis_off()
     title = "The device under sustained load"
-    rows = tuple(
-        (implementation, *units.sensor(name, value))
-        for implementation, record in sorted(largest.items())
-        if record.telemetry
-        for name, value in sorted(record.telemetry.summary.items())
-    ) + tuple(
-        (implementation, *told)
-        for implementation, record in sorted(largest.items())
-        if record.telemetry
-        for told in throttle_facts(record.telemetry)
-    )
-    said = " ".join([*_spans(largest), _throttling(throttled)])
-    words = units.listing([SERIES_WORDS.get(name, name) for name in names])
+    finding = " ".join([*_spans(loads), _throttling(loads)])
+    words = units.listing([SERIES_WORDS[name] for name in names])
     return Figure(
         id=f"device-{key}",
         title=f"{title}{f', {run}' if run else ''}",
         svg=style.to_svg(
-            drawing,
+            draw_loads(loads, names, colors),
             prefix=f"device-{key}",
-            alt=f"{title}: {words} over time, one line an implementation. {said}",
+            alt=f"{title}: {words} over time, one line an implementation. {finding}",
             colors=colors,
         ),
         alt=title,
         how="The largest case of each implementation, called again and again for seconds, so that the sensors' "
         "averaging has settled. A falling clock at the same utilization means the device holds itself back; where it "
         "says so itself, the line is red underneath."
-        + (" The dashed line is the power it draws when idle." if "power_w" in names and _has_idle(largest) else ""),
-        finding=said,
+        + (" The dashed line is the power it draws when idle." if "power_w" in names and _has_idle(loads) else ""),
+        finding=finding,
         columns=("implementation", "figure", "value"),
-        rows=rows,
+        rows=_rows(loads),
         wide=True,
     )
 
 
-def _largest(records: Sequence[Record]) -> dict[str, Record]:
-    """Return the case with most operations of each implementation among those with series."""
-    largest: dict[str, Record] = {}
+def draw_loads(loads: Mapping[str, Telemetry], names: Sequence[str], colors: Mapping[str, style.Look]) -> Drawing:
+    """Draw a panel for each named series, with a line for each implementation."""
+    rows = (len(names) + 1) // 2
+    drawing, grid = style.canvas(
+        inches=(style.WIDE[0], max(2.6, 1.0 + 0.16 * len(loads)) * rows), rows=rows, columns=2, squeeze=False
+    )
+    for axes, name in zip(grid.flat, names, strict=False):
+        _draw_panel(axes, name, loads, colors)
+    for axes in list(grid.flat)[len(names) :]:
+        axes.set_axis_off()
+    return drawing
+
+
+def _draw_panel(axes: Axes, name: str, loads: Mapping[str, Telemetry], colors: Mapping[str, style.Look]) -> None:
+    """Draw one series of each implementation over time, throttled stretches underlaid."""
+    last = {}
+    for implementation, load in loads.items():
+        series = load.series.get(name, [])
+        if not series:
+            continue
+        axes.plot(*zip(*series, strict=True), color=colors[implementation].color, linewidth=1.3)
+        _throttled(axes, series, load.throttle_spans)
+        idle = load.summary.get("idle_power_w")
+        if name == "power_w" and idle is not None:
+            axes.axhline(idle, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        last[implementation] = series[-1]
+    axes.set_xlabel("seconds of sustained load")
+    axes.set_ylabel(SERIES_WORDS[name])
+    if name.endswith("utilization"):
+        axes.set_ylim(0, 1.05)
+    style.label_ends(axes, last, colors)
+
+
+def _rows(loads: Mapping[str, Telemetry]) -> tuple[tuple[str, ...], ...]:
+    """Tabulate what each load came to, then when its clocks were held back."""
+    ordered = sorted(loads.items())
+    figures = [
+        (implementation, *units.sensor(name, value))
+        for implementation, load in ordered
+        for name, value in sorted(load.summary.items())
+    ]
+    return (*figures, *((implementation, *told) for implementation, load in ordered for told in throttle_facts(load)))
+
+
+def _largest(records: Sequence[Record]) -> dict[str, Telemetry]:
+    """Return the load of the case with most operations of each implementation, among those with series."""
+    largest: dict[str, tuple[int, Telemetry]] = {}
     for record in records:
         if not record.telemetry or not record.telemetry.series:
             continue
+        operations = record.counts.operations if record.counts else 0
         known = largest.get(record.case.implementation)
-        if known is None or _operations(record) > _operations(known):
-            largest[record.case.implementation] = record
-    return largest
+        if known is None or operations > known[0]:
+            largest[record.case.implementation] = (operations, record.telemetry)
+    return {implementation: load for implementation, (_, load) in largest.items()}
 
 
 def throttle_facts(telemetry: Telemetry) -> list[tuple[str, str]]:
@@ -160,19 +159,15 @@ def _throttled(axes: Axes, series: Sequence[tuple[float, float]], spans: Sequenc
                   solid_capstyle="butt", marker="|" if first == last else "", markersize=9)  # fmt: skip
 
 
-def _has_idle(largest: Mapping[str, Record]) -> bool:
-    return any(record.telemetry and "idle_power_w" in record.telemetry.summary for record in largest.values())
+def _has_idle(loads: Mapping[str, Telemetry]) -> bool:
+    return any("idle_power_w" in load.summary for load in loads.values())
 
 
-def _spans(largest: Mapping[str, Record]) -> list[str]:
+def _spans(loads: Mapping[str, Telemetry]) -> list[str]:
     """Say in which span each drawn figure's means lie, over implementations."""
     said = []
     for name, words in SPOKEN.items():
-        found = {
-            implementation: record.telemetry.summary[name]
-            for implementation, record in largest.items()
-            if record.telemetry and name in record.telemetry.summary
-        }
+        found = {implementation: load.summary[name] for implementation, load in loads.items() if name in load.summary}
         if found:
             low, high = min(found, key=lambda key: found[key]), max(found, key=lambda key: found[key])
             write = units.percent if name.endswith("utilization") else units.digits
@@ -183,7 +178,8 @@ def _spans(largest: Mapping[str, Record]) -> list[str]:
     return said
 
 
-def _throttling(reasons: Sequence[str]) -> str:
+def _throttling(loads: Mapping[str, Telemetry]) -> str:
+    reasons = sorted({reason for load in loads.values() for reason in load.throttle})
     return f"Clocks were held back by {units.listing(reasons)}." if reasons else "No throttling was reported."
 
 
@@ -226,7 +222,3 @@ def energy(sweep: Sweep, colors: dict[str, style.Look]) -> Figure | None:
         columns=columns,
         rows=table,
     )
-
-
-def _operations(record: Record) -> int:
-    return record.counts.operations if record.counts else 0

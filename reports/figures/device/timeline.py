@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.results.closing import canary_floor
 from reports import style, units
-from reports.figures.device import SERIES_WORDS
+from reports.figures.device.load import SERIES_WORDS
 from reports.figures.figure import Figure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
     from harness.records import Telemetry
     from harness.results.run import Run
@@ -23,8 +27,6 @@ Points = list[tuple[float, float]]
 STRETCHES = 120
 # What the panels are called; the canary is the reference kernel that is timed around each sample.
 PANELS = {"canary": "canary, times its best", "steal_share": "time stolen by others, share", **SERIES_WORDS}
-# The canary's undisturbed time, as the records take it: the 5th percentile of the run.
-CANARY_PERCENTILE = 5
 # A run shorter than this is told in seconds.
 SECONDS_UP_TO = 180.0
 HALFWAY = 0.5
@@ -51,6 +53,15 @@ class Timeline:
         """Return which quantities there are, in order of the panels."""
         return [name for name in PANELS if self.rounds.get(name) or self.loads.get(name)]
 
+    @property
+    def last(self) -> float:
+        """Return the seconds of the last reading."""
+        return max(at for name in self.names for at, _ in self.points(name))
+
+    def points(self, name: str) -> Points:
+        """Return every reading of a quantity, those beside rounds first."""
+        return [*self.rounds.get(name, ()), *(point for _, series in self.loads.get(name, ()) for point in series)]
+
 
 def timeline(run: Run) -> Timeline:
     """Gather what the rounds and the sustained loads of a run say of the machine."""
@@ -62,8 +73,7 @@ def timeline(run: Run) -> Timeline:
     ]
     found = Timeline()
     origin = min([visit.started for visit in visits] + [started for *_, started in loads], default=0.0)
-    canary = [value for visit in visits for value in visit.canary if value > 0]
-    floor = float(np.percentile(canary, CANARY_PERCENTILE)) if canary else 0.0
+    floor = canary_floor(visits)
     for visit in visits:
         at = visit.started - origin
         readings = {
@@ -91,42 +101,18 @@ def _add_load(found: Timeline, implementation: str, telemetry: Telemetry, *, sin
 
 
 def over_run(run: Run, colors: dict[str, style.Look], *, key: str, label: str) -> Figure | None:
-    """Draw what was read of the machine against the time of the run; None where nothing was."""
+    """Draw what was read of the machine against the time of the run; None if nothing was."""
     found = timeline(run)
-    names = found.names
-    if not names:
+    if not found.names:
         return None
-    last = max(at for name in names for at, _ in [*found.rounds.get(name, ()), *_all(found.loads.get(name, ()))])
-    in_minutes = last > SECONDS_UP_TO
-    unit = 60.0 if in_minutes else 1.0
-    rows = (len(names) + 1) // 2
-    drawing, grid = style.canvas(inches=(style.WIDE[0], 2.4 * rows), rows=rows, columns=2, squeeze=False)
-    for axes, name in zip(grid.flat, names, strict=False):
-        _rounds(axes, found.rounds.get(name, []), unit=unit)
-        for implementation, series in found.loads.get(name, ()):
-            times, values = zip(*series, strict=True)
-            axes.plot(np.divide(times, unit), values, color=colors[implementation].color, linewidth=1.3)
-        _marks(axes, found.marks, last=last, unit=unit)
-        if name == names[0] and found.marks:
-            _name_marks(axes, share=found.marks[0][0] / last if last else 0.0)
-        axes.set_xlim(-0.01 * last / unit, 1.01 * last / unit)
-        axes.set_xlabel(f"{'minutes' if in_minutes else 'seconds'} since the first round")
-        axes.set_ylabel(PANELS[name])
-        if name.endswith("utilization"):
-            axes.set_ylim(0, 1.05)
-        if name == "canary":
-            _slow_down_axis(axes, [value for _, value in found.rounds[name]])
-    for axes in list(grid.flat)[len(names) :]:
-        axes.set_axis_off()
-    title = "The machine over the run"
-    said = _said(found)
+    title, finding = "The machine over the run", _said(found)
     return Figure(
         id=f"timeline-{key}",
         title=f"{title}{f', {label}' if label else ''}",
         svg=style.to_svg(
-            drawing,
+            draw_timeline(found, colors),
             prefix=f"timeline-{key}",
-            alt=f"{title}: {units.listing([PANELS[name] for name in names])}, against time. {said}",
+            alt=f"{title}: {units.listing([PANELS[name] for name in found.names])}, against time. {finding}",
             colors=colors,
         ),
         alt=title,
@@ -136,18 +122,45 @@ def over_run(run: Run, colors: dict[str, style.Look], *, key: str, label: str) -
         "drifts in the times."
         + (
             " The canary is a small matrix product timed around each sample: above 1 the machine was shared."
-            if "canary" in names
+            if "canary" in found.names
             else ""
         ),
-        finding=said,
+        finding=finding,
         columns=("figure", "readings", "lowest", "median", "highest"),
-        rows=tuple(_row(found, name) for name in names) + _mark_rows(found),
+        rows=tuple(_row(found, name) for name in found.names) + _mark_rows(found),
         wide=True,
     )
 
 
-def _all(loads: list[tuple[str, Points]] | tuple[()]) -> Points:
-    return [point for _, series in loads for point in series]
+def draw_timeline(found: Timeline, colors: Mapping[str, style.Look]) -> Drawing:
+    """Draw a panel for each quantity against the time of the run, in seconds or minutes."""
+    names, last = found.names, found.last
+    unit = 60.0 if last > SECONDS_UP_TO else 1.0
+    rows = (len(names) + 1) // 2
+    drawing, grid = style.canvas(inches=(style.WIDE[0], 2.4 * rows), rows=rows, columns=2, squeeze=False)
+    for axes, name in zip(grid.flat, names, strict=False):
+        _draw_panel(axes, name, found, colors, unit=unit)
+    if found.marks:
+        _name_marks(grid.flat[0], share=found.marks[0][0] / last if last else 0.0)
+    for axes in list(grid.flat)[len(names) :]:
+        axes.set_axis_off()
+    return drawing
+
+
+def _draw_panel(axes: Axes, name: str, found: Timeline, colors: Mapping[str, style.Look], *, unit: float) -> None:
+    """Draw one quantity: readings beside rounds, sustained loads, and marks of throttling."""
+    _rounds(axes, found.rounds.get(name, []), unit=unit)
+    for implementation, series in found.loads.get(name, ()):
+        times, values = zip(*series, strict=True)
+        axes.plot(np.divide(times, unit), values, color=colors[implementation].color, linewidth=1.3)
+    _marks(axes, found.marks, last=found.last, unit=unit)
+    axes.set_xlim(-0.01 * found.last / unit, 1.01 * found.last / unit)
+    axes.set_xlabel(f"{'seconds' if unit == 1.0 else 'minutes'} since the first round")
+    axes.set_ylabel(PANELS[name])
+    if name.endswith("utilization"):
+        axes.set_ylim(0, 1.05)
+    if name == "canary":
+        _slow_down_axis(axes, [value for _, value in found.rounds[name]])
 
 
 def _rounds(axes: Axes, points: Points, *, unit: float) -> None:
@@ -206,7 +219,7 @@ def _name_marks(axes: Axes, *, share: float) -> None:
 
 
 def _row(found: Timeline, name: str) -> tuple[str, ...]:
-    values = [value for _, value in [*found.rounds.get(name, ()), *_all(found.loads.get(name, ()))]]
+    values = [value for _, value in found.points(name)]
     figures = (min(values), statistics.median(values), max(values))
     return (PANELS[name], f"{len(values):,}", *(units.digits(value) for value in figures))
 
@@ -236,7 +249,7 @@ def _said(found: Timeline) -> str:
     if canary:
         median, worst = statistics.median(canary), max(canary)
         said.append(f"The canary took {units.ratio(median)} its best time as a rule, {units.ratio(worst)} at worst.")
-    temperatures = [value for _, value in _all(found.loads.get("temperature_c", ()))]
+    temperatures = [value for _, series in found.loads.get("temperature_c", ()) for _, value in series]
     if temperatures:
         said.append(
             f"Under load it was {units.digits(min(temperatures))} to {units.digits(max(temperatures))} °C warm."
