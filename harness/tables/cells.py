@@ -10,10 +10,20 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
-from harness.verdicts.markers import FIRST_WORD, FIRST_WORDS, is_bound, is_marker
-from harness.verdicts.units import BINARY_THOUSAND, NO_UNIT, NOTHING_DEFINED, SECOND, Unit, explain_unknown, find_unit
+from harness.tables.markers import FIRST_WORD, FIRST_WORDS, is_bound, is_marker
+from harness.tables.units import (
+    BINARY_THOUSAND,
+    DECIMAL_THOUSAND,
+    NO_UNIT,
+    NOTHING_DEFINED,
+    SECOND,
+    Unit,
+    explain_unknown,
+    find_unit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -61,11 +71,12 @@ class Number:
     amount: Decimal
     unit: Unit = NO_UNIT
 
-    @property
-    def step(self) -> Decimal:
-        """Return one in the last place that is written."""
+    def exactly(self) -> tuple[Fraction, Fraction]:
+        """Return the number, and one in the last place that is written, without rounding; a bare `k` is 1000."""
         exponent = self.amount.as_tuple().exponent
-        return Decimal((0, (1,), exponent if isinstance(exponent, int) else 0))
+        step = Decimal((0, (1,), exponent if isinstance(exponent, int) else 0))
+        scale = Fraction(self.unit.scale(thousand=DECIMAL_THOUSAND))
+        return Fraction(self.amount) * scale, Fraction(step) * scale
 
     def value(self, *, thousand: int = 1000) -> float:
         """Return the number in seconds, bytes or the like; a bare `k` counts as `thousand`."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from harness.verdicts.cells import Cell, DecimalMark, Number, read_cell
-from harness.verdicts.units import BINARY_THOUSAND, DECIMAL_THOUSAND, NO_UNIT, Unit, explain_unknown, find_unit
+from harness.tables.cells import LONGEST, Cell, DecimalMark, Number, read_cell
+from harness.tables.units import BINARY_THOUSAND, DECIMAL_THOUSAND, NO_UNIT, Unit, explain_unknown, find_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.verdicts.rows import Value
+    from harness.tables.rows import Value
 
 # Runs of digits with one kind of mark or both: what a cell shows about the table's decimal mark.
 MARKED = re.compile(r"[0-9]*(?:[.,][0-9]+)+")
@@ -81,7 +81,7 @@ def decimal_mark(texts: Iterable[str], *, delimiter: str) -> tuple[DecimalMark, 
     shows: dict[DecimalMark, int] = {".": 0, ",": 0}
     example, unclear = "", ""
     for text in texts:
-        for found in MARKED.findall(text):
+        for found in MARKED.findall(text) if len(text) <= LONGEST else ():
             mark = _shown_mark(found)
             if mark is None:
                 unclear = unclear or found
@@ -149,24 +149,24 @@ def with_plain_unit(cell: Number, unit: Unit | None) -> Number:
     return cell if unit is None or cell.unit != NO_UNIT else Number(cell.amount, unit)
 
 
-def unit_mistakes(numbers: Sequence[tuple[str, Number]]) -> list[tuple[str, str]]:
-    """Return the numbers of one group whose unit goes with none of the others', as (place, reason).
+def unit_mistakes(numbers: Sequence[tuple[int, Number]], *, places: Sequence[str]) -> list[tuple[int, str]]:
+    """Return the numbers of one group whose unit goes with none of the others', as (row, reason).
 
     Zero needs no unit. Most of the numbers have the right one.
     """
-    dimensions: dict[str, list[str]] = {}
-    for place, number in numbers:
+    dimensions: dict[str, list[int]] = {}
+    for row, number in numbers:
         if number.amount != 0:
-            dimensions.setdefault(number.unit.dimension, []).append(place)
+            dimensions.setdefault(number.unit.dimension, []).append(row)
     if len(dimensions) < 2:  # noqa: PLR2004
         return []
     usual = max(dimensions, key=lambda dimension: (len(dimensions[dimension]), dimension != ""))
-    there = f"{dimensions[usual][0]} has {_in_words(usual)}"
+    there = f"{places[dimensions[usual][0]]} has {_in_words(usual)}"
     mistakes = []
-    for place, number in numbers:
+    for row, number in numbers:
         if number.amount != 0 and number.unit.dimension != usual:
             advice = "; --units says what plain numbers are in" if "" in {number.unit.dimension, usual} else ""
-            mistakes.append((place, f"has {_in_words(number.unit.dimension)}, where {there}{advice}"))
+            mistakes.append((row, f"has {_in_words(number.unit.dimension)}, where {there}{advice}"))
     return mistakes
 
 

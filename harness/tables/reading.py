@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A hundred thousand rows of a table, or the samples of some hundred benchmarks; more would take seconds and memory.
+# Fifty thousand rows of a table, or the samples of some hundred benchmarks; more would take seconds and memory.
 BYTES_AT_MOST = 16 * 2**20
 
 
 def read_text(file: Path) -> str:
     """Return a file's text, as UTF-8 or as UTF-16 with its mark. Raises ValueError, one line, for any other file."""
-    name = name_of(file)
+    name = printable(file)
     try:
         mode = file.stat().st_mode
         kind = _strange_kind(file, mode)
@@ -30,10 +30,10 @@ def read_text(file: Path) -> str:
     return _decoded(raw, name=name)
 
 
-def name_of(file: Path) -> str:
-    """Return a file's name for a message, on one line whatever characters it has."""
-    name = str(file)
-    return name if name.isprintable() else ascii(name)
+def printable(value: object) -> str:
+    """Return a text for a message, on one line, with what no terminal shows escaped."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def _strange_kind(file: Path, mode: int) -> str:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 
+from harness.tables.reading import printable
+
+# What a message names of columns.
+SHOWN_COLUMNS, SHOWN_NAME = 40, 60
+
 # A list holds the samples of one row.
 Value = str | float | list[float] | None
 
@@ -27,9 +32,10 @@ class Rows:
         """Return the place of a column. Raises ValueError for one that is not there, naming those that are."""
         if column in self.columns:
             return self.columns.index(column)
-        near = difflib.get_close_matches(column, self.columns, n=1)
+        near = difflib.get_close_matches(column, [name[:SHOWN_NAME] for name in self.columns], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no column {column!r} in {file}{hint} have: {', '.join(map(_shown, self.columns[:40]))}")
+        have = ", ".join(printable(name[:SHOWN_NAME]) for name in self.columns[:SHOWN_COLUMNS])
+        raise ValueError(f"no column {column!r} in {file}{hint} have: {have}")
 
 
 def from_dictionaries(
@@ -39,7 +45,3 @@ def from_dictionaries(
     columns = list(dict.fromkeys(column for row in rows for column in row))
     values = [[row.get(column) for column in columns] for row in rows]
     return Rows(columns=columns, rows=values, places=places, notes=notes, axes=axes)
-
-
-def _shown(column: str) -> str:
-    return column if column.isprintable() else ascii(column)

@@ -7,15 +7,15 @@ import io
 import re
 from collections import Counter
 
-from harness.verdicts.cells import quote, undecorate
-from harness.verdicts.rows import Rows, Value
+from harness.tables.cells import LONGEST, quote, undecorate
+from harness.tables.rows import Rows, Value
 
 QUOTING = ",;\t"
 DELIMITERS = QUOTING + "|"
 BLANKS = " "
 # Rows looked at to find the delimiter that cuts them all alike.
 LOOKED_AT = 20
-COLUMNS_AT_MOST, ROWS_AT_MOST = 1000, 100_000
+COLUMNS_AT_MOST, ROWS_AT_MOST = 1000, 50_000
 SHOWN_MISTAKES = 20
 LINE_AT_MOST = 100_000
 RULE_SIGNS = frozenset("|:+=-_ \t")
@@ -37,8 +37,10 @@ def read_lines(text: str, *, file: str) -> Rows:
         cut = _quoted(text, delimiter, start=lines[0][0], file=file)
     else:
         cut = [(number, _fields(line, delimiter)) for number, line in lines[: ROWS_AT_MOST + 2]]
+    if not cut:
+        raise ValueError(f"{file} is empty")
     columns = _column_names(cut[0][1], file=file)
-    return _table(cut[1:], columns, delimiter=delimiter, file=file)
+    return _table(cut, columns, delimiter=delimiter, file=file)
 
 
 def _is_row(line: str) -> bool:
@@ -84,7 +86,9 @@ def _fields(line: str, delimiter: str) -> list[str]:
 def _column_names(header: list[str], *, file: str) -> list[str]:
     if len(header) > COLUMNS_AT_MOST:
         raise ValueError(f"{file} has {len(header)} columns; at most {COLUMNS_AT_MOST} are read")
-    columns = [undecorate(name.strip()) or f"column {place}" for place, name in enumerate(header, start=1)]
+    # A longer name is none that anybody types, and expressions over it would take seconds.
+    bare = (undecorate(name.strip()) if len(name) <= LONGEST else name for name in header)
+    columns = [name or f"column {place}" for place, name in enumerate(bare, start=1)]
     doubled = [column for column, count in Counter(columns).items() if count > 1]
     if doubled:
         raise ValueError(f"{file} has two columns {quote(doubled[0])}")
@@ -108,19 +112,18 @@ def _quoted(text: str, delimiter: str, *, start: int, file: str) -> list[tuple[i
 
 
 def _table(cut: list[tuple[int, list[str]]], columns: list[str], *, delimiter: str, file: str) -> Rows:
-    if not cut:
-        raise ValueError(f"{file} has a header and no rows")
-    if len(cut) > ROWS_AT_MOST:
+    if len(cut) - 1 > ROWS_AT_MOST:
         raise ValueError(f"{file} has more than {ROWS_AT_MOST:,} rows, which is the most that is read")
+    header = [field.strip() for field in cut[0][1]]
     rows: list[list[Value]] = []
     places, mistakes, repeated = [], [], 0
-    for number, fields in cut:
+    for number, fields in cut[1:]:
         kept = [field.strip() for field in fields]
         while len(kept) > len(columns) and kept[-1] == "":
             kept.pop()
         if len(kept) != len(columns):
             mistakes.append(f"{file} line {number}: {_miscounted(len(kept), len(columns), delimiter)}")
-        elif [undecorate(field) for field in kept[:2]] == columns[:2] and len(columns) > 1:
+        elif kept == header:
             repeated += 1
         else:
             rows.append(list(kept))
@@ -129,7 +132,7 @@ def _table(cut: list[tuple[int, list[str]]], columns: list[str], *, delimiter: s
         raise ValueError(all_of(mistakes))
     if not rows:
         raise ValueError(f"{file} has a header and no rows")
-    notes = [f"{repeated} repeated header lines are skipped"] if repeated else []
+    notes = [f"{repeated} repeated header{'s are' if repeated > 1 else ' is'} skipped"] if repeated else []
     return Rows(columns=columns, rows=rows, places=places, notes=notes, delimiter=delimiter)
 
 

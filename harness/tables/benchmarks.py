@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.verdicts.cells import Number, quote, read_cell
-from harness.verdicts.rows import Rows, Value, from_dictionaries
+from harness.tables.cells import Number, quote, read_cell
+from harness.tables.rows import Rows, Value, from_dictionaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ AGGREGATE_JUDGED = "median"
 # Sizes in names of old versions count in 1024: BM_x/4k is 4096.
 ARGUMENT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[kMG]i?)?")
 BRACKETS = re.compile(r"(?P<name>[^\[\]]*)\[(?P<arguments>.*)\]")
-BENCHMARKS_AT_MOST, NAME_AT_MOST = 100_000, 2000
+BENCHMARKS_AT_MOST, NAME_AT_MOST = 20_000, 2000
 
 
 def read_benchmarks(text: str, *, file: str, form: Form | None) -> Rows:
@@ -143,7 +143,7 @@ def _google(benchmarks: Sequence[dict[str, Any]], *, file: str) -> Rows:
             left[reason] += 1
             continue
         unit = entry.get("time_unit", "ns")
-        if unit not in SECONDS:
+        if not isinstance(unit, str) or unit not in SECONDS:
             raise ValueError(
                 f"{file} benchmark {number}: time_unit must be {', '.join(SECONDS)}, not {quote(str(unit))}"
             )
