@@ -75,7 +75,9 @@ def test_bencher_gets_measures_with_bounds(run):
 
 
 def test_bencher_gets_no_longer_name_than_it_takes(tmp_path):
-    runs.write_run(tmp_path / "run", [runs.ok_record("x" * 2 * BENCHER_NAME_CHARACTERS, n=64)], judged=False)
+    record = runs.ok_record(n=64)
+    long = record.case.model_copy(update={"implementation": "x" * 2 * BENCHER_NAME_CHARACTERS})
+    runs.write_run(tmp_path / "run", [record.model_copy(update={"case": long})], judged=False)
     assert [len(name) for name in json.loads(export(read_run(tmp_path / "run"), to="bencher"))] == [
         BENCHER_NAME_CHARACTERS
     ]
