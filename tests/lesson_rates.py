@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import environment
+from harness.machine import environment
 from harness.results.run import read_run
 from reports.lesson import page
 from reports.lesson.lines import LINES

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from test_assembly import prepared
 
 from harness.policy import DEFAULT, FAST
 from harness.records import PlannedCase, Prediction
 from harness.runner import budget
 from harness.runner.budget import Estimate, TimeAccount
 from runs import ok_case
+from test_closing import prepared
 
 TIMING = DEFAULT.timing
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from attnbench import __version__
 from attnbench.app import COMMANDS, make_app
 from attnbench.commands.plan import show
 from attnbench.console import USAGE
-from harness import timing
+from harness.instruments import timing
 from harness.records import DroppedPoint, PlannedCase, Prediction
 from harness.results.plan_file import Plan
 from harness.runner.process import oom_kills
@@ -209,44 +208,6 @@ def test_folders_of_our_names_where_the_user_is_are_not_loaded(tmp_path):
     assert "hijacked" not in refused.stdout + refused.stderr
     assert "'harness' is in the way" in refused.stderr
     assert refused.returncode == USAGE
-
-
-# Prints the files of a run directory in the order in which they are opened, "+" before those that are read.
-WATCH = """
-import os, sys
-from pathlib import Path
-
-def watch(event, arguments):
-    if event == "open" and isinstance(arguments[0], (str, os.PathLike)):
-        path, mode = Path(arguments[0]), arguments[1]
-        if path.parent.name == "watched":
-            opened.append(("+" if mode in {"r", "rb"} else "") + path.name)
-
-opened = []
-sys.addaudithook(watch)
-import attnbench
-try:
-    attnbench.main()
-finally:
-    print(*opened, sep="\\n")
-"""
-
-
-def test_a_run_reads_its_journal_once_after_measuring(tmp_path):
-    arguments = ["run", "smoke", "--fast", "--impl", "loop", "-a", "n=16", "--device", "cpu", "--time-budget", "1s"]
-    done = subprocess.run(
-        [sys.executable, "-c", WATCH, *arguments, "-o", str(tmp_path / "watched")],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        timeout=280,
-        env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    opened = done.stdout.splitlines()
-    measured = next(number for number, name in enumerate(opened) if name.startswith("summary.json"))
-    assert opened[measured:].count("+journal.jsonl") == 1
 
 
 def test_more_threads_than_processors_are_a_warning():

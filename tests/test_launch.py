@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from test_assembly import OPERATIONS, case, closed, prepared
 
 import runs
-from harness import launch
 from harness.policy import DEFAULT
 from harness.protocol.messages import Failed, Replay, Replayed, Replays, Visit
 from harness.records import Launch, PlannedCase, Ran, Record, Round
 from harness.results import closing
 from harness.results.journal import Journal
+from harness.results.run import read_run
 from harness.runner import replays
 from harness.runner.steps.rounds import with_graph
+from harness.stats import launches
 from reports.exports import export
 from reports.frame import load
 from scripted import state_of
+from test_closing import OPERATIONS, case, closed, prepared
 
 TIMING = DEFAULT.timing
 
@@ -67,7 +68,7 @@ def test_the_time_of_a_graph_is_in_the_prediction_of_a_round():
 
 def of_rounds(visits):
     time = closing.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
-    return launch.launch_of(visits, time=time, policy=TIMING)
+    return launches.launch_of(visits, time=time, policy=TIMING)
 
 
 def test_overhead_is_the_eager_median_less_that_of_the_graph_over_all_rounds():
@@ -125,7 +126,7 @@ def test_launching_reaches_the_table_and_the_exports(tmp_path):
     table = load(tmp_path).set_index("implementation")
     assert table.loc["batched", ["graph_s", "launch_overhead_s", "kernel_s"]].tolist() == [3e-6, 7e-6, 2e-6]
     assert table.loc["einsum", ["graph_s", "launch_overhead_s", "kernel_s"]].isna().all()
-    written = export.export(tmp_path, to="csv").decode().splitlines()
+    written = export.export(read_run(tmp_path), to="csv").decode().splitlines()
     names = written[0].split(",")
     assert dict(zip(names, written[1].split(","), strict=False))["graph_s"] == "3e-06"
     assert Record.model_validate_json(record.model_dump_json(by_alias=True)) == record

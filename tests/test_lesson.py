@@ -15,6 +15,7 @@ from harness.policy import DEFAULT
 from harness.records import Case, PlannedCase, Record, Time, case_id
 from harness.results import journal
 from harness.results.plan_file import Plan
+from harness.results.run import read_run
 from harness.results.verdicts_file import Verdict, Verdicts
 from reports.figures.speed import steps
 from reports.lesson import page
@@ -205,7 +206,7 @@ def shown(facts, tmp_path_factory):
         facts,
         [make_verdict(line, "refuted" if line.id == "A3" else "confirmed") for line in LINES],
     )
-    return page.write(directory).read_text(encoding="utf-8")
+    return page.write(read_run(directory)).read_text(encoding="utf-8")
 
 
 def test_every_line_of_the_analysis_is_on_the_page(shown):
@@ -221,7 +222,7 @@ def test_every_line_of_the_analysis_is_on_the_page(shown):
 
 
 def test_a_line_without_a_verdict_says_that_it_was_not_measured(facts, tmp_path):
-    written = page.write(make_run(tmp_path, facts)).read_text(encoding="utf-8")
+    written = page.write(read_run(make_run(tmp_path, facts))).read_text(encoding="utf-8")
     assert written.count("not measured in this run") == len(LINES)
 
 
@@ -243,7 +244,6 @@ def test_the_page_has_its_pictures_and_asks_for_nothing(shown):
 
 
 def test_the_crossover_is_where_the_measured_steps_meet(facts, tmp_path):
-    from harness.results.run import read_run
     from reports.frame import frames
 
     found = page.crossover(frames([read_run(make_run(tmp_path, facts))]))
@@ -287,7 +287,6 @@ def test_a_run_of_pooling_shows_what_it_predicts(tmp_path):
 
 
 def test_what_the_fused_call_gains_is_a_ratio_of_medians(facts, tmp_path):
-    from harness.results.run import read_run
     from reports.frame import frames
 
     rows = page.gains(frames([read_run(make_run(tmp_path, facts))]))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from test_assembly import case, prepared
-
 from harness.records import Agreement, Check, Record
 from reports import units
 from reports.terminal import progress
+from test_closing import case, prepared
 
 
 def test_every_case_has_its_line(capsys):

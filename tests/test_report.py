@@ -83,7 +83,7 @@ def test_the_page_makes_no_request(page):
 def test_a_run_without_verdicts_says_not_judged_yet(tmp_path):
     bare = runs.make_run(tmp_path / "run", sweeps=("batch",), judged=False)
     assert "Not judged yet" in render([bare], tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "not judged yet" in markdown([bare])
+    assert "not judged yet" in markdown([read_run(bare)])
 
 
 def test_every_figure_has_title_alternative_and_both_sentences(page):
@@ -121,7 +121,7 @@ def test_the_terminal_lines_put_the_quickest_first(run):
 def test_markdown_escapes_what_comes_from_outside(tmp_path):
     record = runs.failed_record("bad|<b>", "crashed", "a | b <script>", n=64)
     runs.write_run(tmp_path / "run", [record], judged=False)
-    text = markdown([tmp_path / "run"])
+    text = markdown([read_run(tmp_path / "run")])
     assert "<script>" not in text
     assert "bad\\|&lt;b>" in text
 
@@ -157,7 +157,6 @@ def test_numbers_have_units_and_sensible_digits():
 
 
 def load_run(path):
-    from harness.results.run import read_run
 
     return read_run(path)
 
@@ -273,7 +272,7 @@ def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
         runs._verdict("A2", "loop", "all", "inconclusive", axis="n", expected=2, exponent=1.9, reason="too few sizes"),
     ]
     runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
-    text = markdown([tmp_path / "run"])
+    text = markdown([read_run(tmp_path / "run")])
     assert "grows as" not in text
     assert "decides nothing for loop along n (exponent 1.05 to 2.49)" in text
     assert "O(n² d) is confirmed for 0 of 1 implementation, inconclusive for loop." in text

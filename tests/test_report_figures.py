@@ -176,7 +176,7 @@ def test_wide_intervals_are_one_quiet_sentence_with_advice(tmp_path):
     assert "loop ±9.5 %" in said
     assert "doubling --time-budget" in said
     assert not any("precis" in doubt for doubt in warnings(run, table))
-    assert said.split(";")[0] in markdown([run.path]).replace("\\", "")
+    assert said.split(";")[0] in markdown([read_run(run.path)]).replace("\\", "")
     page = render([run.path], tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.index('class="note precision"') < page.index('class="doubts"')
 

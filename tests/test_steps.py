@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-from test_assembly import prepared
 
 from harness.policy import DEFAULT, TimingPolicy
 from harness.protocol.messages import (
@@ -33,6 +32,7 @@ from harness.runner.execute import STEPS, exit_code
 from harness.runner.steps import closing, fresh_memory, machine, preparation, rounds, sustained
 from runs import environment, ok_case, ok_record
 from scripted import state_of
+from test_closing import prepared
 
 AGREED = Agreement(passed=True, checks=[], rechecked=True)
 LOST = Failed(status="crashed", reason="killed by SIGSEGV", worker_gone=True)

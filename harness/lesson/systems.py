@@ -12,7 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from harness.counting import count
+from harness.instruments.counting import count
 from harness.lesson.facts import Answered, Example, Learning, Lesson, Method, Outcome, Pooling, Work
 from harness.results.journal import now
 from impls import registry

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import launch
+from harness.machine.roofline import matmul_rate, roofline_seconds
 from harness.records import (
     Agreement,
     Allocation,
@@ -21,8 +21,8 @@ from harness.records import (
     Telemetry,
     Time,
 )
-from harness.roofline import matmul_rate, roofline_seconds
-from harness.statistics import summarise
+from harness.stats import launches
+from harness.stats.samples import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ def close(
     time = time_of(rounds, floor=floor, policy=policy, stop_reason=stop_reason, prepared=prepared)
     ceilings = undisturbed(environment.ceilings if environment else [], floor, policy)
     implausible = _implausible(case, prepared, time.best, ceilings, policy)
-    launched = launch.launch_of(rounds, time=time, policy=policy.timing)
+    launched = launches.launch_of(rounds, time=time, policy=policy.timing)
     if launched and launched.graph:
         skipped = _implausible(case, prepared, launched.graph, ceilings, policy)
         launched = Launch(calls=launched.calls, inputs=launched.inputs, reason=skipped) if skipped else launched

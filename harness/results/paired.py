@@ -37,9 +37,9 @@ def paired(run: Run, *, baseline: str) -> dict[str, Pair]:
     """Compare every timed case of a run with the baseline at the same point, by case id.
 
     Cases without two rounds in common with the baseline are left out. Where any case has its rounds from a single
-    process, all are compared so: `harness.compare` then allows for what differs between processes.
+    process, all are compared so: `harness.stats.comparison` then allows for what differs between processes.
     """
-    from harness.compare import compare
+    from harness.stats.comparison import compare
 
     minima = {record.case.id: _minima(run, record) for record in run.records if record.time}
     at_point = {record.case.point_key: record for record in run.records if _is(record, baseline)}

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness import sampling
 from harness.runner import replays
+from harness.stats.blocks import blocks_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -79,7 +79,7 @@ def check_seconds(call_seconds: float) -> float:
 def visit_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
     """Return what one visit to a case costs, with blocks of so many seconds."""
     call = known.call_seconds
-    blocks = sampling.blocks_for(call, policy=policy)
+    blocks = blocks_for(call, policy=policy)
     graph = replays.predicted_seconds(known.case, call, block=block, policy=policy)
     return call + blocks * max(call, block) + VISIT_SECONDS + graph
 

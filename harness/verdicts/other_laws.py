@@ -19,7 +19,7 @@ from harness.results.reasons import (
 )
 from harness.scaling.judgement import judge as judge_law
 from harness.scaling.reasons import PRECISION
-from harness.statistics import round_interval
+from harness.stats.samples import round_interval
 from harness.verdicts.evidence import (
     SIZES_AT_LEAST,
     Outcome,

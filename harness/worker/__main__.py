@@ -84,7 +84,7 @@ class Worker:
 
     def _start(self, request: messages.Start) -> messages.Started:
         # Importing torch is part of the first answer, so that a failure to import it has a reason.
-        from harness import memory
+        from harness.instruments import memory
         from harness.worker import workbench
 
         self._handlers = handlers()
@@ -92,7 +92,7 @@ class Worker:
         return messages.Started(free=memory.free_bytes(self._bench.device))
 
     def _handle(self, request: messages.Request) -> messages.Answer:
-        from harness import timing
+        from harness.instruments import timing
         from harness.worker.workbench import RefusedError
 
         bench = self._bench

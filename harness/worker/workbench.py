@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 # Timers are bound in harness.timing before the first implementation is imported.
-from harness import timing  # isort: skip
-from harness import memory, telemetry
-from harness.agreement import agree, describe
+from harness.instruments import timing  # isort: skip
+from harness.gate.agreement import agree, describe
+from harness.instruments import memory
+from harness.instruments.telemetry import sampler, sustained
 from impls import discovery, registry
 from impls.subject import Subject
 
@@ -103,9 +104,9 @@ class Workbench:
     calls: CallsAccount
     witnesses: KnownWitnesses
     rates: dict[str, float]
-    rest: telemetry.Rest
+    rest: sustained.Rest
     canary: timing.Canary | None = None
-    watch: telemetry.Watch | None = None
+    watch: sampler.Watch | None = None
 
     def subject(self, case: Case) -> Subject:
         """Return what a case is about. Raises KeyError, ValueError."""
@@ -141,9 +142,9 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
         calls=CallsAccount(),
         witnesses=KnownWitnesses(),
         rates={},
-        rest=telemetry.Rest(start.policy.telemetry),
+        rest=sustained.Rest(start.policy.telemetry),
         canary=timing.Canary(start.policy.timing.canary_size) if device.type == "cpu" else None,
-        watch=telemetry.Watch(str(device)) if device.type == "cuda" else None,
+        watch=sampler.Watch(str(device)) if device.type == "cuda" else None,
         registry=discovery.discover(impl_files=start.impl_files, announce=announce, skip=start.skip),
     )
     announce("start")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.policy import DEFAULT
 from reports import units
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 CLOSE_TO_SHARE = 0.4
 # As many implementations with wide intervals are named.
 WORST_NAMED = 2
-# Ceilings that differ by more between the start and the end of a run are another machine's.
-CEILING_MOVED = 0.05
 
 
 def precision_sentence(run: Run, table: pd.DataFrame) -> str:
@@ -104,10 +103,11 @@ def _moved_ceilings(run: Run) -> list[str]:
     """Say which ceilings moved between the start and the end of a run: the machine was not the same."""
     before = {ceiling.name: ceiling.value for ceiling in (run.environment.ceilings if run.environment else ())}
     after = run.summary.ceilings_after if run.summary else []
+    allowed = (run.plan.policy if run.plan else DEFAULT).run.ceiling_drift
     moved = [
         f"{ceiling.name} by {units.change(ceiling.value / before[ceiling.name])}"
         for ceiling in after
-        if before.get(ceiling.name) and abs(ceiling.value / before[ceiling.name] - 1) > CEILING_MOVED
+        if before.get(ceiling.name) and abs(ceiling.value / before[ceiling.name] - 1) > allowed
     ]
     return [f"The machine's ceilings moved over the run: {units.listing(moved)}."] if moved else []
 

@@ -8,12 +8,10 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from harness.results.run import read_run
 from reports.frame import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from harness.records import Record
     from harness.results.run import Run
@@ -35,11 +33,10 @@ BENCHER_NAME_CHARACTERS = 1024
 PYTEST_BENCHMARK_LAYOUT = "5.1.0"
 
 
-def export(path: str | Path, *, to: str) -> bytes:
-    """Write a run in another tool's format. Raises ValueError for an unknown format, JournalError for no run."""
+def export(run: Run, *, to: str) -> bytes:
+    """Write a run in another tool's format. Raises ValueError for an unknown format."""
     if to not in FORMATS:
         raise ValueError(f"no export format {to!r} (have: {', '.join(FORMATS)})")
-    run = read_run(path)
     written = _WRITERS[to](run)
     return written if isinstance(written, bytes) else written.encode()
 

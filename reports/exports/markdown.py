@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.results.run import read_runs
 from reports.answer.doubts import precision_sentence, warnings
 from reports.answer.sentences import baseline_of, sentences
 from reports.answer.verdicts import verdict_tables
@@ -13,7 +12,6 @@ from reports.terminal.results import HEADINGS, lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from harness.results.run import Run
 
@@ -21,9 +19,9 @@ if TYPE_CHECKING:
 FAILURES_AT_MOST = 20
 
 
-def markdown(paths: Sequence[str | Path]) -> str:
+def markdown(runs: Sequence[Run]) -> str:
     """Return a Markdown summary of some runs, short enough for a job page."""
-    return "\n".join(_markdown(run) for run in read_runs(paths))
+    return "\n".join(_markdown(run) for run in runs)
 
 
 def _markdown(run: Run) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.lesson import facts
-from harness.results.run import read_run
 from reports import style, units
 from reports.answer.reasons import explanation
 from reports.figures import pooling
@@ -49,13 +48,13 @@ class Crossover:
     time: float | None
 
 
-def write(directory: Path, *, output: Path | None = None) -> Path:
-    """Render lesson.html of a lesson's run directory; return the path.
+def write(run: Run) -> Path:
+    """Render a lesson's run as lesson.html, in its directory; return the path.
 
-    Raises JournalError where the directory holds no lesson, SchemaMismatchError for a newer schema.
+    Raises JournalError if the directory holds no lesson, SchemaMismatchError for a newer schema.
     """
-    target = output if output is not None else directory / PAGE
-    target.write_text(html(facts.read(directory), read_run(directory)), encoding="utf-8")
+    target = run.path / PAGE
+    target.write_text(html(facts.read(run.path), run), encoding="utf-8")
     return target
 
 

@@ -1,0 +1,1 @@
+"""What measures: clocks, counters, memory, kernels, telemetry."""
