@@ -153,7 +153,7 @@ def _launches(run: Run) -> Table | None:
                      units.seconds(launch.overhead), units.percent(share), launch.reason or inside))  # fmt: skip
     if not rows:
         return None
-    columns = ("implementation", "point", "dtype", "a call", "inside a graph", "95 %", "launch overhead",
+    columns = ("implementation", "point", "dtype", "per call", "inside a graph", "95 %", "launch overhead",
                "of the call", "the graph, or why there is none")  # fmt: skip
     return Table("Launch overhead apart from kernel time", columns, tuple(rows[:ROWS_AT_MOST]))
 

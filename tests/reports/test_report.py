@@ -198,16 +198,6 @@ def test_a_run_on_a_device_with_published_figures_is_set_beside_them(tmp_path):
     )
 
 
-def test_every_published_figure_is_readable():
-    from reports import published
-
-    figures = published.figures()
-    assert len(figures) > 100
-    assert all(figure.rate > 0 and figure.source for figure in figures)
-    assert published.same_device("NVIDIA H100 SXM5", "NVIDIA H100 80GB HBM3 SXM5")
-    assert not published.same_device("NVIDIA H100 SXM5", "NVIDIA H200")
-
-
 def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
     assert "grows as n¹·⁹⁸ (1.94 to 2.02) and d⁰·⁹⁷ (0.90 to 1.03)" in page
     assert "O(n² d) is confirmed for 7 of 7 implementations" in page

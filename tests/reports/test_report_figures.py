@@ -8,14 +8,14 @@ import pytest
 
 from harness.records import Allocation, Ceiling
 from harness.results.run import read_run, read_runs
-from reports import published, style
+from reports import style
 from reports.answer.doubts import precision_sentence, warnings
 from reports.exports.markdown import markdown
 from reports.figures import agreement, fresh_memory
 from reports.figures.device import load, timeline
 from reports.figures.speed.throughput import throughput
 from reports.figures.sweep import sweeps
-from reports.frame import frame, frames
+from reports.frame import frames
 from reports.page.render import render
 from tests.support import runs
 
@@ -113,30 +113,6 @@ def test_published_rates_stay_away_from_other_devices(gpu, machine):
     assert "published" not in figure.how
 
 
-def test_published_rates_need_the_same_dtype_masking_and_features(gpu):
-    table = frame(gpu)
-    rows = table[table["status"] == "ok"]
-    assert published.beside(rows, "n", machine="NVIDIA H100 80GB HBM3")
-    for changed in ({"dtype": "bfloat16"}, {"causal": True, "d": 96.0}, {"direction": "backward"}):
-        assert not published.beside(rows.assign(**changed), "n", machine="NVIDIA H100 80GB HBM3")
-    assert not published.beside(rows, "batch", machine="NVIDIA H100 80GB HBM3")
-
-
-@pytest.mark.parametrize(
-    ("name", "machine", "same"),
-    [
-        ("NVIDIA H100 SXM5", "NVIDIA H100 80GB HBM3", True),
-        ("NVIDIA H100 SXM5", "NVIDIA H100 PCIe", False),
-        ("NVIDIA H200", "NVIDIA H200", True),
-        ("NVIDIA H200", "NVIDIA H200 NVL", False),
-        ("NVIDIA A100", "NVIDIA A100-SXM4-80GB", True),
-        ("NVIDIA A100", "NVIDIA A100-SXM4-80GB MIG 1g.10gb", False),
-    ],
-)
-def test_a_device_is_the_published_model_or_it_is_not(name, machine, same):
-    assert published.same_device(name, machine) is same
-
-
 # --- launches and fresh memory
 
 
@@ -166,7 +142,7 @@ def test_fresh_memory_has_a_figure_with_its_dearest_case_in_words(tmp_path):
     figure = fresh_memory.fresh_memory(run.records, colors_of(run), key="k")
     assert figure.finding == (
         "Fresh memory makes 1 of 3 cases slower beyond the interval; most batched, by 1.40× (95 %: 1.30 to 1.50), "
-        "with 9,000 page faults a call instead of 2."
+        "with 9,000 page faults per call instead of 2."
     )
     assert [row[0] for row in figure.rows] == ["batched", "online", "sdpa-flash"]
     assert "What fresh memory costs" in render([tmp_path / "run"], tmp_path / "p.html").read_text(encoding="utf-8")

@@ -114,9 +114,9 @@ def test_what_is_not_told_apart_has_no_colour(tmp_path):
 
 def test_the_heat_map_says_what_it_rests_on(tmp_path):
     sweep, figure = heat_map(write(tmp_path, factor=1.0))
-    assert "5 rounds in which both took turns" in figure.how
-    assert "Single process" in figure.how
+    assert "5 rounds that both implementations ran in" in figure.how
+    assert "Measured in one process" in figure.how
     assert figure.svg.count("≈<") + figure.svg.count("?<") == len(SIZES)
-    assert {row[5] for row in figure.rows} <= {"the same", "not told apart"}
+    assert {row[5] for row in figure.rows} <= {"the same", "no significant difference"}
     bare = speed_up(sweep, baseline="sdpa-math")
-    assert "All cells have no two rounds in common" in bare.how
+    assert "All cells share fewer than two rounds with the baseline" in bare.how
