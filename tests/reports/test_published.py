@@ -36,7 +36,7 @@ def test_the_rates_beside_a_sweep_are_in_order_and_inside_its_range(gpu):
 def test_a_comparison_divides_our_rate_by_the_published_one(gpu):
     rows = published.comparison(frame(gpu), machine=H100)
     assert rows
-    assert all(row[5].endswith("×") for row in rows)  # noqa: RUF001
+    assert all(row[5].endswith("×") for row in rows)
     assert published.comparison(frame(gpu), machine="NVIDIA A10") == []
 
 
