@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import runs
 
 from harness.results.run import read_run
 from reports import published
 from reports.frame import frame
+from tests.support import runs
 
 H100 = "NVIDIA H100 80GB HBM3"
 
