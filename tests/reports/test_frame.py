@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-import runs
 from harness.results.run import read_run, read_runs
 from reports.frame import AXES, COLUMNS, TEXT_COLUMNS, frame, frames, load
+from tests.support import runs
 
 
 @pytest.fixture(scope="module")

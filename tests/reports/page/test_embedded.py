@@ -9,10 +9,10 @@ import math
 
 import pytest
 
-import runs
 from harness.results.run import read_run
 from reports.frame import COLUMNS, frames
 from reports.page.embedded import REASON_CHARACTERS, SAMPLE_STEPS, pack, shortened
+from tests.support import runs
 
 
 @pytest.fixture(scope="module")
