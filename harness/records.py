@@ -30,6 +30,8 @@ Status = Literal[
 SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom"})
 Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
+# Of the dtypes that a case may have.
+BYTES_PER_ELEMENT = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class Fact(BaseModel):

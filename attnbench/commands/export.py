@@ -24,7 +24,7 @@ def export_command(
     """
     from attnbench.writing import write_file
     from harness.results.run import read_run
-    from reports.export import SUFFIXES, export
+    from reports.exports.export import SUFFIXES, export
 
     try:
         content = export(read_run(run), to=to)

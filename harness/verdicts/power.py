@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.records import AxisCounts
+from harness.records import BYTES_PER_ELEMENT, AxisCounts
 from harness.results.reasons import CountedDegree, MeasureMemory, MemoryDegree, MemoryUnknown, NoPolynomial, TimeLaw
 from harness.scaling.exact import LINEAR, MEMORY_SIZES, QUADRATIC, memory_law, score_buffers
 from harness.scaling.judgement import judge as judge_law
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 # Axes along which lower-order terms and parallel speed-up bend time; counts decide there, and time never contradicts.
 DECIDED_BY_TIME = frozenset({"n", "n_q", "n_k"})
-ITEMSIZE = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def judge_power(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part]:
@@ -121,7 +120,7 @@ def _memory_outcome(law: MemoryLaw, expected: float) -> Outcome:
 def _score_buffers(law: MemoryLaw, record: Record) -> float:
     point = record.case.point
     squares = float(size_of(point, "batch") * size_of(point, "heads"))
-    itemsize = ITEMSIZE.get(record.case.dtype, 4)
+    itemsize = BYTES_PER_ELEMENT.get(record.case.dtype, 4)
     return round(score_buffers(law, score_elements_per_square=squares, itemsize=itemsize), 4)
 
 

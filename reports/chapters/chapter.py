@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.results.run import Run
-    from reports.figures.figure import Figure, Sweep
+    from reports.figures.figure import Figure
+    from reports.figures.sweep import Sweep
 
 # Rows of a table of findings; the table of cases has all of them.
 ROWS_AT_MOST = 200

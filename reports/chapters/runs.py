@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.results.run import Run
-    from reports.figures.figure import Sweep
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
 

@@ -19,9 +19,10 @@ from reports.chapters.chapter import (
     made,
     of_run,
 )
-from reports.figures import allocation, speed
+from reports.figures import fresh_memory
 from reports.figures.figure import slug
 from reports.figures.scaling import memory, operations, slopes, time
+from reports.figures.speed import bursts, roofline, speed_up, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from harness.results.paired import Pair
     from harness.results.run import Run
-    from reports.figures.figure import Sweep
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
 # A chapter's opening names so many of the sweeps that it leaves out.
@@ -44,7 +45,7 @@ def scaling_chapter(
     named = {run.label: run for run in runs}
     sections = [_growth(sweep, named[sweep.run], colors) for sweep in drawn]
     for run in runs:
-        figures = made([allocation.fresh_memory(run.records, colors, key=slug(run.label))])
+        figures = made([fresh_memory.fresh_memory(run.records, colors, key=slug(run.label))])
         if figures:
             sections.append(Section(of_run(run, "Memory that is asked for anew in each call", runs), "", figures))
     if not sections:
@@ -106,8 +107,8 @@ def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[st
         return None
     figures = made(
         [
-            speed.speed_up(sweep, baseline=baseline_of(run), pairs=pairs, policy=policy_of(run)),
-            speed.throughput(sweep, colors, machine=machine(run)),
+            speed_up.speed_up(sweep, baseline=baseline_of(run), pairs=pairs, policy=policy_of(run)),
+            throughput.throughput(sweep, colors, machine=machine(run)),
         ]
     )
     return Section(heading(sweep), sweep.conditions, figures) if figures else None
@@ -120,7 +121,7 @@ def _ceilings(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[s
     mine = table[(table["run"] == run.label) & (table["problem"] == "attention")]
     figures = made(
         [
-            speed.roofline(mine, ceilings, colors, dtype=dtype, key=slug(run.label), after=after)
+            roofline.roofline(mine, ceilings, colors, dtype=dtype, key=slug(run.label), after=after)
             for dtype in mine["dtype"].unique()
         ]
     )
@@ -129,7 +130,7 @@ def _ceilings(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[s
 
 def _loads(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> Section | None:
     """Draw burst and sustained rates of a run, and tabulate launches and published figures."""
-    figures = made([speed.bursts(run.records, colors, key=slug(run.label))])
+    figures = made([bursts.bursts(run.records, colors, key=slug(run.label))])
     tables = tuple(found for found in (_launches(run), _published(run, table)) if found is not None)
     if not figures and not tables:
         return None
@@ -152,7 +153,7 @@ def _launches(run: Run) -> Table | None:
                      units.seconds(launch.overhead), units.percent(share), launch.reason or inside))  # fmt: skip
     if not rows:
         return None
-    columns = ("implementation", "point", "dtype", "a call", "inside a graph", "95 %", "launch overhead",
+    columns = ("implementation", "point", "dtype", "per call", "inside a graph", "95 %", "launch overhead",
                "of the call", "the graph, or why there is none")  # fmt: skip
     return Table("Launch overhead apart from kernel time", columns, tuple(rows[:ROWS_AT_MOST]))
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from harness.lesson import facts
 from reports import style, units
 from reports.answer.reasons import explanation
-from reports.figures import pooling, speed
-from reports.figures.figure import Figure, Sweep, sweeps
+from reports.figures import pooling
 from reports.figures.scaling import memory, time
+from reports.figures.speed import steps
+from reports.figures.speed.steps import STEP
+from reports.figures.sweep import Sweep, sweeps
 from reports.frame import frames
 from reports.lesson.lines import LINES, Line
 from reports.page.render import asset, content_security_policy, template
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from harness.lesson.facts import Lesson
     from harness.results.run import Run
     from harness.results.verdicts_file import Verdict
+    from reports.figures.figure import Figure
 
 PAGE = "lesson.html"
-STEP = "phase/"
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,16 @@ def _of_line(line: Line, verdicts: Sequence[Verdict]) -> Iterable[tuple[str, str
 
 def crossover(table: pd.DataFrame) -> Crossover | None:
     """Find the n from which scores, softmax and weighted sum take longer than the projections around them."""
-    steps = table[
+    timed = table[
         (table["status"] == "ok")
         & (table["scenario"] == "tutorial")
         & table["implementation"].str.startswith(STEP)
     ]  # fmt: skip
-    if steps.empty:
+    if timed.empty:
         return None
-    times = steps.pivot_table(index="n", columns="implementation", values="best_s", aggfunc="min").dropna()
-    width = int(steps["width"].iloc[0])
-    return Crossover(width=width, operations=2.0 * width, time=speed.crossover(times))
+    times = timed.pivot_table(index="n", columns="implementation", values="best_s", aggfunc="min").dropna()
+    width = int(timed["width"].iloc[0])
+    return Crossover(width=width, operations=2.0 * width, time=steps.crossover(times))
 
 
 def gains(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
@@ -148,8 +150,8 @@ def cost_figures(run: Run, table: pd.DataFrame) -> list[Figure]:
 
 
 def _of_steps(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:
-    steps = sweep.table[sweep.table["implementation"].str.startswith(STEP)]
-    return [time.time(sweep, colors), speed.step_times(sweep, steps)]
+    timed = sweep.table[sweep.table["implementation"].str.startswith(STEP)]
+    return [time.time(sweep, colors), steps.step_times(sweep, timed)]
 
 
 def _of_attention(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:

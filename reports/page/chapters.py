@@ -9,7 +9,7 @@ from reports.chapters.evidence import agreement_chapter, device_chapter
 from reports.chapters.problems import problem_chapter
 from reports.chapters.runs import runs_chapter
 from reports.chapters.sweeps import scaling_chapter, speed_chapter
-from reports.figures.figure import sweeps
+from reports.figures.sweep import sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

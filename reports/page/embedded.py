@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.records import Memory
 from reports import units
-from reports.figures.device import throttle_facts
+from reports.figures.device.load import throttle_facts
 from reports.frame import AXES, COLUMNS
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from reports.figures.marks import (
 from reports.figures.scaling.slopes import local_slopes
 
 if TYPE_CHECKING:
-    from reports.figures.figure import Sweep
     from reports.figures.marks import Looks
+    from reports.figures.sweep import Sweep
 
 
 def operations(sweep: Sweep, colors: Looks) -> Figure | None:

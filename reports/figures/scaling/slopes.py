@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from harness.scaling.law import Law
-    from reports.figures.figure import Sweep
     from reports.figures.marks import Looks
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
 
