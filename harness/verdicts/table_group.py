@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 # The second smallest of fewer samples would be their middle or largest.
 BEST_FROM = 3
 SIZES_AT_MOST = 128
-# Squares of a cost over another, and of a power of the range, have to be numbers.
-SIZE_AT_MOST, COST_AT_MOST, DECADES_AT_MOST = 1e60, 1e90, 120.0
+# The fit takes fourth powers of costs times squares of powers of sizes; these keep them below 1e300.
+SIZE_AT_MOST, COST_AT_MOST, DECADES_AT_MOST = 1e30, 1e30, 80.0
 
 
 @dataclass(frozen=True)
