@@ -436,3 +436,19 @@ def test_a_pipe_of_the_shell_is_a_file():
     code += "print(verify(Path('/dev/stdin'), exponent=2).groups[0].verdict)"
     done = subprocess.run([sys.executable, "-c", code], input=text, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "consistent"
+
+
+@pytest.mark.parametrize("name", ["$\\frac$", "a_b^c", "<script>", "x\u202ey", "模型", "a" * 300, "%s{}"])
+def test_any_name_is_text_in_lines_and_pictures(tmp_path, name):
+    rows = [(name, n, square(n)) for n in SIZES]
+    found = verify(of_cells(tmp_path, rows, header="impl,n,seconds"), exponent=2, by=["impl"])
+    assert all(line.isprintable() for line in lines(found))
+    plot(found, tmp_path / "t.svg")
+    assert (tmp_path / "t.svg").stat().st_size > 5000
+
+
+def test_forty_groups_leave_a_picture_room(tmp_path):
+    rows = [(f"i{place}", n, square(n)) for place in range(40) for n in SIZES]
+    found = verify(of_cells(tmp_path, rows, header="impl,n,seconds"), exponent=2, by=["impl"])
+    plot(found, tmp_path / "t.svg")
+    assert (tmp_path / "t.svg").stat().st_size > 5000
