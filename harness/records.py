@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from typing import Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from scenarios.scenario import Cache, Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
 SCHEMA = "1.2.0"
@@ -72,14 +75,23 @@ class Case(Fact):
 
 
 def case_id(
-    *, problem: str, point: dict[str, Any], dtype: str, device: str, direction: str, cache: str, implementation: str
+    *,
+    problem: str,
+    point: Mapping[str, JsonValue],
+    dtype: str,
+    device: str,
+    direction: str,
+    cache: str,
+    implementation: str,
 ) -> str:
     """Hash what defines a case; neither the scenario nor the environment is part of it."""
     identity = [*_place(problem, point, dtype, device, direction, cache), implementation]
     return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
-def _place(problem: str, point: dict[str, Any], dtype: str, device: str, direction: str, cache: str) -> list[Any]:
+def _place(
+    problem: str, point: Mapping[str, JsonValue], dtype: str, device: str, direction: str, cache: str
+) -> list[Any]:
     return [problem, sorted(point.items()), dtype, device, direction, cache]
 
 
@@ -462,7 +474,7 @@ class SchemaMismatchError(ValueError):
     """A file was written by a newer major version of the schema."""
 
 
-def check_schema(document: dict[str, Any], *, source: str) -> None:
+def check_schema(document: Mapping[str, object], *, source: str) -> None:
     """Refuse a newer major version, naming it. Raises SchemaMismatchError."""
     version = str(document.get("schema", ""))
     try:

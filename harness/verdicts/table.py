@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.policy import ScalingPolicy
 from harness.tables.columns import conventions
@@ -40,7 +40,7 @@ class Verification:
     groups: list[Group]
     notes: list[str]
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return the verdicts as one JSON object."""
         return {"verdicts": [group.entry(claimed=self.exponent) for group in self.groups], "notes": self.notes}
 

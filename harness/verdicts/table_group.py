@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.scaling import wording
 from harness.scaling.exact import LINEAR, QUADRATIC, memory_law
@@ -58,9 +58,9 @@ class Group:
     exact: Polynomial | None = None
     rides: list[Ride] = field(default_factory=list)
 
-    def entry(self, *, claimed: float) -> dict[str, Any]:
+    def entry(self, *, claimed: float) -> dict[str, object]:
         """Return the verdict as one JSON object."""
-        entry: dict[str, Any] = {**self.key, "verdict": self.verdict, "claimed": claimed}
+        entry: dict[str, object] = {**self.key, "verdict": self.verdict, "claimed": claimed}
         entry |= {"exponent": None, "low": None, "high": None, "floor": None}
         if self.judgement is not None:
             judged, law = self.judgement, self.judgement.law
