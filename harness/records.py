@@ -309,10 +309,14 @@ class Allocation(Fact):
 
 
 class Ran(Fact):
-    """What one profiled call ran: operators (CPU) or kernels (CUDA) with their counts, and the SDPA backend seen."""
+    """What one profiled call ran: operators (CPU) or kernels (CUDA) with their counts, and the SDPA backend seen.
+
+    `within` is the context that the implementation's calls were made in, None where it declares none.
+    """
 
     operators: dict[str, int]
     backend: str | None = None
+    within: str | None = None
     kernel_seconds: float | None = None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,6 +35,7 @@ class Implementation:
     `score_buffers` is how many buffers of n_q x n_k elements a forward call needs beside inputs and outputs, as the
     planner's estimate; 0 for O(n) memory. `call_seconds_per_row` is its fixed dispatch cost per query row.
     `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
+    `within` makes the context that its calls run in, such as the choice of a backend; it is entered once around many.
     """
 
     problem: str
@@ -45,6 +48,21 @@ class Implementation:
     call_seconds_per_row: float = 0.0
     fixes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    within: Callable[[], AbstractContextManager[Any]] | None = None
+
+    @property
+    def within_name(self) -> str:
+        """Name the context as it would be written, empty without one."""
+        if self.within is None:
+            return ""
+        if not isinstance(self.within, functools.partial):
+            return str(getattr(self.within, "__qualname__", type(self.within).__name__))
+        given = [*map(str, self.within.args), *(f"{name}={value}" for name, value in self.within.keywords.items())]
+        return f"{getattr(self.within.func, '__qualname__', self.within.func)}({', '.join(given)})"
+
+    def entered(self) -> AbstractContextManager[Any]:
+        """Return a new context for calls, one that does nothing where none was declared."""
+        return nullcontext() if self.within is None else self.within()
 
     def limits_on(self, device: str) -> Limits | None:
         """Return the limits that hold on a device type, or None if it does not run."""

@@ -142,7 +142,7 @@ def _in_call(agreement: Agreement, call: int) -> Agreement:
 
 def _fresh(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
     """Check that a later call leaves an earlier output alone, and that the same inputs give the same bits."""
-    with torch.no_grad():
+    with torch.no_grad(), subject.implementation.entered():
         call, other = (
             subject.bind(subject.inputs(seed=seed, kind=probe.kind)) for seed in (examinee.seed, examinee.seed + 1)
         )

@@ -42,19 +42,26 @@ def call(subject: Subject, inputs: Inputs, *, rows: torch.Tensor, seed: int) -> 
     first = inputs.tensors[0]
     if subject.direction == "forward":
         with torch.no_grad():
-            function = subject.bind(inputs)
-            poison(described, like=first)
-            outputs = _as_tuple(function())
+            with subject.implementation.entered():
+                function = subject.bind(inputs)
+                poison(described, like=first)
+                result = function()
+            outputs = _as_tuple(result)
         return Answer(inputs, before, outputs, None, ())
     for tensor in inputs.differentiable:
         tensor.requires_grad_(True)
-    function = subject.bind(inputs)
-    poison(described, like=first)
-    outputs = _as_tuple(function())
+    with subject.implementation.entered():
+        function = subject.bind(inputs)
+        poison(described, like=first)
+        result = function()
+    outputs = _as_tuple(result)
     upstream = upstream_gradient(described[0], rows=rows, like=first, seed=seed)
     reached = isinstance(outputs[0], torch.Tensor) and outputs[0].requires_grad and outputs[0].shape == upstream.shape
     none: tuple[torch.Tensor | None, ...] = (None,) * len(inputs.differentiable)
-    gradients = torch.autograd.grad(outputs[0], inputs.differentiable, upstream, allow_unused=True) if reached else none
+    if not reached:
+        return Answer(inputs, before, outputs, upstream, none)
+    with subject.implementation.entered():
+        gradients = torch.autograd.grad(outputs[0], inputs.differentiable, upstream, allow_unused=True)
     return Answer(inputs, before, outputs, upstream, gradients)
 
 

@@ -28,8 +28,15 @@ class MeasuredCall:
 def measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
     """Prepare the call of a subject's direction; gradients come from autograd.grad, so none accumulates between calls.
 
-    Within the context gradients are recorded only if the direction needs them.
+    Within the context gradients are recorded only if the direction needs them, and the implementation's own context,
+    such as its choice of a backend, is entered.
     """
+    with subject.implementation.entered(), _measured_call(subject, inputs) as measured:
+        yield measured
+
+
+@contextmanager
+def _measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
     if subject.direction == "forward":
         with torch.no_grad():
             yield MeasuredCall(call=subject.bind(inputs), saved_bytes=None)

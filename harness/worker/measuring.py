@@ -60,7 +60,7 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
         agreement=agreement,
         counts=counts,
         memory=used,
-        ran=profiled.profile.ran,
+        ran=profiled.profile.ran.model_copy(update={"within": subject.implementation.within_name or None}),
         prepare_seconds=prepare_seconds,
         call_seconds=call_seconds,
         warm_up_calls=len(warmed),

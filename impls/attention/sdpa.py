@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -43,7 +44,12 @@ def attend(
 
 
 @register(
-    problem="attention", name="sdpa-math", supports=EVERYTHING, expects=("attention_math", "bmm"), score_buffers=2.25
+    problem="attention",
+    name="sdpa-math",
+    supports=EVERYTHING,
+    expects=("attention_math", "bmm"),
+    score_buffers=2.25,
+    within=functools.partial(sdpa_kernel, SDPBackend.MATH),
 )
 def sdpa_math(
     q: torch.Tensor,
@@ -55,8 +61,7 @@ def sdpa_math(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the math backend, which materialises the scores."""
-    with sdpa_kernel(SDPBackend.MATH):
-        return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
 @register(
@@ -65,6 +70,7 @@ def sdpa_math(
     devices=("cpu",),
     supports=("causal", "valid_lens", "gqa", "dead_rows", "backward"),
     expects=("flash_attention_for_cpu",),
+    within=functools.partial(sdpa_kernel, SDPBackend.FLASH_ATTENTION),
 )
 @register(
     problem="attention",
@@ -73,6 +79,7 @@ def sdpa_math(
     dtypes=HALF,
     supports=("causal", "gqa", "backward"),
     expects=("flash",),
+    within=functools.partial(sdpa_kernel, SDPBackend.FLASH_ATTENTION),
 )
 def sdpa_flash(
     q: torch.Tensor,
@@ -84,17 +91,16 @@ def sdpa_flash(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the flash backend; on CUDA it takes no mask, so bottom-right causal goes through PyTorch's bias subclass."""
-    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        if q.is_cuda and causal and 1 < q.shape[2] != k.shape[2]:
-            return scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                attn_mask=causal_lower_right(q.shape[2], k.shape[2]),
-                scale=scale,
-                enable_gqa=q.shape[1] != k.shape[1],
-            )
-        return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    if q.is_cuda and causal and 1 < q.shape[2] != k.shape[2]:
+        return scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=causal_lower_right(q.shape[2], k.shape[2]),
+            scale=scale,
+            enable_gqa=q.shape[1] != k.shape[1],
+        )
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
 @register(
@@ -105,6 +111,7 @@ def sdpa_flash(
     supports=("causal", "valid_lens", "backward"),
     expects=("fmha", "efficient", "cutlass"),
     deterministic=False,
+    within=functools.partial(sdpa_kernel, SDPBackend.EFFICIENT_ATTENTION),
 )
 def sdpa_efficient(
     q: torch.Tensor,
@@ -116,8 +123,7 @@ def sdpa_efficient(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the memory-efficient backend (CUTLASS)."""
-    with sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION):
-        return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
 @register(
@@ -128,6 +134,7 @@ def sdpa_efficient(
     supports=("causal", "valid_lens", "gqa", "backward"),
     expects=("cudnn",),
     deterministic=False,
+    within=functools.partial(sdpa_kernel, SDPBackend.CUDNN_ATTENTION),
 )
 def sdpa_cudnn(
     q: torch.Tensor,
@@ -139,8 +146,7 @@ def sdpa_cudnn(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the cuDNN backend."""
-    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-        return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
 @register(problem="attention", name="sdpa-auto", supports=EVERYTHING, deterministic=False)

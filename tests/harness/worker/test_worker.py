@@ -89,6 +89,12 @@ def test_a_case_is_described_predicted_prepared_visited_and_rechecked(worker, st
     assert steps[-6:] == ["agreement", "profile", "warm-up", "inputs", "timing", "agreement after timing"]
 
 
+def test_the_record_says_which_context_was_entered(worker):
+    pinned = ask(worker, messages.Prepare(case=ok_case("sdpa-math", n=16, d=8), seed=1)).prepared
+    assert (pinned.ran.within, pinned.ran.backend) == ("sdpa_kernel(SDPBackend.MATH)", "math")
+    assert ask(worker, messages.Prepare(case=CASE, seed=1)).prepared.ran.within is None
+
+
 def test_seconds_inside_calls_are_those_of_one_request(worker, planted):
     case = planted(lambda q, k, v, **_: time.sleep(0.01) or torch.softmax(q @ k.mT / 8**0.5, -1) @ v)
     first, second = ask(worker, visit(case)), ask(worker, visit(case))
