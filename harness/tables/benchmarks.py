@@ -177,7 +177,7 @@ def _why_left_out(entry: Entry, *, wanted: str) -> str:
     if entry.get("error_occurred") or entry.get("skipped"):
         return f"with an error{f' ({quote(str(message))})' if message else ''}"
     if _aggregate(entry) != wanted:
-        return f"of aggregates ({_aggregate(entry)})" if _aggregate(entry) else "of single runs"
+        return f"of aggregates ({quote(_aggregate(entry))})" if _aggregate(entry) else "of single runs"
     return "without times" if _finite(entry.get("real_time")) is None else ""
 
 
