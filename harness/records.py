@@ -226,10 +226,12 @@ class Launch(Fact):
 class Counts(Fact):
     """Operations of one call. `how` is counted where a dispatch mode saw them, declared where only a formula says so.
 
-    `by_operator` splits counted operations by operator name.
+    `by_operator` splits counted operations by operator name. `required` is what no way of computing the call can do
+    without, where that is less than `operations`.
     """
 
     operations: int
+    required: int | None = None
     attended: int
     ideal_bytes: int
     how: Literal["counted", "declared"] = "declared"
