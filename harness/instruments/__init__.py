@@ -1,0 +1,1 @@
+"""Instruments: what measures a call, or the device under it."""
