@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness import journal, launch
-from harness.policy import DEFAULT, Policy
+from harness.policy import DEFAULT
 from harness.records import (
     Agreement,
     Allocation,
@@ -15,7 +15,6 @@ from harness.records import (
     Ceiling,
     Environment,
     Launch,
-    Plan,
     Preparation,
     Record,
     Round,
@@ -23,12 +22,15 @@ from harness.records import (
     Telemetry,
     Time,
 )
+from harness.results.plan_file import Plan
 from harness.roofline import roofline_seconds
 from harness.statistics import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from harness.policy import Policy
 
 # The canary's undisturbed time is the 5th percentile of all its samples in a run.
 CANARY_PERCENTILE = 5
@@ -179,7 +181,7 @@ def records(directory: Path, *, entries: journal.Entries | None = None) -> list[
     environment = journal.read_environment(directory)
     found = dict(entries.records)
     floor = canary_floor([visit for rounds in entries.rounds.values() for visit in rounds])
-    policy = Policy.model_validate(plan.policy) if plan else DEFAULT
+    policy = plan.policy if plan else DEFAULT
     for planned in plan.cases if plan else []:
         case = planned.case
         if case.id not in found and case.id in entries.rounds and case.id in entries.prepared:

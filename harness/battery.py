@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.agreement import agree
-from harness.records import Agreement, Check, Direction, Outcome
+from harness.records import Agreement, Check, Outcome
 from harness.worker import failure
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.policy import GatePolicy
     from harness.records import Status
     from impls.registry import Implementation, Probe, Problem
+    from scenarios.scenario import Direction
 
 # An error in every hundredth call is met by 128 calls.
 REPEATED_CALLS = 128
@@ -130,7 +131,7 @@ def examine(subject: Subject, *, quick: bool = False, only: str = "") -> Iterato
             raise
         except BaseException as error:  # noqa: BLE001
             failed = failure(error)
-            yield unanswered(subject, task, status=failed["status"], reason=failed["reason"])
+            yield unanswered(subject, task, status=failed.status, reason=failed.reason)
 
 
 def describe(agreement: Agreement) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
-from dataclasses import asdict, replace
+from dataclasses import replace
 from time import perf_counter
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any
@@ -26,16 +26,17 @@ from harness import (
     telemetry,
 )
 from harness.agreement import agree
-from harness.policy import Policy
-from harness.records import Agreement, Case, Ceiling, Counts, Prediction, Preparation, Round
+from harness.protocol import messages
+from harness.records import Agreement, Case, Counts, Prediction, Preparation, Round
 from impls import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.records import Status
     from impls.registry import Cost, Implementation, Limits, Witness
 
-    Handler = Callable[[dict[str, Any]], dict[str, Any]]
+    Handler = Callable[[Any], messages.Answer]
 
 # Share of the matrix-product rate that attention is expected to reach, for predicting time only.
 EXPECTED_SHARE = 0.4
@@ -57,24 +58,16 @@ REPEATED_SECONDS_AT_MOST = 0.01
 COUNTED_SECONDS_AT_MOST = 0.05
 
 
-class Refused(Exception):  # noqa: N818
-    """A case can't be measured: the status and reason of its record, and the gate's result where there is one."""
-
-    def __init__(self, status: str, reason: str, agreement: Agreement | None = None) -> None:
-        super().__init__(reason)
-        self.status, self.reason, self.agreement = status, reason, agreement
-
-
 class Bench:
-    """Answer the parent's requests about one device. Messages are JSON objects; times are seconds."""
+    """Answer the parent's requests about one device."""
 
-    def __init__(self, request: dict[str, Any], *, announce: Callable[[str], None]) -> None:
+    def __init__(self, request: messages.Start, *, announce: Callable[[str], None]) -> None:
         self.announce = announce
-        self.policy = Policy.model_validate(request["policy"])
-        self.device = torch.device(request["device"])
+        self.policy = request.policy
+        self.device = torch.device(request.device)
         self.calls_seconds = 0.0
-        if request.get("threads"):
-            torch.set_num_threads(request["threads"])
+        if request.threads:
+            torch.set_num_threads(request.threads)
         self._rates: dict[str, float] = {}
         self._witnessed: dict[Any, tuple[Witness, ...]] = {}
         self._canary = timing.Canary(self.policy.timing.canary_size) if self.device.type == "cpu" else None
@@ -83,9 +76,7 @@ class Bench:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
             self._watch = telemetry.Watch(str(self.device))
-        self.registry = registry.discover(
-            impl_files=request.get("impl_files", ()), announce=announce, skip=request.get("skip", {})
-        )
+        self.registry = registry.discover(impl_files=request.impl_files, announce=announce, skip=request.skip)
         announce("start")
         timing.mend_clocks()
         # What is imported stays: without it each collection before timing would walk all of torch, 0.2 s a visit.
@@ -93,7 +84,7 @@ class Bench:
         gc.freeze()
         self._cap()
 
-    def handlers(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+    def handlers(self) -> dict[str, Handler]:
         """Return what answers each request."""
         return {
             "describe": self.describe,
@@ -113,21 +104,23 @@ class Bench:
     def _watched(self, handler: Handler) -> Handler:
         """Refuse a case whose implementation replaced a clock; the timers here were bound before it was loaded."""
 
-        def answer(request: dict[str, Any]) -> dict[str, Any]:
+        def answer(request: messages.Request) -> messages.Answer:
             try:
                 answered = handler(request)
             finally:
                 replaced = timing.mend_clocks()
             if replaced:
                 reason = f"it replaced {', '.join(f'time.{name}' for name in replaced)}"
-                return {"refused": {"status": "invalid", "reason": reason}, "calls": answered.get("calls", 0.0)}
+                return messages.Refused(
+                    status="invalid", reason=reason, calls_seconds=getattr(answered, "calls_seconds", 0.0)
+                )
             return answered
 
         return answer
 
-    def started(self) -> dict[str, Any]:
+    def started(self) -> messages.Started:
         """Say that requests may come."""
-        return {"started": True, "free": memory.free_bytes(self.device)}
+        return messages.Started(free=memory.free_bytes(self.device))
 
     def _cap(self) -> None:
         """Limit what this process may allocate, so that a case that takes too much fails alone."""
@@ -139,106 +132,111 @@ class Bench:
 
     # What there is
 
-    def describe(self, _: dict[str, Any]) -> dict[str, Any]:
+    def describe(self, _: messages.Describe) -> messages.Described:
         """List implementations by problem with limits on this device, and why one is unavailable."""
         listed = [self._described(entry) for entry in self.registry.entries.values()]
         listed += [
-            {
-                "problem": missing.problem,
-                "name": missing.name,
-                "available": False,
-                "reason": missing.reason,
-                "source": missing.source,
-            }
+            messages.DescribedImplementation(
+                problem=missing.problem,
+                name=missing.name,
+                available=False,
+                reason=missing.reason,
+                source=missing.source,
+            )
             for missing in self.registry.unavailable.values()
         ]
-        return {"device_name": device_name(self.device), "implementations": listed, "threads": torch.get_num_threads()}
+        return messages.Described(
+            device_name=device_name(self.device), implementations=listed, threads=torch.get_num_threads()
+        )
 
-    def _described(self, entry: Implementation) -> dict[str, Any]:
+    def _described(self, entry: Implementation) -> messages.DescribedImplementation:
         limits = entry.limits_on(self.device.type)
         reason = "" if limits else f"runs on {', '.join(d for at in entry.limits for d in at.devices)} only"
         if limits:
             missing = missing_packages(limits)
             reason = f"needs {', '.join(missing)}, which can't be imported" if missing else ""
-        return {
-            "problem": entry.problem,
-            "name": entry.name,
-            "available": not reason,
-            "reason": reason,
-            "dtypes": list(limits.dtypes) if limits else [],
-            "supports": sorted(limits.supports) if limits else [],
-            "deterministic": entry.deterministic,
-            "source": entry.source,
-        }
+        return messages.DescribedImplementation(
+            problem=entry.problem,
+            name=entry.name,
+            available=not reason,
+            reason=reason,
+            dtypes=list(limits.dtypes) if limits else [],
+            supports=sorted(limits.supports) if limits else [],
+            deterministic=entry.deterministic,
+            source=entry.source,
+        )
 
-    def environment(self, request: dict[str, Any]) -> dict[str, Any]:
+    def environment(self, request: messages.MeasureEnvironment) -> messages.EnvironmentMeasured:
         """Describe the machine, and measure its ceilings for the dtypes of the run."""
         self.announce("environment")
         found = environment.describe(str(self.device))
         self.announce("ceilings")
-        measured = ceilings.measure(str(self.device), request["dtypes"], seconds=request["seconds"])
-        return {"environment": found.model_copy(update={"ceilings": measured}).model_dump(by_alias=True)}
+        measured = ceilings.measure(str(self.device), request.dtypes, seconds=request.seconds)
+        return messages.EnvironmentMeasured(environment=found.model_copy(update={"ceilings": measured}))
 
-    def ceilings(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ceilings(self, request: messages.MeasureCeilings) -> messages.CeilingsMeasured:
         """Measure known ceilings again, at the end of a run."""
         self.announce("ceilings")
-        known = [Ceiling.model_validate(ceiling) for ceiling in request["known"]]
-        found = ceilings.again(str(self.device), known, seconds=request["seconds"])
-        return {"ceilings": [ceiling.model_dump() for ceiling in found]}
+        return messages.CeilingsMeasured(
+            ceilings=ceilings.again(str(self.device), request.known, seconds=request.seconds)
+        )
 
     # Agreement alone
 
-    def battery(self, request: dict[str, Any]) -> dict[str, Any]:
+    def battery(self, request: messages.ListProbes) -> messages.ProbesListed:
         """List the titles of a problem's battery."""
-        listed = battery.tasks(registry.problem(request["problem"]), quick=request["quick"], only=request["only"])
-        return {"tasks": [{"probe": task.name, "direction": task.direction} for task in listed]}
+        listed = battery.tasks(registry.problem(request.problem), quick=request.quick, only=request.only)
+        return messages.ProbesListed(
+            probes=[messages.ListedProbe(probe=task.name, direction=task.direction) for task in listed]
+        )
 
-    def probe(self, request: dict[str, Any]) -> dict[str, Any]:
+    def probe(self, request: messages.RunProbe) -> messages.Probed:
         """Run one task of the battery for one implementation."""
-        problem = registry.problem(request["problem"])
+        problem = registry.problem(request.problem)
         subject = battery.Subject(
             problem=problem,
-            implementation=registry.get(request["problem"], request["implementation"]),
-            dtype=request["dtype"],
+            implementation=registry.get(request.problem, request.implementation),
+            dtype=request.dtype,
             device=str(self.device),
             policy=self.policy.gate,
-            seed=request["seed"],
+            seed=request.seed,
         )
-        task = battery.tasks(problem, quick=request["quick"], only=request["only"])[request["index"]]
+        task = battery.tasks(problem, quick=request.quick, only=request.only)[request.index]
         self.announce(task.title)
-        return {"outcome": battery.run(subject, task).model_dump()}
+        return messages.Probed(outcome=battery.run(subject, task))
 
     # Before a case runs
 
-    def predict(self, request: dict[str, Any]) -> dict[str, Any]:
+    def predict(self, request: messages.Predict) -> messages.Predicted:
         """Predict operations, bytes and seconds of each case, or why it will not run."""
-        return {"predictions": [self._predicted(Case.model_validate(case)) for case in request["cases"]]}
+        return messages.Predicted(predictions=[self._predicted(case) for case in request.cases])
 
-    def _predicted(self, case: Case) -> dict[str, Any]:
+    def _predicted(self, case: Case) -> messages.CasePrediction:
         unavailable = self.registry.unavailable.get((case.problem, case.implementation))
         if unavailable is not None:
-            return {"skip": "unavailable", "reason": unavailable.reason}
+            return messages.CasePrediction(skip="unavailable", reason=unavailable.reason)
         entry = registry.get(case.problem, case.implementation)
         problem = registry.problem(case.problem)
         try:
             point = registry.parse(entry, case.point)
         except ValueError as error:
-            return {"skip": "unsupported", "reason": f"not a point of {case.problem}: {error}"}
+            return messages.CasePrediction(skip="unsupported", reason=f"not a point of {case.problem}: {error}")
         try:
             cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
         # A point may be too large even to count its pairs.
         except (RuntimeError, MemoryError, OverflowError) as error:
-            return {"skip": "predicted_oom", "reason": f"too large to plan: {str(error).splitlines()[0][:200]}"}
+            reason = f"too large to plan: {str(error).splitlines()[0][:200]}"
+            return messages.CasePrediction(skip="predicted_oom", reason=reason)
         prediction = self._prediction(case, entry, cost)
         skip, reason = self._skip(case, entry, problem.features(point, direction=case.direction), prediction)
-        return {"skip": skip, "reason": reason, "predicted": prediction.model_dump()}
+        return messages.CasePrediction(skip=skip, reason=reason, predicted=prediction)
 
     def _skip(
         self, case: Case, entry: Implementation, needed: frozenset[str], prediction: Prediction
-    ) -> tuple[str | None, str]:
+    ) -> tuple[Status | None, str]:
         limits = entry.limits_on(self.device.type)
         if limits is None:
-            return "unsupported", self._described(entry)["reason"]
+            return "unsupported", self._described(entry).reason
         missing = missing_packages(limits)
         if missing:
             return "unavailable", f"needs {', '.join(missing)}, which can't be imported"
@@ -281,18 +279,18 @@ class Bench:
             self._rates[kind] = quick_rate(kind, self.device)
         return self._rates[kind]
 
-    def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
+    def prepare(self, request: messages.Prepare) -> messages.Prepared | messages.Refused:
         """Hold a case against the oracle, then learn its memory, what it runs, and how long a call takes."""
-        case, entry, problem, point = self._case(request)
+        case, entry, problem, point = self._case(request.case)
         limits = entry.limits_on(self.device.type)
         before = self.calls_seconds
         self.announce("agreement")
-        agreement = self._agree(case, seed=request["seed"])
+        agreement = self._agree(case, seed=request.seed)
         if not agreement.passed:
             return self._refusal("disagreed", agreement, before)
         self.announce("profile")
         cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
-        inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request["seed"] + 1)
+        inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request.seed + 1)
         started = perf_counter()
         with directions.direct(problem, entry, inputs, direction=case.direction) as directed:
             prepare_seconds = perf_counter() - started if entry.prepare is not None else None
@@ -312,12 +310,12 @@ class Bench:
             )
             reason = kernels.is_fallback(profile.ran, limits.expects if limits else ())
             if reason:
-                return {"refused": {"status": "fallback", "reason": reason}, "calls": self.calls_seconds - before}
+                return messages.Refused(status="fallback", reason=reason, calls_seconds=self.calls_seconds - before)
             sizes = {
                 "inputs": sum(tensor.nbytes for tensor in inputs.tensors),
                 "outputs": outputs,
                 "saved": directed.saved_bytes,
-                "predicted": request.get("predicted_bytes"),
+                "predicted": request.predicted_bytes,
             }
             if self._watch is not None:
                 used = memory.on_cuda(
@@ -352,29 +350,29 @@ class Bench:
             call_seconds=call_seconds,
             warm_up_calls=len(calls),
         )
-        return {"prepared": prepared.model_dump(by_alias=True), "calls": self.calls_seconds - before}
+        return messages.Prepared(prepared=prepared, calls_seconds=self.calls_seconds - before)
 
-    def count(self, request: dict[str, Any]) -> dict[str, Any]:
+    def count(self, request: messages.Count) -> messages.Counted:
         """Count an implementation's operations at small sizes along each axis, for the degree of its law."""
         self.announce("counting operations")
-        entry = registry.get(request["problem"], request["implementation"])
+        entry = registry.get(request.problem, request.implementation)
         found = counting.degrees(
-            registry.problem(request["problem"]),
+            registry.problem(request.problem),
             entry,
             device=self.device,
-            dtype=getattr(torch, request["dtype"]),
-            direction=request["direction"],
+            dtype=getattr(torch, request.dtype),
+            direction=request.direction,
         )
-        return {"degrees": found.model_dump(), "calls": 0.0}
+        return messages.Counted(degrees=found)
 
     # While it is timed
 
-    def visit(self, request: dict[str, Any]) -> dict[str, Any]:
+    def visit(self, request: messages.Visit) -> messages.Visited:
         """Time a few blocks of a case on fresh inputs, a canary around each."""
-        case, entry, problem, point = self._case(request)
+        case, entry, problem, point = self._case(request.case)
         before = self.calls_seconds
         self.announce("inputs")
-        inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request["seed"])
+        inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request.seed)
         clock = timing.clock_for(self.device, cold=case.cache == "cold")
         samples: list[float] = []
         canary: list[float] = []
@@ -386,8 +384,8 @@ class Bench:
             self._timed(clock, directed.call, 1)
             first = timing.read_counters()
             beside = self._canary.seconds() if self._canary else 0.0
-            for _ in range(request["blocks"]):
-                block = self._timed(clock, directed.call, request["calls"])
+            for _ in range(request.blocks):
+                block = self._timed(clock, directed.call, request.calls)
                 previous, beside = beside, self._canary.seconds() if self._canary else 0.0
                 samples.append(block.seconds)
                 host.append(block.host)
@@ -399,8 +397,8 @@ class Bench:
         total = sum(made)
         ticks = last.total - first.total
         visited = Round(
-            index=request["index"],
-            process=request["process"],
+            index=request.index,
+            process=request.process,
             started=started,
             calls_per_sample=min(made),
             samples=samples,
@@ -412,11 +410,11 @@ class Bench:
             sm_clock_mhz=seen.clock_mhz,
             throttle=seen.throttle if seen.is_throttled else [],
         )
-        return {"round": visited.model_dump(by_alias=True), "calls": self.calls_seconds - before}
+        return messages.Visited(round=visited, calls_seconds=self.calls_seconds - before)
 
-    def replay(self, request: dict[str, Any]) -> dict[str, Any]:
+    def replay(self, request: messages.Replay) -> messages.Replayed:
         """Time a case inside a CUDA graph over inputs in turn, its outputs checked before and after."""
-        case, entry, problem, point = self._case(request)
+        case, entry, problem, point = self._case(request.case)
         before = self.calls_seconds
         self.announce("CUDA graph")
         clock = timing.clock_for(self.device, cold=False)
@@ -424,32 +422,37 @@ class Bench:
             graphs.Subject(problem, entry, point, dtype_of(case), self.device),
             recorder=graphs.CudaRecorder(self.device),
             timed=functools.partial(self._timed, clock),
-            seed=request["seed"],
-            seconds_a_call=request["call_seconds"],
-            blocks=request["blocks"],
+            seed=request.seed,
+            seconds_a_call=request.call_seconds,
+            blocks=request.blocks,
             policy=self.policy.timing,
             gate=self.policy.gate,
         )
-        graph = asdict(found)
-        return {"is_spoilt": graph.pop("is_spoilt"), "graph": graph, "calls": self.calls_seconds - before}
+        return messages.Replayed(
+            graph=messages.Replays(
+                samples=list(found.samples), calls=found.calls, inputs=found.inputs, reason=found.reason
+            ),
+            capture_failed=found.is_spoilt,
+            calls_seconds=self.calls_seconds - before,
+        )
 
-    def recheck(self, request: dict[str, Any]) -> dict[str, Any]:
+    def recheck(self, request: messages.Recheck) -> messages.Rechecked | messages.Refused:
         """Hold a timed case against the oracle again, on inputs it has not seen."""
-        case, _, _, _ = self._case(request)
+        case, _, _, _ = self._case(request.case)
         before = self.calls_seconds
         self.announce("agreement after timing")
-        agreement = self._agree(case, seed=request["seed"], renewed=request["seed"] + RENEWED)
+        agreement = self._agree(case, seed=request.seed, renewed=request.seed + RENEWED)
         agreement = agreement.model_copy(update={"rechecked": True})
         if not agreement.passed:
             return self._refusal("disagreed", agreement, before, when="after timing, ")
-        return {"agreement": agreement.model_dump(), "calls": self.calls_seconds - before}
+        return messages.Rechecked(agreement=agreement, calls_seconds=self.calls_seconds - before)
 
-    def sustain(self, request: dict[str, Any]) -> dict[str, Any]:
+    def sustain(self, request: messages.Sustain) -> messages.Sustained:
         """Load the device with a case for seconds and report its state meanwhile."""
-        case, entry, problem, point = self._case(request)
+        case, entry, problem, point = self._case(request.case)
         before = self.calls_seconds
         self.announce("sustained load")
-        inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request["seed"])
+        inputs = problem.inputs(point, dtype=dtype_of(case), device=self.device, seed=request.seed)
         cost = problem.cost(point, itemsize=dtype_of(case).itemsize, direction=case.direction)
         clock = timing.clock_for(self.device, cold=False)
         started = perf_counter()
@@ -458,29 +461,27 @@ class Bench:
                 directed.call,
                 device=str(self.device),
                 synchronize=clock.synchronize,
-                call_seconds=request["call_seconds"],
+                call_seconds=request.call_seconds,
                 operations=cost.operations,
                 policy=self.policy.telemetry,
                 rest=self._rest,
             )
         # While the device cooled nothing was called.
         self.calls_seconds += perf_counter() - started - found.summary.get("cool_down_s", 0.0)
-        return {"telemetry": found.model_dump(), "calls": self.calls_seconds - before}
+        return messages.Sustained(telemetry=found, calls_seconds=self.calls_seconds - before)
 
     # Parts
 
-    def _refusal(self, status: str, agreement: Agreement, before: float, *, when: str = "") -> dict[str, Any]:
+    def _refusal(self, status: Status, agreement: Agreement, before: float, *, when: str = "") -> messages.Refused:
         failed = next((check for check in agreement.checks if not check.passed), None)
         reason = f"{when}{failed.name}: {failed.detail or describe_excess(failed.ratio)}" if failed else when
         if agreement.worst:
             reason += f" at {agreement.worst}"
-        return {
-            "refused": {"status": status, "reason": reason, "agreement": agreement.model_dump()},
-            "calls": self.calls_seconds - before,
-        }
+        return messages.Refused(
+            status=status, reason=reason, agreement=agreement, calls_seconds=self.calls_seconds - before
+        )
 
-    def _case(self, request: dict[str, Any]) -> tuple[Case, Implementation, Any, Any]:
-        case = Case.model_validate(request["case"])
+    def _case(self, case: Case) -> tuple[Case, Implementation, Any, Any]:
         entry = registry.get(case.problem, case.implementation)
         return case, entry, registry.problem(case.problem), registry.parse(entry, case.point)
 

@@ -73,14 +73,14 @@ def check(
     try:
         entries = [entry for entry in host.must({"do": "describe"})["implementations"] if entry["problem"] == problem]
         chosen = _chosen(entries, names, options.impl_files)
-        request = {"problem": problem, "quick": quick, "only": only, "seed": options.seed}
-        tasks = host.must({"do": "battery", **request})["tasks"]
+        request = {"problem": problem, "quick": quick, "only": only}
+        tasks = host.must({"do": "battery", **request})["probes"]
         outcomes = []
         for entry in chosen:
             for dtype in entry.get("dtypes", ()):
                 if entry["available"] and (not dtypes or dtype in dtypes):
                     progress.note(f"checking {entry['name']} {dtype}")
-                    settings = {**request, "implementation": entry["name"], "dtype": dtype}
+                    settings = {**request, "seed": options.seed, "implementation": entry["name"], "dtype": dtype}
                     for outcome in _outcomes(host, settings, tasks, device=options.device):
                         outcomes.append(outcome)
                         heard(outcome)

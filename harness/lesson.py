@@ -16,8 +16,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from harness.counting import count
 from harness.lesson_facts import Answered, Example, Learning, Lesson, Method, Outcome, Pooling, Work
 from impls import registry
-from impls.multihead import _steps
 from impls.multihead import problem as multihead
+from impls.multihead import steps
 from impls.multihead.d2l import d2l
 from impls.pooling.average import average
 from impls.pooling.learned import LEARNING_RATE, learned, summed_loss, train
@@ -228,15 +228,15 @@ def constant_example() -> Example:
 
 
 def shapes_on_the_way(
-    x_q: torch.Tensor, x_k: torch.Tensor, weights: _steps.Weights, valid_lens: torch.Tensor
+    x_q: torch.Tensor, x_k: torch.Tensor, weights: steps.Weights, valid_lens: torch.Tensor
 ) -> list[tuple[str, list[int]]]:
     """Run the module step by step, and note the shape of what each gives."""
     heads = EXAMPLE_HEADS
-    q, k, v = (_steps.project(x, w, None, heads=heads) for x, w in zip((x_q, x_k, x_k), weights[:3], strict=True))
-    scores = _steps.score(q, k)
-    attention = _steps.normalise(scores, _steps.folded_lengths(valid_lens, heads))
-    out = _steps.weigh(attention, v)
-    y = _steps.combine(out, weights.w_o, None, heads=heads)
+    q, k, v = (steps.project(x, w, None, heads=heads) for x, w in zip((x_q, x_k, x_k), weights[:3], strict=True))
+    scores = steps.score(q, k)
+    attention = steps.normalise(scores, steps.folded_lengths(valid_lens, heads))
+    out = steps.weigh(attention, v)
+    y = steps.combine(out, weights.w_o, None, heads=heads)
     return [
         ("queries: batch, queries, width", list(x_q.shape)),
         ("W_q, then heads folded into the batch: batch · heads, queries, width / heads", list(q.shape)),

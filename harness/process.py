@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from harness.channel import Channel, ClosedError
+from harness.protocol.channel import Channel, ClosedError
+from harness.protocol.messages import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ class Worker:
         self._oom_kills = oom_kills()
         self._channel = Channel(read=from_worker[0], write=to_worker[1])
         self.step = "start"
-        self.ready = self.ask({"do": "start", **settings}, seconds=START_SECONDS)
+        self.ready = self.ask({"do": "start", "protocol": VERSION, **settings}, seconds=START_SECONDS)
 
     def ask(self, request: dict[str, Any], *, seconds: float) -> dict[str, Any] | Lost:
         """Send a request and wait for its answer; a worker that hangs or outgrows its cap is killed."""
@@ -103,15 +104,15 @@ class Worker:
                     self.kill()
                     reason = f"held {resident:,} bytes in {self.step!r}, over the cap of {self.resident_cap:,}"
                     return Lost("oom", reason, gone=True)
-            elif "step" in message:
+            elif message["kind"] == "step":
                 self.step = message["step"]
-            elif "failed" in message:
-                failed = message["failed"]
-                if failed["gone"]:
+            elif message["kind"] == "failed":
+                if message["worker_gone"]:
                     self.kill()
-                return Lost(failed["status"], failed["reason"], gone=failed["gone"])
+                return Lost(message["status"], message["reason"], gone=message["worker_gone"])
             else:
-                return message
+                kind = message.pop("kind")
+                return {"refused": message, **message} if kind == "refused" else message
 
     def kill(self) -> None:
         """End the worker and whatever it started."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from scenarios.scenario import Cache, Direction
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
 SCHEMA = "1.1.0"
@@ -25,8 +28,6 @@ Status = Literal[
 ]
 # Statuses of cases that were never meant to run here; they fail nothing.
 SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom"})
-Direction = Literal["forward", "backward", "forward+backward"]
-Cache = Literal["hot", "cold"]
 Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 
@@ -52,13 +53,25 @@ class Case(Fact):
     # Further scenarios of the run that share this case; it is measured once.
     also: list[str] = Field(default_factory=list)
 
+    @property
+    def point_key(self) -> str:
+        """Return what a case is without its implementation: equal for all implementations of one point of a run.
+
+        The scenario is no part of it, as a case that scenarios share is measured once.
+        """
+        return json.dumps(_place(self.problem, self.point, self.dtype, self.device, self.direction, self.cache))
+
 
 def case_id(
     *, problem: str, point: dict[str, Any], dtype: str, device: str, direction: str, cache: str, implementation: str
 ) -> str:
     """Hash what defines a case; neither the scenario nor the environment is part of it."""
-    identity = [problem, sorted(point.items()), dtype, device, direction, cache, implementation]
+    identity = [*_place(problem, point, dtype, device, direction, cache), implementation]
     return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def _place(problem: str, point: dict[str, Any], dtype: str, device: str, direction: str, cache: str) -> list[Any]:
+    return [problem, sorted(point.items()), dtype, device, direction, cache]
 
 
 class Check(Fact):
@@ -129,6 +142,13 @@ class Round(Fact):
     graph_reason: str = ""
 
 
+class TimedRound(NamedTuple):
+    """The samples of one visit to a case in seconds per call, and the slow-down of the canary beside each, if read."""
+
+    samples: list[float]
+    canary: list[float]
+
+
 class Time(Fact):
     """All samples of a case in seconds a call, and what is concluded from them.
 
@@ -156,6 +176,13 @@ class Time(Fact):
     steal_share: float | None = None
     host_seconds: float | None = None
     mode: Literal["calls", "events"] = "calls"
+
+    @property
+    def by_round(self) -> list[TimedRound]:
+        """Cut the samples and canaries into rounds, in order of time; empty if their lengths were not recorded."""
+        stops = list(itertools.accumulate(self.round_lengths))
+        spans = [slice(start, stop) for start, stop in itertools.pairwise([0, *stops])]
+        return [TimedRound(self.samples[span], self.canary[span]) for span in spans]
 
 
 class Launch(Fact):
@@ -426,29 +453,6 @@ class DroppedPoint(Fact):
     scenario: str
     point: dict[str, JsonValue]
     reason: str
-
-
-class Plan(Fact):
-    """The contents of plan.json: what was asked, by which command, under which policy, and every case."""
-
-    schema_version: str = Field(default=SCHEMA, alias="schema")
-    created: str
-    command: list[str]
-    device: str
-    device_name: str = ""
-    seed: int
-    preset: Literal["fast", "default", "rigorous"] = "default"
-    baseline: str
-    threads: int | None = None
-    keep_memory: bool = True
-    impl_files: list[str] = Field(default_factory=list)
-    policy: dict[str, JsonValue]
-    scenarios: list[dict[str, JsonValue]]
-    cases: list[PlannedCase]
-    dropped: list[DroppedPoint] = Field(default_factory=list)
-    fingerprint: dict[str, JsonValue] = Field(default_factory=dict)
-
-    model_config = Record.model_config
 
 
 class Summary(Fact):

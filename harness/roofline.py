@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.records import Cache, Ceiling
+    from harness.records import Ceiling
+    from scenarios.scenario import Cache
 
 
 def roofline_seconds(

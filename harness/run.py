@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness import allocation, assembly, journal, launch, plan, sampling, statistics, telemetry
 from harness.journal import Journal, JournalError
-from harness.policy import Policy
 from harness.process import Lost, Worker
 from harness.records import (
     SKIPPED,
@@ -25,7 +24,6 @@ from harness.records import (
     Ceiling,
     Degrees,
     Environment,
-    Plan,
     PlannedCase,
     Preparation,
     Record,
@@ -36,12 +34,14 @@ from harness.records import (
     Telemetry,
     Verdicts,
 )
+from harness.results.plan_file import Plan
 from impls.registry import IMPORTING, unknown
-from scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.policy import Policy
+    from scenarios.scenario import Scenario
 
 # Sources that kill the process on import are skipped one by one, at most this many.
 IMPORT_DEATHS_AT_MOST = 20
@@ -222,8 +222,8 @@ def make_plan(options: Options, host: Host) -> Plan:
         threads=described["threads"],
         keep_memory=options.keep_memory,
         impl_files=[str(Path(file).resolve()) for file in options.impl_files],
-        policy=options.policy.model_dump(mode="json"),
-        scenarios=[scenario.model_dump(mode="json") for scenario in scenarios],
+        policy=options.policy,
+        scenarios=scenarios,
         cases=planned,
         dropped=dropped,
         fingerprint=code_fingerprint(),
@@ -458,12 +458,18 @@ class Run:
         key = (case.problem, case.implementation)
         if key in self.uncaptured:
             return launch.with_replays(visited, {"reason": self.uncaptured[key]})
-        request = {**request, "do": "replay", "call_seconds": self.prepared[case.id].call_seconds}
+        request = {
+            "do": "replay",
+            "case": request["case"],
+            "seed": request["seed"],
+            "blocks": request["blocks"],
+            "call_seconds": self.prepared[case.id].call_seconds,
+        }
         answer = self.host.ask(request, seconds=self._timeout(planned))
         if isinstance(answer, Lost):
             return launch.with_replays(visited, {"reason": f"{answer.status}, {answer.reason}"})
-        self.time.calls += answer["calls"]
-        if answer["is_spoilt"]:
+        self.time.calls += answer["calls_seconds"]
+        if answer["capture_failed"]:
             self.uncaptured[key] = answer["graph"]["reason"]
             self.host.drop()
         return launch.with_replays(visited, answer["graph"])
@@ -530,7 +536,7 @@ class Run:
                 answer = host.ask(request, seconds=self._timeout(planned))
                 if isinstance(answer, Lost):
                     return f"{plan.label(planned.case)}: fresh memory not compared, {answer.reason}"
-                self.time.calls += answer["calls"]
+                self.time.calls += answer["calls_seconds"]
                 if index >= 0:
                     visits.append(Round.model_validate(answer["round"]))
         self.allocations[planned.case.id] = allocation.conclude(
@@ -596,9 +602,9 @@ class Run:
         if isinstance(answer, Lost):
             record = Record(case=case, status=answer.status, reason=answer.reason, environment_id=self._environment_id)
         elif "refused" in answer:
-            self.time.calls += answer.get("calls", 0.0)
+            self.time.calls += answer.get("calls_seconds", 0.0)
             refused = answer["refused"]
-            agreement = Agreement.model_validate(refused["agreement"]) if "agreement" in refused else None
+            agreement = Agreement.model_validate(refused["agreement"]) if refused["agreement"] else None
             record = Record(
                 case=case,
                 status=refused["status"],
@@ -607,7 +613,7 @@ class Run:
                 environment_id=self._environment_id,
             )
         else:
-            self.time.calls += answer.get("calls", 0.0)
+            self.time.calls += answer.get("calls_seconds", 0.0)
             return None
         self._close(record)
         return record
@@ -750,9 +756,9 @@ def write_verdicts(directory: Path) -> Verdicts:
     facts = journal.read(directory).facts
     verdicts = verdict.judge(
         assembly.records(directory),
-        [Scenario.model_validate(scenario) for scenario in planned.scenarios],
+        planned.scenarios,
         [Degrees.model_validate(found) for key, found in facts.items() if key.startswith("degrees ")],
-        policy=Policy.model_validate(planned.policy).scaling,
+        policy=planned.policy.scaling,
     )
     journal.write_document(directory / journal.VERDICTS, verdicts.model_dump(mode="json", by_alias=True))
     return verdicts
@@ -861,7 +867,7 @@ def resumed_options(options: Options) -> Options:
     return replace(
         options,
         device=planned.device,
-        policy=Policy.model_validate(planned.policy),
+        policy=planned.policy,
         preset=planned.preset,
         seed=planned.seed,
         threads=planned.threads,

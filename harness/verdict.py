@@ -21,7 +21,7 @@ from harness.statistics import round_interval
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from harness.records import AxisCounts, Degrees, Record, Time
+    from harness.records import AxisCounts, Degrees, Record
     from harness.scaling import Kind
     from scenarios.scenario import Claim, Scenario
 
@@ -443,28 +443,19 @@ def _ratio(above: Record, below: Record) -> tuple[float, float | None, float | N
     """
     if above.time is None or below.time is None:
         raise ValueError("a ratio needs two times")
-    pairs = list(zip(_round_bests(above.time), _round_bests(below.time), strict=False))
-    found = round_interval([[ours / theirs] for ours, theirs in pairs])
+    pairs = list(zip(above.time.by_round, below.time.by_round, strict=False))
+    found = round_interval([[min(ours.samples) / min(theirs.samples)] for ours, theirs in pairs])
     if found is None:
         return above.time.median / below.time.median, None, None
     centre, half = found
     return math.exp(centre), math.exp(centre - half), math.exp(centre + half)
 
 
-def _round_bests(time: Time) -> list[float]:
-    """Return the smallest sample of each round."""
-    bests, start = [], 0
-    for length in time.round_lengths:
-        bests.append(min(time.samples[start : start + length]))
-        start += length
-    return bests
-
-
 def _faster(claim: Claim, group: Group, measured: Sequence[Record]) -> list[Part]:
     """Compare with the baseline implementation along n: time, and extra memory where both are known."""
     series = _series(group.records, axis="n")
-    base = {_identity(record): record for record in measured if record.case.implementation == claim.baseline}
-    pairs = [(n, record, base[_identity(record)]) for n, record in series if _identity(record) in base]
+    base = {record.case.point_key: record for record in measured if record.case.implementation == claim.baseline}
+    pairs = [(n, record, base[key]) for n, record in series if (key := record.case.point_key) in base]
     if not pairs:
         return []
     ratios = [(n, *_ratio(ours, theirs)) for n, ours, theirs in pairs]
@@ -489,11 +480,6 @@ def _faster(claim: Claim, group: Group, measured: Sequence[Record]) -> list[Part
         share = extra / base_extra
         parts.append(Part("memory", "n", less, reason, None, share, share, share, evidence=shares))
     return parts
-
-
-def _identity(record: Record) -> str:
-    case = record.case
-    return repr((case.problem, sorted(case.point.items()), case.dtype, case.device, case.direction, case.cache))
 
 
 def _conclude(claim: Claim, parts: Sequence[Part]) -> Part:

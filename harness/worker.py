@@ -11,7 +11,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from harness.channel import Channel, ClosedError
+from harness.protocol.channel import Channel, ClosedError
+from harness.protocol.messages import Answer, Failed, Start, Step, decode_request, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ def die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def failure(error: BaseException) -> dict[str, Any]:
+def failure(error: BaseException) -> Failed:
     """Turn an exception into the status and reason of a record, the one place where that happens."""
     message = str(error).strip().split("\n")[0][:500]
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
@@ -45,39 +46,39 @@ def failure(error: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""  # noqa: PTH119
     if isinstance(error, MemoryError) or any(part in lowered for part in OUT_OF_MEMORY):
-        return {"status": "oom", "reason": text, "gone": False}
+        return Failed(status="oom", reason=text)
     if isinstance(error, NotImplementedError) or any(part in lowered for part in NOT_OFFERED):
-        return {"status": "unsupported", "reason": text, "gone": False}
+        return Failed(status="unsupported", reason=text)
     # After an error on the device its context is lost: every later call would fail too.
     lost = "CUDA error" in text or type(error).__name__ == "AcceleratorError"
-    return {"status": "crashed", "reason": text + where, "gone": lost}
+    return Failed(status="crashed", reason=text + where, worker_gone=lost)
 
 
 def serve(channel: Channel) -> None:
     """Answer requests until the parent closes the channel."""
-    handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+    handlers: dict[str, Callable[[Any], Answer]] = {}
     while True:
         try:
-            request = channel.receive()
+            data = channel.receive()
         except ClosedError:
             return
-        if request is None:
+        if data is None:
             continue
         try:
-            if request["do"] == "start":
+            request = decode_request(data)
+            if isinstance(request, Start):
                 # Importing torch is part of the first answer, so that a failure to import it has a reason.
                 from harness.bench import Bench
 
-                bench = Bench(request, announce=lambda step: channel.send({"step": step}))
+                bench = Bench(request, announce=lambda step: channel.send(encode(Step(step=step))))
                 handlers = bench.handlers()
-                answer = bench.started()
+                answer: Answer = bench.started()
             else:
-                answer = handlers[request["do"]](request)
+                answer = handlers[request.do](request)
         # An implementation may raise anything, SystemExit and KeyboardInterrupt included; every kind becomes a status.
         except BaseException as error:  # noqa: BLE001
-            channel.send({"failed": failure(error)})
-        else:
-            channel.send(answer)
+            answer = failure(error)
+        channel.send(encode(answer))
 
 
 def main() -> None:

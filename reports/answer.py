@@ -222,10 +222,8 @@ def claim_texts(run: Run) -> dict[str, str]:
     """Return what each claim says, from the plan's scenarios."""
     found: dict[str, str] = {}
     for scenario in run.plan.scenarios if run.plan else []:
-        claims = scenario.get("claims")
-        for claim in claims if isinstance(claims, list) else []:
-            if isinstance(claim, dict):
-                found.setdefault(str(claim.get("id", "")), str(claim.get("says", "")))
+        for claim in scenario.claims:
+            found.setdefault(claim.id, claim.says)
     return found
 
 
@@ -264,9 +262,7 @@ def _within(half_width: float) -> str:
 
 def _asked_precision(run: Run) -> float | None:
     """Return the relative half-width that a run was to reach, None where it does not say."""
-    timing = run.plan.policy.get("timing") if run.plan else None
-    asked = timing.get("precision") if isinstance(timing, dict) else None
-    return float(asked) if isinstance(asked, int | float) else None
+    return run.plan.policy.timing.precision if run.plan else None
 
 
 def _advice(wide: pd.DataFrame) -> str:

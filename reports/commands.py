@@ -25,7 +25,7 @@ def report(
     where there is none. Returns the path written, or the text. Raises JournalError, which names what is wrong.
     """
     if format == "md":
-        from reports.summary import markdown
+        from reports.exports.markdown import markdown
 
         text = markdown(runs)
         if output is None:

@@ -82,10 +82,8 @@ def _scenario_argument(run: Run | None, name: str) -> str:
 def followers(run: Run, scenario: str) -> frozenset[str]:
     """Return the sizes of a scenario that it computes from another one."""
     for declared in run.plan.scenarios if run.plan else []:
-        axes = declared.get("axes")
-        if declared.get("name") == scenario and isinstance(axes, list):
-            tied = [axis.get("tied") for axis in axes if isinstance(axis, dict)]
-            return frozenset(name for names in tied if isinstance(names, dict) for name in names)
+        if declared.name == scenario:
+            return frozenset(name for axis in declared.axes for name in axis.tied)
     return frozenset()
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from harness import assembly, journal
-from harness.records import Environment, Plan, Record, Summary, Verdict
+from harness.records import Environment, Record, Summary, Verdict
+from harness.results.plan_file import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from harness.policy import ComparisonPolicy
-    from harness.records import Case, Record
+    from harness.records import Record
     from reports.frame import Run
 
 Outcome = Literal["faster", "slower", "same", "undecided"]
@@ -43,10 +42,10 @@ def paired(run: Run, *, baseline: str) -> dict[str, Pair]:
     from harness.compare import compare
 
     minima = {record.case.id: _minima(run, record) for record in run.records if record.time}
-    at_point = {_point(record.case): record for record in run.records if _is(record, baseline)}
+    at_point = {record.case.point_key: record for record in run.records if _is(record, baseline)}
     ratios: dict[str, dict[int, list[float]]] = {}
     for record in run.records:
-        base = at_point.get(_point(record.case))
+        base = at_point.get(record.case.point_key)
         if record.time is None or base is None or record.case.implementation == baseline:
             continue
         mine, theirs = minima[record.case.id], minima[base.case.id]
@@ -80,18 +79,13 @@ def paired(run: Run, *, baseline: str) -> dict[str, Pair]:
 
 def policy_of(run: Run) -> ComparisonPolicy:
     """Return the constants of comparing that a run was made under."""
-    from harness.policy import DEFAULT, Policy
+    from harness.policy import DEFAULT
 
-    return Policy.model_validate(run.plan.policy).comparison if run.plan else DEFAULT.comparison
+    return run.plan.policy.comparison if run.plan else DEFAULT.comparison
 
 
 def _is(record: Record, baseline: str) -> bool:
     return record.time is not None and record.case.implementation == baseline
-
-
-def _point(case: Case) -> str:
-    point = sorted(case.point.items())
-    return json.dumps([case.problem, point, case.dtype, case.device, case.direction, case.cache])
 
 
 def _minima(run: Run, record: Record) -> dict[tuple[int, int], float]:
@@ -100,10 +94,8 @@ def _minima(run: Run, record: Record) -> dict[tuple[int, int], float]:
     if visits:
         samples = {(visit.process, visit.index): visit.samples for visit in visits}
     else:
-        left = list(record.time.samples) if record.time else []
-        samples = {}
-        for index, length in enumerate(record.time.round_lengths if record.time else []):
-            samples[0, index], left = left[:length], left[length:]
+        timed = record.time.by_round if record.time else []
+        samples = {(0, index): samples for index, (samples, _) in enumerate(timed)}
     sound = {
         visit: [value for value in values if math.isfinite(value) and value > 0] for visit, values in samples.items()
     }

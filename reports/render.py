@@ -102,6 +102,8 @@ def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "ceilings": environment.ceilings if environment else [],
         "after": {item.name: item.value for item in (run.summary.ceilings_after if run.summary else [])},
         "plan": run.plan,
+        # Those that the run's own file has: an older run knew fewer.
+        "constants": run.plan.policy.model_dump(mode="json", exclude_unset=True) if run.plan else {},
         "summary": run.summary,
         "command": " ".join(run.plan.command) if run.plan else "",
         "dropped": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -48,13 +48,25 @@ class Axis(Declared):
             parse_tie(expression, of=self.name, follower=name)
         return self
 
+    @property
+    def ties(self) -> dict[str, Tie]:
+        """Return the tied followers with their expressions read."""
+        return {name: parse_tie(expression, of=self.name, follower=name) for name, expression in self.tied.items()}
 
-def parse_tie(expression: str, *, of: str, follower: str) -> tuple[int, str]:
-    """Read `NUMBER / axis` or `NUMBER * axis`; return the number and the operator."""
+
+class Tie(NamedTuple):
+    """How a follower is computed from its axis: `number` over it, or times it."""
+
+    number: int
+    operator: str
+
+
+def parse_tie(expression: str, *, of: str, follower: str) -> Tie:
+    """Read `NUMBER / axis` or `NUMBER * axis`."""
     parts = expression.split()
     if len(parts) != 3 or not parts[0].isdigit() or parts[1] not in {"/", "*"} or parts[2] != of:  # noqa: PLR2004
         raise ValueError(f"tie of {follower!r} must read 'NUMBER / {of}' or 'NUMBER * {of}', not {expression!r}")
-    return int(parts[0]), parts[1]
+    return Tie(int(parts[0]), parts[1])
 
 
 class Constraint(Declared):
@@ -130,6 +142,10 @@ class Scenario(Declared):
             raise ValueError(f"axis {min(doubled)!r} is swept twice")
         return self
 
+    def axis(self, name: str) -> Axis | None:
+        """Return a swept axis by its name, None if the scenario does not sweep it."""
+        return next((axis for axis in self.axes if axis.name == name), None)
+
     def on_device(self, device: str) -> Scenario:
         """Return the scenario with what its variant for a device type changes."""
         variant = self.on.get(device)  # type: ignore[call-overload]
@@ -167,11 +183,10 @@ class Scenario(Declared):
             reason = ""
             for axis, value in zip(self.axes, values, strict=True):
                 point[axis.name] = value
-                for follower, expression in axis.tied.items():
-                    number, operator = parse_tie(expression, of=axis.name, follower=follower)
+                for follower, (number, operator) in axis.ties.items():
                     size = _integer(value)
                     if operator == "/" and number % size:
-                        reason = f"{follower} = {expression} is not whole at {axis.name} = {size}"
+                        reason = f"{follower} = {axis.tied[follower]} is not whole at {axis.name} = {size}"
                     point[follower] = number // size if operator == "/" else number * size
             reason = reason or self._dropped_by(point)
             if reason:

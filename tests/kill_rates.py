@@ -82,7 +82,7 @@ class Life:
     def launch(self) -> None:
         """Start the run, or resume it where it has a plan."""
         resume = ["--resume"] if (self.directory / journal.PLAN).exists() else []
-        command = [sys.executable, str(ROOT / "attnbench.py"), "run", *ARGUMENTS, "-o", str(self.directory), *resume]
+        command = [sys.executable, "-m", "attnbench", "run", *ARGUMENTS, "-o", str(self.directory), *resume]
         self.launches += 1
         with (self.directory.parent / "output.txt").open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)

@@ -20,7 +20,6 @@ from harness.records import (
     Environment,
     Launch,
     Memory,
-    Plan,
     PlannedCase,
     Ran,
     Record,
@@ -32,6 +31,7 @@ from harness.records import (
     Verdicts,
     case_id,
 )
+from harness.results.plan_file import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,7 +234,7 @@ def write_run(
         seed=0,
         baseline="sdpa-math",
         threads=2,
-        policy=DEFAULT.model_dump(mode="json"),
+        policy=DEFAULT,
         scenarios=[_scenario(name) for name in sweeps],
         cases=[PlannedCase(case=record.case) for record in records],
         fingerprint={"torch": "2.13.0"},
@@ -330,7 +330,7 @@ def _scenario(name: str) -> dict[str, Any]:
         "problem": sweep.get("problem", "attention"),
         "axes": [{"name": axis, "values": values, "tied": tied} for axis, values in sweep["axes"].items()],
         "base": sweep["base"],
-        "claims": CLAIMS if name == "sequence-length" else [],
+        "claims": [{**claim, "quantities": ["operations"]} for claim in CLAIMS] if name == "sequence-length" else [],
     }
 
 

@@ -108,7 +108,7 @@ def test_nothing_is_compared_where_the_allocator_is_another():
 def run(directory: Path, *arguments: str) -> None:
     subprocess.run(
         [
-            *(sys.executable, str(ROOT / "attnbench.py"), "run", "sequence-length", "--impl", "batched"),
+            *(sys.executable, "-m", "attnbench", "run", "sequence-length", "--impl", "batched"),
             *("-a", "n=2048", "--time-budget", "5s", "-o", str(directory), *arguments),
         ],
         check=True,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from impls.attention._bounded import Bounded
-from impls.attention._numerics import units
+from impls.numerics.bounded import Bounded
+from impls.numerics.errors import units
 
 UNIT = units(torch.float32, torch.device("cpu"))
 # Worst-case signs of inherited errors overstate a sum of a hundred terms by ten, four deviations by four.

@@ -10,15 +10,15 @@ import pytest
 
 from harness import commands, plan, run, timing
 from harness.process import oom_kills
-from reports import summary
+from reports.terminal import results
 from scenarios import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def attnbench(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def attnbench(*arguments: str, cwd: Path = ROOT, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "attnbench.py"), *arguments],
+        [sys.executable, *python, "-m", "attnbench", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -84,9 +84,14 @@ def test_a_point_too_large_to_plan_is_skipped_with_a_reason():
 def test_folders_of_our_names_where_the_user_is_are_not_loaded(tmp_path):
     (tmp_path / "harness").mkdir()
     (tmp_path / "harness" / "__init__.py").write_text("raise SystemExit('hijacked')")
-    done = attnbench("list", "--device", "cpu", cwd=tmp_path)
+    # -P leaves the working directory out of the import path, as the console script does.
+    done = attnbench("list", "--device", "cpu", cwd=tmp_path, python=("-P",))
     assert "hijacked" not in done.stdout + done.stderr
     assert done.returncode == 0
+    refused = attnbench("list", "--device", "cpu", cwd=tmp_path)
+    assert "hijacked" not in refused.stdout + refused.stderr
+    assert "'harness' is in the way" in refused.stderr
+    assert refused.returncode == commands.USAGE
 
 
 def test_more_threads_than_processors_are_a_warning():
@@ -103,9 +108,9 @@ def test_replaced_clocks_are_put_back_and_named(monkeypatch):
 
 
 def test_an_interval_of_decades_is_called_unresolved():
-    assert summary.interval(4e-9, 0.275) == "unresolved"
-    assert summary.interval(None, None) == "none"
-    assert summary.interval(0.9e-3, 1.1e-3) == "900 µs to 1.10 ms"
+    assert results.interval(4e-9, 0.275) == "unresolved"
+    assert results.interval(None, None) == "none"
+    assert results.interval(0.9e-3, 1.1e-3) == "900 µs to 1.10 ms"
 
 
 def test_the_kernel_counts_its_kills_or_says_nothing():

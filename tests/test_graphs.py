@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import math
 
 import pytest
@@ -12,7 +11,7 @@ import torch
 from harness import graphs, launch, memory, timing
 from harness.bench import Bench
 from harness.policy import DEFAULT, GatePolicy, TimingPolicy
-from harness.records import Round
+from harness.protocol.messages import Replay, Start, Visit
 from impls import registry
 from runs import ok_case
 
@@ -272,18 +271,17 @@ def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
     monkeypatch.setattr(memory, "cap_process", lambda _limit: True)
     monkeypatch.setattr(graphs, "CudaRecorder", lambda _device: FakeRecorder())
     steps = []
-    bench = Bench({"policy": DEFAULT.model_dump(mode="json"), "device": "cpu"}, announce=steps.append)
+    bench = Bench(Start(policy=DEFAULT, device="cpu"), announce=steps.append)
     gc.unfreeze()
     case = ok_case("einsum", n=16, d=8)
-    request = {"case": case.model_dump(), "seed": 3, "calls": 100, "blocks": 3, "index": 0, "process": 0}
-    visited = Round.model_validate(bench.handlers()["visit"](request)["round"])
-    answer = json.loads(json.dumps(bench.handlers()["replay"]({**request, "call_seconds": 1e-5})))
-    found = launch.with_replays(visited, answer["graph"])
+    visited = bench.visit(Visit(case=case, seed=3, calls=100, blocks=3, index=0, process=0)).round
+    answer = bench.replay(Replay(case=case, seed=3, blocks=3, call_seconds=1e-5))
+    found = launch.with_replays(visited, answer.graph.model_dump())
     assert steps[-1] == "CUDA graph"
     assert found.graph_reason == ""
     assert len(found.graph_samples) == 3
     assert found.samples == visited.samples
-    assert 0 < sum(found.graph_samples) * found.graph_calls < answer["calls"]
+    assert 0 < sum(found.graph_samples) * found.graph_calls < answer.calls_seconds
 
 
 @pytest.mark.gpu

@@ -13,7 +13,12 @@ HEAVY = ("torch", "pandas", "seaborn", "scipy", "matplotlib")
 
 
 def modules() -> list[str]:
-    files = [file for room in ("harness", "impls", "scenarios", "reports") for file in (ROOT / room).rglob("*.py")]
+    files = [
+        file
+        for room in ("attnbench", "harness", "impls", "scenarios", "reports")
+        for file in (ROOT / room).rglob("*.py")
+        if file.stem != "__main__"
+    ]
     names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files]
     return sorted(name.removesuffix(".__init__") for name in names)
 

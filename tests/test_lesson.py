@@ -10,7 +10,9 @@ import re
 import pytest
 
 from harness import journal, lesson, lesson_facts
-from harness.records import Case, Plan, PlannedCase, Record, Time, Verdict, Verdicts, case_id
+from harness.policy import DEFAULT
+from harness.records import Case, PlannedCase, Record, Time, Verdict, Verdicts, case_id
+from harness.results.plan_file import Plan
 from reports import lesson as page
 from reports.figures import speed
 from scenarios import tutorial
@@ -166,8 +168,8 @@ def make_run(directory, facts, verdicts=()):
         device="cpu",
         seed=0,
         baseline="batched",
-        policy={},
-        scenarios=[scenario.model_dump(mode="json") for scenario in tutorial.LESSON],
+        policy=DEFAULT,
+        scenarios=list(tutorial.LESSON),
         cases=[PlannedCase(case=record.case) for record in records],
     )
     journal.write_document(directory / journal.PLAN, plan.model_dump(mode="json", by_alias=True))

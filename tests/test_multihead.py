@@ -12,12 +12,12 @@ import torch
 from harness.agreement import agree
 from harness.policy import GatePolicy
 from impls import registry
-from impls.attention._numerics import units
-from impls.multihead import _oracle, _steps
+from impls.multihead import _oracle, steps
 from impls.multihead import problem as multihead
 from impls.multihead._gradients import bounded_gradients
-from impls.multihead._steps import Weights
 from impls.multihead.d2l import d2l
+from impls.multihead.steps import Weights
+from impls.numerics.errors import units
 
 CPU = torch.device("cpu")
 registry.discover()
@@ -182,11 +182,11 @@ def test_an_input_whose_gradient_lacks_a_path_is_rejected_in_float64(path, facto
 
 def test_a_backward_that_stops_at_the_normaliser_is_rejected_in_float64():
     def broken(x_q, x_k, x_v, weights, *, heads, valid_lens=None, dropout=0.0):
-        q, k, v = (_steps.project(x, w, None, heads=heads) for x, w in zip((x_q, x_k, x_v), weights[:3], strict=True))
-        scores = _steps.score(q, k)
+        q, k, v = (steps.project(x, w, None, heads=heads) for x, w in zip((x_q, x_k, x_v), weights[:3], strict=True))
+        scores = steps.score(q, k)
         heights = (scores - scores.detach().amax(-1, keepdim=True)).exp()
         attention = heights / heights.sum(-1, keepdim=True).detach()
-        return _steps.combine(_steps.weigh(attention, v), weights.w_o, None, heads=heads)
+        return steps.combine(steps.weigh(attention, v), weights.w_o, None, heads=heads)
 
     assert gradients_found_wrong(broken, "plain") == {"dx", "dw_q", "dw_k"}
 

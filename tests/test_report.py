@@ -14,9 +14,10 @@ import runs
 from harness.journal import JournalError
 from harness.records import SchemaMismatchError
 from reports import commands, export, style, units
+from reports.exports.markdown import markdown
 from reports.frame import COLUMNS, load, read_run
 from reports.render import render
-from reports.summary import lines, markdown, table_of
+from reports.terminal.results import lines, table_of
 
 
 @pytest.fixture(scope="module")

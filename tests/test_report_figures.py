@@ -9,11 +9,11 @@ import pytest
 import runs
 from harness.records import Allocation, Ceiling
 from reports import answer, published, style
+from reports.exports.markdown import markdown
 from reports.figures import agreement, allocation, device, speed, timeline
 from reports.figures.figure import sweeps
 from reports.frame import frame, frames, read_run, read_runs
 from reports.render import render
-from reports.summary import markdown
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 import runs
 from harness import plan
 from harness.commands import find_scenarios, make_selection
-from harness.records import Plan
+from harness.policy import DEFAULT
+from harness.results.plan_file import Plan
 from reports.embedded import pack, reproduce
 from reports.frame import Run, frames, read_run
 from scenarios import catalog
@@ -50,8 +51,8 @@ def run_of(name, device):
     scenario = plan.select(catalog.find(name), plan.Selection(), device=device)
     cases, _ = plan.expand([scenario], names=NAMES, selection=plan.Selection(), device=device)
     planned = Plan(
-        created="", command=["attnbench", "run"], device=device, seed=0, baseline="batched", threads=2, policy={},
-        scenarios=[scenario.model_dump(mode="json")], cases=[],
+        created="", command=["attnbench", "run"], device=device, seed=0, baseline="batched", threads=2, policy=DEFAULT,
+        scenarios=[scenario], cases=[],
     )  # fmt: skip
     return cases, Run(
         path=None, label="run", records=(), waiting=(), plan=planned, environment=None, summary=None, verdicts=(),

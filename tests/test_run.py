@@ -25,7 +25,7 @@ PLANTED = Path(__file__).resolve().parent / "planted"
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, str(ROOT / "attnbench.py"), *arguments]
+    return [sys.executable, "-m", "attnbench", *arguments]
 
 
 @pytest.fixture(autouse=True, scope="module")

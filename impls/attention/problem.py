@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from impls.attention import _numerics as numerics
 from impls.attention._probes import KINDS, LAYOUTS, PROBES, REPEATED
+from impls.numerics import errors
 from impls.registry import Cost, Implementation, Output, Witness, unknown
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
 
     Work is O(rows * n_k * d) and memory O(n_k): blocks of rows see all keys.
     """
-    unit = numerics.units(inputs.q.dtype, inputs.q.device)
+    unit = errors.units(inputs.q.dtype, inputs.q.device)
     shape = (*inputs.q.shape[:2], len(rows), inputs.v.shape[-1])
     oracle, reference, prescaled, bound, summation = (torch.zeros(shape, dtype=torch.float64) for _ in range(5))
     for batch, head in _heads(inputs):
@@ -272,14 +272,14 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
         wide = whole.to(torch.float64)
         for block in _row_blocks(inputs, rows):
             place = (batch, head, block)
-            out = numerics.plain(wide[block])
+            out = errors.plain(wide[block])
             oracle[place] = out
-            reference[place] = numerics.plain(whole[block])
-            prescaled[place] = numerics.plain(whole[block], scale_first=True)
-            bound[place], summation[place] = numerics.output_errors(wide[block], out, unit)
+            reference[place] = errors.plain(whole[block])
+            prescaled[place] = errors.plain(whole[block], scale_first=True)
+            bound[place], summation[place] = errors.output_errors(wide[block], out, unit)
     # An error of a running sum, drawn: a plain loop over keys commits it, and a blocked matrix product doesn't.
     reference = _farther(oracle, reference, prescaled, reference + _drawn(summation))
-    flush = numerics.flushed_output(inputs.k.shape[2], unit)
+    flush = errors.flushed_output(inputs.k.shape[2], unit)
     return (Witness(oracle=oracle, reference=reference, bound=bound, flush=flush),)
 
 
@@ -298,18 +298,18 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
         [torch.zeros_like(tensor, requires_grad=False) for tensor in inputs.differentiable]
         for _ in ("scores scaled", "queries scaled", "flash")
     ]
-    unit = numerics.units(inputs.q.dtype, inputs.q.device)
+    unit = errors.units(inputs.q.dtype, inputs.q.device)
     sums = [
         [
-            numerics.KeySums.zeros(n_k=inputs.k.shape[2], d=inputs.k.shape[3], d_v=inputs.v.shape[3])
+            errors.KeySums.zeros(n_k=inputs.k.shape[2], d=inputs.k.shape[3], d_v=inputs.v.shape[3])
             for _ in range(inputs.k.shape[1])
         ]
         for _ in range(inputs.k.shape[0])
     ]
     scale = abs(_scale(inputs))
     flushed = [
-        numerics.flushed_gradient(inputs.k.shape[2], float(inputs.k.detach().abs().amax()) * scale, unit),
-        *[numerics.flushed_gradient(len(rows) * group, float(inputs.q.detach().abs().amax()) * scale, unit)] * 2,
+        errors.flushed_gradient(inputs.k.shape[2], float(inputs.k.detach().abs().amax()) * scale, unit),
+        *[errors.flushed_gradient(len(rows) * group, float(inputs.q.detach().abs().amax()) * scale, unit)] * 2,
     ]
     for batch, head in _heads(inputs):
         kv, of_head = (batch, head // group), sums[batch][head // group]
@@ -319,25 +319,25 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
             place = (batch, head, rows[block])
             gradient = upstream[batch, head, block].to(inputs.q.device)
             part, precise = whole[block], wide[block]
-            out = numerics.textbook_gradients(precise, gradient.double())
+            out = errors.textbook_gradients(precise, gradient.double())
             exact[0][place] = out.dq.cpu()
             exact[1][kv] += (out.scores.mT @ precise.q).cpu()
             exact[2][kv] += (out.weights.mT @ gradient.double()).cpu()
-            bound, deviation = numerics.query_gradient_errors(precise, gradient.double(), out, of_head, unit)
+            bound, deviation = errors.query_gradient_errors(precise, gradient.double(), out, of_head, unit)
             bounds[0][place], deviations[0][place] = bound.cpu(), deviation.cpu()
             for (dq, dk, dv), scale_first in zip(references[:2], (False, True), strict=True):
-                textbook = numerics.textbook_gradients(part, gradient, scale_first=scale_first)
+                textbook = errors.textbook_gradients(part, gradient, scale_first=scale_first)
                 dq[place] = textbook.dq
-                numerics.add_rows(dk[kv], textbook.scores, part.q)
-                numerics.add_rows(dv[kv], textbook.weights, gradient)
-            flash = numerics.flash_gradients(part, gradient)
+                errors.add_rows(dk[kv], textbook.scores, part.q)
+                errors.add_rows(dv[kv], textbook.weights, gradient)
+            flash = errors.flash_gradients(part, gradient)
             references[2][0][place] = flash.dq
-            references[2][1][kv] += numerics.product(flash.scores.mT, part.q)
-            references[2][2][kv] += numerics.product(flash.weights.mT, gradient)
+            references[2][1][kv] += errors.product(flash.scores.mT, part.q)
+            references[2][2][kv] += errors.product(flash.weights.mT, gradient)
     for batch, of_batch in enumerate(sums):
         for kv_head, of_head in enumerate(of_batch):
             kv = (batch, kv_head)
-            bounds[1][kv], bounds[2][kv] = numerics.key_gradient_bounds(
+            bounds[1][kv], bounds[2][kv] = errors.key_gradient_bounds(
                 of_head, exact[1][kv], exact[2][kv], unit, flushed=flushed[1]
             )
             deviations[1][kv] = of_head.dk_variance.sqrt()
@@ -370,10 +370,10 @@ def _row_blocks(inputs: Inputs, rows: torch.Tensor) -> list[slice]:
     return [slice(start, start + step) for start in range(0, len(rows), step)]
 
 
-def _head(inputs: Inputs, batch: int, head: int, rows: torch.Tensor) -> numerics.Head:
+def _head(inputs: Inputs, batch: int, head: int, rows: torch.Tensor) -> errors.Head:
     rows = rows.to(inputs.q.device)
     kv_head = head // (inputs.q.shape[1] // inputs.k.shape[1])
-    return numerics.Head(
+    return errors.Head(
         q=inputs.q[batch, head, rows].detach(),
         k=inputs.k[batch, kv_head].detach(),
         v=inputs.v[batch, kv_head].detach(),

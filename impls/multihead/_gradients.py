@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from impls.attention._bounded import Bounded
+from impls.numerics.bounded import Bounded
 
 if TYPE_CHECKING:
-    from impls.attention._numerics import Units
-    from impls.multihead._steps import Weights
+    from impls.multihead.steps import Weights
+    from impls.numerics.errors import Units
 
 
 def bounded_gradients(

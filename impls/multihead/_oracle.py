@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from impls.attention._numerics import LAMBDA, Units, flushed_output, units
 from impls.attention.problem import BLOCK_ELEMENTS
 from impls.multihead._gradients import bounded_gradients, fused_gradients
-from impls.multihead._steps import Weights
+from impls.multihead.steps import Weights
+from impls.numerics.errors import LAMBDA, Units, flushed_output, units
 from impls.registry import Witness
 
 if TYPE_CHECKING:

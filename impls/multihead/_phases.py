@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from impls.attention._numerics import LAMBDA, Units, units
+from impls.numerics.errors import LAMBDA, Units, units
 from impls.registry import Output, Witness
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch.nn import functional
 
-from impls.multihead import _steps
+from impls.multihead import steps
 from impls.registry import register
 
 if TYPE_CHECKING:
@@ -24,21 +24,21 @@ def d2l(
     x_q: torch.Tensor,
     x_k: torch.Tensor,
     x_v: torch.Tensor,
-    weights: _steps.Weights,
+    weights: steps.Weights,
     *,
     heads: int,
     valid_lens: torch.Tensor | None = None,
     dropout: float = 0.0,
 ) -> torch.Tensor:
     """Project and fold, score, normalise, drop, weigh, unfold and project."""
-    q = _steps.project(x_q, weights.w_q, weights.b_q, heads=heads)  # [batch * heads, n_q, d]
-    k = _steps.project(x_k, weights.w_k, weights.b_k, heads=heads)
-    v = _steps.project(x_v, weights.w_v, weights.b_v, heads=heads)
-    lens = None if valid_lens is None else _steps.folded_lengths(valid_lens, heads)
-    attention = _steps.normalise(_steps.score(q, k), lens)  # [batch * heads, n_q, n_k]
+    q = steps.project(x_q, weights.w_q, weights.b_q, heads=heads)  # [batch * heads, n_q, d]
+    k = steps.project(x_k, weights.w_k, weights.b_k, heads=heads)
+    v = steps.project(x_v, weights.w_v, weights.b_v, heads=heads)
+    lens = None if valid_lens is None else steps.folded_lengths(valid_lens, heads)
+    attention = steps.normalise(steps.score(q, k), lens)  # [batch * heads, n_q, n_k]
     if dropout:
         attention = functional.dropout(attention, dropout)
-    out = _steps.weigh(attention, v)
+    out = steps.weigh(attention, v)
     if lens is not None:
         out = out.masked_fill(lens == 0, 0.0)
-    return _steps.combine(out, weights.w_o, weights.b_o, heads=heads)
+    return steps.combine(out, weights.w_o, weights.b_o, heads=heads)

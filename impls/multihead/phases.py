@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from impls.multihead import _steps
+from impls.multihead import steps
 from impls.registry import register
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def projections(
     x: torch.Tensor, w_q: torch.Tensor, w_k: torch.Tensor, w_v: torch.Tensor, *, heads: int
 ) -> tuple[torch.Tensor, ...]:
     """Project x [batch, n, width] to queries, keys and values, each [batch * heads, n, d]."""
-    return tuple(_steps.project(x, w, None, heads=heads) for w in (w_q, w_k, w_v))
+    return tuple(steps.project(x, w, None, heads=heads) for w in (w_q, w_k, w_v))
 
 
 @register(
@@ -29,7 +29,7 @@ def projections(
 )
 def scores(q: torch.Tensor, k: torch.Tensor, *, heads: int) -> torch.Tensor:  # noqa: ARG001
     """Return the scaled dot products of folded q and k: [batch * heads, n, n]."""
-    return _steps.score(q, k)
+    return steps.score(q, k)
 
 
 @register(
@@ -42,7 +42,7 @@ def scores(q: torch.Tensor, k: torch.Tensor, *, heads: int) -> torch.Tensor:  # 
 )
 def softmax(scores: torch.Tensor, *, heads: int) -> torch.Tensor:  # noqa: ARG001
     """Normalise [batch * heads, n, n] along the keys."""
-    return _steps.normalise(scores)
+    return steps.normalise(scores)
 
 
 @register(
@@ -54,10 +54,10 @@ def softmax(scores: torch.Tensor, *, heads: int) -> torch.Tensor:  # noqa: ARG00
 )
 def weighted_sum(weights: torch.Tensor, v: torch.Tensor, *, heads: int) -> torch.Tensor:  # noqa: ARG001
     """Weigh the values: [batch * heads, n, n] and [batch * heads, n, d] to [batch * heads, n, d]."""
-    return _steps.weigh(weights, v)
+    return steps.weigh(weights, v)
 
 
 @register(problem="multihead", name="phase/output", fixes={"phase": "output"}, supports=("odd_heads",))
 def output(out: torch.Tensor, w_o: torch.Tensor, *, heads: int) -> torch.Tensor:
     """Concatenate the heads of [batch * heads, n, d] and project: [batch, n, width]."""
-    return _steps.combine(out, w_o, None, heads=heads)
+    return steps.combine(out, w_o, None, heads=heads)

@@ -11,7 +11,7 @@ import torch
 
 from impls.attention.problem import GOLDEN, ValidLens
 from impls.multihead import _oracle, _phases
-from impls.multihead._steps import Weights
+from impls.multihead.steps import Weights
 from impls.registry import Cost, Implementation, Output, Probe, Witness, unknown
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from impls.multihead._steps import Weights, folded_lengths
+from impls.multihead.steps import Weights, folded_lengths
 from impls.registry import register
 
 if TYPE_CHECKING:

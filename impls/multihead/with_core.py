@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from impls.multihead._steps import Weights
+    from impls.multihead.steps import Weights
 
 # What a core lends to the module around it, and what the module itself can do with any core.
 LENT = frozenset({"valid_lens", "dead_rows", "backward"})

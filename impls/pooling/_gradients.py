@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from impls.attention._bounded import Bounded
+from impls.numerics.bounded import Bounded
 
 # A weight whose distance is within so many units of a kernel's edge may fall on either side of it.
 EDGE_UNITS = 4

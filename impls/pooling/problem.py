@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from impls.attention._bounded import Bounded
-from impls.attention._numerics import LAMBDA, Units, flushed_output, units
+from impls.numerics.bounded import Bounded
+from impls.numerics.errors import LAMBDA, Units, flushed_output, units
 from impls.pooling import _gradients as bounded
 from impls.registry import Cost, Implementation, Output, Probe, Witness, unknown
 

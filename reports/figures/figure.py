@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.records import Verdict
+    from harness.results.plan_file import Scenario
     from reports.frame import Run
 
 # What axes are called where a reader meets them.
@@ -107,7 +108,7 @@ def sweeps(runs: Sequence[Run], table: pd.DataFrame) -> list[Sweep]:
     conditions = ["dtype", "direction", "cache", "device"]
     for (scenario, dtype, direction, cache, device), named in ok.groupby(["scenario", *conditions], sort=False):
         alike = ok[(ok[conditions] == [dtype, direction, cache, device]).all(axis=1)]
-        declared = next((item for run in runs if (item := declaration(run, str(scenario)))), {})
+        declared = next((item for run in runs if (item := declaration(run, str(scenario)))), None)
         axis = _swept(declared, named)
         shared = named if axis is None else _on_line(alike, named, axis, declared)
         for run in runs:
@@ -118,7 +119,7 @@ def sweeps(runs: Sequence[Run], table: pd.DataFrame) -> list[Sweep]:
                 Sweep(
                     run=run.label,
                     scenario=str(scenario),
-                    question=str(declared.get("question", "")),
+                    question=declared.question if declared else "",
                     problem=str(rows["problem"].iloc[0]),
                     axis=axis,
                     dtype=str(dtype),
@@ -135,14 +136,13 @@ def sweeps(runs: Sequence[Run], table: pd.DataFrame) -> list[Sweep]:
                     several_runs=len(runs) > 1,
                 )
             )
-    asked = [str(item.get("name")) for run in runs if run.plan for item in run.plan.scenarios]
+    asked = [item.name for run in runs if run.plan for item in run.plan.scenarios]
     return sorted(found, key=lambda sweep: asked.index(sweep.scenario) if sweep.scenario in asked else len(asked))
 
 
-def declaration(run: Run, scenario: str) -> dict[str, Any]:
-    """Return a scenario as the plan has it, empty where the plan lacks it."""
-    declared = run.plan.scenarios if run.plan else []
-    return next((dict(item) for item in declared if item.get("name") == scenario), {})
+def declaration(run: Run, scenario: str) -> Scenario | None:
+    """Return a scenario as the plan has it, None if the plan lacks it."""
+    return next((item for item in (run.plan.scenarios if run.plan else ()) if item.name == scenario), None)
 
 
 def ends(table: pd.DataFrame, x: str, y: str) -> dict[str, tuple[float, float]]:
@@ -171,15 +171,15 @@ def top(table: pd.DataFrame, column: str) -> pd.Series:
     return table.sort_values(column).iloc[-1]
 
 
-def _swept(declared: dict[str, Any], rows: pd.DataFrame) -> str | None:
-    names = [str(axis["name"]) for axis in declared.get("axes", ())]
+def _swept(declared: Scenario | None, rows: pd.DataFrame) -> str | None:
+    names = [axis.name for axis in declared.axes] if declared else []
     numeric = [name for name in SIZES if len(_distinct(rows[name])) > 1]
     if len(names) == 1 and names[0] in SIZES:
         return names[0]
     return numeric[0] if len(numeric) == 1 else None
 
 
-def _on_line(ok: pd.DataFrame, rows: pd.DataFrame, axis: str, declared: dict[str, Any]) -> pd.DataFrame:
+def _on_line(ok: pd.DataFrame, rows: pd.DataFrame, axis: str, declared: Scenario | None) -> pd.DataFrame:
     """Return all rows at the points of a one-axis sweep, also those that another scenario asked for.
 
     A case that several scenarios share is measured once and recorded under one of them.
@@ -191,14 +191,12 @@ def _on_line(ok: pd.DataFrame, rows: pd.DataFrame, axis: str, declared: dict[str
             chosen &= ok[name] == constants[name]
         elif name != axis and not _distinct(rows[name]):
             chosen &= ok[name].isna() | (ok[name] == "")
-    asked: dict[str, Any] = next((item for item in declared.get("axes", ()) if item.get("name") == axis), {})
-    values = [float(value) for value in asked.get("values", ())]
-    if values:
-        chosen &= ok[axis].isin(values)
-    for follower, tie in (asked.get("tied") or {}).items():
-        number, operator, _ = str(tie).split()
-        expected = float(number) / ok[axis] if operator == "/" else float(number) * ok[axis]
-        chosen &= ok[follower] == expected
+    asked = declared.axis(axis) if declared else None
+    if asked is not None:
+        chosen &= ok[axis].isin(asked.values)
+        for follower, tie in asked.ties.items():
+            expected = tie.number / ok[axis] if tie.operator == "/" else tie.number * ok[axis]
+            chosen &= ok[follower] == expected
     found: pd.DataFrame = ok[chosen]
     return found
 

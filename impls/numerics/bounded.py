@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from impls.attention._numerics import LAMBDA, Units
+from impls.numerics.errors import LAMBDA, Units
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,58 +1,20 @@
-"""The face of attnbench: the console script, `register` for implementations, `load` for run directories."""
+"""The command line, assembled: every command by its name, in the order that --help lists them."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parent
+import typer
 
-
-def check_rooms() -> None:
-    """Exit with one line where another folder named like one of ours would be imported in its stead."""
-    for room in ("harness", "impls", "scenarios", "reports"):
-        spec = importlib.util.find_spec(room)
-        origin = Path(spec.origin).resolve().parent if spec and spec.origin else None
-        if origin != ROOT / room:
-            print(  # noqa: T201
-                f"attnbench: another package named {room!r} is in the way ({origin}); run from another folder",
-                file=sys.stderr,
-            )
-            raise SystemExit(2)
-
-
-check_rooms()
-
-from impls.registry import register  # noqa: E402  # ours, now that it is certain
+from harness import commands
+from reports import shell
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import typer
-
-__all__ = ["load", "main", "register"]
-
-
-def load(run: str | Path) -> pd.DataFrame:
-    """Return a run as a data frame, a row per case; see `reports.frame.load` for the columns."""
-    from reports.frame import load as load_frame
-
-    return load_frame(Path(run))
-
-
-def main() -> None:
-    """Run the command line."""
-    make_app()(obj=make_after())
+    from pathlib import Path
 
 
 def make_app() -> typer.Typer:
     """Assemble the commands; their modules import nothing heavy until one is called."""
-    import typer
-
-    from harness import commands
-    from reports import shell
-
     app = typer.Typer(
         name="attnbench",
         help="Benchmark and profile attention: agreement first, then time, memory and utilization, then a verdict.",
@@ -81,16 +43,17 @@ def make_after() -> object:
     def finish(directory: Path) -> None:
         from rich.console import Console
 
-        from reports import commands, frame, summary
+        from reports import commands, frame
+        from reports.terminal import results
 
         commands.report([directory])
         console = Console()
         console = console if console.is_terminal else Console(width=LOG_WIDTH)
         run = frame.read_run(directory)
-        console.print(summary.table_of(run, width=console.width))
+        console.print(results.table_of(run, width=console.width))
         if run.verdicts:
             console.print()
-            console.print(summary.verdicts_of(run))
+            console.print(results.verdicts_of(run))
 
     def teach(directory: Path) -> Path:
         from reports import commands, lesson
@@ -99,7 +62,3 @@ def make_after() -> object:
         return lesson.write(directory)
 
     return After(finish=finish, teach=teach)
-
-
-if __name__ == "__main__":
-    main()

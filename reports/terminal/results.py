@@ -1,4 +1,4 @@
-"""The short forms of a result: the table at the end of a run, and a Markdown summary for a job page."""
+"""The result of a run for a terminal: a line for each implementation, and the verdicts."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports import answer, units
-from reports.frame import frame, read_runs
+from reports.frame import frame
 from reports.pairs import paired
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
     import pandas as pd
     from rich.table import Table
 
     from reports.frame import Run
-
-# Rows of problems that a summary lists; the report has all of them.
-FAILURES_AT_MOST = 20
 
 
 @dataclass(frozen=True)
@@ -133,76 +129,6 @@ def verdicts_of(run: Run) -> Table:
         words = "; ".join(f"{', '.join(names)} {exponent}".strip() for exponent, names in found.items())
         table.add_row(Text(claim), Text(verdict), Text(words))
     return table
-
-
-def markdown(paths: Sequence[str | Path]) -> str:
-    """Return a Markdown summary of some runs, short enough for a job page."""
-    return "\n".join(_markdown(run) for run in read_runs(paths))
-
-
-def _markdown(run: Run) -> str:
-    table = frame(run).assign(run=run.label)
-    said = [f"## attnbench: {_escaped(run.label)}", ""]
-    said += [f"**{_escaped(sentence)}**" if not index else _escaped(sentence) for index, sentence in
-             enumerate(answer.sentences(run, table))]  # fmt: skip
-    precision = answer.precision_sentence(run, table)
-    said += ["", _escaped(precision)] if precision else []
-    doubts = answer.warnings(run, table)
-    if doubts:
-        said += ["", "Doubts about this measurement:", "", *(f"- {_escaped(doubt)}" for doubt in doubts)]
-    for verdicts in answer.verdict_tables(run):
-        said += ["", f"### Verdicts ({_escaped(verdicts.conditions)})", ""]
-        rows = [
-            (f"{row.claim} {row.says}".strip(), *(f"{cell.mark} {cell.verdict}" if cell else "" for cell in row.cells))
-            for row in verdicts.rows
-        ]
-        said += _grid(("claim", *verdicts.implementations), rows)
-    found = lines(run, table)
-    if found:
-        headings = [
-            f"speed-up over {answer.baseline_of(run)}" if heading == "speed-up" else heading for heading in HEADINGS
-        ]
-        rows = [
-            (line.scenario, line.implementation, line.point, line.time, line.interval, line.speed_up, line.throughput,
-             line.extra_memory, line.error)
-            for line in found
-        ]  # fmt: skip
-        said += ["", "### Largest timed case of each implementation", "", *_grid(headings, rows)]
-    failed = table[table["status"] != "ok"]
-    if not failed.empty:
-        grouped = failed.groupby(["status", "implementation"], sort=False).agg(
-            cases=("id", "size"), reason=("reason", "first")
-        )
-        rows = [
-            (
-                str(row["status"]).replace("_", " "),
-                str(row["implementation"]),
-                str(row["cases"]),
-                _brief(str(row["reason"])),
-            )
-            for row in grouped.reset_index().head(FAILURES_AT_MOST).to_dict("records")
-        ]
-        said += ["", "### Cases without a time", ""]
-        said += _grid(("status", "implementation", "cases", "first reason"), rows)
-        if len(grouped) > FAILURES_AT_MOST:
-            said += ["", f"{len(grouped) - FAILURES_AT_MOST} more kinds are in the report."]
-    return "\n".join(said) + "\n"
-
-
-def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines_ = [f"| {' | '.join(_escaped(heading) for heading in headings)} |", f"|{' --- |' * len(headings)}"]
-    return lines_ + [f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in rows]
-
-
-def _escaped(text: str) -> str:
-    """Keep a text from outside from being read as Markdown or HTML."""
-    for mark in ("\\", "|", "<", "*", "`", "[", "_"):
-        text = text.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")
-    return " ".join(text.split())
-
-
-def _brief(reason: str, *, at_most: int = 160) -> str:
-    return reason if len(reason) <= at_most else f"{reason[:at_most]} …"
 
 
 def _point(row: Mapping[Any, Any]) -> str:

@@ -1,0 +1,5 @@
+"""`python -m attnbench`, the command line from a checkout."""
+
+from attnbench import main
+
+main()

@@ -1,0 +1,415 @@
+"""The messages between parent and worker: one frozen model per request and per answer.
+
+A request is tagged by `do`, an answer by `kind`. Times are seconds, sizes bytes. `calls_seconds` of an answer is the
+time that the request spent inside calls of an implementation.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from harness.policy import Policy
+from harness.records import (
+    Agreement,
+    Case,
+    Ceiling,
+    Degrees,
+    Direction,
+    Environment,
+    Fact,
+    Outcome,
+    Prediction,
+    Preparation,
+    Round,
+    Status,
+    Telemetry,
+)
+
+# Raised whenever a message changes; parent and worker of different versions refuse each other.
+VERSION = 1
+
+
+class MessageError(ValueError):
+    """A message that is none of ours, or not one to this request."""
+
+
+# Answers
+
+
+class Started(Fact):
+    """The worker is ready; `free` is the device's free memory."""
+
+    kind: Literal["started"] = "started"
+    protocol: int = VERSION
+    free: int
+
+
+class DescribedImplementation(Fact):
+    """An implementation with its limits on the worker's device; `reason` tells why one is unavailable."""
+
+    problem: str
+    name: str
+    available: bool
+    reason: str = ""
+    dtypes: list[str] = Field(default_factory=list)
+    supports: list[str] = Field(default_factory=list)
+    deterministic: bool = True
+    source: str
+
+
+class Described(Fact):
+    """What there is: the device, the threads in use, and every implementation found."""
+
+    kind: Literal["described"] = "described"
+    device_name: str
+    implementations: list[DescribedImplementation]
+    threads: int
+
+
+class CasePrediction(Fact):
+    """What one case will cost, or why it will not run; the fields are those of a planned case."""
+
+    predicted: Prediction | None = None
+    skip: Status | None = None
+    reason: str = ""
+
+
+class Predicted(Fact):
+    """A prediction for each case asked about, in order."""
+
+    kind: Literal["predicted"] = "predicted"
+    predictions: list[CasePrediction]
+
+
+class EnvironmentMeasured(Fact):
+    """The machine with its ceilings."""
+
+    kind: Literal["environment"] = "environment"
+    environment: Environment
+
+
+class CeilingsMeasured(Fact):
+    """The ceilings that could be measured again."""
+
+    kind: Literal["ceilings"] = "ceilings"
+    ceilings: list[Ceiling]
+
+
+class ListedProbe(Fact):
+    """One probe of a battery, in one direction."""
+
+    probe: str
+    direction: Direction
+
+
+class ProbesListed(Fact):
+    """A battery's probes; a probe is asked for by its place in this list."""
+
+    kind: Literal["battery"] = "battery"
+    probes: list[ListedProbe]
+
+
+class Probed(Fact):
+    """What one probe showed."""
+
+    kind: Literal["probe"] = "probe"
+    outcome: Outcome
+
+
+class Prepared(Fact):
+    """A case that agreed, with what was learnt of it."""
+
+    kind: Literal["prepared"] = "prepared"
+    prepared: Preparation
+    calls_seconds: float
+
+
+class Counted(Fact):
+    """The degrees of an implementation's law."""
+
+    kind: Literal["counted"] = "counted"
+    degrees: Degrees
+
+
+class Visited(Fact):
+    """The samples of one visit."""
+
+    kind: Literal["visited"] = "visited"
+    round: Round
+    calls_seconds: float
+
+
+class Replays(Fact):
+    """Seconds per call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none."""
+
+    samples: list[float] = Field(default_factory=list)
+    calls: int = 0
+    inputs: int = 0
+    reason: str = ""
+
+
+class Replayed(Fact):
+    """The replays of one visit; after a failed capture the worker's state is not to be trusted with another."""
+
+    kind: Literal["replayed"] = "replayed"
+    graph: Replays
+    capture_failed: bool
+    calls_seconds: float
+
+
+class Rechecked(Fact):
+    """The gate's result after timing."""
+
+    kind: Literal["rechecked"] = "rechecked"
+    agreement: Agreement
+    calls_seconds: float
+
+
+class Sustained(Fact):
+    """The device's state during a sustained load."""
+
+    kind: Literal["sustained"] = "sustained"
+    telemetry: Telemetry
+    calls_seconds: float
+
+
+class Refused(Fact):
+    """A case that gets no time: the status and reason of its record, and the gate's result if that refused it."""
+
+    kind: Literal["refused"] = "refused"
+    status: Status
+    reason: str
+    agreement: Agreement | None = None
+    calls_seconds: float
+
+
+class Failed(Fact):
+    """A request that ended in an exception; `worker_gone` if no later request can be answered by this worker."""
+
+    kind: Literal["failed"] = "failed"
+    status: Status
+    reason: str
+    worker_gone: bool = False
+
+
+class Step(Fact):
+    """No answer yet: what the worker begins to do."""
+
+    kind: Literal["step"] = "step"
+    step: str
+
+
+Answer = (
+    Started
+    | Described
+    | Predicted
+    | EnvironmentMeasured
+    | CeilingsMeasured
+    | ProbesListed
+    | Probed
+    | Prepared
+    | Counted
+    | Visited
+    | Replayed
+    | Rechecked
+    | Sustained
+    | Refused
+    | Failed
+)
+
+# Requests
+
+A = TypeVar("A", bound=BaseModel)
+
+
+class Asking(Fact, Generic[A]):
+    """A request whose answer, unless it is refused or fails, is an `A`."""
+
+
+class Start(Asking[Started]):
+    """Find the implementations; `skip` names sources not to import, with the reason."""
+
+    do: Literal["start"] = "start"
+    protocol: int = VERSION
+    device: str
+    policy: Policy
+    threads: int | None = None
+    impl_files: list[str] = Field(default_factory=list)
+    skip: dict[str, str] = Field(default_factory=dict)
+
+
+class Describe(Asking[Described]):
+    """List implementations by problem, with limits on this device."""
+
+    do: Literal["describe"] = "describe"
+
+
+class Predict(Asking[Predicted]):
+    """Predict operations, bytes and seconds of each case, or why it will not run."""
+
+    do: Literal["predict"] = "predict"
+    cases: list[Case]
+
+
+class MeasureEnvironment(Asking[EnvironmentMeasured]):
+    """Describe the machine and measure its ceilings for these dtypes, in about `seconds`."""
+
+    do: Literal["environment"] = "environment"
+    dtypes: list[str]
+    seconds: float
+
+
+class MeasureCeilings(Asking[CeilingsMeasured]):
+    """Measure known ceilings again, in about `seconds`."""
+
+    do: Literal["ceilings"] = "ceilings"
+    known: list[Ceiling]
+    seconds: float
+
+
+class ListProbes(Asking[ProbesListed]):
+    """List a problem's battery; `only` keeps probes whose title contains it."""
+
+    do: Literal["battery"] = "battery"
+    problem: str
+    quick: bool = False
+    only: str = ""
+
+
+class RunProbe(Asking[Probed]):
+    """Run the probe at place `index` of the list that `problem`, `quick` and `only` give."""
+
+    do: Literal["probe"] = "probe"
+    problem: str
+    quick: bool = False
+    only: str = ""
+    index: int
+    implementation: str
+    dtype: str
+    seed: int
+
+
+class Prepare(Asking[Prepared]):
+    """Hold a case against the oracle, then learn its memory, what it runs, and how long a call takes."""
+
+    do: Literal["prepare"] = "prepare"
+    case: Case
+    seed: int
+    predicted_bytes: int | None = None
+
+
+class Count(Asking[Counted]):
+    """Count an implementation's operations at small sizes along each axis."""
+
+    do: Literal["count"] = "count"
+    problem: str
+    implementation: str
+    dtype: str
+    direction: Direction
+
+
+class Visit(Asking[Visited]):
+    """Time `blocks` blocks of `calls` calls each, on inputs drawn from `seed`."""
+
+    do: Literal["visit"] = "visit"
+    case: Case
+    seed: int
+    calls: int
+    blocks: int
+    index: int
+    process: int
+
+
+class Replay(Asking[Replayed]):
+    """Time a case inside a CUDA graph; `call_seconds` is what a call is known to take."""
+
+    do: Literal["replay"] = "replay"
+    case: Case
+    seed: int
+    blocks: int
+    call_seconds: float
+
+
+class Recheck(Asking[Rechecked]):
+    """Hold a timed case against the oracle again, on inputs that it has not seen."""
+
+    do: Literal["recheck"] = "recheck"
+    case: Case
+    seed: int
+
+
+class Sustain(Asking[Sustained]):
+    """Load the device with a case and report its state meanwhile."""
+
+    do: Literal["sustain"] = "sustain"
+    case: Case
+    seed: int
+    call_seconds: float
+
+
+Request = (
+    Start
+    | Describe
+    | Predict
+    | MeasureEnvironment
+    | MeasureCeilings
+    | ListProbes
+    | RunProbe
+    | Prepare
+    | Count
+    | Visit
+    | Replay
+    | Recheck
+    | Sustain
+)
+
+_REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
+_ANSWERS: TypeAdapter[Answer | Step] = TypeAdapter(Annotated[Answer | Step, Field(discriminator="kind")])
+
+
+# On the pipe
+
+
+def encode(message: Request | Answer | Step) -> dict[str, Any]:
+    """Return a message as a JSON object."""
+    return message.model_dump(by_alias=True)
+
+
+def decode_request(data: dict[str, Any]) -> Request:
+    """Read a request. Raises MessageError, in one line, for what is none or comes from another version."""
+    if data.get("do") == "start" and data.get("protocol") != VERSION:
+        raise MessageError(f"the parent speaks protocol {data.get('protocol')}, this worker {VERSION}")
+    try:
+        return _REQUESTS.validate_python(data)
+    except ValidationError as error:
+        raise MessageError(_in_a_line(error, tag=data.get("do"))) from None
+
+
+def decode_answer(data: dict[str, Any], request: Asking[A]) -> A | Refused | Failed | Step:
+    """Read what a worker says to a request. Raises MessageError, in one line, for what is no answer to it."""
+    if data.get("kind") == "started" and data.get("protocol") != VERSION:
+        raise MessageError(f"the worker speaks protocol {data.get('protocol')}, this parent {VERSION}")
+    try:
+        message = _ANSWERS.validate_python(data)
+    except ValidationError as error:
+        raise MessageError(_in_a_line(error, tag=data.get("kind"))) from None
+    wanted = answer_type(request)
+    if not isinstance(message, (wanted, Refused, Failed, Step)):
+        raise MessageError(f"{type(message).__name__} is no answer to {type(request).__name__}")
+    return message
+
+
+def answer_type(request: Asking[A]) -> type[A]:
+    """Return the model of a request's answer, as its class declares it."""
+    (answer,) = type(request).__bases__[0].__pydantic_generic_metadata__["args"]  # type: ignore[attr-defined]
+    assert isinstance(answer, type)
+    return answer
+
+
+def _in_a_line(error: ValidationError, *, tag: object) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        return f"no message {tag!r}; have: {first.get('ctx', {}).get('expected_tags', 'a tag')}"
+    return f"message {tag!r}: {'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"

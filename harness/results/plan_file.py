@@ -1,0 +1,75 @@
+"""The contents of plan.json: what a run was asked, under which policy, and every case."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator
+
+from harness.policy import Policy
+from harness.records import SCHEMA, DroppedPoint, Fact, PlannedCase, Record
+from scenarios.scenario import Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Reports read the plan's scenarios, and import them from here.
+__all__ = ["Plan", "Scenario"]
+
+
+class Plan(Fact):
+    """The contents of plan.json: what was asked, by which command, under which policy, and every case."""
+
+    schema_version: str = Field(default=SCHEMA, alias="schema")
+    created: str
+    command: list[str]
+    device: str
+    device_name: str = ""
+    seed: int
+    preset: Literal["fast", "default", "rigorous"] = "default"
+    baseline: str
+    threads: int | None = None
+    keep_memory: bool = True
+    impl_files: list[str] = Field(default_factory=list)
+    policy: Policy
+    scenarios: list[Scenario]
+    cases: list[PlannedCase]
+    dropped: list[DroppedPoint] = Field(default_factory=list)
+    fingerprint: dict[str, JsonValue] = Field(default_factory=dict)
+
+    model_config = Record.model_config
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _policy_of_another_version(cls, value: Any) -> Any:
+        return known_fields(Policy, value)
+
+    @field_validator("scenarios", mode="before")
+    @classmethod
+    def _scenarios_of_another_version(cls, value: Any) -> Any:
+        return [known_fields(Scenario, item) for item in value] if isinstance(value, list) else value
+
+
+def known_fields(model: type[BaseModel], stored: Any) -> Any:
+    """Return a stored document without the fields that its model does not have, at any depth.
+
+    A run made by another version has constants that this one lacks; what it lacks itself takes the model's default.
+    Wrong values stay for the model to refuse.
+    """
+    try:
+        model.model_validate(stored)
+    except ValidationError as error:
+        unknown = [problem["loc"] for problem in error.errors() if problem["type"] == "extra_forbidden"]
+        return _without(stored, unknown)
+    return stored
+
+
+def _without(document: Any, places: Iterable[tuple[int | str, ...]]) -> Any:
+    kept = copy.deepcopy(document)
+    for *path, name in places:
+        parent = kept
+        for step in path:
+            parent = parent[step]
+        del parent[name]
+    return kept

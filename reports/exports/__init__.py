@@ -1,0 +1,1 @@
+"""Runs and checks in forms that other programs read."""
