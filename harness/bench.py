@@ -306,9 +306,9 @@ class Bench:
                 call,
                 device=self.device,
                 synchronize=clock.synchronize,
-                calls=memory.REPEATS if is_quick and self.device.type == "cpu" else 1,
+                calls=(kernels.CALLS_CUDA if self.device.type == "cuda" else memory.REPEATS) if is_quick else 1,
             )
-            reason = kernels.is_fallback(profile.ran, limits.expects if limits else ())
+            reason = kernels.is_fallback(profile.ran, limits.expects) if limits else ""
             if reason:
                 return messages.Refused(status="fallback", reason=reason, calls_seconds=self.calls_seconds - before)
             sizes = {

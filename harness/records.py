@@ -298,11 +298,24 @@ class Allocation(Fact):
 
 
 class Ran(Fact):
-    """What one profiled call ran: operators (CPU) or kernels (CUDA) with their counts, and the SDPA backend seen."""
+    """What one profiled call ran: operators, and kernels on a GPU, with their counts, and the SDPA backend seen.
+
+    `launches` is how many kernels the host launched; `copy_seconds` is the device's time in copies and fills, which no
+    kernel's time contains. Absent figures have a reason.
+    """
 
     operators: dict[str, int]
+    kernels: dict[str, int] = Field(default_factory=dict)
     backend: str | None = None
     kernel_seconds: float | None = None
+    copy_seconds: float | None = None
+    launches: int | None = None
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def shown(self) -> dict[str, int]:
+        """Return what says most of a call: its kernels if any were seen, else its operators."""
+        return self.kernels or self.operators
 
 
 class Telemetry(Fact):

@@ -36,18 +36,26 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Limits:
-    """State where an implementation runs: devices, dtypes, features and optional packages.
+class Expected:
+    """Substrings of lower-case names, one of which a call must have run; a call without any is a fallback.
 
-    `expects` lists substrings, one of which the name of some operator (CPU) or kernel (CUDA) of a call must contain;
-    a call without any is a fallback.
+    `names` are of operators or kernels. `kernels` are of kernels alone and decide wherever kernels were seen: what a
+    fused operator runs, its kernel tells.
     """
+
+    names: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """State where an implementation runs: devices, dtypes, features, optional packages, and what its calls run."""
 
     devices: tuple[str, ...]
     dtypes: tuple[str, ...]
     supports: frozenset[str]
     requires: tuple[str, ...] = ()
-    expects: tuple[str, ...] = ()
+    expects: Expected = Expected()
 
 
 @dataclass(frozen=True)
@@ -232,7 +240,7 @@ def register(
     dtypes: Iterable[str] = DTYPES,
     supports: Iterable[str] = (),
     requires: Iterable[str] = (),
-    expects: Iterable[str] = (),
+    expects: Iterable[str] | Expected = (),
     prepare: Callable[..., Callable[..., Any]] | None = None,
     deterministic: bool = True,
     score_buffers: float = 0.0,
@@ -242,14 +250,15 @@ def register(
     """Register the decorated function as an implementation of a problem.
 
     Decorators may be stacked, one per device, where limits differ by device. `requires` names optional packages
-    by import name. Raises ValueError for an unknown device, dtype or feature, and for a duplicate name.
+    by import name; `expects` are substrings of names of operators or kernels, one of which each call must run, or an
+    `Expected`. Raises ValueError for an unknown device, dtype or feature, and for a duplicate name.
     """
     limits = Limits(
         devices=_known("device", devices, DEVICES),
         dtypes=_known("dtype", dtypes, DTYPES),
         supports=frozenset(_known("feature", supports, FEATURES)),
         requires=tuple(requires),
-        expects=tuple(expects),
+        expects=expects if isinstance(expects, Expected) else Expected(tuple(expects)),
     )
 
     def add(function: Function) -> Function:

@@ -8,6 +8,7 @@ import torch
 from harness import directions, kernels, memory, telemetry, timing
 from harness.records import Ran
 from impls import registry
+from impls.registry import Expected
 
 CPU = torch.device("cpu")
 POINT = {"n": 256, "heads": 2, "d": 64}
@@ -100,9 +101,9 @@ def test_the_backend_that_ran_is_named(attention):
 
 def test_another_kernel_than_asked_for_is_a_fallback():
     ran = Ran(operators={"aten::bmm": 2})
-    assert kernels.is_fallback(ran, ("bmm",)) == ""
-    assert kernels.is_fallback(ran, ()) == ""
-    assert kernels.is_fallback(ran, ("flash", "cudnn")) == "asked for flash or cudnn, ran aten::bmm"
+    assert kernels.is_fallback(ran, Expected(("bmm",))) == ""
+    assert kernels.is_fallback(ran, Expected()) == ""
+    assert kernels.is_fallback(ran, Expected(("flash", "cudnn"))) == "asked for flash or cudnn, ran aten::bmm"
 
 
 @pytest.mark.parametrize(

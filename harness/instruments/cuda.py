@@ -73,7 +73,7 @@ class TorchDriver:
         return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def capture(self, stream: Any) -> AbstractContextManager[Any]:
-        """Capture what is launched on a stream, and give the graph. One that fails leaves its stream the current one."""
+        """Capture what is launched on a stream, and give the graph. A failed one leaves its stream the current one."""
         return _Capture(stream)
 
     def probe(self, device: Device) -> None:

@@ -9,7 +9,7 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from impls.attention._masks import allowed
-from impls.registry import register
+from impls.registry import Expected, register
 
 if TYPE_CHECKING:
     import torch
@@ -42,9 +42,7 @@ def attend(
     )
 
 
-@register(
-    problem="attention", name="sdpa-math", supports=EVERYTHING, expects=("attention_math", "bmm"), score_buffers=2.25
-)
+@register(problem="attention", name="sdpa-math", supports=EVERYTHING, expects=("attention_math",), score_buffers=2.25)
 def sdpa_math(
     q: torch.Tensor,
     k: torch.Tensor,
@@ -72,7 +70,8 @@ def sdpa_math(
     devices=("cuda",),
     dtypes=HALF,
     supports=("causal", "gqa", "backward"),
-    expects=("flash",),
+    # cuDNN's kernels are called flash_fprop: no "flash" alone. FlashAttention-3 may be put in the built-in one's place.
+    expects=Expected(("_flash_attention",), kernels=("flash_fwd", "flash_bwd", "flashattn")),
 )
 def sdpa_flash(
     q: torch.Tensor,
@@ -103,7 +102,7 @@ def sdpa_flash(
     devices=("cuda",),
     dtypes=("float32", *HALF),
     supports=("causal", "valid_lens", "backward"),
-    expects=("fmha", "efficient", "cutlass"),
+    expects=Expected(("_efficient_attention",), kernels=("fmha_cutlass",)),
     deterministic=False,
 )
 def sdpa_efficient(
@@ -126,7 +125,7 @@ def sdpa_efficient(
     devices=("cuda",),
     dtypes=HALF,
     supports=("causal", "valid_lens", "gqa", "backward"),
-    expects=("cudnn",),
+    expects=Expected(("_cudnn_attention",), kernels=("cudnn_generated", "sdpa_sm")),
     deterministic=False,
 )
 def sdpa_cudnn(
