@@ -51,6 +51,7 @@ class Probe:
     readings: dict[str, Callable[[], float]] = field(default_factory=dict)
     energy: Callable[[], float] | None = None
     throttle: Callable[[], list[str]] | None = None
+    held_back: Callable[[], dict[str, int]] | None = None
     process_bytes: Callable[[], int] | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -221,6 +222,7 @@ def gpu_probe(gpu: nvml.Gpu) -> Probe:
         readings=usable,
         energy=energy,
         throttle=throttle,
+        held_back=_on(gpu, nvml.held_back),
         process_bytes=_on(gpu, nvml.process_bytes),
         reasons=reasons,
     )
@@ -239,7 +241,7 @@ def _shared_with(gpu: nvml.Gpu) -> str:
 
 
 def _on(gpu: nvml.Gpu, reading: Callable[[Any], Value]) -> Callable[[], Value]:
-    """Bind a reading to a GPU; a refusal rises as ReadingError, in NVML's words where they are NVML's."""
+    """Bind a reading to a GPU; a refusal is raised as ReadingError, in NVML's words if they are NVML's."""
     import pynvml
 
     def read() -> Value:
@@ -247,7 +249,7 @@ def _on(gpu: nvml.Gpu, reading: Callable[[Any], Value]) -> Callable[[], Value]:
             return reading(gpu.handle)
         except pynvml.NVMLError as error:
             raise ReadingError(f"NVML: {error}") from None
-        except nvml.UnavailableError as error:
+        except (nvml.UnavailableError, AttributeError) as error:
             raise ReadingError(str(error)) from None
 
     return read
@@ -571,9 +573,14 @@ class Watch:
     def __init__(self, device: str) -> None:
         self._stack = ExitStack()
         self._probe = self._stack.enter_context(probe(device))
+        self._held: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """Remember for how long clocks were held back until now; the next snapshot tells what was added."""
+        self._held = self._held_back()
 
     def snapshot(self) -> Snapshot:
-        """Read clock, temperature and throttle reasons, what is absent as None."""
+        """Read clock, temperature and throttle reasons, those since `begin` included; what is absent is None."""
         values: dict[str, float | None] = {}
         for name in ("clock_mhz", "temperature_c"):
             reading = self._probe.readings.get(name)
@@ -585,7 +592,14 @@ class Watch:
             throttle = self._probe.throttle() if self._probe.throttle else []
         except ReadingError:
             throttle = []
-        return Snapshot(throttle=[name for name in throttle if name not in nvml.BENIGN], **values)
+        grown = [name for name, held in self._held_back().items() if held > self._held.get(name, held)]
+        return Snapshot(throttle=sorted({*throttle, *grown} - nvml.BENIGN), **values)
+
+    def _held_back(self) -> dict[str, int]:
+        try:
+            return self._probe.held_back() if self._probe.held_back else {}
+        except ReadingError:
+            return {}
 
     def process_bytes(self) -> int:
         """Return the bytes that the driver counts for this process. Raises ReadingError."""

@@ -91,11 +91,11 @@ class _Capture:
         self._context = torch.cuda.graph(self._graph, stream=stream)
 
     def __enter__(self) -> Any:
-        self._context.__enter__()  # type: ignore[no-untyped-call]
+        self._context.__enter__()
         return self._graph
 
     def __exit__(self, *error: object) -> None:
-        self._context.__exit__(*error)  # type: ignore[no-untyped-call]
+        self._context.__exit__(*error)
 
 
 DRIVER: Driver = TorchDriver()
