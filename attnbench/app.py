@@ -56,9 +56,10 @@ def make_after() -> object:
             console.print(results.verdicts_of(run))
 
     def teach(directory: Path) -> Path:
-        from reports import commands, lesson
+        from reports import commands
+        from reports.lesson import page
 
         commands.report([directory])
-        return lesson.write(directory)
+        return page.write(directory)
 
     return After(finish=finish, teach=teach)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.policy import GatePolicy
-    from impls.registry import Implementation, Output, Problem, Witness
+    from impls.contract import Implementation, Output, Problem, Witness
 
     # Given the seed of inputs, the inputs and sampled rows, what defines right for each output.
     Witnesses = Callable[[int, Any, torch.Tensor], tuple[Witness, ...]]

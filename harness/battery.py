@@ -9,14 +9,13 @@ import torch
 
 from harness.agreement import agree
 from harness.records import Agreement, Check, Outcome
-from harness.worker import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from harness.policy import GatePolicy
     from harness.records import Status
-    from impls.registry import Implementation, Probe, Problem
+    from impls.contract import Implementation, Probe, Problem
     from scenarios.scenario import Direction
 
 # An error in every hundredth call is met by 128 calls.
@@ -120,18 +119,6 @@ def run(subject: Subject, task: Task) -> Outcome:
     if agreement.passed:
         return outcome
     return outcome.model_copy(update={"status": "disagreed", "reason": describe(agreement)})
-
-
-def examine(subject: Subject, *, quick: bool = False, only: str = "") -> Iterator[Outcome]:
-    """Yield the outcome of every task, in this process; what the implementation raises becomes a reason."""
-    for task in tasks(subject.problem, quick=quick, only=only):
-        try:
-            yield run(subject, task)
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:  # noqa: BLE001
-            failed = failure(error)
-            yield unanswered(subject, task, status=failed.status, reason=failed.reason)
 
 
 def describe(agreement: Agreement) -> str:

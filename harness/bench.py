@@ -28,13 +28,13 @@ from harness import (
 from harness.agreement import agree
 from harness.protocol import messages
 from harness.records import Agreement, Case, Counts, Prediction, Preparation, Round
-from impls import registry
+from impls import discovery, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.records import Status
-    from impls.registry import Cost, Implementation, Limits, Witness
+    from impls.contract import Cost, Implementation, Limits, Witness
 
     Handler = Callable[[Any], messages.Answer]
 
@@ -76,7 +76,7 @@ class Bench:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
             self._watch = telemetry.Watch(str(self.device))
-        self.registry = registry.discover(impl_files=request.impl_files, announce=announce, skip=request.skip)
+        self.registry = discovery.discover(impl_files=request.impl_files, announce=announce, skip=request.skip)
         announce("start")
         timing.mend_clocks()
         # What is imported stays: without it each collection before timing would walk all of torch, 0.2 s a visit.

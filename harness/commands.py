@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -15,10 +16,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.plan import Selection
     from harness.policy import Policy
-    from harness.records import Summary
-    from harness.run import Options
+    from harness.runner.execute import Finished
+    from harness.runner.selection import Request, Selection
     from scenarios.scenario import Scenario
 
 USAGE, INTERRUPTED = 2, 130
@@ -91,10 +91,10 @@ def make_selection(
     keyword: str,
     shard: str,
 ) -> Selection:
-    """Read the options that restrict a plan. Raises ScenarioError, SelectionError."""
+    """Read the options that restrict a selection. Raises ScenarioError, SelectionError."""
     from typing import get_args
 
-    from harness import plan
+    from harness.runner import selection
     from impls.registry import unknown
     from scenarios import catalog, scenario
 
@@ -105,19 +105,19 @@ def make_selection(
     ):
         for value in given or ():
             if value not in known:
-                raise plan.SelectionError(unknown(kind, value, known))
+                raise selection.SelectionError(unknown(kind, value, known))
     axes = dict(catalog.parse_axis(text) for text in axis or ())
     for name in axes:
         if name not in scenario.AXIS_NAMES:
-            raise plan.SelectionError(unknown("axis", name, scenario.AXIS_NAMES))
-    return plan.Selection(
+            raise selection.SelectionError(unknown("axis", name, scenario.AXIS_NAMES))
+    return selection.Selection(
         implementations=tuple(impl or ()),
         axes=axes,
         dtypes=tuple(dtype or ()),
         directions=tuple(direction or ()),
         caches=tuple(cache or ()),
         keyword=keyword,
-        shard=plan.parse_shard(shard),
+        shard=selection.parse_shard(shard),
     )
 
 
@@ -125,10 +125,11 @@ def make_policy(
     *, fast: bool, rigorous: bool, precision: str | None
 ) -> tuple[Literal["fast", "default", "rigorous"], Policy]:
     """Choose the policy of a run. Raises SelectionError."""
-    from harness import plan, policy
+    from harness import policy
+    from harness.runner.selection import SelectionError
 
     if fast and rigorous:
-        raise plan.SelectionError("--fast and --rigorous exclude each other")
+        raise SelectionError("--fast and --rigorous exclude each other")
     preset: Literal["fast", "default", "rigorous"] = "fast" if fast else "rigorous" if rigorous else "default"
     chosen = {"fast": policy.FAST, "default": policy.DEFAULT, "rigorous": policy.RIGOROUS}[preset]
     if precision is not None:
@@ -139,7 +140,7 @@ def make_policy(
 
 def parse_share(text: str) -> float:
     """Read `1%` or `0.01`. Raises SelectionError."""
-    from harness.plan import SelectionError
+    from harness.runner.selection import SelectionError
 
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
@@ -152,7 +153,7 @@ def parse_share(text: str) -> float:
 
 def parse_duration(text: str | None) -> float | None:
     """Read `90`, `90s`, `10m` or `1h` as seconds. Raises SelectionError."""
-    from harness.plan import SelectionError
+    from harness.runner.selection import SelectionError
 
     if text is None:
         return None
@@ -190,27 +191,31 @@ def list_command(
     Example: attnbench list --impl-file my_kernel.py
     """
     from harness import devices, policy
-    from harness.run import Host, WorkerError
+    from harness.protocol.messages import Describe
+    from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
     from scenarios import catalog
 
     try:
         chosen = devices.choose(device)
-        host = Host(bare_options(chosen, policy.DEFAULT, impl_file), progress=quiet())
-        try:
-            described = host.must({"do": "describe"})
-        finally:
-            host.drop()
+        settings = WorkerSettings(device=chosen, policy=policy.DEFAULT, impl_files=tuple(impl_file or ()))
+        with Supervisor(settings, progress=progress_module().quiet()) as supervisor:
+            described = supervisor.require(Describe())
         found = devices.present()
     except (devices.DeviceError, WorkerError) as error:
         raise fail(str(error)) from None
     scenarios = [{"name": s.name, "problem": s.problem, "question": s.question} for s in catalog.CATALOG]
     if json_output:
-        say(json.dumps({"device": chosen, "devices": found, "scenarios": scenarios, **described}, indent=1))
+        say(
+            json.dumps(
+                {"device": chosen, "devices": found, "scenarios": scenarios, **described.model_dump(exclude={"kind"})},
+                indent=1,
+            )
+        )
         return
-    say(f"Implementations on {chosen} ({described['device_name']}):")
-    for entry in described["implementations"]:
-        state = " ".join(entry["supports"]) if entry["available"] else f"unavailable: {entry['reason']}"
-        say(f"  {entry['problem']:<10} {entry['name']:<16} {state}")
+    say(f"Implementations on {chosen} ({described.device_name}):")
+    for entry in described.implementations:
+        state = " ".join(entry.supports) if entry.available else f"unavailable: {entry.reason}"
+        say(f"  {entry.problem:<10} {entry.name:<16} {state}")
     say("Scenarios (* in the default set):")
     for scenario in scenarios:
         mark = "*" if scenario["name"] in catalog.DEFAULT else " "
@@ -218,26 +223,9 @@ def list_command(
     say(f"Devices: {', '.join(found)}")
 
 
-def quiet() -> Any:
-    """Return a progress that notes only, on standard error, where no JSON is printed."""
-    from harness.progress import Lines
-
-    return Lines(sys.stderr)
-
-
-def bare_options(device: str, policy: Policy, impl_file: list[str] | None) -> Options:
-    """Return options for a worker that measures nothing."""
-    from harness.plan import Selection
-    from harness.run import Options
-
-    return Options(
-        scenarios=(),
-        selection=Selection(),
-        device=device,
-        output=Path(),
-        policy=policy,
-        impl_files=tuple(impl_file or ()),
-    )
+def progress_module() -> Any:
+    """Return the module that shows progress, which lies above this one."""
+    return importlib.import_module("reports.terminal.progress")
 
 
 def make_options(
@@ -253,25 +241,23 @@ def make_options(
     keyword: str,
     shard: str,
     threads: int | None,
-) -> Options:
+) -> Request:
     """Read the options that say what is measured and where, under the default policy.
 
     Raises ScenarioError, SelectionError, DeviceError.
     """
     from harness import devices, policy
-    from harness.plan import SelectionError
-    from harness.run import Options
+    from harness.runner.selection import Request, SelectionError
 
     for file in impl_file or ():
         if not Path(file).is_file():
             raise SelectionError(f"--impl-file {file}: no such file")
-    return Options(
+    return Request(
         scenarios=find_scenarios(scenarios),
         selection=make_selection(
             impl=impl, axis=axis, dtype=dtype, direction=direction, cache=cache, keyword=keyword, shard=shard
         ),
         device=devices.choose(device),
-        output=Path(),
         policy=policy.DEFAULT,
         impl_files=tuple(impl_file or ()),
         threads=threads,
@@ -296,11 +282,12 @@ def plan_command(
 
     Example: attnbench plan sequence-length -a n=4096,65536 --impl batched
     """
-    from harness import run
-    from harness.plan import label
+    from harness.runner.plan import make_plan
+    from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
+    duration = importlib.import_module("reports.units").duration
     try:
-        options = make_options(
+        request = make_options(
             scenarios=scenarios,
             impl=impl,
             impl_file=impl_file,
@@ -313,12 +300,10 @@ def plan_command(
             shard=shard,
             threads=threads,
         )
-        host = run.Host(options, progress=quiet())
-        try:
-            planned = run.make_plan(options, host)
-        finally:
-            host.drop()
-    except (ValueError, run.WorkerError) as error:
+        shown = progress_module().quiet()
+        with Supervisor(WorkerSettings.of(request), progress=shown) as supervisor:
+            planned = make_plan(request, supervisor, progress=shown)
+    except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     if json_output:
         say(planned.model_dump_json(indent=1, by_alias=True))
@@ -327,13 +312,13 @@ def plan_command(
         what = f"{case.skip}: {case.reason}" if case.skip else ""
         if case.predicted is not None:
             cost = f"{case.predicted.operations:.3g} FLOP, {size(case.predicted.extra_bytes)} extra"
-            what = f"{cost}, {run.duration(case.predicted.seconds)}{'; ' + what if what else ''}"
-        say(f"{label(case.case)}: {what}")
+            what = f"{cost}, {duration(case.predicted.seconds)}{'; ' + what if what else ''}"
+        say(f"{case.case.label}: {what}")
     for point in planned.dropped:
         say(f"{point.scenario} {point.point}: dropped, {point.reason}")
     running = [case for case in planned.cases if case.skip is None and case.predicted]
     total = sum(case.predicted.seconds for case in running if case.predicted)
-    say(f"{len(planned.cases)} cases, {len(running)} to run; one call of each takes {run.duration(total)} or so")
+    say(f"{len(planned.cases)} cases, {len(running)} to run; one call of each takes {duration(total)} or so")
 
 
 def run_command(
@@ -375,7 +360,10 @@ def run_command(
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
-    from harness import journal, progress, run
+    from harness import journal
+    from harness.runner.execute import create_directory, execute, plan_and_execute, stored_plan
+    from harness.runner.selection import Effort
+    from harness.runner.supervisor import WorkerError
 
     if resume and output is None:
         raise fail("--resume needs the run directory: -o DIR")
@@ -397,67 +385,67 @@ def run_command(
             shard=shard,
             threads=threads,
         )
-        options = replace(
+        request = replace(
             asked,
-            output=directory,
             policy=policy,
             preset=preset,
             keep_memory=allocator == "keep",
-            timeout=parse_duration(timeout),
-            time_budget=parse_duration(time_budget),
             baseline=baseline,
             seed=seed,
             command=("attnbench", *sys.argv[1:]),
         )
-        if resume:
-            options = run.resumed_options(options)
-        elif output is not None:
-            run.create_directory(output)
-        shown = progress.make()
+        effort = Effort(timeout=parse_duration(timeout), time_budget=parse_duration(time_budget))
+        stored = stored_plan(directory) if resume else None
+        if output is not None and not resume:
+            create_directory(output)
         try:
-            summary, interrupted = run.execute(options, progress=shown, resume=resume)
+            with progress_module().make() as shown:
+                if stored is None:
+                    finished = plan_and_execute(request, directory, progress=shown, effort=effort)
+                else:
+                    finished = execute(stored, directory, progress=shown, effort=effort)
         except KeyboardInterrupt:
             raise fail("interrupted before anything was measured", INTERRUPTED) from None
-        finally:
-            shown.close()
-    except (ValueError, run.WorkerError) as error:
+    except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
         kept = "; what was measured is kept: make room, then continue with --resume"
         has_run = (directory / journal.JOURNAL).exists()
         raise fail(f"{error.filename or directory}: {error.strerror}{kept if has_run else ''}") from None
-    raise show_run(context.obj, options, summary, is_interrupted=interrupted, fail_on=fail_on)
+    raise show_run(context.obj, finished, directory, fail_on=fail_on)
 
 
-def show_run(
-    after: After, options: Options, summary: Summary, *, is_interrupted: bool, fail_on: str | None
-) -> typer.Exit:
+def show_run(after: After, finished: Finished, directory: Path, *, fail_on: str | None) -> typer.Exit:
     """Write a run's report, print what it found, and return the exit to raise."""
-    from harness import assembly, journal, lesson_facts, run, verdict
+    from harness import journal
+    from harness.lesson import facts
+    from harness.verdicts import judging
 
+    unexpected = False
     try:
-        records = assembly.records(options.output)
-        if any(record.case.problem == "pooling" for record in records):
+        if any(record.case.problem == "pooling" for record in finished.records):
             # What pooling predicts is drawn beside its cost; torch comes in once the measurements are over.
-            from harness.lesson import lesson
+            from harness.lesson.systems import lesson
 
-            lesson_facts.write(lesson(device=options.device, announce=say), options.output)
-        after.finish(options.output)
-        unexpected = verdict.unexpected(journal.read_verdicts(options.output), fail_on=(fail_on,) if fail_on else ())
+            facts.write(lesson(device=finished.plan.device, announce=say), directory)
+        after.finish(directory)
+        if finished.verdicts is not None:
+            unexpected = bool(judging.unexpected(finished.verdicts, fail_on=(fail_on,) if fail_on else ()))
     except OSError as error:
-        raise fail(f"{error.filename or options.output}: {error.strerror}; the journal is intact") from None
+        raise fail(f"{error.filename or directory}: {error.strerror}; the journal is intact") from None
     except ValueError as error:
         raise fail(f"{error}; the journal is intact") from None
+    summary = finished.summary
     say(
         f"{summary.wall_seconds:.0f} s, {summary.call_share:.0%} of them inside calls of implementations; "
         f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
     )
     for warning in summary.warnings:
         say(f"warning: {warning}")
-    say(f"report: {options.output / journal.REPORT}")
-    if is_interrupted:
+    say(f"report: {directory / journal.REPORT}")
+    if finished.is_interrupted:
         return typer.Exit(INTERRUPTED)
-    return typer.Exit(run.exit_code(records) or (1 if unexpected else 0))
+    return typer.Exit(finished.exit_code or (1 if unexpected else 0))
 
 
 def lesson_command(
@@ -469,37 +457,37 @@ def lesson_command(
 
     Example: attnbench lesson -o runs/lesson
     """
-    from harness import devices, lesson_facts, policy, progress, run
-    from harness.plan import Selection
+    from harness import devices, policy
+    from harness.lesson import facts
+    from harness.runner.execute import plan_and_execute
+    from harness.runner.selection import Request, Selection
+    from harness.runner.supervisor import WorkerError
     from scenarios import tutorial
 
+    directory = output or default_output()
     try:
         chosen = devices.choose(device)
-        options = run.Options(
+        request = Request(
             scenarios=tutorial.LESSON,
             selection=Selection(),
             device=chosen,
-            output=output or default_output(),
             policy=policy.LESSON,
             preset="fast",
             command=("attnbench", *sys.argv[1:]),
         )
-        shown = progress.make()
-        try:
-            _, interrupted = run.execute(options, progress=shown)
-        finally:
-            shown.close()
-        if interrupted:
+        with progress_module().make() as shown:
+            finished = plan_and_execute(request, directory, progress=shown)
+        if finished.is_interrupted:
             raise typer.Exit(INTERRUPTED)
         # The lesson's own sums need torch; its measurements, in worker processes, are over.
-        from harness.lesson import lesson
+        from harness.lesson.systems import lesson
 
-        lesson_facts.write(lesson(device=chosen, announce=say), options.output)
-        page = context.obj.teach(options.output)
-    except (ValueError, run.WorkerError) as error:
+        facts.write(lesson(device=chosen, announce=say), directory)
+        page = context.obj.teach(directory)
+    except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
-        raise fail(f"{error.filename or output or 'runs'}: {error.strerror}") from None
+        raise fail(f"{error.filename or directory}: {error.strerror}") from None
     say(f"lesson: {page}")
 
 
@@ -521,34 +509,31 @@ def check_command(
     """
     from rich.console import Console
 
-    from harness import check, devices, policy, run
-    from harness.plan import Selection
+    from harness import check as shown
+    from harness import devices, policy
+    from harness.runner import check
+    from harness.runner.supervisor import WorkerError, WorkerSettings
 
     try:
-        options = run.Options(
-            scenarios=(),
-            selection=Selection(),
-            device=devices.choose(device),
-            output=Path(),
-            policy=policy.DEFAULT,
-            impl_files=tuple(impl_file or ()),
-            seed=seed,
+        settings = WorkerSettings(
+            device=devices.choose(device), policy=policy.DEFAULT, impl_files=tuple(impl_file or ())
         )
         make_selection(impl=None, axis=None, dtype=dtype, direction=None, cache=None, keyword="", shard="1/1")
         found = check.check(
-            options,
+            settings,
             names=impl or (),
             problem=problem,
             dtypes=dtype or (),
             quick=quick,
             only=keyword,
-            progress=quiet(),
+            seed=seed,
+            progress=progress_module().quiet(),
         )
         if junit is not None:
-            junit.write_text(check.junit(found), encoding="utf-8")
+            junit.write_text(shown.junit(found), encoding="utf-8")
     except KeyError as error:
         raise fail(str(error.args[0])) from None
-    except (ValueError, run.WorkerError) as error:
+    except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
         raise fail(f"{error.filename}: {error.strerror}") from None
@@ -556,7 +541,7 @@ def check_command(
         say(found.model_dump_json(indent=1))
     else:
         console = Console()
-        check.render(found, console if console.is_terminal else Console(width=LOG_WIDTH), impl_files=impl_file or ())
+        shown.render(found, console if console.is_terminal else Console(width=LOG_WIDTH), impl_files=impl_file or ())
     raise typer.Exit(found.exit_code)
 
 

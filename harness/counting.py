@@ -20,13 +20,13 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from harness.directions import direct
-from harness.exact import degree
 from harness.records import AxisCounts, Degrees
+from harness.scaling.exact import degree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from impls.registry import Implementation, Problem
+    from impls.contract import Implementation, Problem
 
 aten = torch.ops.aten
 # Fused attention, forward and backward, with the arguments query, key, value and is_causal by name.

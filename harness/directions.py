@@ -12,7 +12,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from impls.registry import Implementation, Inputs, Problem
+    from impls.contract import Implementation, Inputs, Problem
 
 
 @dataclass(frozen=True)

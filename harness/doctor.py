@@ -347,9 +347,9 @@ def make_calls(device: torch.device, *, is_full: bool, seed: int) -> dict[str, C
     """Prepare the calls: registered implementations of attention at several sizes."""
     import torch
 
-    from impls import registry
+    from impls import discovery, registry
 
-    registry.discover()
+    discovery.discover()
     problem = registry.problem("attention")
     lengths, heads = (FULL_LENGTHS, FULL_HEADS) if is_full else (QUICK_LENGTHS, QUICK_HEADS)
     calls = {}

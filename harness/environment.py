@@ -148,12 +148,6 @@ def allowed_cores() -> int:
     return len(allowed_core_numbers())
 
 
-def usable_cores(*, root: Path = ROOT) -> float:
-    """Return the cores that this process can use at once: its affinity, or a smaller cgroup quota."""
-    quota = cpu_quota(root=root)
-    return float(allowed_cores()) if quota is None else min(float(allowed_cores()), quota)
-
-
 def cpu_quota(*, root: Path = ROOT) -> float | None:
     """Return the cores' worth of time that the cgroups allow, the smallest on the way up; None for no limit."""
     quotas = []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from harness.policy import GatePolicy, TimingPolicy
     from harness.timing import Block
-    from impls.registry import Implementation, Problem, Witness
+    from impls.contract import Implementation, Problem, Witness
 
     Call = Callable[[], Any]
     Outputs = tuple[torch.Tensor, ...]

@@ -14,9 +14,9 @@ from harness.records import Ran
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from impls.registry import Expected
+    from impls.contract import Expected
 
-# Operators that only handle tensor metadata; every other operator does work.
+# Operators that only handle a tensor's metadata; every other operator does work.
 BOOKKEEPING = frozenset(
     {
         "aten::view",

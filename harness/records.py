@@ -61,6 +61,13 @@ class Case(Fact):
         """
         return json.dumps(_place(self.problem, self.point, self.dtype, self.device, self.direction, self.cache))
 
+    @property
+    def label(self) -> str:
+        """Name the case in one line: implementation, point, dtype, direction."""
+        point = ",".join(f"{name}={value}" for name, value in self.point.items())
+        cold = " cold" if self.cache == "cold" else ""
+        return f"{self.implementation} {point} {self.dtype} {self.direction}{cold}"
+
 
 def case_id(
     *, problem: str, point: dict[str, Any], dtype: str, device: str, direction: str, cache: str, implementation: str

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.policy import TelemetryPolicy
-    from harness.records import PlannedCase
 
 Series = list[tuple[float, float]]
 
@@ -118,18 +117,6 @@ class Idle:
 
     figures: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
-
-
-def pass_seconds(device: str, policy: TelemetryPolicy) -> float:
-    """Return what a sustained pass takes, the wait for a warm device aside."""
-    if device.startswith("cuda"):
-        return policy.idle_seconds_cuda + policy.lead_in_cuda + policy.window_cuda
-    return policy.lead_in_cpu + policy.window_cpu
-
-
-def wait_seconds(device: str, policy: TelemetryPolicy) -> float:
-    """Return the longest that a pass may wait for the device to cool."""
-    return policy.cool_down_at_most if device.startswith("cuda") else 0.0
 
 
 def sustained(
@@ -610,42 +597,6 @@ class Watch:
     def close(self) -> None:
         """Close NVML."""
         self._stack.close()
-
-
-def choose(cases: Iterable[PlannedCase], *, policy: TelemetryPolicy) -> dict[str, str]:
-    """Choose the cases of the sustained pass, by id with the reason; a few points for each implementation.
-
-    Of its forward cases with hot caches, those with a call short enough that many fit the window, the one with most
-    operations, then the one in the middle.
-    """
-    by_implementation: dict[str, list[PlannedCase]] = {}
-    for planned in cases:
-        case = planned.case
-        if planned.skip is None and planned.predicted and case.direction == "forward" and case.cache == "hot":
-            by_implementation.setdefault(f"{case.problem} {case.implementation}", []).append(planned)
-    chosen: dict[str, str] = {}
-    for of_one in by_implementation.values():
-        for planned, why in _few_points(of_one, policy=policy):
-            chosen.setdefault(planned.case.id, why)
-    return chosen
-
-
-def _few_points(cases: Sequence[PlannedCase], *, policy: TelemetryPolicy) -> list[tuple[PlannedCase, str]]:
-    short = [planned for planned in cases if _seconds(planned) <= policy.call_seconds_at_most]
-    ordered = sorted(short, key=_operations)
-    picks = [(min(cases, key=_seconds), "its shortest call")]
-    if short:
-        picks = [(ordered[-1], "its most operations in a short call"), (ordered[len(ordered) // 2], "its middle point")]
-    on_gpu = cases[0].case.device.startswith("cuda")
-    return picks[: policy.points_cuda if on_gpu else policy.points_cpu]
-
-
-def _seconds(planned: PlannedCase) -> float:
-    return planned.predicted.seconds if planned.predicted else math.inf
-
-
-def _operations(planned: PlannedCase) -> int:
-    return planned.predicted.operations if planned.predicted else 0
 
 
 class Cores:

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.policy import ScalingPolicy
-from harness.scaling import curve, judge
+from harness.scaling.judgement import curve, judge
 from harness.statistics import best_of, median_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from harness.scaling import Judgement, Kind, TimeVerdict
+    from harness.scaling.decision import Kind, TimeVerdict
+    from harness.scaling.judgement import Judgement
 
 Source = Literal["auto", "csv", "pytest-benchmark", "google-benchmark"]
 Row = dict[str, str | float]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness import lesson_facts
-from reports import answer, published, units
-from reports.figures import agreement, allocation, device, pooling, runs, scaling, speed, timeline
+from harness.lesson import facts as lesson_facts
+from reports import published, units
+from reports.answer.sentences import baseline_of
+from reports.figures import agreement, allocation, device, pooling, runs, speed, timeline
 from reports.figures.figure import Figure, Sweep, sweeps
+from reports.figures.scaling import memory, operations, slopes, time
 from reports.pairs import paired, policy_of
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.lesson_facts import Lesson
+    from harness.lesson.facts import Lesson
     from reports.frame import Run
     from reports.style import Look
 
@@ -97,24 +99,24 @@ def scaling_chapter(
     for sweep in drawn:
         tables: tuple[Table, ...] = ()
         if sweep.axis is None:
-            figures = _made([scaling.joint(sweep, colors)])
+            figures = _made([operations.joint(sweep, colors)])
         elif sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
-            figures = _made([scaling.time(sweep, colors)])
+            figures = _made([time.time(sweep, colors)])
         else:
-            laws = scaling.fitted_laws(sweep.table, sweep.axis)
+            laws = time.fitted_laws(sweep.table, sweep.axis)
             figures = _made(
                 [
-                    scaling.time(sweep, colors, laws=laws),
-                    scaling.slopes(sweep, colors),
-                    scaling.residuals(sweep, colors, laws=laws),
-                    scaling.memory(sweep, colors),
-                    scaling.operations(sweep, colors),
+                    time.time(sweep, colors, laws=laws),
+                    slopes.slopes(sweep, colors),
+                    slopes.residuals(sweep, colors, laws=laws),
+                    memory.memory(sweep, colors),
+                    operations.operations(sweep, colors),
                 ]
             )
             if laws:
-                rows = scaling.law_rows(laws, sweep.axis)
+                rows = time.law_rows(laws, sweep.axis)
                 caption = f"Fitted laws: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
-                tables = (Table(caption, scaling.LAW_COLUMNS, rows),)
+                tables = (Table(caption, time.LAW_COLUMNS, rows),)
         sections.append(Section(_heading(sweep), sweep.conditions, figures, tables))
     for run in runs:
         made = _made([allocation.fresh_memory(run.records, colors, key=_id(run.label))])
@@ -134,7 +136,7 @@ def speed_chapter(
 ) -> Chapter | None:
     """Show speed-ups, throughput, the roofline, launch overhead, burst and sustained rates, and published figures."""
     named = {run.label: run for run in runs}
-    compared = {run.label: paired(run, baseline=answer.baseline_of(run)) for run in runs}
+    compared = {run.label: paired(run, baseline=baseline_of(run)) for run in runs}
     sections = []
     for sweep in drawn:
         if sweep.axis is None:
@@ -142,9 +144,7 @@ def speed_chapter(
         run = named[sweep.run]
         figures = _made(
             [
-                speed.speed_up(
-                    sweep, baseline=answer.baseline_of(run), pairs=compared[run.label], policy=policy_of(run)
-                ),
+                speed.speed_up(sweep, baseline=baseline_of(run), pairs=compared[run.label], policy=policy_of(run)),
                 speed.throughput(sweep, colors, machine=machine(run)),
             ]
         )
@@ -274,7 +274,7 @@ def problem_chapter(
             sweep, table=sweep.table[~steps], shared=sweep.shared[~sweep.shared["implementation"].str.startswith(STEP)]
         )
         made = (
-            _made([scaling.time(whole, colors), scaling.memory(whole, colors), scaling.slopes(whole, colors)])
+            _made([time.time(whole, colors), memory.memory(whole, colors), slopes.slopes(whole, colors)])
             if len(whole.table)
             else ()
         )

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.journal import REPORT
-from reports import answer, embedded, style, units
+from reports import embedded, style, units
+from reports.answer import doubts, sentences, verdicts
 from reports.chapters import chapters, machine
 from reports.frame import frames, read_runs
 
@@ -90,12 +91,12 @@ def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "label": run.label,
         "created": run.plan.created if run.plan else "",
         "machine": machine(run),
-        "sentences": answer.sentences(run, table),
-        "tiles": answer.tiles(run, table),
-        "verdicts": answer.verdict_tables(run),
+        "sentences": sentences.sentences(run, table),
+        "tiles": sentences.tiles(run, table),
+        "verdicts": verdicts.verdict_tables(run),
         "judged": run.judged,
-        "precision": answer.precision_sentence(run, table),
-        "warnings": answer.warnings(run, table),
+        "precision": doubts.precision_sentence(run, table),
+        "warnings": doubts.warnings(run, table),
         "stable": _facts(environment.stable) if environment else [],
         "volatile": _facts(environment.volatile) if environment else [],
         "absent": sorted(environment.reasons.items()) if environment else [],

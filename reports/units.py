@@ -44,6 +44,19 @@ def seconds(value: float | None, *, write: Callable[[float], str] = digits) -> s
     return _scaled(value, _SECONDS, write=write)
 
 
+def duration(seconds: float) -> str:
+    """Write a time for a log, in plain characters: 12.3 us, 1.05 ms, 64 s."""
+    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= factor:
+            return f"{seconds / factor:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def clock(seconds: float | None) -> str:
+    """Write seconds as m:ss, for the time left; -:-- if it is unknown."""
+    return "-:--" if seconds is None else f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
 def size(value: float | None, *, write: Callable[[float], str] = digits) -> str:
     """Write a number of bytes in powers of 1024."""
     return _scaled(value, _BYTES, write=write)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from impls import registry
+from impls import contract, discovery
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,8 +16,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gate_case" not in metafunc.fixturenames:
         return
     files = metafunc.config.getoption("--impl-file")
-    known = set(registry.discover().entries)
-    found = registry.discover(impl_files=files)
+    known = set(discovery.discover().entries)
+    found = discovery.discover(impl_files=files)
     wanted = [key for key in found.entries if not files or key not in known]
     metafunc.parametrize("gate_case", [case for key in wanted for case in _cases(found.entries[key])])
     if files:
@@ -26,7 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             raise pytest.UsageError(f"{', '.join(files)}: {'; '.join(missing) or 'registers nothing'}")
 
 
-def _cases(entry: registry.Implementation) -> list:
+def _cases(entry: contract.Implementation) -> list:
     return [
         pytest.param(
             (entry, device, dtype),

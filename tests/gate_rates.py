@@ -16,9 +16,9 @@ import torch
 
 from harness.agreement import agree
 from harness.policy import GatePolicy
-from impls import registry
+from impls import discovery, registry
 from impls.attention._probes import KINDS
-from impls.registry import Probe
+from impls.contract import Probe
 from mutants import MUTANTS, Mutant, honest
 from test_mutants import first_disagreement
 
@@ -91,7 +91,7 @@ def accepting(mutant: Mutant, dtype: str, probes: tuple[Probe, ...]) -> list[str
 
 def honest_rejections() -> tuple[int, dict[str, int]]:
     """Count honest forward results on the battery's inputs, and those that each published rule rejects."""
-    registry.discover()
+    discovery.discover()
     results, rejections = 0, dict.fromkeys((rule.name for rule in RULES), 0)
     for name in registry.names("attention"):
         entry = registry.get("attention", name)
@@ -136,7 +136,7 @@ def random_point(generator: random.Random) -> dict[str, object]:
 
 def honest_rates() -> dict[str, tuple[int, int, float]]:
     """Return checks, rejections and largest ratio of each implementation over random seeds, shapes and kinds."""
-    registry.discover()
+    discovery.discover()
     rates = {}
     for name in registry.names("attention"):
         entry = registry.get("attention", name)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import environment
-from reports import lesson as page
 from reports.frame import read_run
+from reports.lesson import page
+from reports.lesson.lines import LINES
 from tests.sections import replaced
 
 SECTION = "lesson rates"
@@ -53,7 +54,7 @@ def rows(runs):
             asked=ASKED.get(line.claim, ""),
             verdicts=tuple(of_run[line.id].get(name, "not measured") for of_run in judged),
         )
-        for line in page.LINES
+        for line in LINES
         for name in line.implementations
     ]
 

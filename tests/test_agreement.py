@@ -9,10 +9,10 @@ import torch
 
 from harness.agreement import agree, chance, effective_rows, upstream_gradient
 from harness.policy import GatePolicy
-from impls import registry
+from impls import contract, registry
 from impls.attention._probes import KINDS
 from impls.attention.batched import batched
-from impls.registry import Witness
+from impls.contract import Witness
 
 CPU = torch.device("cpu")
 
@@ -22,8 +22,8 @@ def gate(
 ):
     """Hold a function that claims every feature against the oracle of `attention`."""
     problem = registry.problem("attention")
-    limits = registry.Limits(registry.DEVICES, registry.DTYPES, frozenset(registry.FEATURES))
-    planted = registry.Implementation(problem="attention", name=name, function=function, limits=(limits,))
+    limits = contract.Limits(registry.DEVICES, registry.DTYPES, frozenset(registry.FEATURES))
+    planted = contract.Implementation(problem="attention", name=name, function=function, limits=(limits,))
     return agree(
         problem,
         planted,

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import allocation, assembly, journal
+from harness import assembly, journal
 from harness.policy import AllocationPolicy
 from harness.records import Agreement, Case, Counts, Memory, PlannedCase, Preparation, Ran, Round, case_id
+from harness.runner import allocator
+from harness.runner.steps import fresh_memory
 
-WHY_NOT = allocation.why_not("cpu", os.environ)
+WHY_NOT = allocator.why_not("cpu", os.environ)
 needs_glibc = pytest.mark.skipif(bool(WHY_NOT), reason=f"no comparison here: {WHY_NOT}")
 ROOT = Path(__file__).resolve().parent.parent
 MEBIBYTE = 2**20
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 POLICY = AllocationPolicy(rounds=5, call_seconds_at_most=0.1, peak_bytes_over=32 * MEBIBYTE)
 
 
@@ -50,7 +53,7 @@ def visit(*, seconds: float = 0.01, faults: float | None = 0.0, index: int = 0) 
 
 
 def chosen(*entries: tuple[PlannedCase, Preparation]) -> list[PlannedCase]:
-    return allocation.choose(
+    return fresh_memory.choose(
         [case for case, _ in entries], prepared={case.case.id: known for case, known in entries}, policy=POLICY
     )
 
@@ -82,7 +85,7 @@ def test_the_ratio_is_of_neighbours_so_that_drift_cancels():
     drift = [1.0, 1.5, 2.0, 2.5, 3.0]
     returned = [visit(seconds=0.02 * factor, faults=100.0) for factor in drift]
     kept = [visit(seconds=0.01 * factor, faults=1.0) for factor in drift]
-    found = allocation.conclude(returned, kept, confidence=0.95)
+    found = fresh_memory.conclude(returned, kept, confidence=0.95)
     assert found.ratio == pytest.approx(2.0)
     assert found.low == pytest.approx(2.0)
     assert found.high == pytest.approx(2.0)
@@ -91,18 +94,18 @@ def test_the_ratio_is_of_neighbours_so_that_drift_cancels():
 
 
 def test_one_round_has_a_ratio_and_no_interval():
-    found = allocation.conclude([visit(seconds=0.03)], [visit(seconds=0.01)], confidence=0.95)
+    found = fresh_memory.conclude([visit(seconds=0.03)], [visit(seconds=0.01)], confidence=0.95)
     assert found.ratio == pytest.approx(3.0)
     assert found.low is None
     assert found.high is None
 
 
 def test_nothing_is_compared_where_the_allocator_is_another():
-    assert "pool" in allocation.why_not("cuda:0", {})
-    reason = allocation.why_not("cpu", {"MALLOC_MMAP_MAX_": "0"})
+    assert "pool" in allocator.why_not("cuda:0", {})
+    reason = allocator.why_not("cpu", {"MALLOC_MMAP_MAX_": "0"})
     assert "glibc" in reason or "MALLOC_MMAP_MAX_" in reason
     if platform.libc_ver()[0] == "glibc":
-        assert allocation.why_not("cpu", {"HOME": "/"}) == ""
+        assert allocator.why_not("cpu", {"HOME": "/"}) == ""
 
 
 def run(directory: Path, *arguments: str) -> None:
@@ -121,7 +124,7 @@ def run(directory: Path, *arguments: str) -> None:
 
 def peak_faults(directory: Path, record) -> list[float]:
     visits = journal.read(directory).rounds[record.case.id]
-    return [(visit.faults_per_call or 0.0) * allocation.PAGE_BYTES for visit in visits]
+    return [(visit.faults_per_call or 0.0) * PAGE_BYTES for visit in visits]
 
 
 @needs_glibc
@@ -134,7 +137,7 @@ def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_pa
     if known.call_seconds > AllocationPolicy().call_seconds_at_most:
         pytest.skip(f"on so busy a machine a call takes {known.call_seconds:.2g} s, and is left out")
     assert found is not None
-    assert found.faults_returned * allocation.PAGE_BYTES > 16 * MEBIBYTE
+    assert found.faults_returned * PAGE_BYTES > 16 * MEBIBYTE
     assert found.faults_kept < 0.5 * found.faults_returned
     assert record.time is not None
     # The other process's samples are in no round, and while the heap still grows a round may touch new pages.

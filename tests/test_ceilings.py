@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import ceilings, roofline, run
+from harness import ceilings, roofline
 from harness.records import Ceiling
+from harness.runner.steps import machine
 
 MATMUL = Ceiling(name="matmul float32", value=1e11, unit="FLOP/s", how="given")
 MEMORY = Ceiling(name="memory copy", value=1e10, unit="B/s", how="given")
@@ -107,8 +108,10 @@ def test_the_best_rates_and_the_memory_are_measured_again_with_their_sizes(measu
 
 
 def test_a_ceiling_that_moved_is_a_warning():
-    lines = run.ceiling_warnings([MATMUL, MEMORY], [MATMUL.model_copy(update={"value": 0.8e11}), MEMORY], at_least=0.05)
+    lines = machine.ceiling_warnings(
+        [MATMUL, MEMORY], [MATMUL.model_copy(update={"value": 0.8e11}), MEMORY], at_least=0.05
+    )
     assert len(lines) == 1
     assert "matmul float32 fell by 20%" in lines[0]
-    assert run.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 1.04e11})], at_least=0.05) == []
-    assert "rose" in run.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 2e11})], at_least=0.05)[0]
+    assert machine.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 1.04e11})], at_least=0.05) == []
+    assert "rose" in machine.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 2e11})], at_least=0.05)[0]

@@ -6,14 +6,15 @@ import io
 import shlex
 import textwrap
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from harness import check, policy, run
-from harness.plan import Selection
-from harness.progress import Lines
+from harness import check as shown_as
+from harness import policy
+from harness.runner import check
+from harness.runner.supervisor import WorkerSettings
+from reports.terminal.progress import quiet
 
 HEADER = """
 import os, signal, torch
@@ -34,15 +35,13 @@ def kernel(tmp_path, body, *, name="mine", supports=("causal", "backward")):
 
 
 def examine(*files, **settings):
-    options = run.Options(
-        scenarios=(), selection=Selection(), device="cpu", output=Path(), policy=policy.DEFAULT, impl_files=files
-    )
-    return check.check(options, progress=Lines(), **settings)
+    workers = WorkerSettings(device="cpu", policy=policy.DEFAULT, impl_files=files)
+    return check.check(workers, progress=quiet(), **settings)
 
 
 def shown(report, *files):
     out = io.StringIO()
-    check.render(report, Console(file=out, width=160), impl_files=files)
+    shown_as.render(report, Console(file=out, width=160), impl_files=files)
     return out.getvalue()
 
 
@@ -61,7 +60,7 @@ def test_a_wrong_file_disagrees_and_its_first_failure_can_be_repeated(tmp_path):
     assert report.exit_code == 3
     first = next(outcome for outcome in report.outcomes if outcome.status == "disagreed")
     assert "causal" in first.title
-    command = check.reproduction(first, impl_files=[file])
+    command = shown_as.reproduction(first, impl_files=[file])
     assert command in shown(report, file)
     words = shlex.split(command)
     again = examine(file, names=[words[words.index("--impl") + 1]], only=words[words.index("-k") + 1])
@@ -114,7 +113,7 @@ def test_an_unknown_name_is_refused():
 
 def test_junit_has_a_case_for_every_probe(tmp_path):
     report = examine(kernel(tmp_path, "return torch.zeros_like(q)"), only="equal scores")
-    root = ET.fromstring(check.junit(report))
+    root = ET.fromstring(shown_as.junit(report))
     cases = root.findall("testsuite/testcase")
     assert len(cases) == len(report.outcomes)
     assert {case.find("failure") is not None for case in cases} == {True}

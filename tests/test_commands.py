@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import commands, plan, run, timing
-from harness.process import oom_kills
+from harness import commands, timing
+from harness.runner.process import oom_kills
+from harness.runner.selection import SelectionError
+from harness.runner.state import thread_warnings
 from reports.terminal import results
 from scenarios import catalog
 
@@ -36,7 +38,7 @@ def test_durations_are_read(text, seconds):
 
 @pytest.mark.parametrize("text", ["nan", "inf", "10ms", "5sss", "1hm", "-1", "0", "", "1e3"])
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(plan.SelectionError, match="must read"):
+    with pytest.raises(SelectionError, match="must read"):
         commands.parse_duration(text)
 
 
@@ -95,9 +97,9 @@ def test_folders_of_our_names_where_the_user_is_are_not_loaded(tmp_path):
 
 
 def test_more_threads_than_processors_are_a_warning():
-    assert run.thread_warnings(None) == []
-    assert run.thread_warnings(1) == []
-    assert "wait for each other" in run.thread_warnings(10_000)[0]
+    assert thread_warnings(None) == []
+    assert thread_warnings(1) == []
+    assert "wait for each other" in thread_warnings(10_000)[0]
 
 
 def test_replaced_clocks_are_put_back_and_named(monkeypatch):

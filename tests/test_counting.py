@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from harness.counting import count, degrees
-from impls import registry
-from impls.registry import Implementation, Limits
+from impls import discovery, registry
+from impls.contract import Implementation, Limits
 
 CPU = torch.device("cpu")
 LIMITS = (Limits(("cpu",), ("float32",), frozenset()),)
@@ -15,7 +15,7 @@ LIMITS = (Limits(("cpu",), ("float32",), frozenset()),)
 
 @pytest.fixture(scope="module")
 def attention():
-    registry.discover()
+    discovery.discover()
     return registry.problem("attention")
 
 
@@ -146,14 +146,14 @@ def test_every_implementation_has_the_exact_degrees_of_attention(attention, name
     ],
 )
 def test_every_step_of_a_module_has_its_own_degrees(name, expected):
-    registry.discover()
+    discovery.discover()
     found = degrees(registry.problem("multihead"), registry.get("multihead", name), device=CPU, dtype=torch.float32)
     assert {axis: counts.degree for axis, counts in found.axes.items() if " " not in axis} == expected
     assert found.counted_products == found.modelled_products
 
 
 def test_a_single_operator_that_does_everything_is_declared():
-    registry.discover()
+    discovery.discover()
     problem, fast = registry.problem("multihead"), registry.get("multihead", "torch-module-fast")
     found = degrees(problem, fast, device=CPU, dtype=torch.float32)
     assert (found.how, found.axes) == ("declared", {})

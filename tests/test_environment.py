@@ -92,7 +92,6 @@ def test_the_smallest_quota_on_the_way_up_counts(tmp_path):
     write(tmp_path, "sys/fs/cgroup/jobs/mine/cpu.max", "max 100000\n")
     write(tmp_path, "sys/fs/cgroup/jobs/mine/cpu.stat", "nr_periods 10\nnr_throttled 4\n")
     assert environment.cpu_quota(root=tmp_path) == 1.5
-    assert environment.usable_cores(root=tmp_path) == min(1.5, environment.allowed_cores())
     assert environment.throttled_periods(root=tmp_path) == 4
 
 

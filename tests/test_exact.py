@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.exact import degree, memory_law, score_buffers
+from harness.scaling.exact import degree, memory_law, score_buffers
 
 SIZES = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
 

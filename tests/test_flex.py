@@ -8,13 +8,13 @@ import torch
 from harness import counting
 from harness.agreement import agree
 from harness.policy import GatePolicy
-from impls import registry
+from impls import discovery, registry
 from impls.attention import problem as attention
 from impls.multihead import problem as multihead
 from scenarios import catalog
 
 CPU = torch.device("cpu")
-registry.discover()
+discovery.discover()
 if ("attention", "flex") in registry.REGISTRY.unavailable:
     pytest.skip(registry.REGISTRY.unavailable["attention", "flex"].reason, allow_module_level=True)
 FLEX = registry.get("attention", "flex")
@@ -112,7 +112,8 @@ def test_in_a_module_it_compiles_before_the_call_that_is_measured():
 
 @pytest.mark.parametrize("scenario", catalog.CATALOG, ids=lambda scenario: scenario.name)
 def test_only_its_own_scenario_compiles_unasked(scenario):
-    from harness.plan import Selection, expand
+    from harness.runner.plan import expand
+    from harness.runner.selection import Selection
 
     names = {of: registry.names(of) for of in ("attention", "multihead", "pooling")}
     cases, _ = expand([scenario], names=names, selection=Selection(), device="cpu")
@@ -125,8 +126,8 @@ def test_without_a_compiler_it_is_unavailable_with_the_reason():
     import sys
 
     code = (
-        "from impls import registry\n"
-        "found = registry.discover()\n"
+        "from impls import discovery, registry\n"
+        "found = discovery.discover()\n"
         "print(found.unavailable['attention', 'flex'].reason, 'mha/batched' in registry.names('multihead'))\n"
     )
     done = subprocess.run(

@@ -10,9 +10,10 @@ import importlib.util
 import pytest
 import torch
 
-from harness.battery import Subject, examine
+from harness.battery import Subject
 from harness.policy import GatePolicy
 from impls import registry
+from tests.examining import examine
 
 # Three seconds a shape and more.
 COMPILED = ("flex", "mha/flex")

@@ -8,11 +8,12 @@ import math
 import pytest
 import torch
 
-from harness import graphs, launch, memory, timing
+from harness import graphs, memory, timing
 from harness.bench import Bench
 from harness.policy import DEFAULT, GatePolicy, TimingPolicy
 from harness.protocol.messages import Replay, Start, Visit
-from impls import registry
+from harness.runner import replays
+from impls import discovery, registry
 from runs import ok_case
 
 CPU = torch.device("cpu")
@@ -64,7 +65,7 @@ def recorder_of(graph_class):
 
 
 def visit(recorder, name="einsum", problem="attention", point=None, **policy):
-    registry.discover()
+    discovery.discover()
     of = registry.problem(problem)
     entry = registry.get(problem, name)
     subject = graphs.Subject(of, entry, of.parse(point or {"n": 24, "d": 8}), torch.float32, CPU)
@@ -242,7 +243,7 @@ def test_an_implementation_that_need_not_repeat_itself_is_held_against_the_oracl
                 for kept in outputs:
                     kept.copy_(torch.nextafter(kept, torch.full_like(kept, math.inf)))
 
-    assert not registry.discover().entries["attention", "sdpa-auto"].deterministic
+    assert not discovery.discover().entries["attention", "sdpa-auto"].deterministic
     assert visit(recorder_of(LastDigit), "sdpa-auto").reason == ""
     assert "differs" in visit(recorder_of(LastDigit)).reason
     for graph, reason in ((SlightlyWrong, "out "), (FirstSetOnly, "input set 2"), (Stale, "not written")):
@@ -276,7 +277,7 @@ def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
     case = ok_case("einsum", n=16, d=8)
     visited = bench.visit(Visit(case=case, seed=3, calls=100, blocks=3, index=0, process=0)).round
     answer = bench.replay(Replay(case=case, seed=3, blocks=3, call_seconds=1e-5))
-    found = launch.with_replays(visited, answer.graph.model_dump())
+    found = replays.with_replays(visited, answer.graph)
     assert steps[-1] == "CUDA graph"
     assert found.graph_reason == ""
     assert len(found.graph_samples) == 3
@@ -286,7 +287,7 @@ def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
 
 @pytest.mark.gpu
 def test_a_short_kernel_is_replayed_on_a_gpu():
-    registry.discover()
+    discovery.discover()
     of, device = registry.problem("attention"), torch.device("cuda")
     clock = timing.clock_for(device, cold=False)
     for name in ("batched", "sdpa-auto"):

@@ -10,8 +10,8 @@ import pytest
 from harness import kernels
 from harness.kernels import Event
 from harness.records import Ran
-from impls import registry
-from impls.registry import Expected
+from impls import discovery
+from impls.contract import Expected
 
 RECORDED = Path(__file__).parent / "data" / "recorded_kernels.csv"
 ROWS = list(csv.DictReader(RECORDED.read_text(encoding="utf-8").splitlines()))
@@ -26,7 +26,7 @@ def ran(row) -> Ran:
 
 def limits(problem, name):
     """Return an implementation's limits on CUDA; flex is absent where no compiler is."""
-    entry = registry.discover().entries.get((problem, name))
+    entry = discovery.discover().entries.get((problem, name))
     return None if entry is None else entry.limits_on("cuda")
 
 
@@ -56,7 +56,7 @@ def test_products_are_not_satisfied_by_a_fused_kernel():
 
 
 def test_every_implementation_with_expectations_on_cuda_has_recorded_rows():
-    entries = registry.discover().entries
+    entries = discovery.discover().entries
     bare = {
         f"{problem} {name}"
         for (problem, name), entry in entries.items()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 import runs
 from harness import assembly, launch
 from harness.journal import Journal
 from harness.policy import DEFAULT
-from harness.process import Lost
+from harness.protocol.messages import Failed, Replay, Replayed, Replays, Visit
 from harness.records import Launch, PlannedCase, Ran, Record, Round
-from harness.run import Run
+from harness.runner import replays
+from harness.runner.steps.rounds import with_graph
 from reports import export
 from reports.frame import load
+from scripted import state_of
 from test_assembly import OPERATIONS, case, closed, prepared
 
 TIMING = DEFAULT.timing
@@ -36,32 +36,32 @@ def visit(seconds=1e-5, *, host=0.0, **graph):
 
 
 def test_calls_below_the_launch_floor_get_a_graph():
-    assert launch.is_wanted(short(), [visit(1e-5)], policy=TIMING)
-    assert not launch.is_wanted(short(), [visit(1e-4)], policy=TIMING)
+    assert replays.is_wanted(short(), [visit(1e-5)], policy=TIMING)
+    assert not replays.is_wanted(short(), [visit(1e-4)], policy=TIMING)
 
 
 def test_a_call_that_the_host_launches_no_faster_than_it_runs_gets_one_too():
-    assert launch.is_wanted(short(), [visit(1e-4, host=1.2e-4)], policy=TIMING)
-    assert not launch.is_wanted(short(), [visit(1e-4, host=2e-5)], policy=TIMING)
-    assert not launch.is_wanted(short(), [visit(1.0, host=1.2)], policy=TIMING)
+    assert replays.is_wanted(short(), [visit(1e-4, host=1.2e-4)], policy=TIMING)
+    assert not replays.is_wanted(short(), [visit(1e-4, host=2e-5)], policy=TIMING)
+    assert not replays.is_wanted(short(), [visit(1.0, host=1.2)], policy=TIMING)
 
 
 @pytest.mark.parametrize(
     "changes", [{"device": "cpu"}, {"direction": "backward"}, {"direction": "forward+backward"}, {"cache": "cold"}]
 )
 def test_other_cases_get_none(changes):
-    assert not launch.is_wanted(short(**changes), [visit(1e-6)], policy=TIMING)
-    assert launch.predicted_seconds(short(**changes), 1e-6, block=1e-3, policy=TIMING) == 0.0
+    assert not replays.is_wanted(short(**changes), [visit(1e-6)], policy=TIMING)
+    assert replays.predicted_seconds(short(**changes), 1e-6, block=1e-3, policy=TIMING) == 0.0
 
 
 def test_a_graph_that_failed_is_not_tried_again():
     failed = visit(graph_reason="can't be captured")
-    assert not launch.is_wanted(short(), [failed, visit()], policy=TIMING)
+    assert not replays.is_wanted(short(), [failed, visit()], policy=TIMING)
 
 
 def test_the_time_of_a_graph_is_in_the_prediction_of_a_round():
-    assert launch.predicted_seconds(short(), 1e-5, block=1e-3, policy=TIMING) > 3e-3
-    assert launch.predicted_seconds(short(), 1e-4, block=1e-3, policy=TIMING) == 0.0
+    assert replays.predicted_seconds(short(), 1e-5, block=1e-3, policy=TIMING) > 3e-3
+    assert replays.predicted_seconds(short(), 1e-4, block=1e-3, policy=TIMING) == 0.0
 
 
 def of_rounds(visits):
@@ -130,57 +130,49 @@ def test_launching_reaches_the_table_and_the_exports(tmp_path):
     assert Record.model_validate_json(record.model_dump_json(by_alias=True)) == record
 
 
-def parent(answer):
-    """Return as much of a run as replaying needs."""
-    asked = []
-    return SimpleNamespace(
-        rounds={},
-        policy=DEFAULT,
-        prepared={short().id: prepared()},
-        uncaptured={},
-        host=SimpleNamespace(
-            ask=lambda request, *, seconds: asked.append((request, seconds)) or answer,
-            drop=lambda: asked.append("drop"),
-        ),
-        time=SimpleNamespace(calls=0.0),
-        asked=asked,
-        _timeout=lambda _planned: 60.0,
-    )
+def asked_for_replays(answer):
+    """Return the state of a run whose worker gives an answer to every request for replays."""
+    state = state_of(planned := PlannedCase(case=short()), answers={Replay: answer})
+    state.prepared[planned.case.id] = prepared()
+    return state
 
 
-REQUEST = {"do": "visit", "seed": 5, "blocks": 3}
+REQUEST = Visit(case=short(), seed=5, calls=100, blocks=3, index=0, process=0)
 
 
 def test_the_parent_adds_replays_to_the_round():
-    graph = {"samples": [3e-6], "calls": 64, "inputs": 4, "reason": ""}
-    answer = {"graph": graph, "is_spoilt": False, "calls": 0.25}
-    of = parent(answer)
-    found = Run._with_graph(of, PlannedCase(case=short()), visit(1e-5), REQUEST)
+    graph = Replays(samples=[3e-6], calls=64, inputs=4)
+    state = asked_for_replays(Replayed(graph=graph, capture_failed=False, calls_seconds=0.25))
+    found = with_graph(state, PlannedCase(case=short()), visit(1e-5), REQUEST)
     assert (found.graph_samples, found.graph_calls, found.graph_inputs) == ([3e-6], 64, 4)
-    assert of.time.calls == 0.25
-    assert of.asked[0][0]["do"] == "replay"
+    assert state.time.calls == 0.25
+    (request,) = state.supervisor.asked
+    assert (request.seed, request.blocks, request.call_seconds) == (5, 3, prepared().call_seconds)
     assert Round.model_validate_json(found.model_dump_json()) == found
 
 
 def test_a_worker_lost_in_a_graph_costs_the_figure_and_not_the_case():
-    of = parent(Lost("timeout", "no answer to 'CUDA graph' within 60 s", gone=True))
-    found = Run._with_graph(of, PlannedCase(case=short()), visit(1e-5), REQUEST)
+    reason = "no answer to 'CUDA graph' within 60 s"
+    state = asked_for_replays(Failed(status="timeout", reason=reason, worker_gone=True))
+    found = with_graph(state, PlannedCase(case=short()), visit(1e-5), REQUEST)
     assert found.samples == visit(1e-5).samples
     assert found.graph_samples == []
     assert "timeout, no answer to 'CUDA graph'" in found.graph_reason
+    assert state.closed == {}
 
 
 def test_after_a_failed_capture_the_worker_is_replaced_and_the_implementation_not_captured_again():
-    graph = {"samples": [], "calls": 64, "inputs": 4, "reason": "can't be captured: it waits"}
-    of = parent({"graph": graph, "is_spoilt": True, "calls": 0.25})
-    first = Run._with_graph(of, PlannedCase(case=short()), visit(1e-5), REQUEST)
+    graph = Replays(calls=64, inputs=4, reason="can't be captured: it waits")
+    state = asked_for_replays(Replayed(graph=graph, capture_failed=True, calls_seconds=0.25))
+    first = with_graph(state, PlannedCase(case=short()), visit(1e-5), REQUEST)
     other = short(id="another point")
-    second = Run._with_graph(of, PlannedCase(case=other), visit(1e-5), REQUEST)
+    second = with_graph(state, PlannedCase(case=other), visit(1e-5), REQUEST)
     assert first.graph_reason == second.graph_reason == "can't be captured: it waits"
-    assert [step if step == "drop" else step[0]["do"] for step in of.asked] == ["replay", "drop"]
+    assert len(state.supervisor.asked) == 1
+    assert state.supervisor.drops == 1
 
 
 def test_no_graph_is_asked_for_where_none_is_wanted():
-    of = parent(None)
-    assert Run._with_graph(of, PlannedCase(case=case()), visit(1e-5), REQUEST) == visit(1e-5)
-    assert of.asked == []
+    state = asked_for_replays(None)
+    assert with_graph(state, PlannedCase(case=case()), visit(1e-5), REQUEST) == visit(1e-5)
+    assert state.supervisor.asked == []

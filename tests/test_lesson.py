@@ -9,12 +9,15 @@ import re
 
 import pytest
 
-from harness import journal, lesson, lesson_facts
+from harness import journal
+from harness.lesson import facts as lesson_facts
+from harness.lesson import systems
 from harness.policy import DEFAULT
 from harness.records import Case, PlannedCase, Record, Time, Verdict, Verdicts, case_id
 from harness.results.plan_file import Plan
-from reports import lesson as page
 from reports.figures import speed
+from reports.lesson import page
+from reports.lesson.lines import LINES
 from scenarios import tutorial
 from scenarios.catalog import CATALOG
 from tests import lesson_rates
@@ -22,7 +25,7 @@ from tests import lesson_rates
 
 @pytest.fixture(scope="module")
 def facts():
-    return lesson.lesson()
+    return systems.lesson()
 
 
 def test_the_data_is_the_tutorials(facts):
@@ -72,12 +75,12 @@ def test_training_collapses_after_the_first_step_then_never_rises(facts):
 
 
 def test_the_shown_seed_is_the_one_nearest_to_the_article(facts):
-    first, second = lesson.ARTICLE_LOSSES
+    first, second = systems.ARTICLE_LOSSES
 
     def distance(outcome):
         return math.hypot(math.log(outcome.first / first), math.log(outcome.second / second))
 
-    assert min(facts.learning.outcomes, key=distance).seed == facts.learning.seed == lesson.SHOWN_SEED
+    assert min(facts.learning.outcomes, key=distance).seed == facts.learning.seed == systems.SHOWN_SEED
 
 
 def test_the_optimiser_finds_no_worse_a_loss_than_training_for_any_seed(facts):
@@ -199,30 +202,30 @@ def shown(facts, tmp_path_factory):
     directory = make_run(
         tmp_path_factory.mktemp("lesson"),
         facts,
-        [make_verdict(line, "refuted" if line.id == "A3" else "confirmed") for line in page.LINES],
+        [make_verdict(line, "refuted" if line.id == "A3" else "confirmed") for line in LINES],
     )
     return page.write(directory).read_text(encoding="utf-8")
 
 
 def test_every_line_of_the_analysis_is_on_the_page(shown):
-    ids = {line.id.split(",")[0] for line in page.LINES}
+    ids = {line.id.split(",")[0] for line in LINES}
     assert ids == {"A1", "A2", "A3", "A4", "A5", "A6", "B1", "B2", "B3", "B4", "B5"}
     text = html.unescape(shown)
-    for line in page.LINES:
+    for line in LINES:
         assert line.article in text
         assert line.arithmetic in text
         assert f"found for {line.id}: n²" in text
     assert text.count('class="chip refuted"') == 1
-    assert text.count('class="chip confirmed"') == len(page.LINES) - 1
+    assert text.count('class="chip confirmed"') == len(LINES) - 1
 
 
 def test_a_line_without_a_verdict_says_that_it_was_not_measured(facts, tmp_path):
     written = page.write(make_run(tmp_path, facts)).read_text(encoding="utf-8")
-    assert written.count("not measured in this run") == len(page.LINES)
+    assert written.count("not measured in this run") == len(LINES)
 
 
 def test_both_halves_of_a_claim_get_their_own_verdict():
-    halves = [line for line in page.LINES if line.claim == "B3"]
+    halves = [line for line in LINES if line.claim == "B3"]
     verdicts = [
         make_verdict(line, verdict) for line, verdict in zip(halves, ("confirmed", "inconclusive"), strict=True)
     ]
@@ -299,9 +302,9 @@ def test_the_tutorials_scenarios_are_in_the_catalog_and_carry_every_claim():
 @pytest.mark.parametrize("scenario", tutorial.SCENARIOS, ids=lambda scenario: scenario.name)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_point_of_a_scenario_is_one_of_its_problem(scenario, device):
-    from impls import registry
+    from impls import discovery, registry
 
-    registry.discover()
+    discovery.discover()
     points, _ = scenario.on_device(device).points()
     assert points
     for point in points:
@@ -313,7 +316,7 @@ def verdicts_of(**changed):
     expected = {"A3": "refuted", "A5": "refuted", **changed}
     return [
         make_verdict(line, expected.get(line.claim, "confirmed")).model_copy(update={"implementation": name})
-        for line in page.LINES
+        for line in LINES
         for name in line.implementations
     ]
 
@@ -325,7 +328,7 @@ def verdicts_of(**changed):
 def test_lessons_hold_where_all_but_one_agree_and_none_says_the_opposite(fifth, held):
     found = lesson_rates.rows([*[verdicts_of()] * 4, verdicts_of(**fifth)])
     assert all(row.held for row in found) == held
-    assert {row.line for row in found} == {line.id for line in page.LINES}
+    assert {row.line for row in found} == {line.id for line in LINES}
 
 
 def test_lessons_do_not_hold_where_two_are_undecided():

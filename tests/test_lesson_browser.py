@@ -8,8 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from harness import lesson
-from reports import lesson as page
+from harness.lesson import systems
+from reports.lesson import page
+from reports.lesson.lines import LINES
 from test_lesson import make_run, make_verdict
 
 pytestmark = pytest.mark.browser
@@ -20,7 +21,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     directory = make_run(
-        tmp_path_factory.mktemp("lesson"), lesson.lesson(), [make_verdict(line, "confirmed") for line in page.LINES]
+        tmp_path_factory.mktemp("lesson"), systems.lesson(), [make_verdict(line, "confirmed") for line in LINES]
     )
     return page.write(directory)
 

@@ -7,8 +7,8 @@ import torch
 
 from harness import directions, kernels, memory, telemetry, timing
 from harness.records import Ran
-from impls import registry
-from impls.registry import Expected
+from impls import discovery, registry
+from impls.contract import Expected
 
 CPU = torch.device("cpu")
 POINT = {"n": 256, "heads": 2, "d": 64}
@@ -16,7 +16,7 @@ POINT = {"n": 256, "heads": 2, "d": 64}
 
 @pytest.fixture(scope="module")
 def attention():
-    registry.discover()
+    discovery.discover()
     return registry.problem("attention")
 
 

@@ -11,8 +11,8 @@ import torch
 
 from harness.agreement import agree
 from harness.policy import GatePolicy
-from impls import registry
-from impls.multihead import _oracle, steps
+from impls import discovery, registry
+from impls.multihead import _oracle, _phases, _points, steps
 from impls.multihead import problem as multihead
 from impls.multihead._gradients import bounded_gradients
 from impls.multihead.d2l import d2l
@@ -20,7 +20,7 @@ from impls.multihead.steps import Weights
 from impls.numerics.errors import units
 
 CPU = torch.device("cpu")
-registry.discover()
+discovery.discover()
 MODULES = [name for name in registry.names("multihead") if registry.get("multihead", name).limits_on("cpu")]
 # Modules whose attention is compiled for each shape; tests/test_gates.py holds them to the quick probes.
 COMPILED = [name for name in MODULES if name.startswith("mha/flex")]
@@ -348,8 +348,8 @@ def test_one_broken_attention_file_leaves_the_modules_standing(tmp_path):
     code = (
         "import sys\n"
         "sys.modules['impls.attention.loop'] = None\n"
-        "from impls import registry\n"
-        "found = registry.discover()\n"
+        "from impls import discovery, registry\n"
+        "found = discovery.discover()\n"
         "print('mha/batched' in registry.names('multihead'), 'mha/loop' in registry.names('multihead'))\n"
         "print(found.unavailable['attention', 'loop'].reason)\n"
     )
@@ -450,3 +450,7 @@ def test_hugging_faces_attention_interface_gives_the_same():
     out, _ = functions["sdpa"](holder, q, k, v, None, scaling=8**-0.5)
     expected = out.reshape(1, 12, 32) @ w.w_o.T
     torch.testing.assert_close(d2l(inputs.x_q, inputs.x_k, inputs.x_v, w, heads=4), expected)
+
+
+def test_the_steps_that_a_point_may_name_are_those_that_have_an_oracle():
+    assert tuple(_phases.PHASES) == _points.PHASES == tuple(multihead.phase_operations(multihead.parse({"n": 4})))

@@ -7,16 +7,17 @@ import itertools
 import pytest
 import torch
 
-from harness.battery import Subject, examine
+from harness.battery import Subject
 from harness.policy import GatePolicy
-from impls import registry
+from impls import contract, registry
 from mutants import MUTANTS, honest
+from tests.examining import examine
 
 
 def subject(function, dtype, *, seed=0):
     """Present a function as an implementation that claims everything."""
-    limits = registry.Limits(registry.DEVICES, registry.DTYPES, frozenset(registry.FEATURES))
-    planted = registry.Implementation(problem="attention", name="planted", function=function, limits=(limits,))
+    limits = contract.Limits(registry.DEVICES, registry.DTYPES, frozenset(registry.FEATURES))
+    planted = contract.Implementation(problem="attention", name="planted", function=function, limits=(limits,))
     return Subject(registry.problem("attention"), planted, dtype, "cpu", GatePolicy(), seed=seed)
 
 

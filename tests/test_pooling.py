@@ -10,14 +10,14 @@ import torch
 
 from harness.agreement import agree
 from harness.policy import GatePolicy
-from impls import registry
+from impls import discovery, registry
 from impls.pooling import problem as pooling
 from impls.pooling.average import average
 from impls.pooling.learned import learned, leave_one_out, summed_loss, train
 from impls.pooling.nadaraya_watson import nadaraya_watson
 
 CPU = torch.device("cpu")
-registry.discover()
+discovery.discover()
 METHODS = registry.names("pooling")
 
 

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from impls import registry
+from impls import discovery, registry
 
 
 def run_python(code: str, *arguments: str) -> str:
@@ -21,13 +21,13 @@ def run_python(code: str, *arguments: str) -> str:
 
 
 def test_every_builtin_implementation_is_found():
-    registry.discover()
+    discovery.discover()
     expected = {"loop", "batched", "einsum", "online", "sdpa-math", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn"}
     assert expected | {"sdpa-auto"} <= set(registry.names("attention"))
 
 
 def test_limits_differ_by_device():
-    registry.discover()
+    discovery.discover()
     flash = registry.get("attention", "sdpa-flash")
     assert "valid_lens" in flash.limits_on("cpu").supports
     assert "valid_lens" not in flash.limits_on("cuda").supports
@@ -35,7 +35,7 @@ def test_limits_differ_by_device():
 
 
 def test_an_unknown_name_is_answered_with_the_choices():
-    registry.discover()
+    discovery.discover()
     with pytest.raises(KeyError, match=r"no implementation 'sdpa-flsh'; did you mean 'sdpa-flash'\? have: batched"):
         registry.get("attention", "sdpa-flsh")
 
@@ -50,8 +50,8 @@ def test_a_second_registration_of_a_name_is_refused(tmp_path):
     out = run_python(
         """
         import sys
-        from impls import registry
-        found = registry.discover(impl_files=[sys.argv[1]])
+        from impls import discovery, registry
+        found = discovery.discover(impl_files=[sys.argv[1]])
         print(found.unavailable["attention", "batched"].reason)
         print("batched.py" in found.entries["attention", "batched"].source)
         """,
@@ -72,8 +72,8 @@ def test_a_file_that_fails_to_import_is_unavailable_under_its_declared_name(tmp_
     out = run_python(
         """
         import sys
-        from impls import registry
-        found = registry.discover(impl_files=[sys.argv[1]])
+        from impls import discovery, registry
+        found = discovery.discover(impl_files=[sys.argv[1]])
         print(found.unavailable["attention", "mine"].reason, len(found.entries) > 8)
         """,
         str(kernel),

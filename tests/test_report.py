@@ -256,7 +256,7 @@ def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
 
 
 def test_the_reason_of_a_verdict_has_units():
-    from reports.answer import with_units
+    from reports.answer.verdicts import with_units
 
     assert with_units("time is inconclusive: a fixed cost of 0.000248 hides the law n^2: it is 16 % at 256") == (
         "time is inconclusive: a fixed cost of 248 µs hides the law n²: it is 16 % at 256"
@@ -276,7 +276,7 @@ def test_an_interrupted_run_says_so(tmp_path):
 
 
 def test_a_law_is_drawn_through_its_own_points(run):
-    from reports.figures.scaling import fitted_laws
+    from reports.figures.scaling.time import fitted_laws
 
     table = load(run)
     rows = table[(table["scenario"] == "sequence-length") & (table["implementation"] == "sdpa-flash")]

@@ -8,7 +8,8 @@ import pytest
 
 import runs
 from harness.records import Allocation, Ceiling
-from reports import answer, published, style
+from reports import published, style
+from reports.answer.doubts import precision_sentence, warnings
 from reports.exports.markdown import markdown
 from reports.figures import agreement, allocation, device, speed, timeline
 from reports.figures.figure import sweeps
@@ -191,11 +192,11 @@ def test_wide_intervals_are_one_quiet_sentence_with_advice(tmp_path):
     runs.write_run(tmp_path / "run", records, judged=False)
     run = read_run(tmp_path / "run")
     table = frames([run])
-    said = answer.precision_sentence(run, table)
+    said = precision_sentence(run, table)
     assert said.startswith("Half of the times are known to ±4.9 % or better; ±2 % was asked for, and 31 of 63 miss it")
     assert "loop ±9.5 %" in said
     assert "twice the --time-budget" in said
-    assert not any("precis" in doubt for doubt in answer.warnings(run, table))
+    assert not any("precis" in doubt for doubt in warnings(run, table))
     assert said.split(";")[0] in markdown([run.path]).replace("\\", "")
     page = render([run.path], tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.index('class="note precision"') < page.index('class="doubts"')
@@ -206,7 +207,7 @@ def test_a_precise_run_has_no_such_sentence(tmp_path):
     sure = record.time.model_copy(update={"flags": []})
     runs.write_run(tmp_path / "run", [record.model_copy(update={"time": sure})], judged=False)
     run = read_run(tmp_path / "run")
-    assert answer.precision_sentence(run, frames([run])) == ""
+    assert precision_sentence(run, frames([run])) == ""
 
 
 def ceiling(name, value, unit="FLOP/s"):
@@ -216,7 +217,7 @@ def ceiling(name, value, unit="FLOP/s"):
 def test_ceilings_that_moved_are_a_doubt_and_both_stand_in_the_roofline(tmp_path):
     after = [ceiling("matmul float32", 8.1e10), ceiling("copy", 1.79e10, "B/s")]
     run = with_summary(tmp_path, ceilings_after=after, warnings=[])
-    doubts = answer.warnings(run, frames([run]))
+    doubts = warnings(run, frames([run]))
     assert doubts[0] == "The machine's ceilings moved over the run: matmul float32 by −10 %."  # noqa: RUF001
     page = render([run.path], tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Measured again at the end of the run: matmul float32 81.0 GFLOP/s (−10 %)" in page  # noqa: RUF001
@@ -226,7 +227,7 @@ def test_ceilings_that_moved_are_a_doubt_and_both_stand_in_the_roofline(tmp_path
 def test_ceilings_that_the_run_itself_doubts_are_not_doubted_twice(tmp_path):
     told = "ceilings differ by 12 % between start and end"
     run = with_summary(tmp_path, ceilings_after=[ceiling("matmul float32", 8.1e10)], warnings=[told])
-    assert [doubt for doubt in answer.warnings(run, frames([run])) if "ceiling" in doubt] == [told]
+    assert [doubt for doubt in warnings(run, frames([run])) if "ceiling" in doubt] == [told]
 
 
 # --- agreement

@@ -9,10 +9,11 @@ import shlex
 import pytest
 
 import runs
-from harness import plan
 from harness.commands import find_scenarios, make_selection
 from harness.policy import DEFAULT
 from harness.results.plan_file import Plan
+from harness.runner import plan
+from harness.runner.selection import Selection
 from reports.embedded import pack, reproduce
 from reports.frame import Run, frames, read_run
 from scenarios import catalog
@@ -48,8 +49,8 @@ def planned_by(line):
 
 
 def run_of(name, device):
-    scenario = plan.select(catalog.find(name), plan.Selection(), device=device)
-    cases, _ = plan.expand([scenario], names=NAMES, selection=plan.Selection(), device=device)
+    scenario = plan.select(catalog.find(name), Selection(), device=device)
+    cases, _ = plan.expand([scenario], names=NAMES, selection=Selection(), device=device)
     planned = Plan(
         created="", command=["attnbench", "run"], device=device, seed=0, baseline="batched", threads=2, policy=DEFAULT,
         scenarios=[scenario], cases=[],

@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import assembly, journal, plan, policy, run
-from harness.process import Lost
+from harness import assembly, journal
 from harness.records import Round
+from harness.runner import state
+from harness.runner.selection import Effort
 from runs import ok_record, write_run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -208,23 +209,9 @@ def test_a_case_that_killed_runs_left_out_of_rounds_gets_none_twice(tmp_path):
         for identity, index in [(first, 0), (second, 0), (second, 1), (first, 2), (second, 2), (first, 3)]:
             log.append_round(identity, Round(index=index, started=0.0, calls_per_sample=1, samples=[1.0]))
     # Both have three visits, and rounds 0 to 3 were begun.
-    assert run.Run(bare_options(tmp_path), assembly.read_plan(tmp_path), None, None, progress=None).rounds_done == 4
-
-
-def bare_options(output):
-    return run.Options(scenarios=(), selection=plan.Selection(), device="cpu", output=output, policy=policy.DEFAULT)
-
-
-@pytest.mark.parametrize("losses", [0, 1, 2])
-def test_a_worker_lost_at_what_belongs_to_no_case_is_replaced_once(tmp_path, monkeypatch, losses):
-    host = run.Host(bare_options(tmp_path), progress=None)
-    answers = [Lost("oom", "killed by SIGKILL", gone=True)] * losses + [{"described": True}]
-    monkeypatch.setattr(host, "ask", lambda _request, **_options: answers.pop(0))
-    if losses < 2:
-        assert host.must({"do": "describe"}) == {"described": True}
-    else:
-        with pytest.raises(run.WorkerError, match="failed at 'describe': killed by SIGKILL"):
-            host.must({"do": "describe"})
+    plan = assembly.read_plan(tmp_path)
+    begun = state.begin(plan, None, tmp_path, supervisor=None, progress=None, effort=Effort(), started="")
+    assert begun.rounds_done == 4
 
 
 def alive(process: psutil.Process) -> bool:

@@ -10,16 +10,9 @@ import numpy as np
 import pytest
 
 from harness.policy import ScalingPolicy
-from harness.scaling import (
-    CONSISTENT,
-    CONTRADICTED,
-    additive_fit,
-    crossover,
-    decide,
-    joint_fit,
-    judge,
-    local_slopes,
-)
+from harness.scaling.decision import CONSISTENT, CONTRADICTED, decide
+from harness.scaling.descriptive import additive_fit, joint_fit
+from harness.scaling.judgement import crossover, judge, local_slopes
 
 SIZES = np.array([64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096], dtype=float)
 # Best times in milliseconds of materialised attention, 4 heads of 64, float32, one thread of a virtual machine; from
@@ -255,6 +248,7 @@ def test_a_verdict_touches_few_enough_numbers_to_take_milliseconds():
 
 
 def test_scaling_imports_neither_torch_nor_scipy():
-    code = "import sys, harness.scaling, harness.exact; print(sorted({'torch', 'scipy'} & set(sys.modules)))"
+    names = ", ".join(f"harness.scaling.{name}" for name in ("judgement", "descriptive", "exact"))
+    code = f"import sys, {names}; print(sorted({{'torch', 'scipy'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

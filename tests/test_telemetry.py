@@ -14,6 +14,8 @@ import fake_nvml
 from harness import environment, nvml, telemetry
 from harness.policy import TelemetryPolicy
 from harness.records import Case, PlannedCase, Prediction
+from harness.runner import budget
+from harness.runner.steps import sustained
 
 SHORT = TelemetryPolicy(
     lead_in_cuda=0.05,
@@ -441,19 +443,19 @@ def planned(implementation, operations, seconds, *, device="cpu", direction="for
 def test_the_sustained_pass_runs_on_few_named_points_of_each_implementation():
     cases = [planned("fast", n, n * 1e-4) for n in range(1, 10)] + [planned("loop", n, n * 1e-2) for n in range(1, 20)]
     cases += [planned("fast", 500, 1e-4, direction="backward"), planned("fast", 600, 1e-4, skip="unsupported")]
-    chosen = telemetry.choose(cases, policy=TelemetryPolicy())
+    chosen = sustained.choose(cases, policy=TelemetryPolicy())
     assert set(chosen) == {"fast-9-forward", "loop-10-forward"}
     assert all(chosen.values())
 
 
 def test_a_gpu_affords_a_second_point():
     cases = [planned("fast", n, n * 1e-4, device="cuda:0") for n in range(1, 10)]
-    assert set(telemetry.choose(cases, policy=TelemetryPolicy())) == {"fast-9-forward", "fast-5-forward"}
+    assert set(sustained.choose(cases, policy=TelemetryPolicy())) == {"fast-9-forward", "fast-5-forward"}
 
 
 def test_an_implementation_with_long_calls_only_gets_its_shortest():
     cases = [planned("loop", n, float(n)) for n in (3, 2, 4)]
-    assert telemetry.choose(cases, policy=TelemetryPolicy()) == {"loop-2-forward": "its shortest call"}
+    assert sustained.choose(cases, policy=TelemetryPolicy()) == {"loop-2-forward": "its shortest call"}
 
 
 # --- before the load
@@ -564,8 +566,8 @@ def test_a_processor_is_not_waited_for():
         rest=telemetry.Rest(SHORT, sleep=refuse),
     )
     assert not {"idle_power_w", "cool_down_s"} & (set(found.summary) | set(found.reasons))
-    assert telemetry.wait_seconds("cpu", SHORT) == 0.0
-    assert telemetry.pass_seconds("cpu", SHORT) == pytest.approx(0.22)
+    assert budget.wait_seconds("cpu", SHORT) == 0.0
+    assert budget.pass_seconds("cpu", SHORT) == pytest.approx(0.22)
 
 
 # --- the driver's count of memory

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.records import AxisCounts, Case, Counts, Degrees, Memory, Record, Time, Verdicts, case_id
-from harness.verdict import judge, summary_rows, unexpected
+from harness.verdicts.judging import judge, summary_rows, unexpected
 from scenarios.claims import (
     A1_LENGTH,
     A1_WIDTH,
@@ -68,7 +68,7 @@ def sweep(law, *, base=None, axis="n", sizes=SIZES, memory=None, phases=None, no
 
 
 def counts(law, *, sizes=range(1, 7), calls=lambda _: 7, products=None):
-    from harness.exact import degree
+    from harness.scaling.exact import degree
 
     values = [law(n) for n in sizes]
     some = values if products is None else [products(n) for n in sizes]

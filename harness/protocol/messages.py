@@ -16,7 +16,6 @@ from harness.records import (
     Case,
     Ceiling,
     Degrees,
-    Direction,
     Environment,
     Fact,
     Outcome,
@@ -26,6 +25,7 @@ from harness.records import (
     Status,
     Telemetry,
 )
+from scenarios.scenario import Direction
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
 VERSION = 1
@@ -225,7 +225,9 @@ A = TypeVar("A", bound=BaseModel)
 
 
 class Asking(Fact, Generic[A]):
-    """A request whose answer, unless it is refused or fails, is an `A`."""
+    """A request whose answer, unless it is refused or fails, is an `A`; `do` names it."""
+
+    do: str
 
 
 class Start(Asking[Started]):
@@ -372,7 +374,7 @@ _ANSWERS: TypeAdapter[Answer | Step] = TypeAdapter(Annotated[Answer | Step, Fiel
 # On the pipe
 
 
-def encode(message: Request | Answer | Step) -> dict[str, Any]:
+def encode(message: Fact) -> dict[str, Any]:
     """Return a message as a JSON object."""
     return message.model_dump(by_alias=True)
 

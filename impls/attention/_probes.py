@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from impls.registry import Probe
+from impls.contract import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

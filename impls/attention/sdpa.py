@@ -9,7 +9,8 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from impls.attention._masks import allowed
-from impls.registry import Expected, register
+from impls.contract import Expected
+from impls.registry import register
 
 if TYPE_CHECKING:
     import torch

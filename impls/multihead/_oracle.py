@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from impls.attention.problem import BLOCK_ELEMENTS
+from impls.contract import Witness
 from impls.multihead._gradients import bounded_gradients, fused_gradients
 from impls.multihead.steps import Weights
 from impls.numerics.errors import LAMBDA, Units, flushed_output, units
-from impls.registry import Witness
+from impls.numerics.lengths import BLOCK_ELEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from impls.multihead.problem import Inputs
+    from impls.multihead._points import Inputs
 
 # Standard deviations that dropout may move an output by: the chance of more is below 1e-10 (Bernstein's inequality).
 DEVIATIONS = 7.0

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from impls.contract import Output, Witness
 from impls.numerics.errors import LAMBDA, Units, units
-from impls.registry import Output, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from impls.multihead.problem import Point
+    from impls.multihead._points import Point
 
 Shape = tuple[int, ...]
 Tensors = tuple[torch.Tensor, ...]
@@ -136,7 +136,6 @@ PHASES: Mapping[str, Phase] = {
         inner=1,
     ),
 }
-NAMES = tuple(PHASES)
 
 
 def inputs(phase: str, *, sizes: Sizes, normal: Callable[..., torch.Tensor], dtype: torch.dtype) -> Inputs:

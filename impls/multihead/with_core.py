@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn import functional
 
-from impls.registry import REGISTRY, Implementation, Limits
+from impls.contract import Implementation, Limits
+from impls.registry import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

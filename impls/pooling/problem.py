@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from impls.contract import Cost, Implementation, Output, Probe, Witness
 from impls.numerics.bounded import Bounded
 from impls.numerics.errors import LAMBDA, Units, flushed_output, units
+from impls.numerics.lengths import parse_sizes
 from impls.pooling import _gradients as bounded
-from impls.registry import Cost, Implementation, Output, Probe, Witness, unknown
+from impls.registry import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,15 +75,8 @@ class Inputs:
 def parse(point: Mapping[str, Any]) -> Point:
     """Validate a mapping of axes; `n` sets n_q and n_k, the kernel is Gaussian and w is 1 where absent."""
     mistakes = [unknown("axis", name, AXES) for name in point if name not in AXES]
-    sizes: dict[str, int] = {}
-    for name in ("n_q", "n_k"):
-        value = point.get(name, point.get("n"))
-        if value is None:
-            mistakes.append(f"{name} is missing: give n, or n_q and n_k")
-        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            mistakes.append(f"{name} must be a positive integer, not {value!r}")
-        else:
-            sizes[name] = value
+    sizes, wrong = parse_sizes(point, dict.fromkeys(("n_q", "n_k"), point.get("n")))
+    mistakes += wrong
     kernel, w = point.get("kernel", "gaussian"), point.get("w", 1.0)
     if kernel not in KERNELS:
         mistakes.append(unknown("kernel", str(kernel), KERNELS))

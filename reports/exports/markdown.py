@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports import answer
+from reports.answer.doubts import precision_sentence, warnings
+from reports.answer.sentences import baseline_of, sentences
+from reports.answer.verdicts import verdict_tables
 from reports.frame import frame, read_runs
 from reports.terminal.results import HEADINGS, lines
 
@@ -27,13 +29,13 @@ def _markdown(run: Run) -> str:
     table = frame(run).assign(run=run.label)
     said = [f"## attnbench: {_escaped(run.label)}", ""]
     said += [f"**{_escaped(sentence)}**" if not index else _escaped(sentence) for index, sentence in
-             enumerate(answer.sentences(run, table))]  # fmt: skip
-    precision = answer.precision_sentence(run, table)
+             enumerate(sentences(run, table))]  # fmt: skip
+    precision = precision_sentence(run, table)
     said += ["", _escaped(precision)] if precision else []
-    doubts = answer.warnings(run, table)
+    doubts = warnings(run, table)
     if doubts:
         said += ["", "Doubts about this measurement:", "", *(f"- {_escaped(doubt)}" for doubt in doubts)]
-    for verdicts in answer.verdict_tables(run):
+    for verdicts in verdict_tables(run):
         said += ["", f"### Verdicts ({_escaped(verdicts.conditions)})", ""]
         rows = [
             (f"{row.claim} {row.says}".strip(), *(f"{cell.mark} {cell.verdict}" if cell else "" for cell in row.cells))
@@ -42,9 +44,7 @@ def _markdown(run: Run) -> str:
         said += _grid(("claim", *verdicts.implementations), rows)
     found = lines(run, table)
     if found:
-        headings = [
-            f"speed-up over {answer.baseline_of(run)}" if heading == "speed-up" else heading for heading in HEADINGS
-        ]
+        headings = [f"speed-up over {baseline_of(run)}" if heading == "speed-up" else heading for heading in HEADINGS]
         rows = [
             (line.scenario, line.implementation, line.point, line.time, line.interval, line.speed_up, line.throughput,
              line.extra_memory, line.error)

@@ -8,7 +8,7 @@ import numpy as np
 
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
-from reports.figures.scaling import lines
+from reports.figures.marks import lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from harness.lesson_facts import Learning, Lesson, Method, Pooling
+    from harness.lesson.facts import Learning, Lesson, Method, Pooling
 
 # Panels side by side share a page's width; inches.
 PANELS = (10.2, 2.9)

@@ -9,7 +9,7 @@ import numpy as np
 
 from reports import published, style, units
 from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers, top
-from reports.figures.scaling import cloud, lines, sampled
+from reports.figures.marks import cloud, lines, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,10 +44,10 @@ OUTCOME_WORDS = {"faster": "faster", "slower": "slower", "same": "the same", "un
 BURSTS_AT_MOST = 24
 # Follows the name of a published figure, in drawings and tables.
 PUBLISHED_MARK = "†"
-# What makes a case the same for two implementations.
 # The steps of a multi-head module that are linear in n, and those of attention, quadratic in it.
 LINEAR_STEPS = ("phase/projections", "phase/output")
 QUADRATIC_STEPS = ("phase/scores", "phase/softmax", "phase/weighted-sum")
+# What makes a case the same for two implementations.
 MATCH = ["run", "scenario", "problem", "dtype", "device", "direction", "cache"]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reports import answer, units
+from reports import units
+from reports.answer.sentences import baseline_of
 from reports.frame import frame
 from reports.pairs import paired
 
@@ -54,7 +55,7 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     ok = table[table["status"] == "ok"]
     if ok.empty:
         return []
-    baseline = answer.baseline_of(run)
+    baseline = baseline_of(run)
     compared = speed_ups(ok, baseline=baseline, pairs=paired(run, baseline=baseline))
     by_id = compared.set_index("id")
     faster, outcomes = by_id["speed_up"].to_dict(), by_id["outcome"].to_dict()
@@ -90,7 +91,7 @@ def table_of(run: Run, *, width: int = WIDE) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    baseline = answer.baseline_of(run)
+    baseline = baseline_of(run)
     shown = HEADINGS if width >= WIDE else NARROW
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     for heading in shown:
@@ -113,7 +114,7 @@ def verdicts_of(run: Run) -> Table:
     from rich.text import Text
 
     from harness.records import Verdicts
-    from harness.verdict import summary_rows
+    from harness.verdicts.judging import summary_rows
 
     rows = summary_rows(Verdicts(verdicts=list(run.verdicts)))
     # Where every verdict is about one dtype and direction, naming it in each row says nothing.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from impls import registry
+from impls import contract, discovery, registry
 from scenarios import catalog
 
 
@@ -17,7 +17,7 @@ from scenarios import catalog
 class BenchCase:
     """One implementation at one point of a scenario, in a dtype on a device; `skip` tells why it can't run."""
 
-    implementation: registry.Implementation
+    implementation: contract.Implementation
     problem: str
     point: dict[str, Any]
     dtype: str
@@ -56,7 +56,7 @@ def cases(config):
     """Expand the scenarios over every implementation that is registered for their problem."""
     # Given only where this folder is named on the command line.
     scenarios = config.getoption("--scenario", default=None) or ["smoke"]
-    registry.discover(impl_files=config.getoption("--impl-file"))
+    discovery.discover(impl_files=config.getoption("--impl-file"))
     device = config.getoption("--attnbench-device", default=None) or ("cuda" if torch.cuda.is_available() else "cpu")
     for name in scenarios:
         scenario = catalog.find(name).on_device(device)

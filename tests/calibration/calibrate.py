@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from harness.policy import ScalingPolicy
-from harness.scaling import CONSISTENT, CONTRADICTED, decide, exponent_profile, judge
+from harness.scaling.decision import CONSISTENT, CONTRADICTED, decide
+from harness.scaling.exponent import exponent_profile
+from harness.scaling.judgement import judge
 
 sys.path.insert(0, str(Path(__file__).parent))
 import rivals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from impls import registry
+from impls import discovery, registry
 from tests.peers.tools import Case
 
 SEED = 0
@@ -16,7 +16,7 @@ DTYPE = {"cpu": "float32", "cuda": "bfloat16"}
 
 def build(implementation, point, *, dtype, device):
     """Prepare a case's call on inputs of a fixed seed."""
-    registry.discover()
+    discovery.discover()
     problem = registry.problem("attention")
     parsed = problem.parse(point)
     inputs = problem.inputs(parsed, dtype=getattr(torch, dtype), device=torch.device(device), seed=SEED)

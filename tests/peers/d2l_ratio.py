@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 
-from harness import allocation, compare, directions, environment, rounds
+from harness import compare, directions, environment, rounds
 from harness.policy import DEFAULT, FAST
-from impls import registry
+from harness.runner import allocator
+from impls import discovery, registry
 from scenarios import tutorial
 from tests.sections import replaced
 
@@ -64,7 +65,7 @@ def every(*, is_quick):
 
 def measure(asked, *, device, policy, seed=SEED):
     """Time both modules in turn on the same inputs; return {name: samples of each}, directions one after another."""
-    registry.discover(impl_files=[PACKAGE_FILE])
+    discovery.discover(impl_files=[PACKAGE_FILE])
     found = {}
     for direction in dict.fromkeys(one.direction for one in asked):
         with ExitStack() as stack:
@@ -152,8 +153,8 @@ def main(arguments=None):
 
 def keep_memory():
     """Start anew with a C library that keeps its memory, as a run's workers do: else the heap's history is timed."""
-    if not allocation.why_not("cpu", os.environ):
-        os.execve(sys.executable, [sys.executable, "-m", __spec__.name, *sys.argv[1:]], os.environ | allocation.KEEPING)
+    if not allocator.why_not("cpu", os.environ):
+        os.execve(sys.executable, [sys.executable, "-m", __spec__.name, *sys.argv[1:]], os.environ | allocator.KEEPING)
 
 
 if __name__ == "__main__":

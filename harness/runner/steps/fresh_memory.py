@@ -1,20 +1,16 @@
-"""What fresh memory costs a call on a CPU: the same case where the C library keeps its memory, and gives it back.
-
-glibc maps blocks above a threshold (32 MiB at most) anew at each request and unmaps them when freed, unless a hole
-in its heap is large enough: whether a call with a large score matrix touches its pages for the first time, a fault
-every 4 KiB, depends on what else the process did before. Told to keep its memory it hands the same pages out again
-(mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD), which treats all implementations alike.
-"""
+"""What fresh memory costs a call on a CPU: a few cases where the C library keeps its memory, and gives it back."""
 
 from __future__ import annotations
 
 import math
 import os
-import platform
 import statistics
 from typing import TYPE_CHECKING
 
+from harness.protocol.messages import Failed, Refused
 from harness.records import Allocation
+from harness.runner import allocator
+from harness.runner.steps.rounds import visit_request
 from harness.statistics import round_interval
 
 if TYPE_CHECKING:
@@ -22,20 +18,48 @@ if TYPE_CHECKING:
 
     from harness.policy import AllocationPolicy
     from harness.records import PlannedCase, Preparation, Round
-
-# Set before a process starts: no block is mapped by itself, and no freed memory goes back.
-KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**62), "MALLOC_TOP_PAD_": str(2**20)}
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+    from harness.runner.state import RunState
+    from harness.runner.supervisor import Supervisor
 
 
-def why_not(device: str, variables: Mapping[str, str]) -> str:
-    """Return why a worker can't be told to keep its memory, empty where it can; `variables` are the environment's."""
-    if device != "cpu":
-        return "a device's allocator keeps a pool"
-    if platform.libc_ver()[0] != "glibc":
-        return "the C library is not glibc"
-    changed = [name for name in variables if name.startswith("MALLOC_") or name in {"GLIBC_TUNABLES", "LD_PRELOAD"}]
-    return f"{', '.join(changed)} chose the allocator already" if changed else ""
+def compare_fresh_memory(state: RunState) -> None:
+    """Time a few cases in turn by this worker, which keeps its memory, and by one that doesn't; no median has them.
+
+    A failure here costs the comparison, and no case.
+    """
+    policy = state.policy.allocation
+    if policy.rounds == 0 or not state.plan.keep_memory or allocator.why_not(state.plan.device, os.environ):
+        return
+    chosen = choose(state.open, prepared=state.prepared, policy=policy)
+    if not chosen:
+        return
+    state.progress.phase_begun("fresh memory", cost=float(len(chosen)), cases=len(chosen))
+    with state.supervisor.returning_memory() as returning:
+        for planned in chosen:
+            reason = _compare(state, planned, returning)
+            if reason:
+                state.progress.missed(planned.case, "fresh memory", reason, cost=1.0)
+            else:
+                state.progress.done(planned.case, cost=1.0)
+
+
+def _compare(state: RunState, planned: PlannedCase, returning: Supervisor) -> str:
+    """Visit a case by both workers in turn; return why that was not possible, empty if it was."""
+    returned: list[Round] = []
+    kept: list[Round] = []
+    # The first round finds the new worker cold.
+    for index in range(-1, state.policy.allocation.rounds):
+        request = visit_request(state, planned, index=max(0, index), block=state.policy.timing.block_seconds_cpu)
+        pair = [(returning, returned), (state.supervisor, kept)]
+        for supervisor, visits in pair if index % 2 else reversed(pair):
+            answer = supervisor.ask(request, seconds=state.timeout(planned))
+            if isinstance(answer, Failed | Refused):
+                return answer.reason
+            state.time.calls += answer.calls_seconds
+            if index >= 0:
+                visits.append(answer.round)
+    state.allocations[planned.case.id] = conclude(returned, kept, confidence=state.policy.timing.confidence)
+    return ""
 
 
 def choose(
@@ -81,7 +105,7 @@ def conclude(returned: Sequence[Round], kept: Sequence[Round], *, confidence: fl
 
 
 def faults(rounds: Sequence[Round]) -> float:
-    """Return the mean page faults a call over rounds, 0 where none were counted."""
+    """Return the mean page faults per call over rounds, 0 if none were counted."""
     known = [visit.faults_per_call for visit in rounds if visit.faults_per_call is not None]
     return statistics.fmean(known) if known else 0.0
 

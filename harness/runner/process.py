@@ -6,25 +6,28 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
+from pydantic import BaseModel
 
 from harness.protocol.channel import Channel, ClosedError
-from harness.protocol.messages import VERSION
+from harness.protocol.messages import Failed, MessageError, Refused, Step, decode_answer, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.protocol.messages import Asking, Start
     from harness.records import Status
 
-ROOT = Path(__file__).resolve().parent.parent
+A = TypeVar("A", bound=BaseModel)
+
+# The folder that holds our packages, which a worker imports.
+ROOT = Path(__file__).resolve().parents[2]
 # How often a waiting parent looks at the worker's resident memory, in seconds.
 WATCH_SECONDS = 0.25
 # A worker imports torch before it answers; a cold disk makes that slow.
@@ -36,27 +39,21 @@ LINE_AT_MOST = 300
 KILLS = Path("/proc/vmstat")
 
 
-@dataclass(frozen=True)
-class Lost:
-    """How a request failed: the status its case gets, the reason, and whether the worker is gone."""
+class WorkerProcess:
+    """A worker process, one request at a time, run by an interpreter; `variables` are added to its environment.
 
-    status: Status
-    reason: str
-    gone: bool
-
-
-class Worker:
-    """A worker process, one request at a time. `variables` are added to its environment."""
+    `ready` is its answer to `start`; `step` is what it announced last.
+    """
 
     def __init__(
         self,
+        start: Start,
         *,
-        settings: dict[str, Any],
-        resident_cap: int | None,
+        interpreter: str,
         stderr_lines: int,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        self.resident_cap = resident_cap
+        self.resident_cap: int | None = None
         self._stderr_lines = stderr_lines
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         to_worker, from_worker = os.pipe(), os.pipe()
@@ -66,7 +63,7 @@ class Worker:
         environment.setdefault("KINETO_LOG_LEVEL", "99")
         self._process = subprocess.Popen(
             # -P: a folder named as one of our packages, where the user happens to be, is not theirs to load.
-            [sys.executable, "-P", "-m", "harness.worker", str(to_worker[0]), str(from_worker[1]), str(os.getpid())],
+            [interpreter, "-P", "-m", "harness.worker", str(to_worker[0]), str(from_worker[1]), str(os.getpid())],
             pass_fds=(to_worker[0], from_worker[1]),
             stdin=subprocess.DEVNULL,
             stdout=self._stderr,
@@ -80,39 +77,40 @@ class Worker:
         self._oom_kills = oom_kills()
         self._channel = Channel(read=from_worker[0], write=to_worker[1])
         self.step = "start"
-        self.ready = self.ask({"do": "start", "protocol": VERSION, **settings}, seconds=START_SECONDS)
+        ready = self.ask(start, seconds=START_SECONDS)
+        self.ready = ready
 
-    def ask(self, request: dict[str, Any], *, seconds: float) -> dict[str, Any] | Lost:
+    def ask(self, request: Asking[A], *, seconds: float) -> A | Refused | Failed:
         """Send a request and wait for its answer; a worker that hangs or outgrows its cap is killed."""
-        self._said = self._stderr.seek(0, os.SEEK_END)
+        self._printed = self._stderr.seek(0, os.SEEK_END)
+        deadline = time.monotonic() + seconds
         try:
-            self._channel.send(request)
+            self._channel.send(encode(request))
+            while True:
+                message = self._channel.receive(seconds=min(WATCH_SECONDS, max(0.0, deadline - time.monotonic())))
+                answer = self._hung(deadline, seconds) if message is None else decode_answer(message, request)
+                if isinstance(answer, Step):
+                    self.step = answer.step
+                elif answer is not None:
+                    if isinstance(answer, Failed) and answer.worker_gone:
+                        self.kill()
+                    return answer
         except ClosedError:
             return self._ended()
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                message = self._channel.receive(seconds=min(WATCH_SECONDS, max(0.0, deadline - time.monotonic())))
-            except ClosedError:
-                return self._ended()
-            if message is None:
-                if time.monotonic() >= deadline:
-                    self.kill()
-                    return Lost("timeout", f"no answer to {self.step!r} within {seconds:.0f} s", gone=True)
-                resident = self._resident()
-                if self.resident_cap is not None and resident > self.resident_cap:
-                    self.kill()
-                    reason = f"held {resident:,} bytes in {self.step!r}, over the cap of {self.resident_cap:,}"
-                    return Lost("oom", reason, gone=True)
-            elif message["kind"] == "step":
-                self.step = message["step"]
-            elif message["kind"] == "failed":
-                if message["worker_gone"]:
-                    self.kill()
-                return Lost(message["status"], message["reason"], gone=message["worker_gone"])
-            else:
-                kind = message.pop("kind")
-                return {"refused": message, **message} if kind == "refused" else message
+        except MessageError as error:
+            self.kill()
+            return Failed(status="crashed", reason=str(error), worker_gone=True)
+
+    def _hung(self, deadline: float, seconds: float) -> Failed | None:
+        """Say why a silent worker has to go: it is late or holds too much memory; None if it may go on."""
+        if time.monotonic() >= deadline:
+            reason = f"no answer to {self.step!r} within {seconds:.0f} s"
+            return Failed(status="timeout", reason=reason, worker_gone=True)
+        resident = self._resident()
+        if self.resident_cap is not None and resident > self.resident_cap:
+            reason = f"held {resident:,} bytes in {self.step!r}, over the cap of {self.resident_cap:,}"
+            return Failed(status="oom", reason=reason, worker_gone=True)
+        return None
 
     def kill(self) -> None:
         """End the worker and whatever it started."""
@@ -132,7 +130,7 @@ class Worker:
         except psutil.Error:
             return 0
 
-    def _ended(self) -> Lost:
+    def _ended(self) -> Failed:
         try:
             code = self._process.wait(timeout=10.0)
         except subprocess.TimeoutExpired:
@@ -142,18 +140,18 @@ class Worker:
         status: Status = "crashed"
         if code == -signal.SIGKILL and oom_kills() != self._oom_kills:
             status, how = "oom", how + " by the kernel's out-of-memory killer"
-        return Lost(status, f"worker {how} in {self.step!r}{self._last_words()}", gone=True)
+        return Failed(status=status, reason=f"worker {how} in {self.step!r}{self._last_words()}", worker_gone=True)
 
     def _last_words(self) -> str:
         """Return the last lines printed since the request that ended the worker."""
         end = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(self._said, end - STDERR_BYTES))
+        self._stderr.seek(max(self._printed, end - STDERR_BYTES))
         lines = deque(self._stderr.read().decode(errors="replace").splitlines(), maxlen=self._stderr_lines)
         return ": " + " | ".join(line[:LINE_AT_MOST] for line in lines) if lines else ""
 
 
 def oom_kills() -> int | None:
-    """Return how many processes the kernel has killed for want of memory since it started, None where it won't say."""
+    """Return how many processes the kernel has killed for want of memory since it started, None if it won't say."""
     try:
         lines = KILLS.read_text(encoding="ascii").splitlines()
     except OSError:

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from harness.counting import count
-from harness.lesson_facts import Answered, Example, Learning, Lesson, Method, Outcome, Pooling, Work
+from harness.lesson.facts import Answered, Example, Learning, Lesson, Method, Outcome, Pooling, Work
 from impls import registry
 from impls.multihead import problem as multihead
 from impls.multihead import steps

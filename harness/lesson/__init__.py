@@ -1,0 +1,1 @@
+"""The tutorial, run on this machine."""

@@ -1,0 +1,148 @@
+"""What parts of a run cost, in seconds, and how long blocks may be so that its rounds fit the time there is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness import sampling
+from harness.runner import replays
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.policy import AllocationPolicy, Policy, RunPolicy, TelemetryPolicy, TimingPolicy
+    from harness.records import Case, PlannedCase, Preparation
+
+# Calls of an implementation that a preparation makes at least: agreement, memory, profile, warm-up.
+PREPARATION_CALLS = 7
+# What a visit or a check costs beside the calls, in seconds: inputs, messages, the oracle.
+VISIT_SECONDS = 0.006
+CHECK_SECONDS = 0.08
+# Blocks grow up to this many times the policy's length if the time budget leaves room, in so many steps.
+BLOCK_GROWTH_AT_MOST = 4.0
+BLOCK_STEPS = 15
+
+
+@dataclass
+class TimeAccount:
+    """The run's account of time, in seconds: its start, the budget, and what was spent inside implementations."""
+
+    budget: float
+    started: float = field(default_factory=time.monotonic)
+    calls: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """Return the seconds left of the budget."""
+        return self.budget - (time.monotonic() - self.started)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A case, and the seconds that one call of it takes: as prepared, else as predicted."""
+
+    case: Case
+    call_seconds: float
+
+
+def estimate(planned: PlannedCase, prepared: Mapping[str, Preparation]) -> Estimate:
+    """Return the best estimate of a case that there is."""
+    known = prepared.get(planned.case.id)
+    if known is not None:
+        return Estimate(planned.case, known.call_seconds)
+    return Estimate(planned.case, planned.predicted.seconds if planned.predicted else 0.0)
+
+
+def time_budget(device: str, policy: RunPolicy) -> float:
+    """Return the policy's time budget of a run on a device."""
+    return policy.time_budget_cuda if "cuda" in device else policy.time_budget_cpu
+
+
+def timeout(call_seconds: float, *, policy: Policy) -> float:
+    """Return how long a request about a case may take before the worker counts as hung."""
+    calls = PREPARATION_CALLS + policy.timing.blocks_per_round
+    return max(policy.run.timeout_at_least, policy.run.timeout_factor * calls * call_seconds)
+
+
+def preparation_seconds(call_seconds: float) -> float:
+    """Return what preparing a case costs."""
+    return call_seconds * PREPARATION_CALLS + CHECK_SECONDS
+
+
+def check_seconds(call_seconds: float) -> float:
+    """Return what holding a case against the oracle costs."""
+    return call_seconds + CHECK_SECONDS
+
+
+def visit_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
+    """Return what one visit to a case costs, with blocks of so many seconds."""
+    call = known.call_seconds
+    blocks = sampling.blocks_for(call, policy=policy)
+    graph = replays.predicted_seconds(known.case, call, block=block, policy=policy)
+    return call + blocks * max(call, block) + VISIT_SECONDS + graph
+
+
+def pass_seconds(device: str, policy: TelemetryPolicy) -> float:
+    """Return what a sustained pass takes, the wait for a warm device aside."""
+    if device.startswith("cuda"):
+        return policy.idle_seconds_cuda + policy.lead_in_cuda + policy.window_cuda
+    return policy.lead_in_cpu + policy.window_cpu
+
+
+def wait_seconds(device: str, policy: TelemetryPolicy) -> float:
+    """Return the longest that a pass may wait for the device to cool."""
+    return policy.cool_down_at_most if device.startswith("cuda") else 0.0
+
+
+def sustained_seconds(known: Iterable[Estimate], *, device: str, policy: TelemetryPolicy) -> float:
+    """Return what the sustained passes of a few cases per implementation take together."""
+    implementations = {(one.case.problem, one.case.implementation) for one in known}
+    points = policy.points_cuda if "cuda" in device else policy.points_cpu
+    return len(implementations) * points * pass_seconds(device, policy)
+
+
+def fresh_memory_seconds(
+    known: Iterable[Estimate], *, device: str, policy: AllocationPolicy, timing: TimingPolicy
+) -> float:
+    """Return the most that the comparison of fresh memory may take, a new worker's start included."""
+    if policy.rounds == 0 or "cuda" in device:
+        return 0.0
+    largest: dict[tuple[str, str], float] = {}
+    for one in known:
+        key = (one.case.problem, one.case.implementation)
+        if one.call_seconds <= policy.call_seconds_at_most:
+            largest[key] = max(largest.get(key, 0.0), one.call_seconds)
+    visits = 2 * (policy.rounds + 1)
+    block = timing.block_seconds_cpu
+    return sum(visits * (call + timing.blocks_per_round * max(call, block)) for call in largest.values())
+
+
+def seconds_after_rounds(known: Sequence[Estimate], *, device: str, policy: Policy) -> float:
+    """Return what is still to do once the rounds of these cases are over: checks, sustained load, fresh memory."""
+    return (
+        sum(check_seconds(one.call_seconds) for one in known)
+        + sustained_seconds(known, device=device, policy=policy.telemetry)
+        + fresh_memory_seconds(known, device=device, policy=policy.allocation, timing=policy.timing)
+    )
+
+
+def block_seconds(known: Sequence[Estimate], *, rounds: int, room: float, device: str, policy: TimingPolicy) -> float:
+    """Return how long blocks may be, so that so many rounds fit into the `room`; never below the policy's."""
+    least = policy.block_seconds_cuda if "cuda" in device else policy.block_seconds_cpu
+    longest = least
+    for step in range(1, BLOCK_STEPS + 1):
+        block = least * (1.0 + (BLOCK_GROWTH_AT_MOST - 1.0) * step / BLOCK_STEPS)
+        if rounds * sum(visit_seconds(one, block=block, policy=policy) for one in known) <= room:
+            longest = block
+    return longest
+
+
+def by_point(cases: Sequence[PlannedCase]) -> list[PlannedCase]:
+    """Order cases so that those of a point are adjacent, cheapest points first."""
+    cost: dict[str, float] = {}
+    for planned in cases:
+        key = planned.case.point_key
+        cost[key] = max(cost.get(key, 0.0), planned.predicted.seconds if planned.predicted else 0.0)
+    return sorted(cases, key=lambda planned: (cost[planned.case.point_key], planned.case.point_key))

@@ -1,0 +1,142 @@
+"""Agreement alone: the battery over implementations, each in a worker that is replaced if it is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.protocol.messages import Describe, Failed, ListProbes, Refused, RunProbe
+from harness.records import SCHEMA, Fact, Outcome
+from harness.runner.supervisor import Supervisor
+from impls.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.protocol.messages import DescribedImplementation, ListedProbe
+    from harness.runner.progress import Progress
+    from harness.runner.supervisor import WorkerSettings
+
+# One probe may compile a kernel, on a machine that compiles others beside it.
+PROBE_SECONDS = 300.0
+DISAGREED, FAILED, FINE = 3, 4, 0
+# Statuses of an implementation that gave no answer.
+NO_ANSWER = frozenset({"crashed", "timeout", "oom"})
+
+
+class Unavailable(Fact):
+    """An implementation that could not be examined; `asked` if it was named or its file given."""
+
+    name: str
+    reason: str
+    asked: bool = False
+
+
+class Report(Fact):
+    """The result of a check: an outcome for every probe, and what could not be examined."""
+
+    schema_version: str = SCHEMA
+    problem: str
+    device: str
+    outcomes: list[Outcome]
+    unavailable: list[Unavailable]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 3 for a disagreement, 4 for no answer or nothing to examine that was asked for, else 0."""
+        statuses = {outcome.status for outcome in self.outcomes}
+        if "disagreed" in statuses:
+            return DISAGREED
+        return FAILED if statuses & NO_ANSWER or any(missing.asked for missing in self.unavailable) else FINE
+
+
+def check(
+    settings: WorkerSettings,
+    *,
+    names: Sequence[str] = (),
+    problem: str = "attention",
+    dtypes: Sequence[str] = (),
+    quick: bool = False,
+    only: str = "",
+    seed: int = 0,
+    progress: Progress,
+) -> Report:
+    """Run the battery of a problem for the named implementations, else those of the given files, else for all.
+
+    No implementation is imported here, but in worker processes, replaced if an implementation kills one. `only` keeps
+    probes whose title contains it. Raises KeyError for an unknown name, WorkerError if no worker can be had.
+    """
+    with Supervisor(settings, progress=progress) as supervisor:
+        entries = [entry for entry in supervisor.require(Describe()).implementations if entry.problem == problem]
+        chosen = _chosen(entries, names, settings.impl_files)
+        probes = supervisor.require(ListProbes(problem=problem, quick=quick, only=only)).probes
+        examined = [
+            (entry.name, dtype)
+            for entry in chosen
+            if entry.available
+            for dtype in entry.dtypes
+            if not dtypes or dtype in dtypes
+        ]
+        outcomes = []
+        for name, dtype in examined:
+            progress.examining(name, dtype)
+            for index, probe in enumerate(probes):
+                request = RunProbe(
+                    problem=problem, quick=quick, only=only, index=index, implementation=name, dtype=dtype, seed=seed
+                )
+                outcomes.append(_outcome(supervisor, request, probe))
+    missing = _missing(entries, chosen, impl_files=settings.impl_files, problem=problem, is_named=bool(names))
+    return Report(problem=problem, device=settings.device, outcomes=outcomes, unavailable=missing)
+
+
+def _chosen(
+    entries: list[DescribedImplementation], names: Sequence[str], impl_files: Sequence[str]
+) -> list[DescribedImplementation]:
+    """Return the named implementations, else those of the files, else all. Raises KeyError for an unknown name."""
+    if names:
+        known = {entry.name: entry for entry in entries}
+        wrong = [name for name in names if name not in known]
+        if wrong:
+            raise KeyError(unknown("implementation", wrong[0], known))
+        return [known[name] for name in dict.fromkeys(names)]
+    if impl_files:
+        files = {str(Path(file).resolve()) for file in impl_files}
+        return [entry for entry in entries if entry.source in files]
+    return entries
+
+
+def _outcome(supervisor: Supervisor, request: RunProbe, probe: ListedProbe) -> Outcome:
+    """Run one probe; a worker lost at it costs this outcome alone."""
+    answer = supervisor.ask(request, seconds=PROBE_SECONDS)
+    if not isinstance(answer, Failed | Refused):
+        return answer.outcome
+    return Outcome(
+        implementation=request.implementation,
+        probe=probe.probe,
+        dtype=request.dtype,
+        device=supervisor.settings.device,
+        direction=probe.direction,
+        seed=request.seed,
+        status=answer.status,
+        reason=answer.reason,
+    )
+
+
+def _missing(
+    entries: Sequence[DescribedImplementation],
+    chosen: Sequence[DescribedImplementation],
+    *,
+    impl_files: Sequence[str],
+    problem: str,
+    is_named: bool,
+) -> list[Unavailable]:
+    """List what could not be examined: chosen implementations, and files that register none of the problem."""
+    asked = is_named or bool(impl_files)
+    sources = {entry.source for entry in entries}
+    return [
+        Unavailable(name=entry.name, reason=entry.reason, asked=asked) for entry in chosen if not entry.available
+    ] + [
+        Unavailable(name=file, reason=f"registers no implementation of {problem}", asked=True)
+        for file in impl_files
+        if str(Path(file).resolve()) not in sources
+    ]

@@ -1,0 +1,179 @@
+"""A run from its plan to its verdicts: the steps in order, under a lock on the device."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import assembly, journal
+from harness.journal import DeviceLock, Journal, JournalError
+from harness.runner.plan import code_fingerprint, make_plan, now
+from harness.runner.selection import Effort, SelectionError
+from harness.runner.state import begin
+from harness.runner.steps.closing import close_skipped, recheck_and_close
+from harness.runner.steps.fresh_memory import compare_fresh_memory
+from harness.runner.steps.machine import describe_machine, measure_ceilings_again
+from harness.runner.steps.preparation import count_operations, prepare_cases
+from harness.runner.steps.rounds import take_rounds
+from harness.runner.steps.sustained import load_for_long
+from harness.runner.supervisor import Supervisor, WorkerSettings
+
+if TYPE_CHECKING:
+    from harness.records import Record, Status, Summary, Verdicts
+    from harness.results.plan_file import Plan
+    from harness.runner.progress import Progress
+    from harness.runner.selection import Request
+    from harness.runner.state import RunState
+
+STEPS = (
+    close_skipped,
+    describe_machine,
+    prepare_cases,
+    count_operations,
+    take_rounds,
+    load_for_long,
+    compare_fresh_memory,
+    recheck_and_close,
+    measure_ceilings_again,
+)
+# The exit code that statuses of cases give, the first that applies.
+EXIT_CODES: tuple[tuple[int, frozenset[Status]], ...] = (
+    (3, frozenset({"disagreed", "fallback", "invalid"})),
+    (4, frozenset({"crashed", "timeout", "oom"})),
+)
+NO_EFFORT = Effort()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run found. `records` has provisional ones of cases that an interrupted run left open.
+
+    There are no verdicts if nothing was timed.
+    """
+
+    plan: Plan
+    records: list[Record]
+    verdicts: Verdicts | None
+    summary: Summary
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Tell whether the user ended the run early."""
+        return not self.summary.complete
+
+    @property
+    def exit_code(self) -> int:
+        """Return 3 if an implementation disagreed, fell back or was implausibly fast, 4 if cases failed, else 0."""
+        seen = {record.status for record in self.records}
+        return next((code for code, statuses in EXIT_CODES if seen & statuses), 0)
+
+
+def plan_and_execute(request: Request, directory: Path, *, progress: Progress, effort: Effort = NO_EFFORT) -> Finished:
+    """Plan a new run and take it to its end, with one worker and under one lock.
+
+    Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
+    """
+    settings = WorkerSettings.of(request)
+    with device_lock(request.device), Supervisor(settings, progress=progress) as supervisor:
+        started = now()
+        plan = make_plan(request, supervisor, progress=progress)
+        store_plan(plan, directory)
+        return _take(plan, directory, supervisor=supervisor, progress=progress, effort=effort, started=started)
+
+
+def execute(plan: Plan, directory: Path, *, progress: Progress, effort: Effort = NO_EFFORT) -> Finished:
+    """Take a plan to its end; a directory that holds this plan already is gone on with.
+
+    Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
+    """
+    settings = WorkerSettings.of(plan)
+    with device_lock(plan.device), Supervisor(settings, progress=progress) as supervisor:
+        started = now()
+        if assembly.read_plan(directory) == plan:
+            check_code(plan, directory)
+            progress.resumed(str(directory / journal.PLAN))
+        else:
+            store_plan(plan, directory)
+        return _take(plan, directory, supervisor=supervisor, progress=progress, effort=effort, started=started)
+
+
+def _take(
+    plan: Plan, directory: Path, *, supervisor: Supervisor, progress: Progress, effort: Effort, started: str
+) -> Finished:
+    with Journal(directory) as log:
+        state = begin(plan, log, directory, supervisor=supervisor, progress=progress, effort=effort, started=started)
+        is_complete = _measure(state)
+        summary = state.summary(is_complete=is_complete)
+        journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
+        records = state.records()
+        return Finished(plan=plan, records=records, verdicts=_judge(state, records), summary=summary)
+
+
+def _measure(state: RunState) -> bool:
+    """Take the plan to its end, without repeating what the journal holds; return False if the user interrupts."""
+    try:
+        for step in STEPS:
+            step(state)
+    except KeyboardInterrupt:
+        state.progress.interrupted()
+        return False
+    return True
+
+
+def _judge(state: RunState, records: list[Record]) -> Verdicts | None:
+    """Judge the claims of the run's scenarios by its records and counts, and store the verdicts."""
+    # Brings scipy, which a run needs at its end only.
+    from harness.verdicts import judging
+
+    if not state.timed:
+        return None
+    state.progress.judging()
+    verdicts = judging.judge(records, state.plan.scenarios, list(state.degrees.values()), policy=state.policy.scaling)
+    journal.write_document(state.directory / journal.VERDICTS, verdicts.model_dump(mode="json", by_alias=True))
+    return verdicts
+
+
+def device_lock(device: str) -> DeviceLock:
+    """Return the lock that keeps other runs off a device. Raises DeviceHeldError on entering."""
+    return DeviceLock(device, folder=Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp"))  # noqa: S108
+
+
+def store_plan(plan: Plan, directory: Path) -> None:
+    """Make the run directory with its plan. Raises SelectionError if no case of it can run, JournalError."""
+    skipped = [planned for planned in plan.cases if planned.skip]
+    if len(skipped) == len(plan.cases):
+        raise SelectionError(f"no case can run here; {skipped[0].case.label}: {skipped[0].reason}")
+    create_directory(directory)
+    journal.write_document(directory / journal.PLAN, plan.model_dump(mode="json", by_alias=True))
+
+
+def create_directory(directory: Path) -> None:
+    """Make the run directory. Raises JournalError if it can't be made or holds a run already."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if (directory / journal.PLAN).exists() or (directory / journal.JOURNAL).exists():
+            raise JournalError(f"{directory} holds a run already: choose another -o, or continue it with --resume")
+        if not os.access(directory, os.W_OK):
+            raise JournalError(f"{directory} can't be written to")
+    except (FileExistsError, NotADirectoryError):
+        raise JournalError(f"{directory} is not a directory") from None
+    except OSError as error:
+        raise JournalError(f"{directory} can't be made: {error.strerror}") from None
+
+
+def stored_plan(directory: Path) -> Plan:
+    """Read the plan of a run to go on with. Raises JournalError if there is none."""
+    plan = assembly.read_plan(directory)
+    if plan is None:
+        raise JournalError(f"{directory} holds no run to resume")
+    return plan
+
+
+def check_code(plan: Plan, directory: Path) -> None:
+    """Refuse to go on with a plan that other code made. Raises JournalError."""
+    ours = code_fingerprint()
+    changed = [name for name, value in ours.items() if plan.fingerprint.get(name) != value]
+    if changed:
+        raise JournalError(f"{directory} can't be resumed: {', '.join(changed)} changed since it was begun")

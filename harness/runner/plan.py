@@ -1,0 +1,181 @@
+"""The plan: scenarios become cases with predictions, skip reasons and an order."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+import hashlib
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.protocol.messages import Describe, Predict
+from harness.records import Case, DroppedPoint, PlannedCase, case_id
+from harness.results.plan_file import Plan
+from harness.runner.process import ROOT
+from harness.runner.selection import Keyword, SelectionError, check_names, in_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic import JsonValue
+
+    from harness.protocol.messages import Described
+    from harness.runner.progress import Progress
+    from harness.runner.selection import Request, Selection
+    from harness.runner.supervisor import Supervisor
+    from scenarios.scenario import Scenario
+
+# Cases whose predictions are asked for in one request.
+BATCH = 256
+
+
+def select(scenario: Scenario, selection: Selection, *, device: str) -> Scenario:
+    """Apply a device's variant and the user's choices to a scenario. Raises ValueError for an axis that can't be."""
+    chosen = scenario.on_device(device.split(":", maxsplit=1)[0])
+    if selection.axes:
+        chosen = chosen.with_axes(selection.axes)
+    changes: dict[str, Any] = {}
+    for name in ("dtypes", "directions", "caches"):
+        if getattr(selection, name):
+            changes[name] = list(getattr(selection, name))
+    return chosen.model_copy(update=changes) if changes else chosen
+
+
+def expand(
+    scenarios: Sequence[Scenario], *, names: dict[str, list[str]], selection: Selection, device: str
+) -> tuple[list[Case], list[DroppedPoint]]:
+    """List the cases of scenarios, each id once, and the points that constraints drop.
+
+    `names` lists the implementations known for each problem, available or not. Raises SelectionError where the
+    user's implementations match none.
+    """
+    cases: dict[str, Case] = {}
+    dropped: list[DroppedPoint] = []
+    wanted = Keyword(selection.keyword)
+    for scenario in scenarios:
+        points, without = scenario.points()
+        dropped += [DroppedPoint(scenario=scenario.name, point=point, reason=reason) for point, reason in without]
+        implementations = _implementations(scenario, names.get(scenario.problem, []), selection)
+        for point in points:
+            for case in _cases(scenario, point, implementations, device=device):
+                if not wanted.matches(case.label) or not in_shard(case.id, selection.shard):
+                    continue
+                known = cases.get(case.id)
+                if known is None:
+                    cases[case.id] = case
+                elif scenario.name != known.scenario and scenario.name not in known.also:
+                    cases[case.id] = known.model_copy(update={"also": [*known.also, scenario.name]})
+    return list(cases.values()), dropped
+
+
+def _cases(scenario: Scenario, point: dict[str, Any], implementations: list[str], *, device: str) -> Iterable[Case]:
+    for dtype in scenario.dtypes:
+        for direction in scenario.directions:
+            for cache in scenario.caches:
+                for implementation in implementations:
+                    identity: dict[str, Any] = {
+                        "problem": scenario.problem,
+                        "point": point,
+                        "dtype": dtype,
+                        "device": device,
+                        "direction": direction,
+                        "cache": cache,
+                        "implementation": implementation,
+                    }
+                    yield Case.model_validate({**identity, "id": case_id(**identity), "scenario": scenario.name})
+
+
+def _implementations(scenario: Scenario, known: list[str], selection: Selection) -> list[str]:
+    mine = [
+        name
+        for name in known
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in scenario.implementations)
+        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in scenario.exclude)
+    ]
+    if not selection.implementations:
+        return mine
+    # Asked for by name, an implementation is measured even where the scenario leaves it out.
+    return [name for name in known if any(fnmatch.fnmatchcase(name, p) for p in selection.implementations)]
+
+
+def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -> Plan:
+    """Expand the scenarios and ask the worker what each case will cost. Raises SelectionError, ValueError."""
+    described = supervisor.require(Describe())
+    files = [str(Path(file).resolve()) for file in request.impl_files]
+    for entry in described.implementations:
+        if not entry.available and entry.source in files:
+            progress.unavailable(entry.source, entry.reason)
+    names = names_by_problem(described)
+    check_names(request.selection.implementations, names)
+    if request.baseline is not None:
+        check_names([request.baseline], names)
+    scenarios = [select(scenario, request.selection, device=request.device) for scenario in request.scenarios]
+    cases, dropped = expand(scenarios, names=names, selection=request.selection, device=request.device)
+    if not cases:
+        raise SelectionError("nothing is left to run: the selection matches no case")
+    planned = predicted(cases, supervisor)
+    return Plan(
+        created=now(),
+        command=list(request.command),
+        device=request.device,
+        device_name=described.device_name,
+        seed=request.seed,
+        preset=request.preset,
+        baseline=request.baseline or default_baseline(planned),
+        threads=described.threads,
+        keep_memory=request.keep_memory,
+        impl_files=files,
+        policy=request.policy,
+        scenarios=scenarios,
+        cases=planned,
+        dropped=dropped,
+        fingerprint=code_fingerprint(),
+    )
+
+
+def names_by_problem(described: Described) -> dict[str, list[str]]:
+    """List the described implementations of each problem."""
+    names: dict[str, list[str]] = {}
+    for entry in described.implementations:
+        names.setdefault(entry.problem, []).append(entry.name)
+    return names
+
+
+def predicted(cases: Sequence[Case], supervisor: Supervisor) -> list[PlannedCase]:
+    """Join cases with what the worker predicts of them."""
+    planned: list[PlannedCase] = []
+    for start in range(0, len(cases), BATCH):
+        batch = list(cases[start : start + BATCH])
+        answer = supervisor.require(Predict(cases=batch))
+        planned += [
+            PlannedCase(case=case, predicted=one.predicted, skip=one.skip, reason=one.reason)
+            for case, one in zip(batch, answer.predictions, strict=True)
+        ]
+    return planned
+
+
+def default_baseline(planned: Sequence[PlannedCase]) -> str:
+    """Choose what counts as 1.0x: `sdpa-auto`, what a user gets by default, else the first that runs."""
+    running = [case.case.implementation for case in planned if case.skip is None]
+    known = running or [case.case.implementation for case in planned]
+    return next((name for name in ("sdpa-auto", "batched") if name in known), known[0])
+
+
+def code_fingerprint() -> dict[str, JsonValue]:
+    """Return what must be the same for a run to be resumed: our sources, Python, torch's version."""
+    digest = hashlib.sha256()
+    for folder in ("harness", "impls", "scenarios"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
+    return {
+        "code": digest.hexdigest()[:16],
+        "torch": importlib.metadata.version("torch"),
+        "python": platform.python_version(),
+    }
+
+
+def now() -> str:
+    """Return the time with its zone, to the second."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

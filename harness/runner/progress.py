@@ -1,0 +1,55 @@
+"""What a run tells while it works: events that carry facts. Whoever listens puts them into words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from harness.records import Case, Preparation, Record
+
+Phase = Literal[
+    "agreement", "counting operations", "rounds", "sustained load", "fresh memory", "agreement on fresh inputs"
+]
+# What is measured of a case beside its time; without it the case stays.
+Extra = Literal["operations", "fresh memory"]
+
+
+class Progress(Protocol):
+    """Hear what a run does.
+
+    A phase begins with its `cost`, and each of its cases ends with a part of it: predicted seconds, or one per case
+    if nothing predicts them.
+    """
+
+    def phase_begun(self, phase: Phase, *, cost: float, cases: int) -> None:
+        """Begin a phase over so many cases."""
+
+    def round_begun(self, number: int, *, cost: float, cases: int) -> None:
+        """Begin the round of this number, counted from 1, as a phase of its own."""
+
+    def prepared(self, case: Case, preparation: Preparation, *, cost: float) -> None:
+        """Hear that a case agreed, and what was learnt of it."""
+
+    def done(self, case: Case, *, cost: float) -> None:
+        """Hear that the phase is through with a case."""
+
+    def failed(self, record: Record, *, cost: float) -> None:
+        """Hear that a case failed and is closed, with its record."""
+
+    def missed(self, case: Case, extra: Extra, reason: str, *, cost: float) -> None:
+        """Hear that something beside the time of a case could not be measured."""
+
+    def unavailable(self, source: str, reason: str) -> None:
+        """Hear that a source gives no implementation here."""
+
+    def examining(self, implementation: str, dtype: str) -> None:
+        """Hear that an implementation is held against the battery of probes."""
+
+    def judging(self) -> None:
+        """Hear that nothing is left to measure, and the claims are judged."""
+
+    def interrupted(self) -> None:
+        """Hear that the user ended the run early."""
+
+    def resumed(self, directory: str) -> None:
+        """Hear that a run goes on, under the plan that is stored there."""

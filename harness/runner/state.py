@@ -1,0 +1,217 @@
+"""The state of a run under way: its plan, what has been found so far, and how a case is closed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness import assembly, journal
+from harness.protocol.messages import Failed, Refused
+from harness.records import Degrees, Record, Summary
+from harness.runner import budget
+from harness.runner.plan import now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.journal import Journal
+    from harness.policy import Policy
+    from harness.records import (
+        Allocation,
+        Case,
+        Ceiling,
+        Environment,
+        PlannedCase,
+        Preparation,
+        Round,
+        StopReason,
+        Telemetry,
+    )
+    from harness.results.plan_file import Plan
+    from harness.runner.progress import Progress
+    from harness.runner.selection import Effort
+    from harness.runner.supervisor import Supervisor
+
+SEED_PER_VISIT = 1009
+# How the journal's facts on operation counts begin.
+DEGREES = "degrees "
+
+
+@dataclass
+class RunState:
+    """A run under way. Dictionaries are keyed by case id, `degrees` by `degrees_key`.
+
+    `closed` has the records, `timed` the rounds of every case, `stopped` why its rounds ended. `uncaptured` has the
+    implementations that no CUDA graph can capture, with the reason. `rounds_done` counts rounds that were begun, those
+    before a resumption included; `process` numbers the worker processes that rounds are spread over.
+    """
+
+    plan: Plan
+    directory: Path
+    supervisor: Supervisor
+    journal: Journal
+    progress: Progress
+    effort: Effort
+    time: budget.TimeAccount
+    random: random.Random
+    started: str
+    prepared: dict[str, Preparation] = field(default_factory=dict)
+    timed: dict[str, list[Round]] = field(default_factory=dict)
+    closed: dict[str, Record] = field(default_factory=dict)
+    degrees: dict[str, Degrees] = field(default_factory=dict)
+    environment: Environment | None = None
+    rounds_done: int = 0
+    process: int = 0
+    stopped: dict[str, StopReason] = field(default_factory=dict)
+    uncaptured: dict[tuple[str, str], str] = field(default_factory=dict)
+    telemetry: dict[str, Telemetry] = field(default_factory=dict)
+    allocations: dict[str, Allocation] = field(default_factory=dict)
+    ceilings_after: list[Ceiling] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def policy(self) -> Policy:
+        """Return the policy of the run."""
+        return self.plan.policy
+
+    @property
+    def open(self) -> list[PlannedCase]:
+        """Return the cases without a record, in the order of the plan."""
+        return [planned for planned in self.plan.cases if planned.case.id not in self.closed]
+
+    def close(self, record: Record) -> None:
+        """Write the record of a case; it is visited no more."""
+        self.journal.append_record(record)
+        self.closed[record.case.id] = record
+
+    def refused(self, case: Case, answer: Refused | Failed) -> Record:
+        """Close a case that got no answer, with its status and reason; return the record."""
+        if isinstance(answer, Refused):
+            self.time.calls += answer.calls_seconds
+        record = Record(
+            case=case,
+            status=answer.status,
+            reason=answer.reason,
+            agreement=answer.agreement if isinstance(answer, Refused) else None,
+            environment_id=self.environment.id if self.environment else "",
+        )
+        self.close(record)
+        return record
+
+    def seed(self, case: Case, *, visit: int) -> int:
+        """Return the seed of a visit's inputs: the implementations of a point get the same, no two visits do."""
+        digest = hashlib.sha256(case.point_key.encode()).hexdigest()
+        return self.plan.seed + SEED_PER_VISIT * visit + int(digest[:6], 16)
+
+    def estimate(self, planned: PlannedCase) -> budget.Estimate:
+        """Return what a call of a case takes, as far as is known."""
+        return budget.estimate(planned, self.prepared)
+
+    def estimates(self, cases: Sequence[PlannedCase]) -> list[budget.Estimate]:
+        """Return what a call of each case takes, as far as is known."""
+        return [self.estimate(planned) for planned in cases]
+
+    def timeout(self, planned: PlannedCase) -> float:
+        """Return the seconds that a request about a case may take."""
+        if self.effort.timeout is not None:
+            return self.effort.timeout
+        return budget.timeout(self.estimate(planned).call_seconds, policy=self.policy)
+
+    def samples(self, case: Case) -> list[list[float]]:
+        """Return the samples of a case, a list per round."""
+        return [visit.samples for visit in self.timed.get(case.id, [])]
+
+    def canary_floor(self) -> float | None:
+        """Return the undisturbed seconds of the canary, None if none was timed."""
+        return assembly.canary_floor([visit for visits in self.timed.values() for visit in visits])
+
+    def records(self) -> list[Record]:
+        """Return the records of closed cases, and provisional ones of cases that have rounds but never closed."""
+        floor = self.canary_floor()
+        provisional = [
+            assembly.close(
+                planned.case,
+                self.prepared[planned.case.id],
+                self.timed[planned.case.id],
+                floor=floor,
+                policy=self.policy,
+                environment=self.environment,
+                stop_reason="interrupted",
+            )
+            for planned in self.open
+            if planned.case.id in self.timed and planned.case.id in self.prepared
+        ]
+        return [*self.closed.values(), *provisional]
+
+    def summary(self, *, is_complete: bool) -> Summary:
+        """Return the contents of summary.json."""
+        wall = time.monotonic() - (self.supervisor.first_ready or self.time.started)
+        return Summary(
+            started=self.started,
+            ended=now(),
+            wall_seconds=wall,
+            call_seconds=self.time.calls,
+            call_share=self.time.calls / wall if wall > 0 else 0.0,
+            statuses=dict(Counter(record.status for record in self.closed.values())),
+            rounds=self.rounds_done,
+            workers=self.supervisor.started_workers,
+            complete=is_complete,
+            warnings=self.warnings,
+            ceilings_after=self.ceilings_after,
+        )
+
+
+def begin(
+    plan: Plan,
+    log: Journal,
+    directory: Path,
+    *,
+    supervisor: Supervisor,
+    progress: Progress,
+    effort: Effort,
+    started: str,
+) -> RunState:
+    """Return the state of a run that begins, or goes on from what its journal holds. Raises JournalError."""
+    entries = journal.read(directory)
+    visits = [visit for of_case in entries.rounds.values() for visit in of_case]
+    return RunState(
+        plan=plan,
+        directory=directory,
+        supervisor=supervisor,
+        journal=log,
+        progress=progress,
+        effort=effort,
+        time=budget.TimeAccount(effort.time_budget or budget.time_budget(plan.device, plan.policy.run)),
+        random=random.Random(plan.seed),
+        started=started,
+        prepared=dict(entries.prepared),
+        timed=dict(entries.rounds),
+        closed=dict(entries.records),
+        degrees={key: Degrees.model_validate(found) for key, found in entries.facts.items() if key.startswith(DEGREES)},
+        environment=journal.read_environment(directory),
+        # A case that a killed run left out of a round has fewer visits than rounds were begun.
+        rounds_done=1 + max((visit.index for visit in visits), default=-1),
+        process=1 + max((visit.process for visit in visits), default=-1),
+        warnings=thread_warnings(plan.threads),
+    )
+
+
+def degrees_key(case: Case) -> str:
+    """Name the journal's facts on what an implementation's operations grow like."""
+    return f"{DEGREES}{case.problem} {case.implementation} {case.direction}"
+
+
+def thread_warnings(threads: int | None) -> list[str]:
+    """Say if more threads were asked for than there are processors for."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads is None or threads <= allowed:
+        return []
+    return [
+        f"{threads} threads were asked for, and this process may use {allowed} processors: they wait for each other"
+    ]

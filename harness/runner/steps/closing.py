@@ -1,0 +1,59 @@
+"""Closing: what can't run is recorded as such, what was timed is held against the oracle again and recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import assembly, statistics
+from harness.protocol.messages import Failed, Recheck, Refused
+from harness.records import Record
+from harness.runner import budget
+
+if TYPE_CHECKING:
+    from harness.records import Agreement, Case, StopReason
+    from harness.runner.state import RunState
+
+
+def close_skipped(state: RunState) -> None:
+    """Record the cases that the plan skips, with its reason."""
+    for planned in state.open:
+        if planned.skip is not None:
+            state.close(Record(case=planned.case, status=planned.skip, reason=planned.reason))
+
+
+def recheck_and_close(state: RunState) -> None:
+    """Hold each timed case against the oracle on inputs it has not seen, and write its record."""
+    cases = state.open
+    floor = state.canary_floor()
+    costs = {one.case.id: budget.check_seconds(one.call_seconds) for one in state.estimates(cases)}
+    state.progress.phase_begun("agreement on fresh inputs", cost=sum(costs.values()), cases=len(cases))
+    for planned in budget.by_point(cases):
+        case, cost = planned.case, costs[planned.case.id]
+        request = Recheck(case=case, seed=state.seed(case, visit=1))
+        answer = state.supervisor.ask(request, seconds=state.timeout(planned))
+        if isinstance(answer, Failed | Refused):
+            state.progress.failed(state.refused(case, answer), cost=cost)
+            continue
+        state.time.calls += answer.calls_seconds
+        state.close(_record(state, case, answer.agreement, floor=floor))
+        state.progress.done(case, cost=cost)
+
+
+def _record(state: RunState, case: Case, recheck: Agreement, *, floor: float | None) -> Record:
+    return assembly.close(
+        case,
+        state.prepared[case.id],
+        state.timed[case.id],
+        floor=floor,
+        policy=state.policy,
+        environment=state.environment,
+        stop_reason=state.stopped.get(case.id) or _stop_reason(state, case),
+        recheck=recheck,
+        telemetry=state.telemetry.get(case.id),
+        allocation=state.allocations.get(case.id),
+    )
+
+
+def _stop_reason(state: RunState, case: Case) -> StopReason:
+    """Return why the rounds of a case ended that a resumed run found done."""
+    return statistics.stop(state.samples(case), policy=state.policy.timing, seconds_left=0.0) or "rounds"

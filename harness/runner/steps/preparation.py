@@ -1,0 +1,66 @@
+"""Preparation: each case is held against the oracle and learnt about, each implementation's operations are counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.protocol.messages import Count, Failed, Prepare, Refused
+from harness.records import SKIPPED
+from harness.runner import budget
+from harness.runner.state import degrees_key
+
+if TYPE_CHECKING:
+    from harness.records import PlannedCase
+    from harness.runner.state import RunState
+
+
+def prepare_cases(state: RunState) -> None:
+    """Prepare every case that is open and has not been prepared before, cheapest points first."""
+    cases = [planned for planned in state.open if planned.case.id not in state.prepared]
+    costs = {planned.case.id: budget.preparation_seconds(state.estimate(planned).call_seconds) for planned in cases}
+    state.progress.phase_begun("agreement", cost=sum(costs.values()), cases=len(cases))
+    for planned in budget.by_point(cases):
+        _prepare(state, planned, cost=costs[planned.case.id])
+
+
+def _prepare(state: RunState, planned: PlannedCase, *, cost: float) -> None:
+    case = planned.case
+    request = Prepare(
+        case=case,
+        seed=state.seed(case, visit=0),
+        predicted_bytes=planned.predicted.extra_bytes if planned.predicted else None,
+    )
+    answer = state.supervisor.ask(request, seconds=state.timeout(planned))
+    if isinstance(answer, Failed | Refused):
+        state.progress.failed(state.refused(case, answer), cost=cost)
+        return
+    state.time.calls += answer.calls_seconds
+    state.journal.append_prepared(case.id, answer.prepared)
+    state.prepared[case.id] = answer.prepared
+    state.progress.prepared(case, answer.prepared, cost=cost)
+
+
+def count_operations(state: RunState) -> None:
+    """Count the operations of each implementation that answered so far, once.
+
+    A failure here leaves the law declared, and costs no case.
+    """
+    failing = {degrees_key(record.case) for record in state.closed.values() if record.status not in SKIPPED | {"ok"}}
+    wanted = {
+        degrees_key(planned.case): planned.case
+        for planned in state.plan.cases
+        if planned.case.id in state.prepared and degrees_key(planned.case) not in state.degrees.keys() | failing
+    }
+    state.progress.phase_begun("counting operations", cost=float(len(wanted)), cases=len(wanted))
+    for key, case in wanted.items():
+        request = Count(
+            problem=case.problem, implementation=case.implementation, dtype=case.dtype, direction=case.direction
+        )
+        seconds = state.effort.timeout or state.policy.run.timeout_at_least
+        answer = state.supervisor.ask(request, seconds=seconds)
+        if isinstance(answer, Failed | Refused):
+            state.progress.missed(case, "operations", answer.reason, cost=1.0)
+            continue
+        state.journal.append_facts(key, answer.degrees.model_dump())
+        state.degrees[key] = answer.degrees
+        state.progress.done(case, cost=1.0)

@@ -1,0 +1,146 @@
+"""The supervisor: one worker at a time, kept alive; a lost one is replaced at the next request."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from pydantic import BaseModel
+
+from harness.protocol.messages import Failed, Refused, Start, Started
+from harness.runner import allocator
+from harness.runner.process import WorkerProcess
+from impls.discovery import IMPORTING
+
+if TYPE_CHECKING:
+    from harness.policy import Policy
+    from harness.protocol.messages import Asking
+    from harness.results.plan_file import Plan
+    from harness.runner.progress import Progress
+    from harness.runner.selection import Request
+
+A = TypeVar("A", bound=BaseModel)
+
+# Sources that kill the process on import are skipped one by one, at most this many.
+IMPORT_DEATHS_AT_MOST = 20
+# Requests that make no call of an implementation answer within this many seconds.
+QUICK_SECONDS = 120.0
+# The resident cap lies by this share of free memory above the allocation limit that the worker sets itself, so that it
+# bites only where that one can't.
+CAP_ABOVE = 0.2
+
+
+class WorkerError(RuntimeError):
+    """No worker can be had, or it failed at what has nothing to do with a case."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every worker of a run is started with. With `keep_memory` a CPU worker reuses memory that it freed."""
+
+    device: str
+    policy: Policy
+    threads: int | None = None
+    impl_files: tuple[str, ...] = ()
+    keep_memory: bool = True
+
+    @classmethod
+    def of(cls, wanted: Request | Plan) -> Self:
+        """Return the settings that a request or a plan asks for."""
+        return cls(
+            device=wanted.device,
+            policy=wanted.policy,
+            threads=wanted.threads,
+            impl_files=tuple(wanted.impl_files),
+            keep_memory=wanted.keep_memory,
+        )
+
+
+class Supervisor:
+    """Keep one worker alive, run by `interpreter`; as a context it ends the worker."""
+
+    def __init__(self, settings: WorkerSettings, *, progress: Progress, interpreter: str = sys.executable) -> None:
+        self.settings = settings
+        self.started_workers = 0
+        # When a worker was ready for the first time, by the monotonic clock.
+        self.first_ready: float | None = None
+        self._progress = progress
+        self._interpreter = interpreter
+        keeps = settings.keep_memory and not allocator.why_not(settings.device, os.environ)
+        self._variables = allocator.KEEPING if keeps else {}
+        self._skip: dict[str, str] = {}
+        self._worker: WorkerProcess | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
+
+    def ask(self, request: Asking[A], *, seconds: float = QUICK_SECONDS) -> A | Refused | Failed:
+        """Ask the worker, started if there is none, and drop it if it is gone. Raises WorkerError if none starts."""
+        if self._worker is None:
+            self._worker = self._start()
+        answer = self._worker.ask(request, seconds=seconds)
+        if isinstance(answer, Failed) and answer.worker_gone:
+            self.drop()
+        return answer
+
+    def require(self, request: Asking[A], *, seconds: float = QUICK_SECONDS) -> A:
+        """Ask what can't fail, twice if the worker was lost meanwhile. Raises WorkerError if it fails all the same."""
+        answer = self.ask(request, seconds=seconds)
+        if isinstance(answer, Failed) and answer.worker_gone:
+            answer = self.ask(request, seconds=seconds)
+        if isinstance(answer, Failed | Refused):
+            raise WorkerError(f"the worker failed at {request.do!r}: {answer.reason}")
+        return answer
+
+    def returning_memory(self) -> Supervisor:
+        """Return a second supervisor of the same settings, whose workers give freed memory back to the system."""
+        settings = replace(self.settings, keep_memory=False)
+        return Supervisor(settings, progress=self._progress, interpreter=self._interpreter)
+
+    def drop(self) -> None:
+        """End the worker; the next request starts another."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _start(self) -> WorkerProcess:
+        """Start a worker that skips the sources that killed one on import. Raises WorkerError."""
+        for _ in range(IMPORT_DEATHS_AT_MOST):
+            worker = WorkerProcess(
+                Start(
+                    device=self.settings.device,
+                    policy=self.settings.policy,
+                    threads=self.settings.threads,
+                    impl_files=list(self.settings.impl_files),
+                    skip=self._skip,
+                ),
+                interpreter=self._interpreter,
+                stderr_lines=self.settings.policy.run.stderr_lines,
+                variables=self._variables,
+            )
+            self.started_workers += 1
+            ready = worker.ready
+            if isinstance(ready, Started):
+                worker.resident_cap = resident_cap(self.settings, free=ready.free)
+                self.first_ready = self.first_ready or time.monotonic()
+                return worker
+            culprit = worker.step.removeprefix(IMPORTING)
+            worker.close()
+            if not worker.step.startswith(IMPORTING) or culprit in self._skip:
+                raise WorkerError(f"no worker can be started: {ready.reason}")
+            self._progress.unavailable(culprit, ready.reason)
+            self._skip[culprit] = ready.reason
+        raise WorkerError(f"more than {IMPORT_DEATHS_AT_MOST} sources of implementations kill the worker on import")
+
+
+def resident_cap(settings: WorkerSettings, *, free: int) -> int | None:
+    """Return the resident bytes beyond which a CPU worker is killed; a device's allocator has its own cap."""
+    if settings.device != "cpu":
+        return None
+    return int(min(1.0, settings.policy.memory.share + CAP_ABOVE) * free)

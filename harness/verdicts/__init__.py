@@ -1,0 +1,1 @@
+"""Claims are judged by records and counts."""

@@ -1,0 +1,110 @@
+"""What verdicts rest on: groups of records, series of sizes, counts along an axis, and judgements of one quantity."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.records import AxisCounts, Degrees, Record
+
+Quantity = Literal["operations", "memory", "time"]
+Outcome = Literal["confirmed", "refuted", "inconclusive", "consistent", "contradicted"]
+SIZES_AT_LEAST = 3
+
+
+@dataclass(frozen=True)
+class Group:
+    """Hold what a claim is judged for: an implementation's records of one dtype, device and direction."""
+
+    problem: str
+    implementation: str
+    dtype: str
+    device: str
+    direction: str
+    records: list[Record]
+    degrees: Degrees | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Hold the judgement of a claim by one quantity along one axis."""
+
+    quantity: Quantity
+    axis: str
+    verdict: Outcome
+    reason: str
+    expected: float | None = None
+    exponent: float | None = None
+    low: float | None = None
+    high: float | None = None
+    to_decide: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def series_along(records: Sequence[Record], *, axis: str, start: int = 0) -> list[tuple[int, Record]]:
+    """Return the longest run of sizes along an axis with everything else the same, ordered by size."""
+    found: dict[str, dict[int, Record]] = {}
+    for record in records:
+        point = dict(record.case.point)
+        size = point.pop(axis, None)
+        if isinstance(size, bool) or not isinstance(size, int) or size < start:
+            continue
+        if axis == "n_k" and point.get("n_q") != 1:
+            continue
+        found.setdefault(repr(sorted(point.items())), {})[size] = record
+    if not found:
+        return []
+    longest = max(found, key=lambda key: (len(found[key]), "causal" not in key, key))
+    return sorted(found[longest].items())
+
+
+def times_of(
+    series: Sequence[tuple[int, Record]],
+) -> tuple[list[int], list[float], list[tuple[float, float] | None]]:
+    """Return the sizes of a series, the best times in seconds, and the intervals of the medians."""
+    times = [(n, r.time) for n, r in series if r.time is not None]
+    intervals = [None if t.low is None or t.high is None else (t.low, t.high) for _, t in times]
+    return [n for n, _ in times], [t.best for _, t in times], intervals
+
+
+def changes(series: Sequence[tuple[int, Record]]) -> list[int]:
+    """Return the sizes from which other operators or kernels ran, or page faults set in."""
+    changed, before = [], None
+    for size, record in series:
+        ran = frozenset(record.ran.shown) if record.ran else frozenset()
+        faults = record.time.faults_per_call if record.time else None
+        state = (ran, bool(faults and faults > 1.0))
+        if before is not None and state != before:
+            changed.append(size)
+        before = state
+    return changed
+
+
+def counts_along(group: Group, axis: str) -> tuple[AxisCounts | None, str]:
+    """Return the counts along an axis, or why there are none."""
+    if group.degrees is None:
+        return None, "operations were not counted"
+    if group.degrees.how == "declared":
+        return None, f"operations are only declared, not counted: {group.degrees.reason}"
+    counts = group.degrees.axes.get(axis)
+    return counts, "" if counts else f"operations were not counted along {axis}"
+
+
+def identity(record: Record) -> str:
+    """Return what a record shares with those of other implementations at its point."""
+    case = record.case
+    return repr((case.problem, sorted(case.point.items()), case.dtype, case.device, case.direction, case.cache))
+
+
+def size_of(point: Mapping[str, Any], axis: str) -> int:
+    """Return a point's size along an axis, by default the one that problems take."""
+    return int(point.get(axis, 64 if axis == "d" else 1))
+
+
+def finite(value: float) -> float | None:
+    """Return a number that JSON can hold, None for an infinity or NaN."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,166 @@
+"""The contract: what an implementation declares, and what a problem offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import torch
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Substrings of lower-case names, one of which a call must have run; a call without any is a fallback.
+
+    `names` are of operators or kernels. `kernels` are of kernels alone and decide wherever kernels were seen: what a
+    fused operator runs, its kernel tells.
+    """
+
+    names: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """State where an implementation runs: devices, dtypes, features, optional packages, and what its calls run."""
+
+    devices: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    supports: frozenset[str]
+    requires: tuple[str, ...] = ()
+    expects: Expected = Expected()
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """Hold a registered function with its limits as data.
+
+    `score_buffers` is how many buffers of n_q x n_k elements a forward call needs beside inputs and outputs, as the
+    planner's estimate; 0 for O(n) memory. `call_seconds_per_row` is its fixed dispatch cost per query row.
+    `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
+    """
+
+    problem: str
+    name: str
+    function: Callable[..., Any]
+    limits: tuple[Limits, ...]
+    prepare: Callable[..., Callable[..., Any]] | None = None
+    deterministic: bool = True
+    score_buffers: float = 0.0
+    call_seconds_per_row: float = 0.0
+    fixes: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+    def limits_on(self, device: str) -> Limits | None:
+        """Return the limits that hold on a device type, or None where it does not run."""
+        return next((limits for limits in self.limits if device in limits.devices), None)
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Name an implementation that could not be imported, with the reason."""
+
+    problem: str
+    name: str
+    reason: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Count what one call must do, exactly, from its point alone.
+
+    `operations` are floating-point operations of the products over attended pairs, `attended` the (query, key) pairs,
+    `score_elements` batch * heads * n_q * n_k (or the problem's counterpart), bytes include each tensor once.
+    `phases` splits the forward operations by named step.
+    """
+
+    operations: int
+    attended: int
+    score_elements: int
+    query_rows: int
+    input_bytes: int
+    output_bytes: int
+    ideal_bytes: int
+    phases: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Hold what defines right, each a float64 tensor on the CPU.
+
+    `oracle` is exact to float64; `reference` is what a plain implementation in the case's own dtype gives; `bound` is
+    an elementwise bound on the error that an honest kernel commits. `flush` is the error that flushing numbers below
+    the smallest normal one to zero may cost. `is_random` where chance (dropout) moves answers by more than rounding
+    does, so that the reference's error says something in float64 too.
+    """
+
+    oracle: torch.Tensor
+    reference: torch.Tensor
+    bound: torch.Tensor
+    flush: float = 0.0
+    is_random: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """Describe one tensor that a call returns; `row_axis` is the axis that `sample_rows` indexes."""
+
+    name: str
+    shape: tuple[int, ...]
+    row_axis: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Name one small adversarial case: a point, and the kind of values that its inputs get.
+
+    `quick` probes alone are run where little time is given.
+    """
+
+    name: str
+    point: Mapping[str, Any]
+    kind: str = "normal"
+    quick: bool = False
+
+
+class Inputs(Protocol):
+    """The tensors of one call. `differentiable` are those that gradients are taken for, in the order of `names`."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def differentiable(self) -> tuple[torch.Tensor, ...]: ...
+    @property
+    def tensors(self) -> tuple[torch.Tensor, ...]: ...
+
+
+class Problem(Protocol):
+    """What a folder's `problem.py` offers; a point is a mapping from axis names to JSON values.
+
+    `parse` raises ValueError that lists every mistake of a point at once. `inputs` draws the same values for the same
+    seed; its `kind` is one that PROBES name. PROBES are the battery, REPEATED is small enough for many calls.
+    `outputs` tells what a call returns: a tensor where it is one, else a tuple. `rows` are indices of query rows;
+    `witness` gives one witness for each output, of those rows.
+    `gradient_witness` takes a gradient of the first output's sampled rows, the others' being zero, and gives a witness
+    for each differentiable input.
+    """
+
+    AXES: tuple[str, ...]
+    PROBES: tuple[Probe, ...]
+    REPEATED: Probe
+
+    def parse(self, point: Mapping[str, Any]) -> Any: ...
+    def features(self, point: Any, *, direction: str) -> frozenset[str]: ...
+    def inputs(
+        self, point: Any, *, dtype: torch.dtype, device: torch.device, seed: int, kind: str = "normal"
+    ) -> Any: ...
+    def outputs(self, point: Any) -> tuple[Output, ...]: ...
+    def bind(self, implementation: Implementation, inputs: Any) -> Callable[[], Any]: ...
+    def sample_rows(self, point: Any, *, count: int, seed: int) -> torch.Tensor: ...
+    def witness(self, inputs: Any, rows: torch.Tensor) -> tuple[Witness, ...]: ...
+    def gradient_witness(self, inputs: Any, rows: torch.Tensor, upstream: torch.Tensor) -> tuple[Witness, ...]: ...
+    def cost(self, point: Any, *, itemsize: int, direction: str) -> Cost: ...

@@ -1,0 +1,121 @@
+"""Discovery: where implementations are found, and what becomes of a source that fails to load."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impls.contract import Unavailable
+from impls.registry import REGISTRY, problem_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import ModuleType
+
+    from impls.registry import Registry
+
+ENTRY_POINT_GROUP = "attnbench.implementations"
+# What `announce` is told before the import of a source: this, then the source.
+IMPORTING = "import "
+
+
+def discover(
+    *,
+    impl_files: Iterable[str | Path] = (),
+    announce: Callable[[str], object] = lambda _: None,
+    skip: Mapping[str, str] | None = None,
+) -> Registry:
+    """Find every implementation: the problem folders, installed entry points, then the given files.
+
+    A file that fails to import leaves its implementations as `Unavailable` with the reason. Each source is loaded
+    once a process. `announce` is told each source before it is imported; `skip` maps sources that are known to kill
+    the process to the reason.
+    """
+    load = functools.partial(_load, announce=announce, skip=skip or {})
+    for folder in problem_folders():
+        for file in sorted(folder.glob("*.py")):
+            if file.stem not in {"__init__", "problem"} and not file.stem.startswith("_"):
+                module = f"impls.{folder.name}.{file.stem}"
+                load(
+                    module, problem=folder.name, file=file, importer=functools.partial(importlib.import_module, module)
+                )
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        load(f"entry point {point.name}", problem="attention", file=None, importer=point.load, name=point.name)
+    for impl_file in impl_files:
+        path = Path(impl_file).resolve()
+        load(str(path), problem="attention", file=path, importer=functools.partial(_import_file, path))
+    return REGISTRY
+
+
+def _load(
+    key: str,
+    *,
+    problem: str,
+    file: Path | None,
+    importer: Callable[[], object],
+    announce: Callable[[str], object],
+    skip: Mapping[str, str],
+    name: str | None = None,
+) -> None:
+    if key in REGISTRY.loaded:
+        return
+    REGISTRY.loaded.add(key)
+    before = dict(REGISTRY.entries)
+    try:
+        announce(IMPORTING + key)
+        (functools.partial(_refuse, skip[key]) if key in skip else importer)()
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    # A plugin may fail in any way, sys.exit included; the reason becomes data here.
+    except BaseException as error:  # noqa: BLE001
+        REGISTRY.entries.clear()
+        REGISTRY.entries.update(before)
+        reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
+        declared = _declared_names(file) if file else []
+        fallback = name or (file.stem.replace("_", "-") if file else key)
+        for of, missing in declared or [(problem, fallback)]:
+            REGISTRY.unavailable[of, missing] = Unavailable(of, missing, reason, str(file or key))
+
+
+def _refuse(reason: str) -> None:
+    raise ImportError(reason)
+
+
+def _declared_names(file: Path) -> list[tuple[str, str]]:
+    """Read the (problem, name) pairs a file would have registered, from its syntax alone."""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return []
+    found: list[tuple[str, str]] = []
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "register"):
+            continue
+        literal = {
+            word.arg: word.value.value
+            for word in node.keywords
+            if word.arg in {"problem", "name"} and isinstance(word.value, ast.Constant)
+        }
+        pair = (str(literal.get("problem", "attention")), str(literal.get("name", "")))
+        if pair[1] and pair not in found:
+            found.append(pair)
+    return found
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    module_name = f"attnbench_file_{path.stem}_{abs(hash(str(path))):x}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    return module

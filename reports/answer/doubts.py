@@ -1,0 +1,123 @@
+"""Doubts about a measurement: how well times are known, and what a reader should know before trusting a number."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reports import units
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.frame import Run
+
+# Below this, half a width in log time is the share that it is of the time.
+CLOSE_TO_SHARE = 0.4
+# As many implementations with wide intervals are named.
+WORST_NAMED = 2
+# Ceilings that differ by more between the start and the end of a run are another machine's.
+CEILING_MOVED = 0.05
+
+
+def precision_sentence(run: Run, table: pd.DataFrame) -> str:
+    """Say how well times are known against what was asked, who is known worst, and what would help; "" if all met it.
+
+    A case whose interval is wider than asked is no doubt about its time, only a limit on what it can tell apart.
+    """
+    ok = table[table["status"] == "ok"]
+    wide = _flagged(ok, "wide")
+    if not wide.any():
+        return ""
+    known = (ok["high_s"] / ok["low_s"]).map(np.log).dropna() / 2
+    asked = _asked_precision(run)
+    words = f"{wide.sum():,} of {units.counted(len(ok), 'time')} are"
+    said = f"{words} known less precisely than asked for."
+    if len(known):
+        of_one = known.groupby(ok["implementation"]).median().sort_values(ascending=False)
+        worst = [f"{name} {_within(float(width))}" for name, width in of_one.head(WORST_NAMED).items()]
+        said = f"Half of the times are known to {_within(float(known.median()))} or better"
+        said += (
+            f"; ±{units.whole_percent(asked)} was asked for, and {wide.sum():,} of {len(ok):,} miss it" if asked else ""
+        )
+        said += f" (widest: {units.listing(worst)})." if len(of_one) > 1 else "."
+    return f"{said} {_advice(ok[wide])}"
+
+
+def _within(half_width: float) -> str:
+    """Write half the width of an interval in log time: as a share, or as a factor where it is no small one."""
+    return (
+        f"±{units.percent(half_width)}"
+        if half_width < CLOSE_TO_SHARE
+        else f"a factor of {units.digits(math.exp(half_width))}"
+    )
+
+
+def _asked_precision(run: Run) -> float | None:
+    """Return the relative half-width that a run was to reach, None where it does not say."""
+    return run.plan.policy.timing.precision if run.plan else None
+
+
+def _advice(wide: pd.DataFrame) -> str:
+    """Say what would narrow intervals, by what ended the sampling of most wide cases."""
+    ended = wide["stop_reason"].mode()
+    rounds = units.plain(round(float(wide["rounds"].median())))
+    if len(ended) and ended.iloc[0] == "interrupted":
+        return f"They rest on {rounds} rounds: --resume takes the missing ones."
+    if len(ended) and ended.iloc[0] == "time budget":
+        return f"More rounds than {rounds} narrow them: twice the --time-budget, by about a third."
+    return f"More rounds than {rounds} narrow them: --rigorous takes more, in several processes."
+
+
+def warnings(run: Run, table: pd.DataFrame) -> list[str]:
+    """List what a reader should know before trusting a number."""
+    found = []
+    ok = table[table["status"] == "ok"]
+    if run.torn:
+        found.append(f"{units.counted(run.torn, 'line')} of the journal were torn by a killed writer and are left out.")
+    if run.summary is None:
+        found.append("The run has no summary: it was interrupted or is still under way.")
+    else:
+        if not run.summary.complete:
+            found.append("The run is not complete: resume it to measure the rest.")
+        found += run.summary.warnings
+        if not any("ceiling" in warning.lower() for warning in run.summary.warnings):
+            found += _moved_ceilings(run)
+    waiting = int((table["status"] == "not run").sum())
+    if waiting:
+        found.append(f"{units.counted(waiting, 'planned case')} have no record yet.")
+    for flag, words in FLAG_WORDS.items():
+        number = int(_flagged(ok, flag).sum())
+        if number:
+            found.append(f"{units.counted(number, 'timed case')} of {len(ok):,} {words}.")
+    if run.plan and run.plan.preset == "fast":
+        found.append("Measured with --fast: few rounds, so slow drift of the machine is not covered.")
+    if ok.empty:
+        found.append("No case was timed.")
+    return found
+
+
+def _moved_ceilings(run: Run) -> list[str]:
+    """Say which ceilings moved between the start and the end of a run: the machine was not the same."""
+    before = {ceiling.name: ceiling.value for ceiling in (run.environment.ceilings if run.environment else ())}
+    after = run.summary.ceilings_after if run.summary else []
+    moved = [
+        f"{ceiling.name} by {units.change(ceiling.value / before[ceiling.name])}"
+        for ceiling in after
+        if before.get(ceiling.name) and abs(ceiling.value / before[ceiling.name] - 1) > CEILING_MOVED
+    ]
+    return [f"The machine's ceilings moved over the run: {units.listing(moved)}."] if moved else []
+
+
+def _flagged(ok: pd.DataFrame, flag: str) -> pd.Series[bool]:
+    return ok["flags"].str.split().map(lambda flags: flag in flags).astype(bool)
+
+
+FLAG_WORDS = {
+    "drift": "changed speed over the run (drift)",
+    "bimodal": "have two modes, so that one median does not describe them (bimodal)",
+    "contaminated": "shared the machine with other work (contaminated)",
+    "throttled": "ran while the device held its clocks back (throttled)",
+}

@@ -1,0 +1,122 @@
+"""The table of verdicts: claims in rows, implementations in columns, with the reason of each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reports import units
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.records import Verdict
+    from reports.frame import Run
+
+# Each verdict with the mark that tells it without colour.
+MARKS = {"confirmed": "✓", "consistent": "≈", "inconclusive": "?", "refuted": "✗", "contradicted": "≠"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is known of one claim for one implementation: the deciding verdict, and one line per axis and quantity."""
+
+    verdict: str
+    mark: str
+    lines: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim with a cell for each implementation it is about, else None; `expects` is what arithmetic says."""
+
+    claim: str
+    says: str
+    expects: str
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True)
+class VerdictTable:
+    """Claims in rows, implementations in columns, for one run, device, dtype and direction."""
+
+    conditions: str
+    implementations: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def verdict_tables(run: Run) -> list[VerdictTable]:
+    """Arrange a run's verdicts, one table for each device, dtype and direction."""
+    groups: dict[tuple[str, str, str], list[Verdict]] = {}
+    for verdict in run.verdicts:
+        groups.setdefault((verdict.device, verdict.dtype, verdict.direction), []).append(verdict)
+    texts = claim_texts(run)
+    return [
+        VerdictTable(", ".join(key for key in keys if key), *_arranged(verdicts, texts))
+        for keys, verdicts in groups.items()
+    ]
+
+
+def _arranged(verdicts: Sequence[Verdict], texts: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[Row, ...]]:
+    implementations = tuple(sorted({verdict.implementation for verdict in verdicts}))
+    claims: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        says = str(verdict.evidence.get("says") or texts.get(verdict.claim, ""))
+        claims.setdefault((verdict.claim, says), []).append(verdict)
+    rows = []
+    for (claim, says), mine in sorted(claims.items()):
+        by_name: dict[str, list[Verdict]] = {}
+        for verdict in mine:
+            by_name.setdefault(verdict.implementation, []).append(verdict)
+        expects = str(mine[0].evidence.get("arithmetic") or "")
+        cells = tuple(_cell(by_name[name]) if name in by_name else None for name in implementations)
+        rows.append(Row(claim, units.raised(says), expects, cells))
+    return implementations, tuple(rows)
+
+
+def claim_texts(run: Run) -> dict[str, str]:
+    """Return what each claim says, from the plan's scenarios."""
+    found: dict[str, str] = {}
+    for scenario in run.plan.scenarios if run.plan else []:
+        for claim in scenario.claims:
+            found.setdefault(claim.id, claim.says)
+    return found
+
+
+def deciding(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict over all quantities, the first if there is none."""
+    return next((verdict for verdict in verdicts if verdict.quantity == "all"), verdicts[0])
+
+
+def _figure(verdict: Verdict) -> str:
+    if verdict.exponent is None:
+        return verdict.verdict
+    # A ratio compares two amounts: its figure is a factor, no exponent.
+    if verdict.axis == "causal" or verdict.evidence.get("law") == "ratio":
+        return units.ratio(verdict.exponent)
+    return f"{verdict.axis}{units.power(verdict.exponent)}"
+
+
+def _cell(verdicts: Sequence[Verdict]) -> Cell:
+    chosen = deciding(verdicts)
+    parts = [verdict for verdict in verdicts if verdict.quantity != "all"] or [chosen]
+    figures: dict[str, list[str]] = {}
+    for verdict in parts:
+        span = units.interval(verdict.low, verdict.high) if verdict.low != verdict.high else ""
+        mark = f" {MARKS[verdict.verdict]}" if verdict.verdict != chosen.verdict else ""
+        figures.setdefault(verdict.quantity, []).append(f"{_figure(verdict)}{f' ({span})' if span else ''}{mark}")
+    lines = [f"{quantity} {', '.join(found)}" for quantity, found in figures.items()]
+    return Cell(chosen.verdict, MARKS[chosen.verdict], tuple(lines), with_units(chosen.reason))
+
+
+def with_units(reason: str) -> str:
+    """Write a verdict's reason for a reader: a fixed cost, which is in seconds, and bytes with their units."""
+    text = re.sub(r"\bfixed cost of (\d[\d.e+-]*)", lambda of: f"fixed cost of {units.seconds(float(of[1]))}", reason)
+    text = re.sub(
+        r"(?<=takes )(\d[\d,]*)(?: bytes)?|\b(\d[\d,]*) bytes\b",
+        lambda of: units.size(float((of[1] or of[2]).replace(",", ""))),
+        text,
+    )
+    return units.raised(text)

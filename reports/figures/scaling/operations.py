@@ -1,0 +1,105 @@
+"""Counted operations against a swept size, and time against operations where several sizes vary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports import style, units
+from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers, top
+from reports.figures.marks import (
+    axis_of,
+    cloud,
+    count_in,
+    lines,
+    round_count_in,
+    round_seconds,
+    sampled,
+    svg_of,
+)
+from reports.figures.scaling.slopes import local_slopes
+
+if TYPE_CHECKING:
+    from reports.figures.figure import Sweep
+    from reports.figures.marks import Looks
+
+
+def operations(sweep: Sweep, colors: Looks) -> Figure | None:
+    """Draw counted operations against the swept size; None where nothing was counted."""
+    axis = axis_of(sweep)
+    rows = sweep.sorted_by_axis().dropna(subset=["operations"])
+    if rows.empty:
+        return None
+    drawing, axes = style.canvas()
+    lines(axes, rows, axis, "operations", colors)
+    style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
+    style.quantity_axis(axes.yaxis, sweep.shared["operations"], round_count_in("FLOP"), label="operations a call")
+    named = ends(rows, axis, "operations")
+    if len(named) > 1 and len(set(named.values())) == 1:
+        first = next(iter(named))
+        axes.annotate(
+            f"all {len(named)} alike",
+            xy=named[first],
+            xytext=(-8, 0),
+            textcoords="offset points",
+            ha="right",
+            color=style.INK,
+        )
+    else:
+        style.label_ends(axes, named, colors)
+    slope = local_slopes(rows, axis, "operations").groupby("implementation")["slope"].last()
+    same = len(set(slope.round(2))) == 1
+    finding = (
+        f"At the large end all implementations count operations that {_growth(axis, float(slope.iloc[0]))}."
+        if same and len(slope)
+        else "At the large end operations grow as "
+        + units.listing([f"{axis}{units.power(round(value, 2))} for {name}" for name, value in slope.items()])
+        + "."
+    )
+    columns, table = numbers(rows, axis, [("operations", "operations", count_in("FLOP"))])
+    title = f"Operations against {AXIS_WORDS.get(axis, axis)}"
+    return Figure(
+        id=f"operations-{sweep.key}",
+        title=title,
+        svg=svg_of(drawing, f"operations-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how="Floating-point operations of one call, from counts rather than clocks: what the arithmetic asks for.",
+        finding=finding,
+        columns=columns,
+        rows=table,
+    )
+
+
+def joint(sweep: Sweep, colors: Looks) -> Figure | None:
+    """Draw time against operations for a sweep over several axes at once; None where operations are unknown."""
+    rows = sweep.table.dropna(subset=["operations"]).sort_values(["implementation", "operations"])
+    if rows.empty:
+        return None
+    drawing, axes = style.canvas()
+    cloud(axes, rows, "operations", "median_s", colors)
+    style.quantity_axis(axes.xaxis, rows["operations"], round_count_in("FLOP"), label="operations a call")
+    style.quantity_axis(axes.yaxis, rows["median_s"], round_seconds, label="seconds a call")
+    style.label_ends(axes, ends(rows, "operations", "median_s"), colors)
+    title = "Time against operations, all sizes together"
+    quickest = top(rows, "tflops")
+    columns, table = numbers(
+        rows.head(300),
+        "operations",
+        [("median", "median_s", units.seconds), ("rate in TFLOP/s", "tflops", units.plain)],
+    )
+    return Figure(
+        id=f"joint-{sweep.key}",
+        title=title,
+        svg=svg_of(drawing, f"joint-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how="Each point is one case of the joint sweep. If operations alone decided the time, the points of an "
+        "implementation would lie on one straight line; scatter across it is what shape adds." + sampled(rows),
+        finding=f"Of {units.counted(len(rows), 'case')}, {quickest['implementation']} has the highest rate, "
+        f"{units.count(quickest['tflops'] * 1e12, 'FLOP/s')}.",
+        columns=columns,
+        rows=table,
+    )
+
+
+def _growth(axis: str, slope: float) -> str:
+    power = round(slope, 2)
+    return f"grow as {axis}{units.power(power)}" if power else f"do not change with {axis}"

@@ -1,0 +1,215 @@
+"""Time against a swept size, with fitted laws, their residuals, and crossovers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reports import style, units
+from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
+from reports.figures.marks import (
+    EXPECTED,
+    axis_of,
+    guide,
+    lines,
+    points,
+    round_seconds,
+    svg_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from matplotlib.figure import Figure as Drawing
+    from numpy.typing import NDArray
+
+    from reports.figures.figure import Sweep
+    from reports.figures.marks import Looks
+    from reports.style import Look
+
+# The profile fit has five parameters; with fewer sizes it would pass through every point.
+SIZES_FOR_A_LAW = 6
+# A fixed cost below this share of the smallest case can't be seen in a figure.
+FLOOR_SHOWN = 0.2
+
+
+def time(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law] | None = None) -> Figure:
+    """Draw time against the swept size."""
+    axis = axis_of(sweep)
+    rows = sweep.sorted_by_axis()
+    drawing = draw_time(rows, axis, colors, shared=sweep.shared, laws=laws)
+    columns, table = numbers(
+        rows, axis, [("median", "median_s", units.seconds), ("95 % from", "low_s", units.seconds),
+                     ("to", "high_s", units.seconds), ("best", "best_s", units.seconds), ("flags", "flags", str)]
+    )  # fmt: skip
+    title = f"Time against {AXIS_WORDS.get(axis, axis)}"
+    return Figure(
+        id=f"time-{sweep.key}",
+        title=title,
+        svg=svg_of(drawing, f"time-{sweep.key}", title, sweep, colors),
+        alt=title,
+        how="Points are median seconds a call with 95 % intervals; lines are the law fitted to the best samples, "
+        f"fixed cost + power of {axis}. A dotted stub at the left is the fixed cost, a wedge (▾) a step of the cost, "
+        f"a ring a crossover. Both axes are logarithmic: steepness is the exponent; the dashed guide rises as "
+        f"{axis}{units.power(EXPECTED.get(axis, 1.0))}.",
+        finding=_time_finding(rows, axis),
+        columns=columns,
+        rows=table,
+    )
+
+
+def draw_time(
+    table: pd.DataFrame,
+    axis: str,
+    colors: Mapping[str, Look],
+    *,
+    shared: pd.DataFrame | None = None,
+    laws: Mapping[str, Law] | None = None,
+) -> Drawing:
+    """Draw median seconds with intervals against a size, both logarithmic, with a guide of the expected slope."""
+    drawing, axes = style.canvas()
+    everything = table if shared is None else shared
+    laws = fitted_laws(table, axis) if laws is None else laws
+    points(axes, table, axis, "median_s", colors)
+    lines(axes, table[~table["implementation"].isin(laws)], axis, "median_s", colors)
+    for name, law in laws.items():
+        sizes = np.geomspace(law.first, law.last, 60)
+        axes.plot(sizes, law.cost(sizes), color=colors[name].color, linewidth=1.3, zorder=1.5)
+        if law.floor_share > FLOOR_SHOWN:
+            edge = [law.first, law.first * (law.last / law.first) ** 0.07]
+            axes.plot(edge, [law.floor] * 2, color=colors[name].color, linewidth=1.3, linestyle=(0, (1, 1)))
+        if law.transition is not None:
+            axes.plot([law.transition], law.cost(np.array([law.transition])) * 1.5, marker="v", markersize=4,
+                      color=colors[name].color, linestyle="none")  # fmt: skip
+    for measured, rows in table.dropna(subset=["low_s", "high_s"]).groupby("implementation"):
+        axes.vlines(
+            rows[axis], rows["low_s"], rows["high_s"], color=colors[str(measured)].color, linewidth=2.2, alpha=0.45
+        )
+    style.size_axis(axes.xaxis, everything[axis], label=AXIS_WORDS.get(axis, axis))
+    style.quantity_axis(axes.yaxis, everything["median_s"], round_seconds, label="seconds a call")
+    guide(axes, table, axis, "median_s")
+    for one, _, where in crossovers(table, axis):
+        mine = table[table["implementation"] == one].sort_values(axis)
+        level = math.exp(np.interp(math.log(where), np.log(mine[axis]), np.log(mine["median_s"])))
+        axes.plot([where], [level], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=style.INK,
+                  markeredgewidth=0.9, linestyle="none")  # fmt: skip
+    style.label_ends(axes, ends(table, axis, "median_s"), colors)
+    return drawing
+
+
+@dataclass(frozen=True)
+class Law:
+    """Hold a fitted law floor + slope (size / first)^exponent K(size), in seconds, over sizes first..last.
+
+    K rises from 1 to `height` around `transition`, where there is one; `floor_share` is the fixed cost's share at the
+    smallest size.
+    """
+
+    first: float
+    last: float
+    exponent: float
+    floor: float
+    slope: float
+    height: float
+    transition: float | None
+    floor_share: float
+    octaves: float
+
+    def cost(self, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the law's seconds at sizes."""
+        step: NDArray[np.float64] = np.ones_like(sizes)
+        if self.transition is not None:
+            step = 1.0 + (self.height - 1.0) / (1.0 + np.exp(-np.log2(sizes / self.transition) / (self.octaves / 2.0)))
+        found: NDArray[np.float64] = self.floor + self.slope * (sizes / self.first) ** self.exponent * step
+        return found
+
+
+def fitted_laws(table: pd.DataFrame, axis: str) -> dict[str, Law]:
+    """Fit a law to the best samples of each implementation that has enough sizes."""
+    from harness.policy import ScalingPolicy
+    from harness.scaling.exponent import exponent_profile
+
+    policy = ScalingPolicy()
+    found = {}
+    for name, rows in table.dropna(subset=[axis, "best_s"]).groupby("implementation"):
+        best = rows[rows["best_s"] > 0].groupby(axis)["best_s"].median().sort_index()
+        if len(best) < SIZES_FOR_A_LAW:
+            continue
+        sizes, costs = best.index.to_numpy(float), best.to_numpy(float)
+        profile = exponent_profile(sizes, costs[None], claimed=EXPECTED.get(axis, 1.0), policy=policy)
+        height = float(profile.height[0])
+        found[str(name)] = Law(
+            first=float(sizes[0]),
+            last=float(sizes[-1]),
+            exponent=float(profile.best[0]),
+            floor=float(profile.floor[0]),
+            slope=float(profile.slope[0]),
+            height=height,
+            transition=None if height == 1.0 else 2.0 ** float(profile.place[0]),
+            floor_share=float(profile.floor_share[0][0]),
+            octaves=policy.transition_octaves,
+        )
+    return found
+
+
+LAW_COLUMNS = ("implementation", "exponent", "fixed cost", "its share of the smallest case", "step of the cost", "at")
+
+
+def law_rows(laws: Mapping[str, Law], axis: str) -> tuple[tuple[str, ...], ...]:
+    """Tabulate fitted laws under LAW_COLUMNS."""
+    return tuple(
+        (
+            name,
+            f"{law.exponent:.2f}",
+            units.seconds(law.floor) if law.floor > 0 else "none",
+            units.percent(law.floor_share),
+            "none" if law.transition is None else units.ratio(law.height),
+            "" if law.transition is None else f"{axis} {units.plain(round(law.transition))}",
+        )
+        for name, law in sorted(laws.items())
+    )
+
+
+def _time_finding(rows: pd.DataFrame, axis: str) -> str:
+    largest = rows[rows[axis] == rows[axis].max()].sort_values("median_s")
+    if largest.empty:
+        return "No case was timed."
+    first, last = largest.iloc[0], largest.iloc[-1]
+    words = f"At {axis} = {units.plain(first[axis])} {first['implementation']} needs {units.seconds(first['median_s'])}"
+    if len(largest) > 1 and first["median_s"] > 0:
+        factor = last["median_s"] / first["median_s"]
+        words += f", {last['implementation']} {units.seconds(last['median_s'])}: {units.ratio(factor)} as long"
+    return f"{words}.{_crossover(rows, axis)}"
+
+
+def crossovers(rows: pd.DataFrame, axis: str) -> list[tuple[str, str, float]]:
+    """List (slower at first, slower at last, size) where two implementations change places for good."""
+    wide = rows.pivot_table(index=axis, columns="implementation", values="median_s", aggfunc="median").sort_index()
+    found = []
+    names = list(wide.columns)
+    for index, one in enumerate(names):
+        for other in names[index + 1 :]:
+            gap = (wide[one] / wide[other]).dropna().map(math.log)
+            changes = np.nonzero(np.diff(np.sign(gap)))[0]
+            # One change, and at both ends more than 10 % apart: a crossing, not noise between equals.
+            if len(changes) == 1 and min(abs(gap.iloc[0]), abs(gap.iloc[-1])) > math.log(1.1):
+                at = changes[0]
+                left, right = gap.iloc[at], gap.iloc[at + 1]
+                logs = np.log(gap.index.to_numpy(float))
+                where = math.exp(logs[at] + (logs[at + 1] - logs[at]) * left / (left - right))
+                found.append((one, other, where) if gap.iloc[0] > 0 else (other, one, where))
+    return found
+
+
+def _crossover(rows: pd.DataFrame, axis: str) -> str:
+    found = crossovers(rows, axis)
+    if not found:
+        return ""
+    said = [
+        f"{slow} overtakes {fast} near {axis} = {units.digits(where, significant=2)}" for slow, fast, where in found[:2]
+    ]
+    return f" Going up, {units.listing(said)}."

@@ -1,0 +1,25 @@
+"""The battery in this process, without a worker: for implementations that are known to leave the process alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import battery
+from harness.worker import failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.records import Outcome
+
+
+def examine(subject: battery.Subject, *, quick: bool = False, only: str = "") -> Iterator[Outcome]:
+    """Yield the outcome of every task; what the implementation raises becomes a reason."""
+    for task in battery.tasks(subject.problem, quick=quick, only=only):
+        try:
+            yield battery.run(subject, task)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001
+            failed = failure(error)
+            yield battery.unanswered(subject, task, status=failed.status, reason=failed.reason)
