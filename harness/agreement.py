@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.policy import GatePolicy
-    from impls.contract import Implementation, Output, Problem, Witness
+    from impls.contract import Inputs, Output, Witness
+    from impls.subject import Subject
 
     # Given the seed of inputs, the inputs and sampled rows, what defines right for each output.
     Witnesses = Callable[[int, Any, torch.Tensor], tuple[Witness, ...]]
@@ -38,86 +39,57 @@ class Answer:
 
 
 def agree(
-    problem: Problem,
-    implementation: Implementation,
-    point: Any,
+    subject: Subject,
     *,
-    dtype: torch.dtype,
-    device: torch.device,
-    direction: str,
     seed: int,
     policy: GatePolicy,
     kind: str = "normal",
-    renewed: int | None = None,
+    second_seed: int | None = None,
     witnesses: Witnesses | None = None,
 ) -> Agreement:
     """Draw inputs, call once, and compare outputs (and gradients, unless forward) on sampled rows with the oracle.
 
-    `point` is what the problem's `parse` returned. With `renewed`, inputs of that seed are then written over the first
-    ones in place, forward, and the comparison is made again: results kept by the address of inputs are wrong there.
-    `witnesses` replaces the problem's `witness`, for callers that hold several implementations against the same
-    inputs. Whatever the implementation raises rises from here.
+    With `second_seed`, inputs of that seed are then written over the first ones in place, forward, and the comparison
+    is made again: results kept by the address of inputs are wrong there. `witnesses` replaces the problem's `witness`,
+    for callers that hold several implementations against the same inputs. Exceptions of the implementation propagate.
     """
-    inputs = problem.inputs(point, dtype=dtype, device=device, seed=seed, kind=kind)
-    hold = functools.partial(
-        _hold, problem, implementation, point, inputs, direction=direction, policy=policy, witnesses=witnesses
-    )
-    first = hold(seed=seed)
-    if renewed is None or direction != "forward" or not first.passed:
+    inputs = subject.inputs(seed=seed, kind=kind)
+    first = _hold(subject, inputs, seed=seed, policy=policy, witnesses=witnesses)
+    if second_seed is None or subject.direction != "forward" or not first.passed:
         return first
-    others = problem.inputs(point, dtype=dtype, device=device, seed=renewed, kind=kind)
-    for tensor, other in zip(inputs.tensors, others.tensors, strict=True):
+    for tensor, other in zip(inputs.tensors, subject.inputs(seed=second_seed, kind=kind).tensors, strict=True):
         tensor.copy_(other)
-    second = hold(seed=renewed)
+    second = _hold(subject, inputs, seed=second_seed, policy=policy, witnesses=witnesses)
     checks = [check.model_copy(update={"name": f"inputs changed in place, {check.name}"}) for check in second.checks]
     decisive = second if not second.passed or (second.ratio or 0.0) > (first.ratio or 0.0) else first
     return decisive.model_copy(update={"passed": second.passed, "checks": [*first.checks, *checks]})
 
 
-def _hold(
-    problem: Problem,
-    implementation: Implementation,
-    point: Any,
-    inputs: Any,
-    *,
-    direction: str,
-    seed: int,
-    policy: GatePolicy,
-    witnesses: Witnesses | None,
-) -> Agreement:
+def _hold(subject: Subject, inputs: Inputs, *, seed: int, policy: GatePolicy, witnesses: Witnesses | None) -> Agreement:
     """Hold one call on given inputs against the oracle; `seed` is that of the inputs."""
-    rows = problem.sample_rows(point, count=policy.rows, seed=seed)
-    described = problem.outputs(point)
-    answer = call(problem, implementation, inputs, described, rows=rows, direction=direction, seed=seed)
-    mistakes = contract_mistakes(answer, described, direction=direction)
+    rows = subject.problem.sample_rows(subject.point, count=policy.rows, seed=seed)
+    answer = call(subject, inputs, rows=rows, seed=seed)
+    mistakes = contract_mistakes(subject, answer)
     if mistakes:
         return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
-    found = problem.witness if witnesses is None else functools.partial(witnesses, seed)
-    return judge(problem, answer, described, rows=rows, policy=policy, witnesses=found)
+    known = subject.problem.witness if witnesses is None else functools.partial(witnesses, seed)
+    return compare_with_oracle(subject, answer, rows=rows, policy=policy, witnesses=known)
 
 
-def call(
-    problem: Problem,
-    implementation: Implementation,
-    inputs: Any,
-    described: Sequence[Output],
-    *,
-    rows: torch.Tensor,
-    direction: str,
-    seed: int,
-) -> Answer:
+def call(subject: Subject, inputs: Inputs, *, rows: torch.Tensor, seed: int) -> Answer:
     """Make one call on poisoned memory; unless forward, take gradients for a random upstream on the sampled rows."""
+    described = subject.problem.outputs(subject.point)
     before = tuple(tensor.detach().clone() for tensor in inputs.tensors)
     first = inputs.tensors[0]
-    if direction == "forward":
+    if subject.direction == "forward":
         with torch.no_grad():
-            function = problem.bind(implementation, inputs)
+            function = subject.bind(inputs)
             poison(described, like=first)
             outputs = _as_tuple(function())
         return Answer(inputs, before, outputs, None, ())
     for tensor in inputs.differentiable:
         tensor.requires_grad_(True)
-    function = problem.bind(implementation, inputs)
+    function = subject.bind(inputs)
     poison(described, like=first)
     outputs = _as_tuple(function())
     upstream = upstream_gradient(described[0], rows=rows, like=first, seed=seed)
@@ -147,8 +119,9 @@ def upstream_gradient(output: Output, *, rows: torch.Tensor, like: torch.Tensor,
     return whole.index_copy_(output.row_axis, rows.to(like.device), values)
 
 
-def contract_mistakes(answer: Answer, described: Sequence[Output], *, direction: str) -> list[str]:
+def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
     """List what breaks the contract whatever the numbers: type, shape, dtype, device, aliasing, inputs, finiteness."""
+    described = subject.problem.outputs(subject.point)
     if len(answer.outputs) != len(described):
         return [f"returned {len(answer.outputs)} values, not {len(described)}"]
     like = answer.inputs.tensors[0]
@@ -170,7 +143,7 @@ def contract_mistakes(answer: Answer, described: Sequence[Output], *, direction:
         for position, (tensor, kept) in enumerate(zip(answer.inputs.tensors, answer.before, strict=True))
         if not torch.equal(tensor.detach(), kept)
     ]
-    if direction != "forward":
+    if subject.direction != "forward":
         for name, gradient, tensor in zip(
             answer.inputs.names, answer.gradients, answer.inputs.differentiable, strict=True
         ):
@@ -221,40 +194,49 @@ class Comparison:
     factor: float
 
 
-def judge(
-    problem: Problem,
+def compare_with_oracle(
+    subject: Subject,
     answer: Answer,
-    described: Sequence[Output],
     *,
     rows: torch.Tensor,
     policy: GatePolicy,
     witnesses: Callable[[Any, torch.Tensor], tuple[Witness, ...]],
 ) -> Agreement:
     """Compare an answer's numbers with oracle, reference and bound; the witness is computed after the call."""
+    described = subject.problem.outputs(subject.point)
     checks, worst = [contract_check([], note=precision_note(answer.inputs.tensors[0]))], []
     with torch.no_grad():
-        found_witnesses = witnesses(answer.inputs, rows)
-    for value, output, witness in zip(answer.outputs, described, found_witnesses, strict=True):
+        output_witnesses = witnesses(answer.inputs, rows)
+    for value, output, witness in zip(answer.outputs, described, output_witnesses, strict=True):
         sampled = value.detach().index_select(output.row_axis, rows.to(value.device))
         factor = policy.factor * chance(effective_rows(witness), policy)
-        found, element = compare(Comparison(output.name, sampled, witness, factor), policy)
-        checks += found
-        worst.append((_name_rows(element, rows, axis=output.row_axis), found))
+        compared, element = compare(Comparison(output.name, sampled, witness, factor), policy)
+        checks += compared
+        worst.append((_name_rows(element, rows, axis=output.row_axis), compared))
     if answer.upstream is not None:
         upstream = answer.upstream.index_select(described[0].row_axis, rows.to(answer.upstream.device))
-        gradient_witnesses = problem.gradient_witness(answer.inputs, rows, upstream)
+        gradient_witnesses = subject.problem.gradient_witness(answer.inputs, rows, upstream)
         # One row's error reaches every key, so the gradient that fewest rows carry tells how many are independent.
         rows_at_least = min(effective_rows(witness) for witness in gradient_witnesses)
         factor = policy.gradient_factor * chance(rows_at_least, policy)
         for name, gradient, witness in zip(answer.inputs.names, answer.gradients, gradient_witnesses, strict=True):
             assert gradient is not None
-            found, element = compare(Comparison(f"d{name}", gradient.detach(), witness, factor), policy)
-            checks += found
-            worst.append((element, found))
+            compared, element = compare(Comparison(f"d{name}", gradient.detach(), witness, factor), policy)
+            checks += compared
+            worst.append((element, compared))
     element, _ = max(worst, key=lambda pair: _largest(pair[1]))
     return Agreement(
         passed=all(check.passed for check in checks), checks=checks, worst=str(element), rows_checked=len(rows)
     )
+
+
+def describe(agreement: Agreement) -> str:
+    """Say in a line which check failed worst, by how much, and where."""
+    failed = [check for check in agreement.checks if not check.passed]
+    worst = max(failed, key=lambda check: math.inf if check.ratio is None else check.ratio)
+    if worst.ratio is None:
+        return f"{worst.name}: {worst.detail}"
+    return f"{worst.name}: {worst.ratio:.3g} times its budget; {worst.detail}"
 
 
 def effective_rows(witness: Witness) -> float:

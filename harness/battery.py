@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.agreement import agree
+from harness.agreement import agree, describe
 from harness.records import Agreement, Check, Outcome
+from impls.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,8 @@ DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
 
 
 @dataclass(frozen=True)
-class Subject:
-    """An implementation in one setting."""
+class Examinee:
+    """An implementation in one setting, before a probe says at which point."""
 
     problem: Problem
     implementation: Implementation
@@ -34,27 +35,10 @@ class Subject:
     policy: GatePolicy
     seed: int = 0
 
-    def agree(self, point: Any, *, direction: Direction, seed: int, kind: str = "normal") -> Agreement:
-        """Hold one call against the oracle."""
-        return agree(
-            self.problem,
-            self.implementation,
-            point,
-            dtype=getattr(torch, self.dtype),
-            device=torch.device(self.device),
-            direction=direction,
-            seed=seed,
-            policy=self.policy,
-            kind=kind,
-        )
-
-    def unsupported(self, point: Any, *, direction: Direction) -> str:
-        """Say what of a point the implementation lacks; empty where it runs."""
-        limits = self.implementation.limits_on(torch.device(self.device).type)
-        if limits is None or self.dtype not in limits.dtypes:
-            return f"no {self.dtype} on {self.device}"
-        missing = self.problem.features(point, direction=direction) - limits.supports
-        return f"no {', '.join(sorted(missing))}" if missing else ""
+    def at(self, point: Any, *, direction: Direction) -> Subject:
+        """Return the implementation at a point."""
+        dtype, device = getattr(torch, self.dtype), torch.device(self.device)
+        return Subject(self.problem, self.implementation, point, dtype, device, direction)
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,7 @@ class Task:
     name: str
     probe: Probe
     direction: Direction
-    check: Callable[[Subject, Any, Probe, Direction], Agreement]
+    check: Callable[[Subject, Probe, Examinee], Agreement]
 
     @property
     def title(self) -> str:
@@ -88,58 +72,60 @@ def tasks(problem: Problem, *, quick: bool = False, only: str = "") -> list[Task
     return [task for task in listed if only in task.title]
 
 
-def unanswered(subject: Subject, task: Task, *, status: Status, reason: str) -> Outcome:
+def unanswered(examinee: Examinee, task: Task, *, status: Status, reason: str) -> Outcome:
     """Return the outcome of a task that gave no agreement."""
     return Outcome(
-        implementation=subject.implementation.name,
+        implementation=examinee.implementation.name,
         probe=task.name,
-        dtype=subject.dtype,
-        device=subject.device,
+        dtype=examinee.dtype,
+        device=examinee.device,
         direction=task.direction,
-        seed=subject.seed,
+        seed=examinee.seed,
         status=status,
         reason=reason,
     )
 
 
-def run(subject: Subject, task: Task) -> Outcome:
-    """Do one task. Whatever the implementation raises rises from here."""
+def run(examinee: Examinee, task: Task) -> Outcome:
+    """Do one task. Exceptions of the implementation propagate."""
     try:
-        point = subject.problem.parse({**task.probe.point, **subject.implementation.fixes})
+        point = examinee.problem.parse({**task.probe.point, **examinee.implementation.fixes})
     except ValueError as error:
-        if not subject.implementation.fixes:
+        if not examinee.implementation.fixes:
             raise
         # What computes one of several answers takes the points that have this answer.
-        return unanswered(subject, task, status="unsupported", reason=str(error))
-    lacks = subject.unsupported(point, direction=task.direction)
+        return unanswered(examinee, task, status="unsupported", reason=str(error))
+    subject = examinee.at(point, direction=task.direction)
+    lacks = unsupported(subject)
     if lacks:
-        return unanswered(subject, task, status="unsupported", reason=lacks)
-    agreement = task.check(subject, point, task.probe, task.direction)
-    outcome = unanswered(subject, task, status="ok", reason="").model_copy(update={"agreement": agreement})
+        return unanswered(examinee, task, status="unsupported", reason=lacks)
+    agreement = task.check(subject, task.probe, examinee)
+    outcome = unanswered(examinee, task, status="ok", reason="").model_copy(update={"agreement": agreement})
     if agreement.passed:
         return outcome
     return outcome.model_copy(update={"status": "disagreed", "reason": describe(agreement)})
 
 
-def describe(agreement: Agreement) -> str:
-    """Say in a line which check failed by how much, and where."""
-    failed = [check for check in agreement.checks if not check.passed]
-    worst = max(failed, key=lambda check: float("inf") if check.ratio is None else check.ratio)
-    if worst.error is None or worst.ratio is None:
-        return f"{worst.name}: {worst.detail}"
-    return f"{worst.name}: {worst.ratio:.3g} times its budget; {worst.detail}"
+def unsupported(subject: Subject) -> str:
+    """Say what of its point an implementation lacks; empty if it runs there."""
+    limits = subject.implementation.limits_on(subject.device.type)
+    dtype = str(subject.dtype).removeprefix("torch.")
+    if limits is None or dtype not in limits.dtypes:
+        return f"no {dtype} on {subject.device}"
+    missing = subject.problem.features(subject.point, direction=subject.direction) - limits.supports
+    return f"no {', '.join(sorted(missing))}" if missing else ""
 
 
-def _single(subject: Subject, point: Any, probe: Probe, direction: Direction) -> Agreement:
+def _single(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
     """Check one call."""
-    return subject.agree(point, direction=direction, seed=subject.seed, kind=probe.kind)
+    return agree(subject, seed=examinee.seed, policy=examinee.policy, kind=probe.kind)
 
 
-def _repeated(subject: Subject, point: Any, probe: Probe, direction: Direction) -> Agreement:
+def _repeated(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
     """Check many calls, each on fresh inputs; return the first that disagrees, else the worst."""
     agreements = []
     for call in range(REPEATED_CALLS):
-        agreements.append(subject.agree(point, direction=direction, seed=subject.seed + call, kind=probe.kind))
+        agreements.append(agree(subject, seed=examinee.seed + call, policy=examinee.policy, kind=probe.kind))
         if not agreements[-1].passed:
             return _in_call(agreements[-1], call + 1)
     return max(agreements, key=lambda agreement: agreement.ratio or 0.0)
@@ -153,21 +139,12 @@ def _in_call(agreement: Agreement, call: int) -> Agreement:
     return agreement.model_copy(update={"checks": checks})
 
 
-def _fresh(subject: Subject, point: Any, probe: Probe, _: Direction) -> Agreement:
+def _fresh(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
     """Check that a later call leaves an earlier output alone, and that the same inputs give the same bits."""
-
-    def bound(seed: int) -> Callable[[], Any]:
-        inputs = subject.problem.inputs(
-            point,
-            dtype=getattr(torch, subject.dtype),
-            device=torch.device(subject.device),
-            seed=seed,
-            kind=probe.kind,
-        )
-        return subject.problem.bind(subject.implementation, inputs)
-
     with torch.no_grad():
-        call, other = bound(subject.seed), bound(subject.seed + 1)
+        call, other = (
+            subject.bind(subject.inputs(seed=seed, kind=probe.kind)) for seed in (examinee.seed, examinee.seed + 1)
+        )
         first = _tensors(call())
         kept = [tensor.clone() for tensor in first]
         later, again = _tensors(other()), _tensors(call())
@@ -187,8 +164,8 @@ def _fresh(subject: Subject, point: Any, probe: Probe, _: Direction) -> Agreemen
         if subject.implementation.deterministic and not torch.equal(a, b)
     ]
     checks = [
-        Check(name=name, error=None, budget=None, ratio=None, passed=not found, detail="; ".join(found))
-        for name, found in (("fresh output", shared + changed), ("deterministic", moved))
+        Check(name=name, error=None, budget=None, ratio=None, passed=not mistakes, detail="; ".join(mistakes))
+        for name, mistakes in (("fresh output", shared + changed), ("deterministic", moved))
     ]
     return Agreement(passed=all(check.passed for check in checks), checks=checks)
 

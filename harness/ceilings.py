@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import psutil
+import torch
 
-from harness import environment
+from harness import environment, memory, timing
 from harness.records import Ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-    import torch
 
 # Small sizes stay in a core's cache, large ones fill every core: the best rate lies somewhere on the ladder.
 LADDER_CPU = (256, 512, 1024, 2048)
@@ -92,8 +90,6 @@ def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceili
 
     Threads and precision settings are those of the calling process.
     """
-    import torch
-
     wanted = list(dict.fromkeys(dtypes))
     target = torch.device(device)
     share = seconds / (len(wanted) + 1)
@@ -105,10 +101,8 @@ def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceili
     return found
 
 
-def again(device: str, known: Sequence[Ceiling], *, seconds: float) -> list[Ceiling]:
+def remeasure(device: str, known: Sequence[Ceiling], *, seconds: float) -> list[Ceiling]:
     """Measure matrix-product rates and the copy bandwidth of memory again, with the sizes that were best before."""
-    import torch
-
     target = torch.device(device)
     wanted = [ceiling for ceiling in known if ceiling.size and ceiling.name.startswith(("matmul ", "memory copy"))]
     best: dict[str, float] = {}
@@ -129,8 +123,6 @@ def again(device: str, known: Sequence[Ceiling], *, seconds: float) -> list[Ceil
 
 def _fresh(size: int, device: torch.device) -> torch.Tensor:
     """Return ones in new memory: pages of a heap that a run has used lie scattered, and copying them is slower."""
-    import torch
-
     if device.type != "cpu":
         return torch.ones(size // ITEM, device=device)
     return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.float32).fill_(1.0)
@@ -138,16 +130,12 @@ def _fresh(size: int, device: torch.device) -> torch.Tensor:
 
 def datasheet(device: str) -> Datasheet | None:
     """Return a CUDA device's datasheet figures, None for a device that is not listed or is no GPU."""
-    import torch
-
     target = torch.device(device)
     return DATASHEETS.get(torch.cuda.get_device_name(target)) if target.type == "cuda" else None
 
 
 def _matmul_rate(device: torch.device, dtype: str, size: int, *, seconds: float) -> tuple[float, float]:
     """Return FLOP/s and seconds of a product of two square matrices."""
-    import torch
-
     left, right = (torch.randn(size, size, device=device).to(getattr(torch, dtype)) for _ in range(2))
     multiply = functools.partial(torch.mm, left, right, out=torch.empty_like(left))
     call = _quantile(sample(multiply, device=device, seconds=seconds))
@@ -191,12 +179,10 @@ def _note_slow_dtypes(rates: list[Ceiling]) -> list[Ceiling]:
 
 def _bandwidths(device: torch.device, *, seconds: float) -> list[Ceiling]:
     """Measure copies and triads far larger than the caches, then copies within each cache."""
-    import torch
-
     cache_bytes = _caches(device)
     largest = environment.last_level_bytes() if device.type == "cpu" else max(cache_bytes.values(), default=0)
     wanted = CACHES_PER_BUFFER * largest or BUFFER_BYTES_UNKNOWN
-    size = min(wanted, int(BUFFER_SHARE_OF_MEMORY * _free_bytes(device)))
+    size = min(wanted, int(BUFFER_SHARE_OF_MEMORY * memory.free_bytes(device)))
     # Written once: pages never written all map to one page of zeros, which is read from the first cache.
     buffers = Buffers(*(torch.ones(size // ITEM, device=device) for _ in range(3)))
     share = seconds / (2 + len(cache_bytes))
@@ -256,72 +242,31 @@ def _copy_bandwidth(buffers: Buffers, *, seconds: float) -> float:
 
 def _triad_bandwidth(buffers: Buffers, *, seconds: float) -> float:
     """Return bytes/s of target = left + 2 * right."""
-    import torch
-
     moved = 3 * buffers.target.nbytes
     call = functools.partial(torch.add, buffers.left, buffers.right, alpha=2.0, out=buffers.target)
     return moved / _quantile(sample(call, device=buffers.target.device, seconds=seconds))
 
 
 def sample(call: Callable[[], object], *, device: torch.device, seconds: float) -> list[float]:
-    """Time a call repeatedly for about `seconds`, three times at least; seconds a call, one sample a block."""
-    timer = _time_cuda if device.type == "cuda" else _time_host
+    """Time a call repeatedly for about `seconds`, three times at least; seconds per call, one sample per block."""
+    clock = timing.clock_for(device, cold=False)
     block = BLOCK_SECONDS_CUDA if device.type == "cuda" else BLOCK_SECONDS_CPU
-    timer(call, 1, device)
-    calls = max(1, math.ceil(block / max(timer(call, 1, device), 1e-9)))
+    clock.block(call, 1)
+    calls = max(1, math.ceil(block / max(clock.block(call, 1).seconds, 1e-9)))
     samples: list[float] = []
     started = perf_counter()
     while len(samples) < CALLS_AT_LEAST or perf_counter() - started < seconds:
-        samples.append(timer(call, calls, device) / calls)
+        samples.append(clock.block(call, calls).seconds)
     return samples
-
-
-def _time_host(call: Callable[[], object], calls: int, device: torch.device) -> float:
-    import torch
-
-    synchronize = torch.mps.synchronize if device.type == "mps" else _nothing
-    synchronize()
-    started = perf_counter()
-    for _ in range(calls):
-        call()
-    synchronize()
-    return perf_counter() - started
-
-
-def _time_cuda(call: Callable[[], object], calls: int, device: torch.device) -> float:
-    import torch
-
-    with torch.cuda.device(device):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        start.record()
-        for _ in range(calls):
-            call()
-        end.record()
-        end.synchronize()
-        return float(start.elapsed_time(end)) / 1000
-
-
-def _nothing() -> None:
-    """Wait for nothing: a CPU call has ended when it returns."""
 
 
 def _caches(device: torch.device) -> dict[str, int]:
     """Return the bytes of a device's caches from L2 on; on a CPU, L2 is one core's."""
-    import torch
-
     if device.type == "cuda":
         return {"L2": int(torch.cuda.get_device_properties(device).L2_cache_size)}
     if device.type == "cpu":
         return {name: size for name, size in environment.caches().items() if name in {"L2", "L3"}}
     return {}
-
-
-def _free_bytes(device: torch.device) -> int:
-    import torch
-
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
 
 
 def _quantile(samples: list[float]) -> float:

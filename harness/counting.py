@@ -19,9 +19,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from harness.directions import direct
+from harness.directions import measured_call
 from harness.records import AxisCounts, Degrees
 from harness.scaling.exact import degree
+from impls.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,7 +80,7 @@ LENGTH_CAUSAL = 128
 
 
 @dataclass(frozen=True)
-class Counted:
+class OperationCount:
     """Hold what one call dispatched.
 
     `products` are the operations with a formula, `operations` adds one per output element of every other operator,
@@ -100,7 +101,7 @@ class Counted:
         return "declared" if self.opaque else "counted"
 
 
-def count(call: Callable[[], Any]) -> Counted:
+def count(call: Callable[[], Any]) -> OperationCount:
     """Run a call once and count its operations; works on real tensors of any device and on meta tensors.
 
     Compiled code runs as it was written. The call is one that runs otherwise: where it refuses to while it is watched,
@@ -115,7 +116,7 @@ def count(call: Callable[[], Any]) -> Counted:
         refused = True
         first = str(error).strip().split("\n")[0][:200]
         counter.opaque.add(f"it refuses to run while operators are counted ({type(error).__name__}: {first})")
-    return Counted(
+    return OperationCount(
         operations=sum(counter.by_operator.values()),
         products=counter.products,
         calls=counter.calls,
@@ -330,12 +331,16 @@ class _Prober:
     direction: str
     opaque: set[str] = field(default_factory=set)
 
-    def at(self, point: Mapping[str, Any]) -> Counted:
-        """Count the call at a point."""
+    def subject(self, point: Mapping[str, Any]) -> Subject:
+        """Return the implementation at a point."""
         parsed = self.problem.parse({**point, **self.implementation.fixes})
-        inputs = self.problem.inputs(parsed, dtype=self.dtype, device=self.device, seed=0)
-        with direct(self.problem, self.implementation, inputs, direction=self.direction) as directed:
-            counted = count(directed.call)
+        return Subject(self.problem, self.implementation, parsed, self.dtype, self.device, self.direction)
+
+    def at(self, point: Mapping[str, Any]) -> OperationCount:
+        """Count the call at a point."""
+        subject = self.subject(point)
+        with measured_call(subject, subject.inputs(seed=0)) as measured:
+            counted = count(measured.call)
         self.opaque |= set(counted.opaque)
         if counted.refused:
             raise _RefusedError
@@ -399,8 +404,7 @@ class _Prober:
 
     def against_model(self) -> tuple[int, int]:
         """Return the operations of products as counted, and as the problem's cost model has them."""
-        parsed = self.problem.parse({**self.base, **self.implementation.fixes})
-        cost = self.problem.cost(parsed, itemsize=self.dtype.itemsize, direction=self.direction)
+        cost = self.subject(self.base).cost()
         counted = self.at(self.base)
         if counted.operations < SEEN_AT_LEAST * cost.operations:
             self.opaque.add(f"{counted.operations} operations are seen of {cost.operations} that the products need")

@@ -12,11 +12,12 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from impls.contract import Implementation, Inputs, Problem
+    from impls.contract import Inputs
+    from impls.subject import Subject
 
 
 @dataclass(frozen=True)
-class Directed:
+class MeasuredCall:
     """A call ready to be measured, and the bytes saved for backward (None: forward)."""
 
     call: Callable[[], Any]
@@ -24,18 +25,18 @@ class Directed:
 
 
 @contextmanager
-def direct(problem: Problem, implementation: Implementation, inputs: Inputs, *, direction: str) -> Iterator[Directed]:
-    """Prepare a direction's call; gradients are asked for by autograd.grad, so none accumulates between calls.
+def measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
+    """Prepare the call of a subject's direction; gradients come from autograd.grad, so none accumulates between calls.
 
-    Within the context gradients are recorded only where the direction needs them.
+    Within the context gradients are recorded only if the direction needs them.
     """
-    if direction == "forward":
+    if subject.direction == "forward":
         with torch.no_grad():
-            yield Directed(call=problem.bind(implementation, inputs), saved_bytes=None)
+            yield MeasuredCall(call=subject.bind(inputs), saved_bytes=None)
         return
     for tensor in inputs.differentiable:
         tensor.requires_grad_(True)
-    bound = problem.bind(implementation, inputs)
+    bound = subject.bind(inputs)
     resident = {tensor.untyped_storage().data_ptr() for tensor in inputs.tensors}
     saved: dict[int, int] = {}
 
@@ -51,14 +52,14 @@ def direct(problem: Problem, implementation: Implementation, inputs: Inputs, *, 
         upstream = torch.randn(out.shape, generator=_generator(out.device), device=out.device).to(out.dtype)
         wanted = inputs.differentiable
         saved_bytes = sum(saved.values())
-        if direction == "backward":
-            yield Directed(
+        if subject.direction == "backward":
+            yield MeasuredCall(
                 functools.partial(torch.autograd.grad, out, wanted, upstream, retain_graph=True), saved_bytes
             )
             return
         # A measured call records a graph of its own; this one would stay in memory beside it.
         del out
-        yield Directed(lambda: torch.autograd.grad(output_tensor(bound()), wanted, upstream), saved_bytes)
+        yield MeasuredCall(lambda: torch.autograd.grad(output_tensor(bound()), wanted, upstream), saved_bytes)
 
 
 def output_tensor(result: Any) -> torch.Tensor:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from harness.policy import GatePolicy, TimingPolicy
     from harness.timing import Block
-    from impls.contract import Implementation, Problem, Witness
+    from impls.contract import Witness
+    from impls.subject import Subject
 
     Call = Callable[[], Any]
     Outputs = tuple[torch.Tensor, ...]
@@ -81,28 +82,17 @@ class CudaRecorder:
 
 @dataclass(frozen=True)
 class Replays:
-    """Seconds a call of each block of replays, the calls in the graph and the input sets they take in turn.
+    """Seconds per call of each block of replays, the calls in the graph and the input sets they take in turn.
 
-    Without samples there is a reason. `is_spoilt` tells that a capture failed: torch may then take its allocator and
-    its random numbers for still being captured, so the process should measure nothing more.
+    Without samples there is a reason. After a capture that failed torch may take its allocator and its random numbers
+    for still being captured, so the process should measure nothing more.
     """
 
     samples: list[float] = field(default_factory=list)
     calls: int = 0
     inputs: int = 0
     reason: str = ""
-    is_spoilt: bool = False
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is recorded: an implementation at a point."""
-
-    problem: Problem
-    implementation: Implementation
-    point: Any
-    dtype: torch.dtype
-    device: torch.device
+    capture_failed: bool = False
 
 
 def visit(
@@ -121,18 +111,11 @@ def visit(
     A deterministic implementation must give in the graph what it gave outside, bit by bit; another must pass the gate
     on each set.
     """
-    problem, implementation = subject.problem, subject.implementation
-    if "dropout" in problem.features(subject.point, direction="forward"):
+    if "dropout" in subject.problem.features(subject.point, direction="forward"):
         return Replays(reason="dropout draws anew at each replay: there is nothing to compare with")
-    sets = [
-        problem.inputs(subject.point, dtype=subject.dtype, device=subject.device, seed=seed + SEED_OFFSET + number)
-        for number in range(policy.graph_inputs)
-    ]
+    sets = [subject.inputs(seed=seed + SEED_OFFSET + number) for number in range(policy.graph_inputs)]
     with ExitStack() as stack:
-        calls = [
-            stack.enter_context(directions.direct(problem, implementation, inputs, direction="forward")).call
-            for inputs in sets
-        ]
+        calls = [stack.enter_context(directions.measured_call(subject, inputs)).call for inputs in sets]
         return replays(
             calls,
             recorder=recorder,
@@ -140,7 +123,7 @@ def visit(
             seconds_a_call=seconds_a_call,
             blocks=blocks,
             policy=policy,
-            judge=None if implementation.deterministic else _gate(subject, sets, seed=seed, policy=gate),
+            judge=None if subject.implementation.deterministic else _gate(subject, sets, seed=seed, policy=gate),
         )
 
 
@@ -173,7 +156,7 @@ def replays(
         cause = error.__context__ or error
         first = str(cause).strip().split("\n")[0][:300]
         reason = f"can't be captured: {type(cause).__name__}: {first}"
-        return Replays(calls=count, inputs=sets, reason=reason, is_spoilt=True)
+        return Replays(calls=count, inputs=sets, reason=reason, capture_failed=True)
     kept = [_outputs(result, copy=False) for result in results]
     judge = judge or (lambda number, found: _difference(found, expected[number]))
     wrong = _shared(kept) or _checked(graph, kept, judge=judge, timed=timed, sets=sets)
@@ -237,7 +220,6 @@ def _difference(found: Outputs, expected: Outputs) -> str:
 def _gate(subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolicy) -> Judge:
     """Return the gate as a judge; what defines right is worked out once for each set."""
     problem = subject.problem
-    described = problem.outputs(subject.point)
     rows = problem.sample_rows(subject.point, count=policy.rows, seed=seed)
     known: dict[int, tuple[Witness, ...]] = {}
 
@@ -246,13 +228,12 @@ def _gate(subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolic
         if number not in known:
             known[number] = problem.witness(inputs, rows)
         answer = agreement.Answer(inputs, tuple(inputs.tensors), outputs, None, ())
-        mistakes = agreement.contract_mistakes(answer, described, direction="forward")
+        mistakes = agreement.contract_mistakes(subject, answer)
         if mistakes:
             return "; ".join(mistakes)
-        found = agreement.judge(
-            problem, answer, described, rows=rows, policy=policy, witnesses=lambda _inputs, _rows: known[number]
+        compared = agreement.compare_with_oracle(
+            subject, answer, rows=rows, policy=policy, witnesses=lambda _inputs, _rows: known[number]
         )
-        failed = next((check for check in found.checks if not check.passed), None)
-        return f"{failed.name}: {failed.detail}" if failed else ""
+        return "" if compared.passed else agreement.describe(compared)
 
     return judge

@@ -21,9 +21,19 @@ if TYPE_CHECKING:
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
-# Calls that the allocator's peak is taken of: one that allocates differently from call to call shows. On the CPU it is
-# one where profiling is slow, as it is of calls with thousands of operators.
+# How many calls the allocator's peak is taken over, so that varying allocation is noticed. On the CPU one call only
+# where profiling is slow (thousands of operators).
 REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The bytes of a call that need no measuring: its tensors, what backward keeps, and the peak that was predicted."""
+
+    inputs: int
+    outputs: int
+    saved: int | None = None
+    predicted: int | None = None
 
 
 def peak_of(allocations: list[int]) -> int:
@@ -84,22 +94,19 @@ def unequal(peaks: Sequence[int]) -> dict[str, str]:
 def on_cpu(
     allocations: Sequence[list[int]],
     *,
-    inputs: int,
-    outputs: int,
-    saved: int | None,
-    predicted: int | None,
+    sizes: Sizes,
     resident: Resident,
 ) -> Memory:
     """Split the peak of profiled CPU calls, a list of allocations each, into outputs and workspace."""
     peaks = [peak_of(of_call) for of_call in allocations]
     peak = max(peaks)
     return Memory(
-        inputs=inputs,
-        outputs=outputs,
-        saved=saved,
-        workspace=max(0, peak - outputs),
+        inputs=sizes.inputs,
+        outputs=sizes.outputs,
+        saved=sizes.saved,
+        workspace=max(0, peak - sizes.outputs),
         peak=peak,
-        predicted=predicted,
+        predicted=sizes.predicted,
         rss_peak=resident.peak,
         peaks=peaks,
         reasons={**resident.reasons, "reserved": "the CPU allocator keeps no pool", **unequal(peaks)},
@@ -107,7 +114,7 @@ def on_cpu(
 
 
 @dataclass(frozen=True)
-class Counted:
+class DriverMemory:
     """Bytes that the driver counts for this process and that torch's pool holds, at one moment; or why not."""
 
     driver: int | None
@@ -119,10 +126,7 @@ def on_cuda(
     call: Callable[[], Any],
     *,
     device: torch.device,
-    inputs: int,
-    outputs: int,
-    saved: int | None,
-    predicted: int | None,
+    sizes: Sizes,
     driver: Callable[[], int],
     outside_from: int,
 ) -> Memory:
@@ -138,21 +142,21 @@ def on_cuda(
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         allocated = torch.cuda.memory_allocated(device)
-        before = _counted(driver, device)
+        before = _driver_memory(driver, device)
         result = call()
         torch.cuda.synchronize(device)
-        after = _counted(driver, device)
+        after = _driver_memory(driver, device)
         peaks.append(torch.cuda.max_memory_allocated(device) - allocated)
         reserved = torch.cuda.max_memory_reserved(device)
         del result
     peak = max(peaks)
     return Memory(
-        inputs=inputs,
-        outputs=outputs,
-        saved=saved,
-        workspace=max(0, peak - outputs),
+        inputs=sizes.inputs,
+        outputs=sizes.outputs,
+        saved=sizes.saved,
+        workspace=max(0, peak - sizes.outputs),
         peak=peak,
-        predicted=predicted,
+        predicted=sizes.predicted,
         reserved=reserved,
         device_process=after.driver,
         peaks=peaks,
@@ -164,15 +168,15 @@ def on_cuda(
     )
 
 
-def _counted(driver: Callable[[], int], device: torch.device) -> Counted:
+def _driver_memory(driver: Callable[[], int], device: torch.device) -> DriverMemory:
     pool = torch.cuda.memory_reserved(device)
     try:
-        return Counted(driver(), pool)
+        return DriverMemory(driver(), pool)
     except ReadingError as error:
-        return Counted(None, pool, str(error))
+        return DriverMemory(None, pool, str(error))
 
 
-def _driver_reasons(before: Counted, after: Counted, outside_from: int) -> dict[str, str]:
+def _driver_reasons(before: DriverMemory, after: DriverMemory, outside_from: int) -> dict[str, str]:
     """Say why the driver's count is absent, or that a call holds memory which torch did not give it."""
     if after.driver is None:
         return {"device_process": after.reason}

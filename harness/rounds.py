@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from harness.policy import TimingPolicy
 
 Call = Callable[[], Any]
+# Times a block of so many calls of a function.
+Timed = Callable[[Call, int], timing.Block]
 
 
 @dataclass
 class Samples:
-    """The samples of one call, seconds a call, a list for each round, and the canary's seconds beside each sample."""
+    """The samples of one call, seconds per call, a list per round, and the canary's seconds beside each sample."""
 
     calls: int = 1
     blocks: int = 1
@@ -51,16 +53,16 @@ def interleave(
     canary = timing.Canary(policy.canary_size) if device.type == "cpu" else None
     order = random.Random(seed)
     with timing.quiet_collector():
-        found = {
+        samples = {
             group: {name: calibrate(call, clock=clock, device=device, policy=policy) for name, call in calls.items()}
             for group, calls in groups.items()
         }
         for _ in range(rounds or policy.rounds_at_most):
             for group in order.sample(list(groups), len(groups)):
                 for name in order.sample(list(groups[group]), len(groups[group])):
-                    if is_done is None or not is_done(found[group][name]):
-                        visit(groups[group][name], found[group][name], clock=clock, canary=canary)
-    return found
+                    if is_done is None or not is_done(samples[group][name]):
+                        visit(groups[group][name], samples[group][name], clock=clock, canary=canary)
+    return samples
 
 
 def calibrate(call: Call, *, clock: timing.Clock, device: torch.device, policy: TimingPolicy) -> Samples:
@@ -77,11 +79,24 @@ def calibrate(call: Call, *, clock: timing.Clock, device: torch.device, policy: 
 def visit(call: Call, samples: Samples, *, clock: timing.Clock, canary: timing.Canary | None) -> None:
     """Add one round: a call to bring inputs and code back into the caches, then the blocks with canaries between."""
     clock.block(call, 1)
-    taken, beside = [], []
+    blocks, beside = take_blocks(clock.block, call, calls=samples.calls, count=samples.blocks, canary=canary)
+    samples.rounds.append([block.seconds for block in blocks])
+    samples.canary.append(beside)
+
+
+def take_blocks(
+    timed: Timed, call: Call, *, calls: int, count: int, canary: timing.Canary | None
+) -> tuple[list[timing.Block], list[float]]:
+    """Time `count` blocks, each with a canary on either side; return the blocks, and the slower canary beside each.
+
+    A device without a canary has none beside its blocks.
+    """
+    blocks: list[timing.Block] = []
+    beside: list[float] = []
     before = canary.seconds() if canary else 0.0
-    for _ in range(samples.blocks):
-        taken.append(clock.block(call, samples.calls).seconds)
-        previous, before = before, canary.seconds() if canary else 0.0
-        beside.append(max(previous, before))
-    samples.rounds.append(taken)
-    samples.canary.append(beside if canary else [])
+    for _ in range(count):
+        blocks.append(timed(call, calls))
+        if canary:
+            previous, before = before, canary.seconds()
+            beside.append(max(previous, before))
+    return blocks, beside

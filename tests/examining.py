@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness import battery
-from harness.worker import failure
+from harness.worker.__main__ import failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from harness.records import Outcome
 
 
-def examine(subject: battery.Subject, *, quick: bool = False, only: str = "") -> Iterator[Outcome]:
+def examine(examinee: battery.Examinee, *, quick: bool = False, only: str = "") -> Iterator[Outcome]:
     """Yield the outcome of every task; what the implementation raises becomes a reason."""
-    for task in battery.tasks(subject.problem, quick=quick, only=only):
+    for task in battery.tasks(examinee.problem, quick=quick, only=only):
         try:
-            yield battery.run(subject, task)
+            yield battery.run(examinee, task)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001
             failed = failure(error)
-            yield battery.unanswered(subject, task, status=failed.status, reason=failed.reason)
+            yield battery.unanswered(examinee, task, status=failed.status, reason=failed.reason)

@@ -19,6 +19,7 @@ from harness.policy import GatePolicy
 from impls import discovery, registry
 from impls.attention._probes import KINDS
 from impls.contract import Probe
+from impls.subject import Subject
 from mutants import MUTANTS, Mutant, honest
 from test_mutants import first_disagreement
 
@@ -151,17 +152,8 @@ def honest_rates() -> dict[str, tuple[int, int, float]]:
             if not PROBLEM.features(point, direction=direction) <= limits.supports:
                 continue
             for dtype in limits.dtypes:
-                found = agree(
-                    PROBLEM,
-                    entry,
-                    point,
-                    dtype=getattr(torch, dtype),
-                    device=CPU,
-                    direction=direction,
-                    seed=seed,
-                    policy=GatePolicy(),
-                    kind=kind,
-                )
+                subject = Subject(PROBLEM, entry, point, getattr(torch, dtype), CPU, direction)
+                found = agree(subject, seed=seed, policy=GatePolicy(), kind=kind)
                 checks, rejected = checks + 1, rejected + (not found.passed)
                 largest = max(largest, found.ratio or 0.0)
         rates[name] = (checks, rejected, largest)

@@ -13,6 +13,7 @@ from impls import contract, registry
 from impls.attention._probes import KINDS
 from impls.attention.batched import batched
 from impls.contract import Witness
+from impls.subject import Subject
 
 CPU = torch.device("cpu")
 
@@ -24,17 +25,9 @@ def gate(
     problem = registry.problem("attention")
     limits = contract.Limits(registry.DEVICES, registry.DTYPES, frozenset(registry.FEATURES))
     planted = contract.Implementation(problem="attention", name=name, function=function, limits=(limits,))
-    return agree(
-        problem,
-        planted,
-        problem.parse(point or {"n": 40, "d": 16, "heads": 2, "batch": 2}),
-        dtype=dtype,
-        device=CPU,
-        direction=direction,
-        seed=seed,
-        policy=policy or GatePolicy(),
-        **more,
-    )
+    parsed = problem.parse(point or {"n": 40, "d": 16, "heads": 2, "batch": 2})
+    subject = Subject(problem, planted, parsed, dtype, CPU, direction)
+    return agree(subject, seed=seed, policy=policy or GatePolicy(), **more)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
@@ -218,17 +211,17 @@ def by_address():
 
 def test_results_kept_by_address_are_wrong_once_the_inputs_change_in_place():
     assert gate(by_address()).passed
-    found = gate(by_address(), renewed=1)
+    found = gate(by_address(), second_seed=1)
     assert not found.passed
     failed = next(check for check in found.checks if not check.passed)
     assert failed.name.startswith("inputs changed in place, out")
 
 
 def test_honest_arithmetic_agrees_on_inputs_changed_in_place():
-    found = gate(batched, renewed=1)
+    found = gate(batched, second_seed=1)
     assert found.passed
     assert len(found.checks) == 2 * len(gate(batched).checks)
-    assert gate(batched, renewed=1, direction="backward").passed
+    assert gate(batched, second_seed=1, direction="backward").passed
 
 
 def test_what_defines_right_is_asked_for_by_the_seed_of_the_inputs():
@@ -239,5 +232,5 @@ def test_what_defines_right_is_asked_for_by_the_seed_of_the_inputs():
         asked.append(seed)
         return problem.witness(inputs, rows)
 
-    assert gate(batched, seed=3, renewed=9, witnesses=witnesses).passed
+    assert gate(batched, seed=3, second_seed=9, witnesses=witnesses).passed
     assert asked == [3, 9]

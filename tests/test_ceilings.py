@@ -95,7 +95,7 @@ def test_a_gpu_reaches_most_of_its_datasheet():
 
 
 def test_the_best_rates_and_the_memory_are_measured_again_with_their_sizes(measured):
-    found = ceilings.again("cpu", measured, seconds=0.1)
+    found = ceilings.remeasure("cpu", measured, seconds=0.1)
     assert [ceiling.name for ceiling in found] == [
         "matmul float32",
         "matmul bfloat16",

@@ -11,6 +11,7 @@ from harness.policy import GatePolicy
 from impls import discovery, registry
 from impls.attention import problem as attention
 from impls.multihead import problem as multihead
+from impls.subject import Subject
 from scenarios import catalog
 
 CPU = torch.device("cpu")
@@ -21,16 +22,8 @@ FLEX = registry.get("attention", "flex")
 
 
 def gate(point, *, dtype=torch.float32, seed=0):
-    return agree(
-        attention,
-        FLEX,
-        attention.parse(point),
-        dtype=dtype,
-        device=CPU,
-        direction="forward",
-        seed=seed,
-        policy=GatePolicy(),
-    )
+    subject = Subject(attention, FLEX, attention.parse(point), dtype, CPU)
+    return agree(subject, seed=seed, policy=GatePolicy())
 
 
 @pytest.mark.slow

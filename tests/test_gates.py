@@ -10,7 +10,7 @@ import importlib.util
 import pytest
 import torch
 
-from harness.battery import Subject
+from harness.battery import Examinee
 from harness.policy import GatePolicy
 from impls import registry
 from tests.examining import examine
@@ -26,7 +26,7 @@ def test_an_implementation_agrees(gate_case):
     missing = [name for name in entry.limits_on(device).requires if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
-    subject = Subject(registry.problem(entry.problem), entry, dtype, device, GatePolicy())
+    subject = Examinee(registry.problem(entry.problem), entry, dtype, device, GatePolicy())
     # A function that compiles is held to fewer shapes, as each compiles anew, and in 16 bits to those of one name.
     only = "lengths" if entry.problem == "multihead" else "n_q 100"
     only = only if entry.name in COMPILED and dtype != "float32" else ""

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from harness import graphs, memory, timing
-from harness.bench import Bench
 from harness.policy import DEFAULT, GatePolicy, TimingPolicy
 from harness.protocol.messages import Replay, Start, Visit
 from harness.runner import replays
+from harness.worker import measuring, workbench
 from impls import discovery, registry
+from impls.subject import Subject
 from runs import ok_case
 
 CPU = torch.device("cpu")
@@ -68,7 +69,7 @@ def visit(recorder, name="einsum", problem="attention", point=None, **policy):
     discovery.discover()
     of = registry.problem(problem)
     entry = registry.get(problem, name)
-    subject = graphs.Subject(of, entry, of.parse(point or {"n": 24, "d": 8}), torch.float32, CPU)
+    subject = Subject(of, entry, of.parse(point or {"n": 24, "d": 8}), torch.float32, CPU)
     return graphs.visit(
         subject,
         recorder=recorder,
@@ -217,7 +218,7 @@ def test_a_capture_that_raises_is_a_reason():
     for recorder in (Refusing(), RefusingTwice()):
         found = visit(recorder)
         assert found.samples == []
-        assert found.is_spoilt
+        assert found.capture_failed
         assert found.reason == "can't be captured: RuntimeError: operation not permitted when stream is capturing"
 
 
@@ -272,11 +273,12 @@ def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
     monkeypatch.setattr(memory, "cap_process", lambda _limit: True)
     monkeypatch.setattr(graphs, "CudaRecorder", lambda _device: FakeRecorder())
     steps = []
-    bench = Bench(Start(policy=DEFAULT, device="cpu"), announce=steps.append)
+    bench = workbench.set_up(Start(policy=DEFAULT, device="cpu"), announce=steps.append)
     gc.unfreeze()
     case = ok_case("einsum", n=16, d=8)
-    visited = bench.visit(Visit(case=case, seed=3, calls=100, blocks=3, index=0, process=0)).round
-    answer = bench.replay(Replay(case=case, seed=3, blocks=3, call_seconds=1e-5))
+    visited = measuring.visit(bench, Visit(case=case, seed=3, calls=100, blocks=3, index=0, process=0)).round
+    bench.calls.seconds = 0.0
+    answer = measuring.replay(bench, Replay(case=case, seed=3, blocks=3, call_seconds=1e-5))
     found = replays.with_replays(visited, answer.graph)
     assert steps[-1] == "CUDA graph"
     assert found.graph_reason == ""
@@ -291,7 +293,7 @@ def test_a_short_kernel_is_replayed_on_a_gpu():
     of, device = registry.problem("attention"), torch.device("cuda")
     clock = timing.clock_for(device, cold=False)
     for name in ("batched", "sdpa-auto"):
-        subject = graphs.Subject(
+        subject = Subject(
             of, registry.get("attention", name), of.parse({"n": 64, "d": 64, "heads": 2}), torch.bfloat16, device
         )
         found = graphs.visit(

@@ -9,6 +9,7 @@ from harness import directions, kernels, memory, telemetry, timing
 from harness.records import Ran
 from impls import discovery, registry
 from impls.contract import Expected
+from impls.subject import Subject
 
 CPU = torch.device("cpu")
 POINT = {"n": 256, "heads": 2, "d": 64}
@@ -22,16 +23,16 @@ def attention():
 
 def measured(problem, name: str, direction: str = "forward", **changes):
     entry = registry.get("attention", name)
-    inputs = problem.inputs(problem.parse({**POINT, **changes}), dtype=torch.float32, device=CPU, seed=0)
-    with directions.direct(problem, entry, inputs, direction=direction) as directed:
-        outputs = directions.returned_bytes(directed.call())
-        profile = kernels.profile(directed.call, device=CPU, synchronize=lambda: None)
+    subject = Subject(problem, entry, problem.parse({**POINT, **changes}), torch.float32, CPU, direction)
+    inputs = subject.inputs(seed=0)
+    with directions.measured_call(subject, inputs) as ready:
+        outputs = directions.returned_bytes(ready.call())
+        profile = kernels.profile(ready.call, device=CPU, synchronize=lambda: None)
         used = memory.on_cpu(
             profile.allocations,
-            inputs=sum(tensor.nbytes for tensor in inputs.tensors),
-            outputs=outputs,
-            saved=directed.saved_bytes,
-            predicted=None,
+            sizes=memory.Sizes(
+                inputs=sum(tensor.nbytes for tensor in inputs.tensors), outputs=outputs, saved=ready.saved_bytes
+            ),
             resident=memory.Resident(),
         )
         return profile, used
@@ -41,10 +42,10 @@ def measured(problem, name: str, direction: str = "forward", **changes):
 @pytest.mark.parametrize("name", ["batched", "einsum", "sdpa-math", "sdpa-flash", "online", "loop"])
 def test_the_allocator_peak_is_the_same_on_every_repeat(attention, name, direction):
     entry = registry.get("attention", name)
-    inputs = attention.inputs(attention.parse({**POINT, "n": 64}), dtype=torch.float32, device=CPU, seed=0)
-    with directions.direct(attention, entry, inputs, direction=direction) as directed:
-        directed.call()
-        found = kernels.profile(directed.call, device=CPU, synchronize=lambda: None, calls=5)
+    subject = Subject(attention, entry, attention.parse({**POINT, "n": 64}), torch.float32, CPU, direction)
+    with directions.measured_call(subject, subject.inputs(seed=0)) as ready:
+        ready.call()
+        found = kernels.profile(ready.call, device=CPU, synchronize=lambda: None, calls=5)
     peaks = {memory.peak_of(allocations) for allocations in found.allocations}
     assert len(found.allocations) == 5
     assert len(peaks) == 1
@@ -52,7 +53,7 @@ def test_the_allocator_peak_is_the_same_on_every_repeat(attention, name, directi
 
 
 def test_a_peak_that_differs_between_calls_is_told_and_the_largest_counts():
-    known = {"inputs": 0, "outputs": 4, "saved": None, "predicted": None, "resident": memory.Resident()}
+    known = {"sizes": memory.Sizes(inputs=0, outputs=4), "resident": memory.Resident()}
     same = memory.on_cpu([[8, -8], [4, 4, -8]], **known)
     assert (same.peak, same.peaks) == (8, [8, 8])
     assert "peak" not in same.reasons
@@ -66,11 +67,11 @@ def test_a_peak_that_differs_between_calls_is_told_and_the_largest_counts():
 def test_the_allocator_peak_is_the_same_on_every_repeat_on_a_gpu(attention, direction):
     device = torch.device("cuda")
     entry = registry.get("attention", "sdpa-auto")
-    inputs = attention.inputs(attention.parse(POINT), dtype=torch.bfloat16, device=device, seed=0)
-    sizes = {"inputs": 0, "outputs": 0, "saved": None, "predicted": None}
-    with directions.direct(attention, entry, inputs, direction=direction) as directed:
-        directed.call()
-        used = memory.on_cuda(directed.call, device=device, driver=lambda: 0, outside_from=2**40, **sizes)
+    subject = Subject(attention, entry, attention.parse(POINT), torch.bfloat16, device, direction)
+    sizes = memory.Sizes(inputs=0, outputs=0)
+    with directions.measured_call(subject, subject.inputs(seed=0)) as ready:
+        ready.call()
+        used = memory.on_cuda(ready.call, device=device, driver=lambda: 0, outside_from=2**40, sizes=sizes)
     assert len(set(used.peaks)) == 1
     assert "peak" not in used.reasons
 
@@ -123,18 +124,18 @@ def test_kernel_names_betray_the_backend(names, backend):
 @pytest.mark.parametrize("direction", ["backward", "forward+backward"])
 def test_gradients_do_not_accumulate_between_calls(attention, direction):
     entry = registry.get("attention", "einsum")
-    inputs = attention.inputs(attention.parse({"n": 8, "d": 4}), dtype=torch.float32, device=CPU, seed=0)
-    with directions.direct(attention, entry, inputs, direction=direction) as directed:
-        first, second = directed.call(), directed.call()
+    subject = Subject(attention, entry, attention.parse({"n": 8, "d": 4}), torch.float32, CPU, direction)
+    with directions.measured_call(subject, inputs := subject.inputs(seed=0)) as ready:
+        first, second = ready.call(), ready.call()
         assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert all(tensor.grad is None for tensor in inputs.differentiable)
 
 
 def test_forward_records_no_graph(attention):
     entry = registry.get("attention", "einsum")
-    inputs = attention.inputs(attention.parse({"n": 8, "d": 4}), dtype=torch.float32, device=CPU, seed=0)
-    with directions.direct(attention, entry, inputs, direction="forward") as directed:
-        assert not directed.call().requires_grad
+    subject = Subject(attention, entry, attention.parse({"n": 8, "d": 4}), torch.float32, CPU, "forward")
+    with directions.measured_call(subject, subject.inputs(seed=0)) as ready:
+        assert not ready.call().requires_grad
 
 
 def test_the_clock_counts_every_call_of_a_block():
@@ -234,10 +235,7 @@ class FakeCuda:
         return memory.on_cuda(
             self.call,
             device=torch.device("cpu"),
-            inputs=1,
-            outputs=8,
-            saved=None,
-            predicted=None,
+            sizes=memory.Sizes(inputs=1, outputs=8),
             driver=driver or (lambda: self.driver),
             outside_from=64 * 2**20,
         )
@@ -289,11 +287,11 @@ def test_a_driver_that_counts_only_after_the_call_says_nothing_of_the_call(monke
 
 def test_of_several_profiled_calls_the_first_names_the_operators(attention):
     entry = registry.get("attention", "einsum")
-    inputs = attention.inputs(attention.parse(POINT), dtype=torch.float32, device=CPU, seed=0)
-    with directions.direct(attention, entry, inputs, direction="forward") as directed:
-        directed.call()
+    subject = Subject(attention, entry, attention.parse(POINT), torch.float32, CPU, "forward")
+    with directions.measured_call(subject, subject.inputs(seed=0)) as ready:
+        ready.call()
         one, three = (
-            kernels.profile(directed.call, device=CPU, synchronize=lambda: None, calls=calls) for calls in (1, 3)
+            kernels.profile(ready.call, device=CPU, synchronize=lambda: None, calls=calls) for calls in (1, 3)
         )
     assert one.ran.operators == three.ran.operators
     assert kernels.NEXT_CALL not in three.ran.operators

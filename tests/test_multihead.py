@@ -18,6 +18,7 @@ from impls.multihead._gradients import bounded_gradients
 from impls.multihead.d2l import d2l
 from impls.multihead.steps import Weights
 from impls.numerics.errors import units
+from impls.subject import Subject
 
 CPU = torch.device("cpu")
 discovery.discover()
@@ -30,9 +31,8 @@ PROBES = {probe.name: probe for probe in multihead.PROBES}
 
 
 def gate(entry, point, *, direction="forward", dtype=torch.float32, kind="normal", seed=1):
-    return agree(
-        multihead, entry, point, dtype=dtype, device=CPU, direction=direction, seed=seed, policy=GatePolicy(), kind=kind
-    )
+    subject = Subject(multihead, entry, point, dtype, CPU, direction)
+    return agree(subject, seed=seed, policy=GatePolicy(), kind=kind)
 
 
 def failures(agreement):

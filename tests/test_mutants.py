@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from harness.battery import Subject
+from harness.battery import Examinee
 from harness.policy import GatePolicy
 from impls import contract, registry
 from mutants import MUTANTS, honest
@@ -18,7 +18,7 @@ def subject(function, dtype, *, seed=0):
     """Present a function as an implementation that claims everything."""
     limits = contract.Limits(registry.DEVICES, registry.DTYPES, frozenset(registry.FEATURES))
     planted = contract.Implementation(problem="attention", name="planted", function=function, limits=(limits,))
-    return Subject(registry.problem("attention"), planted, dtype, "cpu", GatePolicy(), seed=seed)
+    return Examinee(registry.problem("attention"), planted, dtype, "cpu", GatePolicy(), seed=seed)
 
 
 def first_disagreement(function, dtype):

@@ -15,6 +15,7 @@ from impls.pooling import problem as pooling
 from impls.pooling.average import average
 from impls.pooling.learned import learned, leave_one_out, summed_loss, train
 from impls.pooling.nadaraya_watson import nadaraya_watson
+from impls.subject import Subject
 
 CPU = torch.device("cpu")
 discovery.discover()
@@ -22,18 +23,8 @@ METHODS = registry.names("pooling")
 
 
 def gate(entry, probe, *, direction="forward", dtype=torch.float32):
-    point = registry.parse(entry, probe.point)
-    return agree(
-        pooling,
-        entry,
-        point,
-        dtype=dtype,
-        device=CPU,
-        direction=direction,
-        seed=1,
-        policy=GatePolicy(),
-        kind=probe.kind,
-    )
+    subject = Subject(pooling, entry, registry.parse(entry, probe.point), dtype, CPU, direction)
+    return agree(subject, seed=1, policy=GatePolicy(), kind=probe.kind)
 
 
 @pytest.mark.parametrize("direction", ["forward", "forward+backward"])

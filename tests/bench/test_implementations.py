@@ -9,6 +9,7 @@ from harness import directions, timing
 from harness.agreement import agree
 from harness.policy import DEFAULT
 from impls import registry
+from impls.subject import Subject
 
 SEED = 0
 
@@ -17,19 +18,10 @@ def test_implementation(benchmark, case):
     if case.skip:
         pytest.skip(case.skip)
     problem, dtype, device = registry.problem(case.problem), getattr(torch, case.dtype), torch.device(case.device)
-    point = problem.parse(case.point)
-    agreement = agree(
-        problem,
-        case.implementation,
-        point,
-        dtype=dtype,
-        device=device,
-        direction=case.direction,
-        seed=SEED,
-        policy=DEFAULT.gate,
-    )
+    subject = Subject(problem, case.implementation, problem.parse(case.point), dtype, device, case.direction)
+    agreement = agree(subject, seed=SEED, policy=DEFAULT.gate)
     assert agreement.passed, f"disagrees with the oracle, so it is not timed: {agreement.worst}"
-    cost = problem.cost(point, itemsize=dtype.itemsize, direction=case.direction)
+    cost = subject.cost()
     benchmark.group = f"{case.problem} {case.id.removeprefix(case.implementation.name + '-')}"
     benchmark.extra_info |= {
         "implementation": case.implementation.name,
@@ -40,12 +32,11 @@ def test_implementation(benchmark, case):
         "rows_checked": agreement.rows_checked,
         "threads": torch.get_num_threads(),
     }
-    inputs = problem.inputs(point, dtype=dtype, device=device, seed=SEED + 1)
     synchronize = timing.clock_for(device, cold=False).synchronize
-    with directions.direct(problem, case.implementation, inputs, direction=case.direction) as directed:
+    with directions.measured_call(subject, subject.inputs(seed=SEED + 1)) as measured:
 
         def call():
-            directed.call()
+            measured.call()
             synchronize()
 
         call()  # pytest-benchmark counts its rounds from the first call, which is the slowest

@@ -17,6 +17,7 @@ from harness import compare, directions, environment, rounds
 from harness.policy import DEFAULT, FAST
 from harness.runner import allocator
 from impls import discovery, registry
+from impls.subject import Subject
 from scenarios import tutorial
 from tests.sections import replaced
 
@@ -81,8 +82,9 @@ def measure(asked, *, device, policy, seed=SEED):
 def prepared(name, asked, device):
     """Prepare one module's call on inputs of its own, drawn from a seed that both share."""
     problem = registry.problem("multihead")
-    inputs = problem.inputs(problem.parse(asked.point), dtype=torch.float32, device=device, seed=SEED)
-    return directions.direct(problem, registry.get("multihead", name), inputs, direction=asked.direction)
+    entry, point = registry.get("multihead", name), problem.parse(asked.point)
+    subject = Subject(problem, entry, point, torch.float32, device, asked.direction)
+    return directions.measured_call(subject, subject.inputs(seed=SEED))
 
 
 def ratios(found):

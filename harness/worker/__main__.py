@@ -1,0 +1,158 @@
+"""The worker's process: requests in, answers out, and the one place where exceptions become statuses."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from harness.protocol import messages
+from harness.protocol.channel import Channel, ClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.worker.workbench import Workbench
+
+    # Answers one kind of request.
+    Handler = Callable[[Workbench, Any], messages.Answer]
+
+# The signal of prctl(2) by which the kernel kills this process when its parent dies.
+PR_SET_PDEATHSIG = 1
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "failed to allocate", "cannot allocate memory")
+NOT_OFFERED = ("no available kernel", "no viable backend", "not implemented for")
+# After these, a clock that the case's implementation replaced makes the case invalid.
+WATCHED = (messages.Prepare, messages.Visit, messages.Recheck, messages.Sustain)
+
+
+def die_with(parent: int) -> None:
+    """Arrange that this process doesn't outlive its parent, whatever kills that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def handlers() -> Mapping[type[messages.Request], Handler]:
+    """Return what answers each kind of request but Start."""
+    from harness.worker import machine, measuring, prediction, probing
+
+    return {
+        messages.Describe: prediction.describe,
+        messages.Predict: prediction.predict,
+        messages.MeasureEnvironment: machine.measure_environment,
+        messages.MeasureCeilings: machine.measure_ceilings,
+        messages.ListProbes: probing.list_probes,
+        messages.RunProbe: probing.run_probe,
+        messages.Prepare: measuring.prepare,
+        messages.Count: measuring.count,
+        messages.Visit: measuring.visit,
+        messages.Replay: measuring.replay,
+        messages.Recheck: measuring.recheck,
+        messages.Sustain: measuring.sustain,
+    }
+
+
+class Worker:
+    """Answers requests; torch and the implementations are imported at the first, which is Start."""
+
+    def __init__(self, *, announce: Callable[[str], None]) -> None:
+        self._announce = announce
+        self._bench: Workbench | None = None
+        self._handlers: Mapping[type[messages.Request], Handler] = {}
+
+    def answer(self, data: dict[str, Any]) -> messages.Answer:
+        """Answer one request, whatever comes of it."""
+        try:
+            request = messages.decode_request(data)
+            return self._start(request) if isinstance(request, messages.Start) else self._handle(request)
+        # An implementation may raise anything, SystemExit and KeyboardInterrupt included; every kind becomes a status.
+        except BaseException as error:  # noqa: BLE001
+            return failure(error)
+
+    def _start(self, request: messages.Start) -> messages.Started:
+        # Importing torch is part of the first answer, so that a failure to import it has a reason.
+        from harness import memory
+        from harness.worker import workbench
+
+        self._handlers = handlers()
+        self._bench = workbench.set_up(request, announce=self._announce)
+        return messages.Started(free=memory.free_bytes(self._bench.device))
+
+    def _handle(self, request: messages.Request) -> messages.Answer:
+        from harness import timing
+        from harness.worker.workbench import RefusedError
+
+        bench = self._bench
+        if bench is None:
+            raise messages.MessageError(f"{request.do!r} before 'start'")
+        bench.calls.seconds = 0.0
+        replaced: list[str] = []
+        try:
+            answer = self._handlers[type(request)](bench, request)
+        except RefusedError as refused:
+            answer = messages.Refused(
+                status=refused.status,
+                reason=refused.reason,
+                agreement=refused.agreement,
+                calls_seconds=bench.calls.seconds,
+            )
+        finally:
+            # The timers here were bound before the implementation was loaded.
+            if isinstance(request, WATCHED):
+                replaced = timing.mend_clocks()
+        if replaced:
+            reason = f"it replaced {', '.join(f'time.{name}' for name in replaced)}"
+            return messages.Refused(status="invalid", reason=reason, calls_seconds=bench.calls.seconds)
+        return answer
+
+
+def failure(error: BaseException) -> messages.Failed:
+    """Turn an exception into the status and reason of a record."""
+    message = str(error).strip().split("\n")[0][:500]
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    lowered = text.lower()
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""  # noqa: PTH119
+    if isinstance(error, MemoryError) or any(part in lowered for part in OUT_OF_MEMORY):
+        return messages.Failed(status="oom", reason=text)
+    if isinstance(error, NotImplementedError) or any(part in lowered for part in NOT_OFFERED):
+        return messages.Failed(status="unsupported", reason=text)
+    # After an error on the device its context is lost: every later call would fail too.
+    lost = "CUDA error" in text or type(error).__name__ == "AcceleratorError"
+    return messages.Failed(status="crashed", reason=text + where, worker_gone=lost)
+
+
+def serve(channel: Channel) -> None:
+    """Answer requests until the parent closes the channel."""
+    worker = Worker(announce=lambda step: channel.send(messages.encode(messages.Step(step=step))))
+    while True:
+        try:
+            data = channel.receive()
+        except ClosedError:
+            return
+        if data is not None:
+            channel.send(messages.encode(worker.answer(data)))
+
+
+def main() -> None:
+    """Serve on the descriptors given as arguments: read end, write end, process id of the parent."""
+    read, write, parent = (int(argument) for argument in sys.argv[1:4])
+    die_with(parent)
+    serve(Channel(read=read, write=write))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""What is measured on request: a case's preparation, its rounds, its load, its re-check, and an operation count."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from time import perf_counter
+from time import time as wall_clock
+from typing import TYPE_CHECKING
+
+import torch
+
+from harness import counting, directions, graphs, kernels, memory, rounds, sampling, telemetry, timing
+from harness.protocol import messages
+from harness.records import Counts, Memory, Preparation, Round
+from harness.worker.workbench import RefusedError
+from impls import registry
+
+if TYPE_CHECKING:
+    from harness.directions import MeasuredCall
+    from harness.worker.workbench import Workbench
+    from impls.contract import Cost, Inputs
+    from impls.subject import Subject
+
+# Between the seeds of a re-check's inputs and of those written over them.
+SECOND_SEED_OFFSET = 500
+# Calls of a case before its warm-up: agreement, loading, resident memory, profile.
+CALLS_BEFORE = 4
+# Profiling a call of ten thousand operators takes ten times as long as the call; beyond this it is profiled once.
+REPEATED_SECONDS_AT_MOST = 0.01
+# Counting visits each operator in Python; beyond this the small sizes of `count` say the same sooner.
+COUNTED_SECONDS_AT_MOST = 0.05
+
+
+# Preparation
+
+
+def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
+    """Hold a case against the oracle, then learn its memory, what it runs, and how long a call takes."""
+    subject = bench.subject(request.case)
+    bench.announce("agreement")
+    agreement = bench.hold(subject, seed=request.seed)
+    bench.announce("profile")
+    cost = subject.cost()
+    inputs = subject.inputs(seed=request.seed + 1)
+    clock = timing.clock_for(bench.device, cold=False)
+    started = perf_counter()
+    with directions.measured_call(subject, inputs) as measured:
+        prepare_seconds = perf_counter() - started if subject.implementation.prepare is not None else None
+        profiled = _profile(bench, subject, measured, clock=clock)
+        used = _memory(bench, measured, inputs, profiled=profiled, predicted=request.predicted_bytes)
+        bench.announce("warm-up")
+        warm_up = _warm_up(bench, measured, clock=clock)
+        call_seconds = sorted(warm_up)[len(warm_up) // 2]
+        counts = _counts(bench, measured, cost=cost, call_seconds=call_seconds)
+    prepared = Preparation(
+        agreement=agreement,
+        counts=counts,
+        memory=used,
+        ran=profiled.profile.ran,
+        prepare_seconds=prepare_seconds,
+        call_seconds=call_seconds,
+        warm_up_calls=len(warm_up),
+    )
+    return messages.Prepared(prepared=prepared, calls_seconds=bench.calls.seconds)
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """What a few calls before the warm-up showed: operators and allocations, resident peak, bytes returned."""
+
+    profile: kernels.Profile
+    resident: memory.Resident
+    output_bytes: int
+
+
+def _profile(bench: Workbench, subject: Subject, measured: MeasuredCall, *, clock: timing.Clock) -> Profiled:
+    """Make the first calls of a case and profile one. Raises RefusedError if none of the expected operators ran."""
+    call = bench.calls.counted(measured.call)
+    # The first call of an operator also loads and plans it, which takes memory of its own.
+    call()
+    before = bench.calls.seconds
+    with memory.resident_peak() as resident:
+        output_bytes = directions.returned_bytes(call())
+    is_quick = bench.calls.seconds - before <= REPEATED_SECONDS_AT_MOST
+    profile = kernels.profile(
+        call,
+        device=bench.device,
+        synchronize=clock.synchronize,
+        calls=(kernels.CALLS_CUDA if bench.device.type == "cuda" else memory.REPEATS) if is_quick else 1,
+    )
+    limits = subject.implementation.limits_on(bench.device.type)
+    reason = kernels.is_fallback(profile.ran, limits.expects) if limits else ""
+    if reason:
+        raise RefusedError("fallback", reason)
+    return Profiled(profile, resident, output_bytes)
+
+
+def _memory(
+    bench: Workbench, measured: MeasuredCall, inputs: Inputs, *, profiled: Profiled, predicted: int | None
+) -> Memory:
+    """Measure the memory of a call: from the profile's allocations on a CPU, by more calls on CUDA."""
+    sizes = memory.Sizes(
+        inputs=sum(tensor.nbytes for tensor in inputs.tensors),
+        outputs=profiled.output_bytes,
+        saved=measured.saved_bytes,
+        predicted=predicted,
+    )
+    if bench.watch is None:
+        return memory.on_cpu(profiled.profile.allocations, sizes=sizes, resident=profiled.resident)
+    return memory.on_cuda(
+        measured.call,
+        device=bench.device,
+        sizes=sizes,
+        driver=bench.watch.process_bytes,
+        outside_from=bench.policy.memory.outside_from,
+    )
+
+
+def _warm_up(bench: Workbench, measured: MeasuredCall, *, clock: timing.Clock) -> list[float]:
+    """Call until start-up cost is over; return the seconds of each call."""
+    return sampling.warm_up(
+        lambda: bench.calls.block(clock, measured.call, 1).seconds, policy=bench.policy.timing, before=CALLS_BEFORE
+    )
+
+
+def _counts(bench: Workbench, measured: MeasuredCall, *, cost: Cost, call_seconds: float) -> Counts:
+    """Count the operations of a short call beside those that the problem declares."""
+    is_short = call_seconds <= COUNTED_SECONDS_AT_MOST
+    counted = counting.count(bench.calls.counted(measured.call)) if is_short else None
+    is_counted = counted is not None and not counted.opaque
+    return Counts(
+        operations=cost.operations,
+        attended=cost.attended,
+        ideal_bytes=cost.ideal_bytes,
+        phases=dict(cost.phases),
+        how="counted" if is_counted else "declared",
+        counted=counted.operations if counted and is_counted else None,
+        by_operator=counted.by_operator if counted else {},
+    )
+
+
+def count(bench: Workbench, request: messages.Count) -> messages.Counted:
+    """Count an implementation's operations at small sizes along each axis, for the degree of its law."""
+    bench.announce("counting operations")
+    degrees = counting.degrees(
+        registry.problem(request.problem),
+        registry.get(request.problem, request.implementation),
+        device=bench.device,
+        dtype=getattr(torch, request.dtype),
+        direction=request.direction,
+    )
+    return messages.Counted(degrees=degrees)
+
+
+# While it is timed
+
+
+def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
+    """Time a few blocks of a case on fresh inputs, a canary around each."""
+    subject = bench.subject(request.case)
+    bench.announce("inputs")
+    inputs = subject.inputs(seed=request.seed)
+    clock = timing.clock_for(bench.device, cold=request.case.cache == "cold")
+    timed = functools.partial(bench.calls.block, clock)
+    started = wall_clock()
+    bench.announce("timing")
+    with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
+        timed(measured.call, 1)
+        first = timing.read_counters()
+        blocks, canary = rounds.take_blocks(
+            timed, measured.call, calls=request.calls, count=request.blocks, canary=bench.canary
+        )
+        last = timing.read_counters()
+    seen = bench.watch.snapshot() if bench.watch else telemetry.Snapshot()
+    calls = sum(block.calls for block in blocks)
+    ticks = last.total - first.total
+    visited = Round(
+        index=request.index,
+        process=request.process,
+        started=started,
+        calls_per_sample=min(block.calls for block in blocks),
+        samples=[block.seconds for block in blocks],
+        canary=canary,
+        faults_per_call=(last.minor_faults - first.minor_faults) / calls,
+        involuntary_switches=last.involuntary_switches - first.involuntary_switches,
+        steal_share=(last.steal - first.steal) / ticks if ticks > 0 else None,
+        host_seconds=[block.host for block in blocks] if bench.device.type != "cpu" else [],
+        sm_clock_mhz=seen.clock_mhz,
+        throttle=seen.throttle if seen.is_throttled else [],
+    )
+    return messages.Visited(round=visited, calls_seconds=bench.calls.seconds)
+
+
+def replay(bench: Workbench, request: messages.Replay) -> messages.Replayed:
+    """Time a case inside a CUDA graph over inputs in turn, its outputs checked before and after."""
+    subject = replace(bench.subject(request.case), direction="forward")
+    bench.announce("CUDA graph")
+    replays = graphs.visit(
+        subject,
+        recorder=graphs.CudaRecorder(bench.device),
+        timed=functools.partial(bench.calls.block, timing.clock_for(bench.device, cold=False)),
+        seed=request.seed,
+        seconds_a_call=request.call_seconds,
+        blocks=request.blocks,
+        policy=bench.policy.timing,
+        gate=bench.policy.gate,
+    )
+    return messages.Replayed(
+        graph=messages.Replays(
+            samples=replays.samples, calls=replays.calls, inputs=replays.inputs, reason=replays.reason
+        ),
+        capture_failed=replays.capture_failed,
+        calls_seconds=bench.calls.seconds,
+    )
+
+
+def recheck(bench: Workbench, request: messages.Recheck) -> messages.Rechecked:
+    """Hold a timed case against the oracle again, on inputs that it has not seen."""
+    subject = bench.subject(request.case)
+    bench.announce("agreement after timing")
+    agreement = bench.hold(
+        subject, seed=request.seed, second_seed=request.seed + SECOND_SEED_OFFSET, when="after timing, "
+    )
+    return messages.Rechecked(
+        agreement=agreement.model_copy(update={"rechecked": True}), calls_seconds=bench.calls.seconds
+    )
+
+
+def sustain(bench: Workbench, request: messages.Sustain) -> messages.Sustained:
+    """Load the device with a case for seconds and report its state meanwhile."""
+    subject = bench.subject(request.case)
+    bench.announce("sustained load")
+    inputs, cost = subject.inputs(seed=request.seed), subject.cost()
+    clock = timing.clock_for(bench.device, cold=False)
+    started = perf_counter()
+    with directions.measured_call(subject, inputs) as measured:
+        state = telemetry.sustained(
+            measured.call,
+            device=str(bench.device),
+            synchronize=clock.synchronize,
+            call_seconds=request.call_seconds,
+            operations=cost.operations,
+            policy=bench.policy.telemetry,
+            rest=bench.rest,
+        )
+    # While the device cooled nothing was called.
+    bench.calls.seconds += perf_counter() - started - state.summary.get("cool_down_s", 0.0)
+    return messages.Sustained(telemetry=state, calls_seconds=bench.calls.seconds)

@@ -1,0 +1,173 @@
+"""Before a case runs: what there is, what each case will cost, and why one will not run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from harness import environment, memory, timing
+from harness.protocol.messages import (
+    CasePrediction,
+    Describe,
+    Described,
+    DescribedImplementation,
+    Predict,
+    Predicted,
+)
+from harness.records import Prediction
+from harness.worker.workbench import dtype_of
+from impls import registry
+
+if TYPE_CHECKING:
+    from harness.records import Case, Status
+    from harness.worker.workbench import Workbench
+    from impls.contract import Cost, Implementation, Limits
+
+# Share of the matrix-product rate that attention is expected to reach, for predicting time only.
+EXPECTED_SHARE = 0.4
+# Passes over a materialised score matrix: write, scale, softmax twice, read.
+SCORE_PASSES = 6
+# Dispatch cost of one call, in seconds.
+CALL_SECONDS = 2e-5
+# Backward of a materialising implementation keeps the weights and needs two gradients of their size.
+BACKWARD_BUFFERS = 2.0
+
+
+def describe(bench: Workbench, _: Describe) -> Described:
+    """List implementations by problem with limits on this device, and why one is unavailable."""
+    listed = [_described(entry, bench.device) for entry in bench.registry.entries.values()]
+    listed += [
+        DescribedImplementation(
+            problem=missing.problem, name=missing.name, available=False, reason=missing.reason, source=missing.source
+        )
+        for missing in bench.registry.unavailable.values()
+    ]
+    return Described(device_name=device_name(bench.device), implementations=listed, threads=torch.get_num_threads())
+
+
+def _described(entry: Implementation, device: torch.device) -> DescribedImplementation:
+    limits = entry.limits_on(device.type)
+    reason = _lack_of_packages(limits) if limits else _elsewhere(entry)
+    return DescribedImplementation(
+        problem=entry.problem,
+        name=entry.name,
+        available=not reason,
+        reason=reason,
+        dtypes=list(limits.dtypes) if limits else [],
+        supports=sorted(limits.supports) if limits else [],
+        deterministic=entry.deterministic,
+        source=entry.source,
+    )
+
+
+def _elsewhere(entry: Implementation) -> str:
+    return f"runs on {', '.join(device for limits in entry.limits for device in limits.devices)} only"
+
+
+def _lack_of_packages(limits: Limits) -> str:
+    missing = missing_packages(limits)
+    return f"needs {', '.join(missing)}, which can't be imported" if missing else ""
+
+
+def predict(bench: Workbench, request: Predict) -> Predicted:
+    """Predict operations, bytes and seconds of each case, or why it will not run."""
+    return Predicted(predictions=[_predicted(bench, case) for case in request.cases])
+
+
+def _predicted(bench: Workbench, case: Case) -> CasePrediction:
+    unavailable = bench.registry.unavailable.get((case.problem, case.implementation))
+    if unavailable is not None:
+        return CasePrediction(skip="unavailable", reason=unavailable.reason)
+    try:
+        subject = bench.subject(case)
+    except ValueError as error:
+        return CasePrediction(skip="unsupported", reason=f"not a point of {case.problem}: {error}")
+    try:
+        cost = subject.cost()
+    # A point may be too large even to count its pairs.
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        reason = f"too large to plan: {str(error).splitlines()[0][:200]}"
+        return CasePrediction(skip="predicted_oom", reason=reason)
+    prediction = _prediction(bench, case, cost)
+    needed = subject.problem.features(subject.point, direction=case.direction)
+    skip, reason = _skip(bench, case, needed, prediction)
+    return CasePrediction(skip=skip, reason=reason, predicted=prediction)
+
+
+def _skip(bench: Workbench, case: Case, needed: frozenset[str], prediction: Prediction) -> tuple[Status | None, str]:
+    """Say with which status a case is skipped and why; None if it will run."""
+    entry = registry.get(case.problem, case.implementation)
+    limits = entry.limits_on(bench.device.type)
+    if limits is None:
+        return "unsupported", _elsewhere(entry)
+    if missing := _lack_of_packages(limits):
+        return "unavailable", missing
+    if case.dtype not in limits.dtypes:
+        return "unsupported", f"takes {', '.join(limits.dtypes)}, not {case.dtype}"
+    lacks = sorted(needed - limits.supports)
+    if lacks:
+        return "unsupported", f"lacks {', '.join(lacks)}"
+    free = memory.free_bytes(bench.device)
+    share = bench.policy.memory.share
+    needs = prediction.resident_bytes + prediction.extra_bytes
+    if needs > share * free:
+        return "predicted_oom", f"{prediction.arithmetic} = {needs:,} B > {share:.0%} of {free:,} B free"
+    return None, ""
+
+
+def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
+    entry = registry.get(case.problem, case.implementation)
+    itemsize = dtype_of(case).itemsize
+    buffers = entry.score_buffers
+    if buffers and case.direction != "forward":
+        buffers += BACKWARD_BUFFERS
+    extra = int(buffers * cost.score_elements * itemsize)
+    resident = cost.input_bytes + cost.output_bytes
+    if case.direction != "forward":
+        resident += cost.input_bytes + 2 * cost.output_bytes
+    seconds = cost.operations / (EXPECTED_SHARE * _rate(bench, case.dtype))
+    seconds += entry.call_seconds_per_row * cost.query_rows + CALL_SECONDS
+    if buffers:
+        seconds += SCORE_PASSES * cost.score_elements * itemsize / (4 * _rate(bench, "bytes"))
+    return Prediction(
+        operations=cost.operations,
+        extra_bytes=extra,
+        resident_bytes=resident,
+        seconds=seconds,
+        arithmetic=f"{buffers:g} score buffers x {cost.score_elements:,} x {itemsize} B + {resident:,} B tensors",
+    )
+
+
+def _rate(bench: Workbench, kind: str) -> float:
+    """Return a quick estimate of FLOP/s of a dtype, or of B/s for "bytes", measured once."""
+    if kind not in bench.rates:
+        bench.rates[kind] = quick_rate(kind, bench.device)
+    return bench.rates[kind]
+
+
+def quick_rate(kind: str, device: torch.device) -> float:
+    """Estimate FLOP/s of a dtype (or B/s for "bytes") in some milliseconds, for predicting time only."""
+    # 256 keeps a dtype without a fast path (float16 on many CPUs) within tens of milliseconds.
+    size = 256 if device.type == "cpu" else 4096
+    clock = timing.clock_for(device, cold=False)
+    if kind == "bytes":
+        source = torch.zeros(2**24, dtype=torch.uint8, device=device)
+        target = torch.empty_like(source)
+        return 2 * source.nbytes / min(clock.block(lambda: target.copy_(source), 1).seconds for _ in range(4))
+    matrix = torch.ones(size, size, dtype=getattr(torch, kind), device=device)
+    return 2 * size**3 / min(clock.block(lambda: matrix @ matrix, 1).seconds for _ in range(4))
+
+
+def missing_packages(limits: Limits) -> list[str]:
+    """List the optional packages of an implementation that this interpreter doesn't have."""
+    import importlib.util
+
+    return [name for name in limits.requires if importlib.util.find_spec(name) is None]
+
+
+def device_name(device: torch.device) -> str:
+    """Return the device's marketing name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return environment.cpu_model() or "CPU"

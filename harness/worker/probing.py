@@ -1,0 +1,34 @@
+"""Agreement alone: the probes of a problem's battery, listed and run one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import battery
+from harness.protocol.messages import ListedProbe, ListProbes, Probed, ProbesListed, RunProbe
+from impls import registry
+
+if TYPE_CHECKING:
+    from harness.worker.workbench import Workbench
+
+
+def list_probes(_: Workbench, request: ListProbes) -> ProbesListed:
+    """List a problem's battery."""
+    tasks = battery.tasks(registry.problem(request.problem), quick=request.quick, only=request.only)
+    return ProbesListed(probes=[ListedProbe(probe=task.name, direction=task.direction) for task in tasks])
+
+
+def run_probe(bench: Workbench, request: RunProbe) -> Probed:
+    """Run one probe of the battery for one implementation."""
+    problem = registry.problem(request.problem)
+    examinee = battery.Examinee(
+        problem=problem,
+        implementation=registry.get(request.problem, request.implementation),
+        dtype=request.dtype,
+        device=str(bench.device),
+        policy=bench.policy.gate,
+        seed=request.seed,
+    )
+    task = battery.tasks(problem, quick=request.quick, only=request.only)[request.index]
+    bench.announce(task.title)
+    return Probed(outcome=battery.run(examinee, task))

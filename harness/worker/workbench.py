@@ -1,0 +1,170 @@
+"""The workbench: what a worker holds while it answers, the implementations, one device, and what their calls took."""
+
+from __future__ import annotations
+
+import functools
+import gc
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+# Timers are bound in harness.timing before the first implementation is imported.
+from harness import timing  # isort: skip
+from harness import memory, telemetry
+from harness.agreement import agree, describe
+from impls import discovery, registry
+from impls.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.policy import MemoryPolicy, Policy
+    from harness.protocol.messages import Start
+    from harness.records import Agreement, Case, Status
+    from impls.contract import Implementation, Witness
+    from impls.registry import Registry
+
+# Inputs whose witnesses are kept: the re-check of a point's implementations goes back and forth between two.
+WITNESSES_KEPT = 2
+# A device's own allocator may use this much more than cases are planned to.
+DEVICE_SHARE_ABOVE = 0.3
+
+
+class RefusedError(Exception):
+    """A case gets no time: the status and reason of its record, and the gate's result if that refused it."""
+
+    def __init__(self, status: Status, reason: str, agreement: Agreement | None = None) -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.agreement = status, reason, agreement
+
+
+class CallsAccount:
+    """The seconds spent inside calls of implementations since the request under way began."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function with the time of its calls added to the account."""
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            start = perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.seconds += perf_counter() - start
+
+        return counted
+
+    def implementation(self, entry: Implementation) -> Implementation:
+        """Return an implementation with the time of its calls added to the account."""
+        build = entry.prepare
+        if build is None:
+            return replace(entry, function=self.counted(entry.function))
+        return replace(entry, prepare=lambda *tensors, **options: self.counted(build(*tensors, **options)))
+
+    def block(self, clock: timing.Clock, call: Callable[[], Any], calls: int) -> timing.Block:
+        """Time a block of calls and add the whole of it to the account."""
+        start = perf_counter()
+        block = clock.block(call, calls)
+        self.seconds += perf_counter() - start
+        return block
+
+
+class KnownWitnesses:
+    """What defines right for the last few inputs, worked out once for the implementations that share them."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, tuple[Witness, ...]] = {}
+
+    def of(self, subject: Subject, seed: int, inputs: Any, rows: torch.Tensor) -> tuple[Witness, ...]:
+        """Return the witnesses of a subject's inputs.
+
+        The gate asks only after it has seen that the implementation left its inputs as they were.
+        """
+        key = (subject.implementation.problem, subject.point, subject.dtype, seed)
+        if key not in self._known:
+            while len(self._known) >= WITNESSES_KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[key] = subject.problem.witness(inputs, rows)
+        return self._known[key]
+
+
+@dataclass
+class Workbench:
+    """What the answers to requests share. `canary` is a CPU's, `watch` a CUDA device's."""
+
+    device: torch.device
+    policy: Policy
+    announce: Callable[[str], None]
+    registry: Registry
+    calls: CallsAccount
+    witnesses: KnownWitnesses
+    rates: dict[str, float]
+    rest: telemetry.Rest
+    canary: timing.Canary | None = None
+    watch: telemetry.Watch | None = None
+
+    def subject(self, case: Case) -> Subject:
+        """Return what a case is about. Raises KeyError, ValueError."""
+        entry = registry.get(case.problem, case.implementation)
+        problem, point = registry.problem(case.problem), registry.parse(entry, case.point)
+        return Subject(problem, entry, point, dtype_of(case), self.device, case.direction)
+
+    def hold(self, subject: Subject, *, seed: int, second_seed: int | None = None, when: str = "") -> Agreement:
+        """Hold one call against the oracle. Raises RefusedError if it disagrees; `when` begins the reason."""
+        agreement = agree(
+            replace(subject, implementation=self.calls.implementation(subject.implementation)),
+            seed=seed,
+            second_seed=second_seed,
+            policy=self.policy.gate,
+            witnesses=functools.partial(self.witnesses.of, subject),
+        )
+        if not agreement.passed:
+            raise RefusedError("disagreed", when + describe(agreement), agreement)
+        return agreement
+
+
+def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
+    """Find the implementations and make the device ready for them."""
+    device = torch.device(start.device)
+    if start.threads:
+        torch.set_num_threads(start.threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    bench = Workbench(
+        device=device,
+        policy=start.policy,
+        announce=announce,
+        calls=CallsAccount(),
+        witnesses=KnownWitnesses(),
+        rates={},
+        rest=telemetry.Rest(start.policy.telemetry),
+        canary=timing.Canary(start.policy.timing.canary_size) if device.type == "cpu" else None,
+        watch=telemetry.Watch(str(device)) if device.type == "cuda" else None,
+        registry=discovery.discover(impl_files=start.impl_files, announce=announce, skip=start.skip),
+    )
+    announce("start")
+    timing.mend_clocks()
+    # What is imported stays: without it each collection before timing would walk all of torch, 0.2 s a visit.
+    gc.collect()
+    gc.freeze()
+    cap_allocations(device, policy=start.policy.memory)
+    return bench
+
+
+def cap_allocations(device: torch.device, *, policy: MemoryPolicy) -> None:
+    """Limit what this process may allocate, so that a case that takes too much fails alone."""
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(min(1.0, policy.share + DEVICE_SHARE_ABOVE), device)
+    elif device.type == "cpu":
+        memory.cap_process(int(policy.share * memory.free_bytes(device)))
+
+
+def dtype_of(case: Case) -> torch.dtype:
+    """Return a case's torch dtype."""
+    dtype = getattr(torch, case.dtype)
+    assert isinstance(dtype, torch.dtype)
+    return dtype
