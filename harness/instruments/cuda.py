@@ -39,6 +39,7 @@ class Driver(Protocol):
     def capture(self, stream: Any) -> AbstractContextManager[Any]: ...  # noqa: D102
     def properties(self, device: Any) -> Any: ...  # noqa: D102
     def probe(self, device: Any) -> None: ...  # noqa: D102
+    def empty_cache(self, device: Any) -> None: ...  # noqa: D102
 
 
 class TorchDriver:
@@ -81,6 +82,11 @@ class TorchDriver:
         self._synchronize(device)
         if float(torch.zeros(1, device=device).add_(1.0).item()) != 1.0:
             raise RuntimeError("CUDA error: one plus nothing is not one on this device")
+
+    def empty_cache(self, device: Device) -> None:
+        """Give back to the driver what no tensor of a device holds."""
+        with self.current(device):
+            torch.cuda.empty_cache()
 
 
 class _Capture:

@@ -18,9 +18,11 @@ from harness.runner.steps.machine import describe_machine, measure_ceilings_agai
 from harness.runner.steps.preparation import count_operations, prepare_cases
 from harness.runner.steps.rounds import take_rounds
 from harness.runner.steps.sustained import load_for_long
-from harness.runner.supervisor import Supervisor, WorkerSettings
+from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from harness.records import Record, Status, Summary, Verdicts
     from harness.results.plan_file import Plan
     from harness.runner.progress import Progress
@@ -111,12 +113,22 @@ def _take(
         return Finished(plan=plan, records=records, verdicts=_judge(state, records), summary=summary)
 
 
-def _measure(state: RunState) -> bool:
-    """Take the plan to its end, without repeating what the journal holds; return False if the user interrupts."""
+def _measure(state: RunState, *, steps: Sequence[Callable[[RunState], None]] = STEPS) -> bool:
+    """Take the plan to its end, without repeating what the journal holds; return False if it is left unfinished.
+
+    That is if the user interrupts, or if no worker can be had any more after cases were measured: what there is then
+    makes a report. Raises WorkerError if there is nothing yet.
+    """
     try:
-        for step in STEPS:
+        for step in steps:
             step(state)
     except KeyboardInterrupt:
+        state.progress.interrupted()
+        return False
+    except WorkerError as error:
+        if not (state.prepared or state.timed):
+            raise
+        state.warnings.append(f"The run ended early: {error}. What was measured until then is kept.")
         state.progress.interrupted()
         return False
     return True

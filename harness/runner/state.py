@@ -49,7 +49,8 @@ class RunState:
 
     `closed` has the records, `timed` the rounds of every case, `stopped` why its rounds ended. `uncaptured` has the
     implementations that no CUDA graph can capture, with the reason. `rounds_done` counts rounds that were begun, those
-    before a resumption included; `process` numbers the worker processes that rounds are spread over.
+    before a resumption included; `process` numbers the worker processes that rounds are spread over. `profiled` tells
+    that the worker at hand has profiled a call.
     """
 
     plan: Plan
@@ -68,6 +69,7 @@ class RunState:
     environment: Environment | None = None
     rounds_done: int = 0
     process: int = 0
+    profiled: bool = False
     stopped: dict[str, StopReason] = field(default_factory=dict)
     uncaptured: dict[tuple[str, str], str] = field(default_factory=dict)
     telemetry: dict[str, Telemetry] = field(default_factory=dict)

@@ -30,6 +30,7 @@ def _prepare(state: RunState, planned: PlannedCase, *, cost: float) -> None:
         seed=state.seed(case, visit=0),
         predicted_bytes=planned.predicted.extra_bytes if planned.predicted else None,
     )
+    state.profiled = True
     answer = state.supervisor.ask(request, seconds=state.timeout(planned))
     if isinstance(answer, Failed | Refused):
         state.progress.failed(state.refused(case, answer), cost=cost)
