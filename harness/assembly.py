@@ -56,6 +56,8 @@ def time_of(
         canary = None
     summary = summarise([visit.samples for visit in rounds], canary, policy=policy.timing)
     host = [value for visit in rounds for value in visit.host_seconds]
+    waited = [visit.call_seconds for visit in rounds if visit.call_seconds is not None]
+    queued = [value for visit in rounds for value in visit.queued]
     return Time(
         samples=[sample for visit in rounds for sample in visit.samples],
         canary=[value for visit in canary or [] for value in visit],
@@ -75,6 +77,8 @@ def time_of(
         involuntary_switches=sum(visit.involuntary_switches or 0 for visit in rounds),
         steal_share=_mean([visit.steal_share for visit in rounds]),
         host_seconds=float(np.median(host)) if host else None,
+        call_seconds=float(np.median(waited)) if waited else None,
+        queued_share=sum(queued) / len(queued) if queued else None,
         mode="events" if host else "calls",
     )
 

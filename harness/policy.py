@@ -51,8 +51,11 @@ class TimingPolicy(Fact):
     graph_below_seconds: float = 20e-6
     # Input sets that a graph's calls take in turn; a stale output then shows.
     graph_inputs: int = 4
-    # Capturing more calls takes longer than it tells.
+    # Capturing more calls takes longer than it tells, and a graph of more kernels takes seconds and the memory of each.
     graph_calls_at_most: int = 256
+    graph_nodes_at_most: int = 20_000
+    # Rounds in which a case is timed inside a graph as well: three give an interval.
+    graph_rounds: int = 3
     # Faster than the measured ceiling by this factor means that work was skipped or not waited for.
     implausible: float = 1.5
 

@@ -139,7 +139,11 @@ class Round(Fact):
     faults_per_call: float | None = None
     involuntary_switches: int | None = None
     steal_share: float | None = None
+    # On a device with a queue: what the host needs to enqueue a call in each block, whether the block was queued ahead,
+    # so that its sample holds no launch, and what a call takes one after the other, launches included.
     host_seconds: list[float] = Field(default_factory=list)
+    queued: list[bool] = Field(default_factory=list)
+    call_seconds: float | None = None
     sm_clock_mhz: float | None = None
     throttle: list[str] = Field(default_factory=list)
     # Seconds a call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none.
@@ -162,6 +166,10 @@ class Time(Fact):
     `median` with `low` and `high`, its 95 % interval, absent where too few samples allow one. `best` is the second
     smallest sample. `canary` has the slow-down of the reference kernel beside each sample. `samples` and `canary`
     are flat, in order of time; `rounds` tells how many visits, `round_lengths` how many samples each had.
+
+    On a GPU samples are of device time, as calls wait in its queue: `queued_share` is the share of samples for which
+    that held. `host_seconds` is what the host needs to enqueue a call, `call_seconds` what calls take one after the
+    other, which is what a user waits for.
     """
 
     samples: list[float]
@@ -182,7 +190,14 @@ class Time(Fact):
     involuntary_switches: int | None = None
     steal_share: float | None = None
     host_seconds: float | None = None
+    call_seconds: float | None = None
+    queued_share: float | None = None
     mode: Literal["calls", "events"] = "calls"
+
+    @property
+    def is_launch_bound(self) -> bool:
+        """Tell whether the host needs longer to enqueue a call than the device to run it."""
+        return self.host_seconds is not None and self.mode == "events" and self.host_seconds > self.median
 
     @property
     def by_round(self) -> list[TimedRound]:
@@ -196,7 +211,7 @@ class Launch(Fact):
     """What launching costs: seconds a call inside a replayed CUDA graph, beside the calls that the host launches.
 
     `graph` is the median with its interval `low`, `high`; the graph has so many `calls`, over `inputs` in turn.
-    `overhead` is the eager median less `graph`. Without a figure there is a `reason`.
+    `overhead` is `call_seconds` of the time less `graph`. Without a figure there is a `reason`.
     """
 
     graph: float | None = None

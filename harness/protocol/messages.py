@@ -28,7 +28,7 @@ from harness.records import (
 from scenarios.scenario import Direction
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 1
+VERSION = 2
 
 
 class MessageError(ValueError):
@@ -313,25 +313,30 @@ class Count(Asking[Counted]):
 
 
 class Visit(Asking[Visited]):
-    """Time `blocks` blocks of `calls` calls each, on inputs drawn from `seed`."""
+    """Time `blocks` blocks of `calls` calls each, on inputs drawn from `seed`.
+
+    `launches` is how many kernels a call launches, if that is known.
+    """
 
     do: Literal["visit"] = "visit"
     case: Case
     seed: int
     calls: int
     blocks: int
+    launches: int | None = None
     index: int
     process: int
 
 
 class Replay(Asking[Replayed]):
-    """Time a case inside a CUDA graph; `call_seconds` is what a call is known to take."""
+    """Time a case inside a CUDA graph; `call_seconds` is what a call is known to take, `launches` its kernels."""
 
     do: Literal["replay"] = "replay"
     case: Case
     seed: int
     blocks: int
     call_seconds: float
+    launches: int | None = None
 
 
 class Recheck(Asking[Rechecked]):

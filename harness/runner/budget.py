@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness import sampling
@@ -23,6 +23,10 @@ CHECK_SECONDS = 0.08
 # Blocks grow up to this many times the policy's length if the time budget leaves room, in so many steps.
 BLOCK_GROWTH_AT_MOST = 4.0
 BLOCK_STEPS = 15
+# A block on a GPU waits behind a sleep of this many times what the host needs to enqueue it, up to these seconds; see
+# harness/timing.py.
+SLEEP_PER_ENQUEUED = 2.0
+SLEEP_SECONDS_AT_MOST = 0.05
 
 
 @dataclass
@@ -41,17 +45,23 @@ class TimeAccount:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A case, and the seconds that one call of it takes: as prepared, else as predicted."""
+    """A case, and the seconds that one call of it takes: as prepared, else as predicted.
+
+    `launches` is how many kernels a call launches, None if that is unknown or nothing is launched. `has_graph` tells
+    that its graph has been timed in as many rounds as it will be.
+    """
 
     case: Case
     call_seconds: float
+    launches: int | None = None
+    has_graph: bool = False
 
 
 def estimate(planned: PlannedCase, prepared: Mapping[str, Preparation]) -> Estimate:
     """Return the best estimate of a case that there is."""
     known = prepared.get(planned.case.id)
     if known is not None:
-        return Estimate(planned.case, known.call_seconds)
+        return Estimate(planned.case, known.call_seconds, known.ran.launches)
     return Estimate(planned.case, planned.predicted.seconds if planned.predicted else 0.0)
 
 
@@ -77,11 +87,28 @@ def check_seconds(call_seconds: float) -> float:
 
 
 def visit_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
-    """Return what one visit to a case costs, with blocks of so many seconds."""
+    """Return what one visit to a case costs, with blocks of so many seconds, its graph included if one is due."""
     call = known.call_seconds
     blocks = sampling.blocks_for(call, policy=policy)
-    graph = replays.predicted_seconds(known.case, call, block=block, policy=policy)
-    return call + blocks * max(call, block) + VISIT_SECONDS + graph
+    graph = 0.0 if known.has_graph else graph_seconds(known, block=block, policy=policy)
+    return call + blocks * max(call, block) + queue_seconds(known, block=block, policy=policy) + VISIT_SECONDS + graph
+
+
+def graph_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
+    """Return what timing a case inside a graph costs in one visit."""
+    return replays.predicted_seconds(
+        known.case, known.call_seconds, launches=known.launches, block=block, policy=policy
+    )
+
+
+def queue_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
+    """Return what a visit to a case on a GPU costs beside its blocks: sleeps before them, and the calls in a row."""
+    if known.launches is None or known.call_seconds >= policy.slow_call_seconds:
+        return 0.0
+    calls = max(1.0, block / known.call_seconds)
+    host = known.launches * replays.LAUNCH_SECONDS
+    sleep = min(SLEEP_PER_ENQUEUED * host * calls, SLEEP_SECONDS_AT_MOST)
+    return policy.blocks_per_round * sleep + calls * max(host, known.call_seconds)
 
 
 def pass_seconds(device: str, policy: TelemetryPolicy) -> float:
@@ -132,9 +159,12 @@ def block_seconds(known: Sequence[Estimate], *, rounds: int, room: float, device
     """Return how long blocks may be, so that so many rounds fit into the `room`; never below the policy's."""
     least = policy.block_seconds_cuda if "cuda" in device else policy.block_seconds_cpu
     longest = least
+    bare = [replace(one, has_graph=True) for one in known]
     for step in range(1, BLOCK_STEPS + 1):
         block = least * (1.0 + (BLOCK_GROWTH_AT_MOST - 1.0) * step / BLOCK_STEPS)
-        if rounds * sum(visit_seconds(one, block=block, policy=policy) for one in known) <= room:
+        graphs = sum(graph_seconds(one, block=block, policy=policy) for one in known if not one.has_graph)
+        visits = sum(visit_seconds(one, block=block, policy=policy) for one in bare)
+        if rounds * visits + min(rounds, policy.graph_rounds) * graphs <= room:
             longest = block
     return longest
 

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness import assembly, journal
@@ -113,7 +113,9 @@ class RunState:
 
     def estimate(self, planned: PlannedCase) -> budget.Estimate:
         """Return what a call of a case takes, as far as is known."""
-        return budget.estimate(planned, self.prepared)
+        known = budget.estimate(planned, self.prepared)
+        graphs = sum(bool(visit.graph_samples) for visit in self.timed.get(planned.case.id, []))
+        return replace(known, has_graph=graphs >= self.policy.timing.graph_rounds)
 
     def estimates(self, cases: Sequence[PlannedCase]) -> list[budget.Estimate]:
         """Return what a call of each case takes, as far as is known."""

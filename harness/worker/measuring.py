@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from time import time as wall_clock
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from harness.worker.workbench import RefusedError
 from impls import registry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.directions import MeasuredCall
     from harness.worker.workbench import Workbench
     from impls.contract import Cost, Inputs
@@ -161,18 +164,19 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
     subject = bench.subject(request.case)
     bench.announce("inputs")
     inputs = subject.inputs(seed=request.seed)
-    clock = timing.clock_for(bench.device, cold=request.case.cache == "cold")
+    clock = timing.clock_for(bench.device, cold=request.case.cache == "cold", launches=request.launches)
     timed = functools.partial(bench.calls.block, clock)
     started = wall_clock()
     bench.announce("timing")
-    with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
+    with directions.measured_call(subject, inputs) as measured, timing.quiet_collector(), _watching(bench) as seen:
         timed(measured.call, 1)
         first = timing.read_counters()
         blocks, canary = rounds.take_blocks(
             timed, measured.call, calls=request.calls, count=request.blocks, canary=bench.canary
         )
         last = timing.read_counters()
-    seen = bench.watch.snapshot() if bench.watch else telemetry.Snapshot()
+        # A slow call is sampled once a visit; what launching it takes does not show.
+        waited = _waited(bench, clock, measured, calls=request.calls) if request.blocks > 1 else None
     calls = sum(block.calls for block in blocks)
     ticks = last.total - first.total
     visited = Round(
@@ -186,22 +190,56 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         involuntary_switches=last.involuntary_switches - first.involuntary_switches,
         steal_share=(last.steal - first.steal) / ticks if ticks > 0 else None,
         host_seconds=[block.host for block in blocks] if bench.device.type != "cpu" else [],
-        sm_clock_mhz=seen.clock_mhz,
-        throttle=seen.throttle if seen.is_throttled else [],
+        queued=[block.queued for block in blocks] if bench.device.type != "cpu" else [],
+        call_seconds=waited,
+        sm_clock_mhz=seen.snapshot.clock_mhz,
+        throttle=seen.snapshot.throttle if seen.snapshot.is_throttled else [],
     )
     return messages.Visited(round=visited, calls_seconds=bench.calls.seconds)
+
+
+@dataclass
+class Seen:
+    """What a device showed while it was busy; of a CPU nothing is read."""
+
+    snapshot: telemetry.Snapshot = field(default_factory=telemetry.Snapshot)
+
+
+@contextmanager
+def _watching(bench: Workbench) -> Iterator[Seen]:
+    """Read the device once at the end of a visit's blocks, and how long its clocks were held back since their begin."""
+    seen = Seen()
+    if bench.watch is not None:
+        bench.watch.begin()
+    yield seen
+    if bench.watch is not None:
+        seen.snapshot = bench.watch.snapshot()
+
+
+def _waited(bench: Workbench, clock: timing.Clock, measured: MeasuredCall, *, calls: int) -> float | None:
+    """Return the seconds per call of calls in a row, launches included; None on a CPU, where samples are just that."""
+    if bench.device.type == "cpu":
+        return None
+    started = perf_counter()
+    waited = clock.steady(measured.call, calls)
+    bench.calls.seconds += perf_counter() - started
+    return waited
 
 
 def replay(bench: Workbench, request: messages.Replay) -> messages.Replayed:
     """Time a case inside a CUDA graph over inputs in turn, its outputs checked before and after."""
     subject = replace(bench.subject(request.case), direction="forward")
     bench.announce("CUDA graph")
+    # One stream for all: each that cuBLAS runs on keeps a workspace of some 32 MiB.
+    bench.recorder = bench.recorder or graphs.CudaRecorder(bench.device)
     replays = graphs.visit(
         subject,
-        recorder=graphs.CudaRecorder(bench.device),
-        timed=functools.partial(bench.calls.block, timing.clock_for(bench.device, cold=False)),
+        recorder=bench.recorder,
+        # A replay is one launch, whatever it holds.
+        timed=functools.partial(bench.calls.block, timing.clock_for(bench.device, cold=False, launches=1)),
         seed=request.seed,
         seconds_a_call=request.call_seconds,
+        launches=request.launches,
         blocks=request.blocks,
         policy=bench.policy.timing,
         gate=bench.policy.gate,

@@ -20,6 +20,7 @@ from impls.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.graphs import CudaRecorder
     from harness.policy import MemoryPolicy, Policy
     from harness.protocol.messages import Start
     from harness.records import Agreement, Case, Status
@@ -106,6 +107,7 @@ class Workbench:
     rest: telemetry.Rest
     canary: timing.Canary | None = None
     watch: telemetry.Watch | None = None
+    recorder: CudaRecorder | None = None
 
     def subject(self, case: Case) -> Subject:
         """Return what a case is about. Raises KeyError, ValueError."""

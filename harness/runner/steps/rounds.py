@@ -115,6 +115,7 @@ def visit_request(state: RunState, planned: PlannedCase, *, index: int, block: f
         seed=state.seed(case, visit=2 + index),
         calls=calls,
         blocks=sampling.blocks_for(seconds, policy=timing),
+        launches=state.prepared[case.id].ran.launches,
         index=index,
         process=state.process,
     )
@@ -123,13 +124,20 @@ def visit_request(state: RunState, planned: PlannedCase, *, index: int, block: f
 def with_graph(state: RunState, planned: PlannedCase, visited: Round, request: Visit) -> Round:
     """Add replays of a CUDA graph to a visit that calls for them; a worker lost there costs the figure alone."""
     case = planned.case
+    known = state.estimate(planned)
     if not replays.is_wanted(case, [*state.timed.get(case.id, []), visited], policy=state.policy.timing):
         return visited
+    if reason := replays.too_many_kernels(known.launches, policy=state.policy.timing):
+        return replays.with_replays(visited, Replays(reason=reason))
     key = (case.problem, case.implementation)
     if key in state.uncaptured:
         return replays.with_replays(visited, Replays(reason=state.uncaptured[key]))
     replay = Replay(
-        case=case, seed=request.seed, blocks=request.blocks, call_seconds=state.prepared[case.id].call_seconds
+        case=case,
+        seed=request.seed,
+        blocks=request.blocks,
+        call_seconds=known.call_seconds,
+        launches=known.launches,
     )
     answer = state.supervisor.ask(replay, seconds=state.timeout(planned))
     if isinstance(answer, Failed | Refused):
