@@ -30,7 +30,8 @@ from impls.registry import register  # noqa: E402  # ours, now that it is certai
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load", "main", "register"]
+__all__ = ["__version__", "load", "main", "register"]
+__version__ = "0.1.0"
 
 
 def load(run: str | Path) -> pd.DataFrame:
@@ -42,6 +43,6 @@ def load(run: str | Path) -> pd.DataFrame:
 
 def main() -> None:
     """Run the command line."""
-    from attnbench.app import make_after, make_app
+    from attnbench.app import make_app
 
-    make_app()(obj=make_after())
+    make_app()()

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import typer
 
-from harness import commands
-from reports import shell
+from attnbench import __version__
+from attnbench.commands.check import check_command
+from attnbench.commands.doctor import doctor_command
+from attnbench.commands.export import export_command
+from attnbench.commands.lesson import lesson_command
+from attnbench.commands.list import list_command
+from attnbench.commands.plan import plan_command
+from attnbench.commands.report import report_command
+from attnbench.commands.run import run_command
+from attnbench.commands.verify import verify_command
+from attnbench.console import say
+from attnbench.options import grouped
 
-if TYPE_CHECKING:
-    from pathlib import Path
+COMMANDS = {
+    "list": list_command,
+    "plan": plan_command,
+    "check": check_command,
+    "run": run_command,
+    "lesson": lesson_command,
+    "report": report_command,
+    "export": export_command,
+    "verify": verify_command,
+    "doctor": doctor_command,
+}
 
 
 def make_app() -> typer.Typer:
@@ -24,42 +43,24 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.command("list")(commands.list_command)
-    app.command("plan")(commands.plan_command)
-    app.command("check")(commands.check_command)
-    app.command("run")(commands.run_command)
-    app.command("lesson")(commands.lesson_command)
-    app.command("report")(shell.report_command)
-    app.command("export")(shell.export_command)
-    app.command("verify")(commands.verify_command)
-    app.command("doctor")(commands.doctor_command)
+    app.callback()(top_options)
+    for name, command in COMMANDS.items():
+        app.command(name)(command)
     return app
 
 
-def make_after() -> object:
-    """Return what a run is finished with: its report and result table, or the page of the lesson."""
-    from harness.commands import LOG_WIDTH, After
+def print_version(is_asked: bool) -> None:  # noqa: FBT001  # typer calls it so
+    """Print the version and end, if asked to."""
+    if is_asked:
+        say(f"attnbench {__version__}")
+        raise typer.Exit
 
-    def finish(directory: Path) -> None:
-        from rich.console import Console
 
-        from reports import commands, frame
-        from reports.terminal import results
-
-        commands.report([directory])
-        console = Console()
-        console = console if console.is_terminal else Console(width=LOG_WIDTH)
-        run = frame.read_run(directory)
-        console.print(results.table_of(run, width=console.width))
-        if run.verdicts:
-            console.print()
-            console.print(results.verdicts_of(run))
-
-    def teach(directory: Path) -> Path:
-        from reports import commands
-        from reports.lesson import page
-
-        commands.report([directory])
-        return page.write(directory)
-
-    return After(finish=finish, teach=teach)
+@grouped
+def top_options(
+    *,
+    version: Annotated[  # its callback has ended the program
+        bool, typer.Option("--version", help="Show the version and exit.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""

@@ -411,7 +411,7 @@ class _Prober:
         return counted.products, cost.operations
 
     def causal_share(self) -> float | None:
-        """Return products under a causal mask over products without, None where causal isn't supported."""
+        """Return products under a causal mask over products without, None if causal isn't supported."""
         limits = self.implementation.limits_on(self.device.type)
         if "causal" not in self.problem.AXES or limits is None or "causal" not in limits.supports:
             return None

@@ -106,7 +106,7 @@ def visit(
     recorder: Recorder,
     timed: Callable[[Call, int], Block],
     seed: int,
-    seconds_a_call: float,
+    call_seconds: float,
     blocks: int,
     policy: TimingPolicy,
     gate: GatePolicy,
@@ -126,7 +126,7 @@ def visit(
             calls,
             recorder=recorder,
             timed=timed,
-            seconds_a_call=seconds_a_call,
+            call_seconds=call_seconds,
             blocks=blocks,
             policy=policy,
             launches=launches,
@@ -139,7 +139,7 @@ def replays(
     *,
     recorder: Recorder,
     timed: Callable[[Call, int], Block],
-    seconds_a_call: float,
+    call_seconds: float,
     blocks: int,
     policy: TimingPolicy,
     launches: int | None = None,
@@ -153,7 +153,7 @@ def replays(
     the device is raised.
     """
     sets = len(calls)
-    count = _graph_calls(seconds_a_call, launches=launches, policy=policy)
+    count = _graph_calls(call_seconds, launches=launches, policy=policy)
     turns = CALLS_PER_INPUT * sets
     expected = [_outputs(result, copy=True) for result in recorder.eager(calls)]
     try:
@@ -202,12 +202,12 @@ class _Recorded:
         return [_outputs(result, copy=False) for result in self.results]
 
 
-def _graph_calls(seconds_a_call: float, *, launches: int | None, policy: TimingPolicy) -> int:
+def _graph_calls(call_seconds: float, *, launches: int | None, policy: TimingPolicy) -> int:
     """Return how many calls the timed graph has: at least two, and no more kernels than the policy allows."""
     at_most = policy.graph_calls_at_most
     if launches:
         at_most = min(at_most, policy.graph_nodes_at_most // launches)
-    wanted = sampling.calls_per_block(seconds_a_call, target=policy.block_seconds_cuda, at_most=max(1, at_most))
+    wanted = sampling.calls_per_block(call_seconds, target=policy.block_seconds_cuda, at_most=max(1, at_most))
     return max(2, wanted)
 
 

@@ -176,7 +176,7 @@ def _operators(names: Counter[str]) -> Counter[str]:
 
 
 def backend_of(names: list[str]) -> str | None:
-    """Name the SDPA backend that operator or kernel names betray, None where there is none."""
+    """Name the SDPA backend that operator or kernel names betray, None if there is none."""
     lowered = [name.lower() for name in names]
     return next((backend for part, backend in BACKENDS if any(part in name for name in lowered)), None)
 

@@ -107,6 +107,11 @@ class ScalingPolicy(Fact):
     # Advice for an inconclusive sweep: what decides at least 90 % of true laws in docs/calibration.md.
     sizes_advised: int = 11
     range_advised: float = 64.0
+    # A cost is flat where at most this share depends on size: of n^0.25 over a range of 16 it is half. Five sizes do.
+    flat_share_at_most: float = 0.20
+    flat_sizes_at_least: int = 5
+    # Costs without a trend repeat no better than this.
+    flat_noise_at_least: float = 0.005
     # Extra memory at the largest size over the line through the sizes an eighth to a quarter of it.
     linear_memory_at_most: float = 1.3
     # n^2 coefficients from different sizes agree this well where the law is n^2.

@@ -54,13 +54,13 @@ def steady(seconds: list[float]) -> bool:
     return bool(statistics.median(before) <= limit)
 
 
-def calls_per_block(seconds_a_call: float, *, target: float, at_most: int) -> int:
+def calls_per_block(call_seconds: float, *, target: float, at_most: int) -> int:
     """Return how many calls make a block of at least `target` seconds; one slow call is a block of its own."""
-    if seconds_a_call <= 0.0:
+    if call_seconds <= 0.0:
         return at_most
-    return max(1, min(at_most, math.ceil(target / seconds_a_call * (1.0 - ROUNDING))))
+    return max(1, min(at_most, math.ceil(target / call_seconds * (1.0 - ROUNDING))))
 
 
-def blocks_for(seconds_a_call: float, *, policy: TimingPolicy) -> int:
+def blocks_for(call_seconds: float, *, policy: TimingPolicy) -> int:
     """Return how many blocks a visit takes: one for calls so slow that three would starve the other cases."""
-    return 1 if seconds_a_call >= policy.slow_call_seconds else policy.blocks_per_round
+    return 1 if call_seconds >= policy.slow_call_seconds else policy.blocks_per_round

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.policy import ScalingPolicy
-from harness.scaling.judgement import curve, judge
+from harness.scaling.judgement import judge
 from harness.statistics import best_of, median_interval
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ Row = dict[str, str | float]
 BEST_FROM = 3
 DELIMITERS = ",;\t"
 SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
-PLOTS = (".svg", ".png", ".pdf")
-CURVE_POINTS = 200
 # google-benchmark appends these to a benchmark's name; they are no arguments of it.
 MODIFIERS = ("threads", "repeats", "iterations", "min_time", "min_warmup_time")
 
@@ -67,17 +65,6 @@ class Verification:
         """Return the verdicts as one JSON object."""
         return {"verdicts": [_entry(group, claimed=self.exponent) for group in self.groups], "notes": self.notes}
 
-    def lines(self) -> list[str]:
-        """Return the verdicts as text, a line each with what to run where one is inconclusive."""
-        shown = []
-        for group in self.groups:
-            name = ", ".join(f"{column}={value}" for column, value in group.key.items())
-            law = f"{self.y} ~ {self.x}^{self.exponent:g}"
-            shown.append(f"{name + ': ' if name else ''}{law} is {group.verdict}: {group.reason}")
-            if group.judgement is not None and group.judgement.to_decide:
-                shown.append(f"  to decide, {group.judgement.to_decide}")
-        return [*shown, *(f"note: {note}" for note in self.notes)]
-
     def fails(self, fail_on: Iterable[str]) -> bool:
         """Tell whether a group has a verdict that was asked to fail on."""
         return any(group.verdict in set(fail_on) for group in self.groups)
@@ -109,35 +96,6 @@ def verify(
     tables = _tables(rows, x=x, y=y, by=by, file=file)
     groups = [_judged(key, table, exponent=exponent, kind=kind, policy=policy) for key, table in tables]
     return Verification(exponent=exponent, x=x, y=y, groups=groups, notes=_notes(rows, x=x, y=y, by=by))
-
-
-def plot(verification: Verification, file: Path) -> None:
-    """Draw costs, fitted curves and the claimed slope in logarithmic axes. Raises ValueError for an unknown suffix."""
-    if file.suffix.lower() not in PLOTS:
-        raise ValueError(f"--plot writes {', '.join(PLOTS)}, not {file.suffix or 'a file without a suffix'}: {file}")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
-    axes = figure.subplots()
-    for group in verification.groups:
-        name = ", ".join(str(value) for value in group.key.values()) or verification.y
-        points = axes.plot(group.sizes, group.costs, "o", markersize=5)[0]
-        points.set_label(f"{name}: {group.verdict}")
-        if group.judgement is not None:
-            low, high = math.log(group.sizes[0]), math.log(group.sizes[-1])
-            sizes = [math.exp(low + (high - low) * i / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)]
-            axes.plot(sizes, curve(group.judgement, sizes), color=points.get_color(), linewidth=1.0)
-    largest = max(verification.groups, key=lambda group: group.costs[-1])
-    guide = [largest.costs[-1] * (size / largest.sizes[-1]) ** verification.exponent for size in largest.sizes]
-    axes.plot(largest.sizes, guide, "--", color="0.5", linewidth=1.0, label=f"slope {verification.exponent:g}")
-    axes.set(xscale="log", yscale="log", xlabel=verification.x, ylabel=verification.y)
-    law = f"{verification.x}^{verification.exponent:g}"
-    axes.set_title(f"Does {verification.y} grow as {law}? Where points run parallel to the dashes, yes.")
-    axes.legend(fontsize=8)
-    try:
-        figure.savefig(file)
-    except OSError as error:
-        raise ValueError(f"can't write {file}: {error.strerror}") from None
 
 
 def read(file: Path, *, source: Source = "auto") -> list[Row]:

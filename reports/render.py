@@ -25,19 +25,25 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 
-def render(runs: Sequence[Path], output: Path) -> Path:
+def render(directories: Sequence[Path], output: Path) -> Path:
     """Write the report of one or several run directories to a file, or into a directory as report.html.
 
     Raises JournalError where a directory holds no run, SchemaMismatchError for a newer schema.
     """
+    with collector_paused():
+        return write(read_runs(directories), output)
+
+
+def write(runs: Sequence[Run], output: Path) -> Path:
+    """Write the report of runs that are read to a file, or into a directory as report.html."""
     target = output / REPORT if output.is_dir() else output
-    with _collector_paused():
-        target.write_text(html(read_runs(runs)), encoding="utf-8")
+    with collector_paused():
+        target.write_text(html(runs), encoding="utf-8")
     return target
 
 
 @contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Keep Python's cycle collector from walking a million live records again and again: a third of the time."""
     enabled = gc.isenabled()
     gc.disable()

@@ -25,8 +25,8 @@ PROGRAM = """
 import resource, sys, time
 from pathlib import Path
 started = time.perf_counter()
-from reports.commands import report
-report([Path(sys.argv[1])], output=Path(sys.argv[2]))
+from reports.render import render
+render([Path(sys.argv[1])], Path(sys.argv[2]))
 print(time.perf_counter() - started, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 

@@ -7,7 +7,7 @@ import random
 from harness.policy import DEFAULT
 from harness.results.plan_file import Plan
 from harness.runner.budget import TimeAccount
-from harness.runner.selection import Effort
+from harness.runner.selection import TimeLimits
 from harness.runner.state import RunState
 
 
@@ -67,7 +67,7 @@ def plan_of(*planned, policy=DEFAULT, **changes):
     return Plan(created="", command=[], policy=policy, cases=list(planned), **{**settings, **changes})
 
 
-def state_of(*planned, answers=None, directory=None, effort=None, policy=DEFAULT, **changes):
+def state_of(*planned, answers=None, directory=None, limits=None, policy=DEFAULT, **changes):
     """Return the state of a run of planned cases that has just begun."""
     return RunState(
         plan=plan_of(*planned, policy=policy, **changes),
@@ -75,7 +75,7 @@ def state_of(*planned, answers=None, directory=None, effort=None, policy=DEFAULT
         supervisor=ScriptedSupervisor(answers or {}),
         journal=Kept(),
         progress=Listener(),
-        effort=effort or Effort(),
+        limits=limits or TimeLimits(),
         time=TimeAccount(60.0),
         random=random.Random(0),
         started="2026-03-01T12:00:00+00:00",

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from harness.agreement import agree, chance, effective_rows, upstream_gradient
+from harness.agreement import agree, chance, describe, effective_rows, upstream_gradient
 from harness.policy import GatePolicy
 from impls import contract, registry
 from impls.attention._probes import KINDS
@@ -234,3 +234,15 @@ def test_what_defines_right_is_asked_for_by_the_seed_of_the_inputs():
 
     assert gate(batched, seed=3, second_seed=9, witnesses=witnesses).passed
     assert asked == [3, 9]
+
+
+def test_the_sentence_names_the_check_that_failed_worst_by_how_much_and_where():
+    agreement = gate(lambda q, *_, **__: torch.zeros_like(q), point={"n": 4, "d": 4})
+    failed = {check.name: check for check in agreement.checks if not check.passed}
+    worst = max(failed.values(), key=lambda check: check.ratio)
+    assert describe(agreement) == f"{worst.name}: {worst.ratio:.3g} times its budget; {worst.detail}"
+    assert "out[" in describe(agreement)
+
+
+def test_what_breaks_the_contract_is_said_without_a_ratio():
+    assert describe(gate(lambda q, *_, **__: q[:1])).startswith("contract: out has shape (1, 2, 40, 16), not ")

@@ -10,11 +10,12 @@ import xml.etree.ElementTree as ET
 import pytest
 from rich.console import Console
 
-from harness import check as shown_as
 from harness import policy
 from harness.runner import check
 from harness.runner.supervisor import WorkerSettings
-from reports.terminal.progress import quiet
+from reports.exports.junit import junit
+from reports.terminal.check import render, reproduction
+from reports.terminal.progress import Lines, Reporter
 
 HEADER = """
 import os, signal, torch
@@ -36,12 +37,12 @@ def kernel(tmp_path, body, *, name="mine", supports=("causal", "backward")):
 
 def examine(*files, **settings):
     workers = WorkerSettings(device="cpu", policy=policy.DEFAULT, impl_files=files)
-    return check.check(workers, progress=quiet(), **settings)
+    return check.check(workers, progress=Reporter(Lines()), **settings)
 
 
 def shown(report, *files):
     out = io.StringIO()
-    shown_as.render(report, Console(file=out, width=160), impl_files=files)
+    render(report, Console(file=out, width=160), impl_files=files)
     return out.getvalue()
 
 
@@ -60,7 +61,7 @@ def test_a_wrong_file_disagrees_and_its_first_failure_can_be_repeated(tmp_path):
     assert report.exit_code == 3
     first = next(outcome for outcome in report.outcomes if outcome.status == "disagreed")
     assert "causal" in first.title
-    command = shown_as.reproduction(first, impl_files=[file])
+    command = reproduction(first, impl_files=[file])
     assert command in shown(report, file)
     words = shlex.split(command)
     again = examine(file, names=[words[words.index("--impl") + 1]], only=words[words.index("-k") + 1])
@@ -113,7 +114,7 @@ def test_an_unknown_name_is_refused():
 
 def test_junit_has_a_case_for_every_probe(tmp_path):
     report = examine(kernel(tmp_path, "return torch.zeros_like(q)"), only="equal scores")
-    root = ET.fromstring(shown_as.junit(report))
+    root = ET.fromstring(junit(report))
     cases = root.findall("testsuite/testcase")
     assert len(cases) == len(report.outcomes)
     assert {case.find("failure") is not None for case in cases} == {True}

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
-from harness import commands, timing
+import runs
+from attnbench import __version__
+from attnbench.app import COMMANDS, make_app
+from attnbench.commands.plan import show
+from attnbench.console import USAGE
+from harness import timing
+from harness.records import DroppedPoint, PlannedCase, Prediction
+from harness.results.plan_file import Plan
 from harness.runner.process import oom_kills
-from harness.runner.selection import SelectionError
 from harness.runner.state import thread_warnings
-from reports.terminal import results
 from scenarios import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,17 +38,128 @@ def attnbench(*arguments: str, cwd: Path = ROOT, python: tuple[str, ...] = ()) -
     )
 
 
+def in_process(*arguments: str):
+    return CliRunner().invoke(make_app(), arguments, prog_name="attnbench")
+
+
+def test_help_lists_every_command_with_the_first_words_of_what_it_does():
+    text = in_process("--help").output
+    for name, command in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(command.__doc__[:20])}", text, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example_and_words_for_each_option(name):
+    done = in_process(name, "--help")
+    assert done.exit_code == 0
+    assert f"Example: attnbench {name}" in done.output
+    helps = [option.help for option in get_command(make_app()).commands[name].params]
+    assert helps
+    assert all(helps)
+
+
+def test_an_option_of_several_commands_reads_the_same_in_each():
+    helps = defaultdict(set)
+    for command in get_command(make_app()).commands.values():
+        for option in command.params:
+            helps[max(option.opts, key=len)].add(option.help)
+    # These mean another thing to another command: what is kept, where it is written, what is seeded, what fails.
+    assert {name for name, texts in helps.items() if len(texts) > 1} == {"-k", "--output", "--seed", "--fail-on"}
+
+
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90.0), ("90s", 90.0), ("10m", 600.0), ("1h", 3600.0), ("0.5m", 30.0), (None, None)]
+    ("arguments", "message"),
+    [
+        (["run", "--resume"], "--resume needs the run directory: -o DIR"),
+        (["run", "--fail-on", "confirmed"], "no verdict 'confirmed'; have: refuted"),
+        (["run", "--allocator", "kep"], "no allocator 'kep'; did you mean 'keep'? have: keep, system"),
+        (["run", "--fast", "--rigorous"], "--fast and --rigorous exclude each other"),
+        (["run", "smoke", "--device", "cpu", "--time-budget", "soon"], "duration 'soon' must read 90, 90s, 10m or 1h"),
+        (["plan", "smoek"], "did you mean 'smoke'?"),
+        (["report", "nowhere"], "nowhere is no run directory"),
+        (["report", "nowhere", "--format", "pdf"], "no format 'pdf'; have: html, md"),
+        (["export", "nowhere", "--to", "csv"], "nowhere is no run directory"),
+        (["check", "--dtype", "float23", "--device", "cpu"], "no dtype 'float23'; did you mean 'float32'?"),
+        (["verify", "--csv", "none.csv", "--exponent", "2"], "can't read none.csv"),
+        (["verify", "--csv", "none.csv", "--exponent", "2", "--kind", "lay"], "no kind 'lay'; did you mean 'layer'?"),
+        (["verify", "--csv", "none.csv", "--exponent", "2", "--source", "x"], "no source 'x'; have: auto, csv,"),
+        (["verify", "--csv", "none.csv", "--exponent", "2", "--fail-on", "refuted"], "no verdict 'refuted'; have:"),
+        (["list", "--device", "gpu"], "gpu"),
+        (["doctor", "--device", "gpu"], "gpu"),
+    ],
 )
-def test_durations_are_read(text, seconds):
-    assert commands.parse_duration(text) == seconds
+def test_a_mistake_is_told_in_one_line_with_exit_code_2(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = in_process(*arguments)
+    assert done.exit_code == USAGE
+    assert message in done.stderr
+    assert done.stderr.startswith("attnbench: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "10ms", "5sss", "1hm", "-1", "0", "", "1e3"])
-def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(SelectionError, match="must read"):
-        commands.parse_duration(text)
+def test_a_missing_option_is_named_with_exit_code_2():
+    done = in_process("export", "somewhere")
+    assert done.exit_code == USAGE
+    assert "Missing option '--to'" in done.stderr
+
+
+def test_the_version_is_that_of_the_package():
+    done = in_process("--version")
+    assert (done.exit_code, done.output) == (0, f"attnbench {__version__}\n")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+
+
+def test_verify_fails_only_on_the_verdicts_that_were_named(tmp_path):
+    rows = "".join(f"{n},{1e-6 * n**2}\n" for n in (64, 128, 256, 512))
+    (tmp_path / "t.csv").write_text(f"n,seconds\n{rows}")
+    arguments = ["verify", "--csv", str(tmp_path / "t.csv"), "--exponent", "2"]
+    assert "is inconclusive" in in_process(*arguments).output
+    assert in_process(*arguments).exit_code == 0
+    assert in_process(*arguments, "--fail-on", "contradicted").exit_code == 0
+    assert in_process(*arguments, "--fail-on", "contradicted", "--fail-on", "inconclusive").exit_code == 1
+
+
+def test_a_report_goes_where_it_is_told_and_markdown_to_the_terminal(tmp_path):
+    directory = tmp_path / "run"
+    runs.write_run(directory, [runs.ok_record(n=64)])
+    page = tmp_path / "pages" / "page.html"
+    assert in_process("report", str(directory), "-o", str(page)).output.strip() == str(page)
+    assert page.is_file()
+    assert in_process("report", str(directory)).output.strip() == str(directory / "report.html")
+    assert in_process("report", str(directory), "--format", "md").output.startswith("## attnbench: run")
+    summary = tmp_path / "summary.md"
+    assert in_process("report", str(directory), "--format", "md", "-o", str(summary)).output.strip() == str(summary)
+    assert summary.read_text(encoding="utf-8").startswith("## attnbench: run")
+
+
+def test_an_export_lies_beside_the_run_unless_told_otherwise(tmp_path):
+    directory = tmp_path / "run"
+    runs.write_run(directory, [runs.ok_record(n=64)])
+    assert in_process("export", str(directory), "--to", "csv").output.strip() == str(directory / "cases.csv")
+    done = in_process("export", str(directory), "--to", "xml")
+    assert done.exit_code == USAGE
+    assert "no export format 'xml'" in done.stderr
+
+
+def test_a_plan_says_what_a_case_costs_and_why_one_is_skipped(capsys):
+    case = runs.ok_case(n=64)
+    cost = Prediction(operations=2_000_000, extra_bytes=1536, resident_bytes=0, seconds=0.0021)
+    shown = Plan.model_construct(
+        cases=[
+            PlannedCase(case=case, predicted=cost),
+            PlannedCase(case=case, predicted=cost, skip="predicted_oom", reason="needs 2 TiB"),
+            PlannedCase(case=case, skip="unsupported", reason="no d_v"),
+        ],
+        dropped=[DroppedPoint(scenario="smoke", point={"n": 1}, reason="too small")],
+    )
+    show(shown)
+    first, second, third, dropped, last = capsys.readouterr().out.splitlines()
+    assert first.endswith(": 2e+06 FLOP, 1.50 KiB extra, 2.10 ms")
+    assert second.endswith("2.10 ms; predicted_oom: needs 2 TiB")
+    assert third.endswith(": unsupported: no d_v")
+    assert dropped == "smoke {'n': 1}: dropped, too small"
+    assert last == "3 cases, 1 to run; one call of each takes 2.10 ms or so"
 
 
 def test_n_takes_the_place_of_both_lengths():
@@ -50,22 +170,16 @@ def test_n_takes_the_place_of_both_lengths():
     assert {(point["n"], point["n_q"]) for point in both.points()[0]} == {(32, 8)}
 
 
-def test_scenarios_of_one_name_are_refused(tmp_path):
-    (tmp_path / "smoke.toml").write_text('question = "?"\n[[axes]]\nname = "n"\nvalues = [16]\n')
-    with pytest.raises(catalog.ScenarioError, match="several scenarios are named smoke"):
-        commands.find_scenarios(["smoke", str(tmp_path / "smoke.toml")])
-
-
 def test_a_missing_implementation_file_is_named(tmp_path):
     done = attnbench("run", "smoke", "--impl-file", str(tmp_path / "none.py"), "-o", str(tmp_path / "run"))
-    assert done.returncode == commands.USAGE
+    assert done.returncode == USAGE
     assert "no such file" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_in_which_no_case_can_run_ends_with_the_reason(tmp_path):
     done = attnbench("run", "smoke", "--impl", "loop", "-a", "n=abc", "--device", "cpu", "-o", str(tmp_path / "run"))
-    assert done.returncode == commands.USAGE
+    assert done.returncode == USAGE
     assert "no case can run here" in done.stderr
     assert "positive integer" in done.stderr
 
@@ -93,7 +207,7 @@ def test_folders_of_our_names_where_the_user_is_are_not_loaded(tmp_path):
     refused = attnbench("list", "--device", "cpu", cwd=tmp_path)
     assert "hijacked" not in refused.stdout + refused.stderr
     assert "'harness' is in the way" in refused.stderr
-    assert refused.returncode == commands.USAGE
+    assert refused.returncode == USAGE
 
 
 def test_more_threads_than_processors_are_a_warning():
@@ -107,12 +221,6 @@ def test_replaced_clocks_are_put_back_and_named(monkeypatch):
     assert timing.mend_clocks() == ["perf_counter"]
     assert timing.time.perf_counter is timing.CLOCKS["perf_counter"]
     assert timing.mend_clocks() == []
-
-
-def test_an_interval_of_decades_is_called_unresolved():
-    assert results.interval(4e-9, 0.275) == "unresolved"
-    assert results.interval(None, None) == "none"
-    assert results.interval(0.9e-3, 1.1e-3) == "900 µs to 1.10 ms"
 
 
 def test_the_kernel_counts_its_kills_or_says_nothing():

@@ -9,11 +9,10 @@ import shlex
 import pytest
 
 import runs
-from harness.commands import find_scenarios, make_selection
-from harness.policy import DEFAULT
+from attnbench.options import Cases
+from attnbench.reading import find_scenarios, make_selection
 from harness.results.plan_file import Plan
 from harness.runner import plan
-from harness.runner.selection import Selection
 from reports.embedded import pack, reproduce
 from reports.frame import Run, frames, read_run
 from scenarios import catalog
@@ -40,20 +39,18 @@ def parsed(line):
 
 def planned_by(line):
     asked = parsed(line)
-    selection = make_selection(
-        impl=asked.impl, axis=asked.axis, dtype=asked.dtype, direction=asked.direction, cache=asked.cache, keyword="",
-        shard="1/1",
-    )  # fmt: skip
+    cases = Cases(impl=asked.impl, axis=asked.axis, dtype=asked.dtype, direction=asked.direction, cache=asked.cache)
+    selection = make_selection(cases)
     chosen = [plan.select(one, selection, device=asked.device) for one in find_scenarios([asked.scenario])]
     return plan.expand(chosen, names=NAMES, selection=selection, device=asked.device)[0]
 
 
 def run_of(name, device):
-    scenario = plan.select(catalog.find(name), Selection(), device=device)
-    cases, _ = plan.expand([scenario], names=NAMES, selection=Selection(), device=device)
+    scenario = plan.select(catalog.find(name), plan.Selection(), device=device)
+    cases, _ = plan.expand([scenario], names=NAMES, selection=plan.Selection(), device=device)
     planned = Plan(
-        created="", command=["attnbench", "run"], device=device, seed=0, baseline="batched", threads=2, policy=DEFAULT,
-        scenarios=[scenario], cases=[],
+        created="", command=["attnbench", "run"], device=device, seed=0, baseline="batched", threads=2, policy={},
+        scenarios=[scenario.model_dump(mode="json")], cases=[],
     )  # fmt: skip
     return cases, Run(
         path=None, label="run", records=(), waiting=(), plan=planned, environment=None, summary=None, verdicts=(),

@@ -7,7 +7,7 @@ import itertools
 
 import torch
 
-from harness import rounds
+from harness import rounds, timing
 from harness.policy import TimingPolicy
 
 POLICY = TimingPolicy(
@@ -52,3 +52,20 @@ def test_the_order_is_drawn_anew():
 def test_a_call_that_is_done_is_left_alone():
     _, found = recorded(["a"], is_done=lambda samples: len(samples.rounds) >= 2)
     assert len(found["a"].rounds) == 2
+
+
+def test_beside_each_block_stands_the_slower_of_the_canaries_around_it():
+    class Canary:
+        readings = iter([3.0, 1.0, 2.0, 1.5])
+
+        def seconds(self):
+            return next(self.readings)
+
+    def timed(call, calls):
+        return timing.Block(seconds=float(call()), host=0.0, calls=calls)
+
+    numbers = itertools.count()
+    blocks, beside = rounds.take_blocks(timed, lambda: next(numbers), calls=7, count=3, canary=Canary())
+    assert [(block.seconds, block.calls) for block in blocks] == [(0.0, 7), (1.0, 7), (2.0, 7)]
+    assert beside == [3.0, 2.0, 2.0]
+    assert rounds.take_blocks(timed, lambda: 0, calls=1, count=2, canary=None)[1] == []

@@ -18,7 +18,7 @@ import pytest
 from harness import assembly, journal
 from harness.records import Round
 from harness.runner import state
-from harness.runner.selection import Effort
+from harness.runner.selection import TimeLimits
 from runs import ok_record, write_run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -210,7 +210,7 @@ def test_a_case_that_killed_runs_left_out_of_rounds_gets_none_twice(tmp_path):
             log.append_round(identity, Round(index=index, started=0.0, calls_per_sample=1, samples=[1.0]))
     # Both have three visits, and rounds 0 to 3 were begun.
     plan = assembly.read_plan(tmp_path)
-    begun = state.begin(plan, None, tmp_path, supervisor=None, progress=None, effort=Effort(), started="")
+    begun = state.begin(plan, None, tmp_path, supervisor=None, progress=None, limits=TimeLimits(), started="")
     assert begun.rounds_done == 4
 
 

@@ -7,7 +7,7 @@ import pytest
 from harness.journal import Journal
 from harness.protocol.messages import Failed, Refused
 from harness.records import Agreement, Check, PlannedCase, Record, Round
-from harness.runner.selection import Effort
+from harness.runner.selection import TimeLimits
 from harness.runner.state import begin, degrees_key, thread_warnings
 from runs import environment, ok_case, ok_record
 from scripted import Listener, ScriptedSupervisor, plan_of, state_of
@@ -56,7 +56,7 @@ def test_the_implementations_of_a_point_get_the_same_inputs_and_no_two_visits_do
 
 
 def test_a_timeout_that_the_user_gave_stands():
-    assert state_of(FIRST, effort=Effort(timeout=3.0)).timeout(FIRST) == 3.0
+    assert state_of(FIRST, limits=TimeLimits(timeout=3.0)).timeout(FIRST) == 3.0
     assert state_of(FIRST).timeout(FIRST) == state_of(FIRST).policy.run.timeout_at_least
 
 
@@ -89,7 +89,7 @@ def begun(directory, *planned):
             directory,
             supervisor=ScriptedSupervisor({}),
             progress=Listener(),
-            effort=Effort(time_budget=5.0),
+            limits=TimeLimits(budget=5.0),
             started="",
         )
 

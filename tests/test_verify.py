@@ -9,7 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from harness.verify import plot, verify
+from harness.verify import verify
+from reports.figures.verified import plot
+from reports.terminal.verification import lines
 
 SIZES = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
 
@@ -34,13 +36,13 @@ def test_a_square_is_consistent_and_a_line_contradicted(tmp_path):
     assert (window["impl"], window["verdict"]) == ("window", "contradicted")
     assert found.fails(["contradicted"])
     assert not verify(table(tmp_path / "s.csv", law(2)), exponent=2).fails(["contradicted"])
-    assert any(line.startswith("impl=dense: seconds ~ n^2 is consistent: ") for line in found.lines())
+    assert any(line.startswith("impl=dense: seconds ~ n^2 is consistent: ") for line in lines(found))
 
 
 def test_few_sizes_are_inconclusive_with_what_to_run(tmp_path):
     found = verify(table(tmp_path / "t.csv", law(2)[:6]), exponent=2)
     assert found.groups[0].verdict == "inconclusive"
-    assert "to decide, measure 11 sizes" in found.lines()[1]
+    assert "to decide, measure 11 sizes" in lines(found)[1]
     lone = verify(table(tmp_path / "u.csv", law(2)[:2]), exponent=2).document()["verdicts"][0]
     assert (lone["verdict"], lone["exponent"]) == ("inconclusive", None)
     assert "2 sizes are too few" in lone["reason"]
@@ -75,7 +77,7 @@ def test_other_delimiters_and_a_byte_order_mark_are_read(tmp_path, delimiter):
 def test_mixed_rows_are_noted(tmp_path):
     rows = [("a", n, t) for n, t in law(2)] + [("b", n, 2 * t) for n, t in law(2)]
     path = table(tmp_path / "t.csv", rows, header="impl,n,seconds")
-    assert "--by impl" in verify(path, exponent=2).lines()[-1]
+    assert "--by impl" in lines(verify(path, exponent=2))[-1]
     assert verify(path, exponent=2, by=["impl"]).notes == []
 
 

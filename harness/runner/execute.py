@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness import assembly, journal
 from harness.journal import DeviceLock, Journal, JournalError
 from harness.runner.plan import code_fingerprint, make_plan, now
-from harness.runner.selection import Effort, SelectionError
+from harness.runner.selection import SelectionError, TimeLimits
 from harness.runner.state import begin
 from harness.runner.steps.closing import close_skipped, recheck_and_close
 from harness.runner.steps.fresh_memory import compare_fresh_memory
@@ -45,7 +45,7 @@ EXIT_CODES: tuple[tuple[int, frozenset[Status]], ...] = (
     (3, frozenset({"disagreed", "fallback", "invalid"})),
     (4, frozenset({"crashed", "timeout", "oom"})),
 )
-NO_EFFORT = Effort()
+NO_LIMITS = TimeLimits()
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,16 @@ class Finished:
         """Tell whether the user ended the run early."""
         return not self.summary.complete
 
-    @property
-    def exit_code(self) -> int:
-        """Return 3 if an implementation disagreed, fell back or was implausibly fast, 4 if cases failed, else 0."""
-        seen = {record.status for record in self.records}
-        return next((code for code, statuses in EXIT_CODES if seen & statuses), 0)
+
+def exit_code(records: Sequence[Record]) -> int:
+    """Return 3 if an implementation disagreed, fell back or was implausibly fast, 4 if cases failed, else 0."""
+    seen = {record.status for record in records}
+    return next((code for code, statuses in EXIT_CODES if seen & statuses), 0)
 
 
-def plan_and_execute(request: Request, directory: Path, *, progress: Progress, effort: Effort = NO_EFFORT) -> Finished:
+def plan_and_execute(
+    request: Request, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS
+) -> Finished:
     """Plan a new run and take it to its end, with one worker and under one lock.
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
@@ -82,10 +84,10 @@ def plan_and_execute(request: Request, directory: Path, *, progress: Progress, e
         started = now()
         plan = make_plan(request, supervisor, progress=progress)
         store_plan(plan, directory)
-        return _take(plan, directory, supervisor=supervisor, progress=progress, effort=effort, started=started)
+        return _take(plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
 
 
-def execute(plan: Plan, directory: Path, *, progress: Progress, effort: Effort = NO_EFFORT) -> Finished:
+def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS) -> Finished:
     """Take a plan to its end; a directory that holds this plan already is gone on with.
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
@@ -98,14 +100,14 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, effort: Effort =
             progress.resumed(str(directory / journal.PLAN))
         else:
             store_plan(plan, directory)
-        return _take(plan, directory, supervisor=supervisor, progress=progress, effort=effort, started=started)
+        return _take(plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
 
 
 def _take(
-    plan: Plan, directory: Path, *, supervisor: Supervisor, progress: Progress, effort: Effort, started: str
+    plan: Plan, directory: Path, *, supervisor: Supervisor, progress: Progress, limits: TimeLimits, started: str
 ) -> Finished:
     with Journal(directory) as log:
-        state = begin(plan, log, directory, supervisor=supervisor, progress=progress, effort=effort, started=started)
+        state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
         is_complete = _measure(state)
         summary = state.summary(is_complete=is_complete)
         journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))

@@ -52,11 +52,11 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Effort:
+class TimeLimits:
     """How long a run, or the rest of a resumed one, may take, in seconds; None means the policy's default."""
 
     timeout: float | None = None
-    time_budget: float | None = None
+    budget: float | None = None
 
 
 def check_names(patterns: Iterable[str], names: dict[str, list[str]]) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from harness.results.plan_file import Plan
     from harness.runner.progress import Progress
-    from harness.runner.selection import Effort
+    from harness.runner.selection import TimeLimits
     from harness.runner.supervisor import Supervisor
 
 SEED_PER_VISIT = 1009
@@ -58,7 +58,7 @@ class RunState:
     supervisor: Supervisor
     journal: Journal
     progress: Progress
-    effort: Effort
+    limits: TimeLimits
     time: budget.TimeAccount
     random: random.Random
     started: str
@@ -123,8 +123,8 @@ class RunState:
 
     def timeout(self, planned: PlannedCase) -> float:
         """Return the seconds that a request about a case may take."""
-        if self.effort.timeout is not None:
-            return self.effort.timeout
+        if self.limits.timeout is not None:
+            return self.limits.timeout
         return budget.timeout(self.estimate(planned).call_seconds, policy=self.policy)
 
     def samples(self, case: Case) -> list[list[float]]:
@@ -178,7 +178,7 @@ def begin(
     *,
     supervisor: Supervisor,
     progress: Progress,
-    effort: Effort,
+    limits: TimeLimits,
     started: str,
 ) -> RunState:
     """Return the state of a run that begins, or goes on from what its journal holds. Raises JournalError."""
@@ -190,8 +190,8 @@ def begin(
         supervisor=supervisor,
         journal=log,
         progress=progress,
-        effort=effort,
-        time=budget.TimeAccount(effort.time_budget or budget.time_budget(plan.device, plan.policy.run)),
+        limits=limits,
+        time=budget.TimeAccount(limits.budget or budget.time_budget(plan.device, plan.policy.run)),
         random=random.Random(plan.seed),
         started=started,
         prepared=dict(entries.prepared),

@@ -238,7 +238,7 @@ def replay(bench: Workbench, request: messages.Replay) -> messages.Replayed:
         # A replay is one launch, whatever it holds.
         timed=functools.partial(bench.calls.block, timing.clock_for(bench.device, cold=False, launches=1)),
         seed=request.seed,
-        seconds_a_call=request.call_seconds,
+        call_seconds=request.call_seconds,
         launches=request.launches,
         blocks=request.blocks,
         policy=bench.policy.timing,

@@ -191,8 +191,3 @@ def make() -> Reporter:
 def display() -> Display:
     """Choose the bar if someone watches, plain lines where a log is written."""
     return Bar() if sys.stdout.isatty() and not os.environ.get("CI") else Lines()
-
-
-def quiet() -> Reporter:
-    """Return one that speaks on standard error, where standard output is for results."""
-    return Reporter(Lines(sys.stderr))

@@ -57,7 +57,7 @@ def count_operations(state: RunState) -> None:
         request = Count(
             problem=case.problem, implementation=case.implementation, dtype=case.dtype, direction=case.direction
         )
-        seconds = state.effort.timeout or state.policy.run.timeout_at_least
+        seconds = state.limits.timeout or state.policy.run.timeout_at_least
         answer = state.supervisor.ask(request, seconds=seconds)
         if isinstance(answer, Failed | Refused):
             state.progress.missed(case, "operations", answer.reason, cost=1.0)

@@ -1,12 +1,9 @@
-"""How the result of a check is shown: a table, the command that repeats a failure, JUnit."""
+"""The result of `attnbench check` for a terminal, with the command that repeats each failure."""
 
 from __future__ import annotations
 
 import shlex
-import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
-
-from harness.runner.check import NO_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +24,7 @@ def render(report: Report, console: Console, *, impl_files: Sequence[str | Path]
     for heading in ("implementation", "dtype", "result", "probes", "largest error / budget", "in"):
         table.add_column(heading, justify="right" if heading in {"probes", "largest error / budget"} else "left")
     failures = []
-    for (name, dtype), outcomes in _grouped(report.outcomes).items():
+    for (name, dtype), outcomes in by_implementation(report.outcomes).items():
         bad = [outcome for outcome in outcomes if outcome.status not in {"ok", "unsupported"}]
         ratios = [(o.agreement.ratio, o.title) for o in outcomes if o.agreement is not None and o.agreement.ratio]
         ratio, title = max(ratios, default=(None, ""))
@@ -68,33 +65,9 @@ def reproduction(outcome: Outcome, *, problem: str = "attention", impl_files: Se
     return shlex.join(words)
 
 
-def _grouped(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+def by_implementation(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+    """Gather outcomes by implementation and dtype, in order of appearance."""
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault((outcome.implementation, outcome.dtype), []).append(outcome)
     return groups
-
-
-def junit(report: Report) -> str:
-    """Return the report as JUnit XML: a suite for each implementation and dtype, a case for each probe."""
-    root = ET.Element("testsuites", name=f"attnbench check {report.problem} on {report.device}")
-    for (name, dtype), outcomes in _grouped(report.outcomes).items():
-        suite = ET.SubElement(root, "testsuite", name=f"{name} {dtype}".strip(), tests=str(len(outcomes)))
-        suite.set("failures", str(sum(outcome.status == "disagreed" for outcome in outcomes)))
-        suite.set("errors", str(sum(outcome.status in NO_ANSWER for outcome in outcomes)))
-        suite.set("skipped", str(sum(outcome.status == "unsupported" for outcome in outcomes)))
-        for outcome in outcomes:
-            element = ET.SubElement(suite, "testcase", classname=f"{name}.{dtype}", name=outcome.title)
-            tag = {"ok": "", "disagreed": "failure", "unsupported": "skipped"}.get(outcome.status, "error")
-            if tag:
-                ET.SubElement(element, tag, message=_xml_text(outcome.reason))
-    for missing in report.unavailable:
-        suite = ET.SubElement(root, "testsuite", name=missing.name, tests="1", errors="1" if missing.asked else "0")
-        element = ET.SubElement(suite, "testcase", classname=missing.name, name="import")
-        ET.SubElement(element, "error" if missing.asked else "skipped", message=_xml_text(missing.reason))
-    return ET.tostring(root, encoding="unicode", xml_declaration=True)
-
-
-def _xml_text(text: str) -> str:
-    """Drop the control characters that XML has no way to write."""
-    return "".join(character for character in text if character in "\t\n" or ord(character) >= ord(" "))

@@ -1,0 +1,35 @@
+"""`attnbench doctor`: what would spoil a measurement on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from attnbench.console import fail, say
+from attnbench.options import Json, Place, grouped
+
+
+@grouped
+def doctor_command(
+    place: Place,
+    *,
+    aa: Annotated[
+        bool, typer.Option("--aa", help="A long A/A test: how often equal code is called different.")
+    ] = False,
+    json_output: Json = False,
+) -> None:
+    """Say what would spoil a measurement on this machine, and how small a difference it can show. Changes nothing.
+
+    Example: attnbench doctor
+    """
+    from harness import devices, doctor, policy
+    from reports.terminal.doctor import as_text
+
+    try:
+        diagnosis = doctor.diagnose(
+            device=devices.choose(place.device), policy=policy.DEFAULT, threads=place.threads, is_full=aa
+        )
+    except ValueError as error:
+        raise fail(str(error)) from None
+    say(diagnosis.model_dump_json(indent=1) if json_output else as_text(diagnosis, false_alarms=doctor.FALSE_ALARMS))

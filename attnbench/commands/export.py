@@ -1,0 +1,32 @@
+"""`attnbench export`: a run in another tool's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attnbench.console import fail, say
+from attnbench.options import OutputFile, grouped
+
+
+@grouped
+def export_command(
+    *,
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    to: Annotated[str, typer.Option("--to", help="Format to write.")],
+    output: OutputFile = None,
+) -> None:
+    """Write a run in another tool's format: csv, json, parquet, pytest-benchmark, github-action-benchmark, bencher.
+
+    Example: attnbench export runs/20260102-030405 --to csv -o cases.csv
+    """
+    from attnbench.writing import write_file
+    from reports.export import SUFFIXES, export
+
+    try:
+        content = export(run, to=to)
+        say(str(write_file(content, output if output is not None else run / f"cases{SUFFIXES[to]}")))
+    except (ValueError, ModuleNotFoundError) as error:
+        raise fail(str(error)) from None

@@ -1,0 +1,43 @@
+"""`attnbench list`: what there is to measure, and why something is unavailable."""
+
+from __future__ import annotations
+
+import json
+
+from attnbench.console import fail, quiet, say
+from attnbench.options import Device, ImplFile, Json, grouped
+
+
+@grouped
+def list_command(*, impl_file: ImplFile = None, device: Device = None, json_output: Json = False) -> None:
+    """List implementations, scenarios and devices, and why something is unavailable.
+
+    Example: attnbench list --impl-file my_kernel.py
+    """
+    from attnbench.reading import make_worker_settings
+    from harness import devices
+    from harness.protocol.messages import Describe
+    from harness.runner.supervisor import Supervisor, WorkerError
+    from scenarios import catalog
+
+    try:
+        settings = make_worker_settings(device, impl_file)
+        with Supervisor(settings, progress=quiet()) as supervisor:
+            described = supervisor.require(Describe())
+        present = devices.present()
+    except (devices.DeviceError, WorkerError) as error:
+        raise fail(str(error)) from None
+    scenarios = [{"name": s.name, "problem": s.problem, "question": s.question} for s in catalog.CATALOG]
+    if json_output:
+        listed = described.model_dump(exclude={"kind"})
+        say(json.dumps({"device": settings.device, "devices": present, "scenarios": scenarios, **listed}, indent=1))
+        return
+    say(f"Implementations on {settings.device} ({described.device_name}):")
+    for entry in described.implementations:
+        state = " ".join(entry.supports) if entry.available else f"unavailable: {entry.reason}"
+        say(f"  {entry.problem:<10} {entry.name:<16} {state}")
+    say("Scenarios (* in the default set):")
+    for scenario in scenarios:
+        mark = "*" if scenario["name"] in catalog.DEFAULT else " "
+        say(f"  {mark} {scenario['name']:<18} {scenario['question']}")
+    say(f"Devices: {', '.join(present)}")

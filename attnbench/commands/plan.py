@@ -1,0 +1,51 @@
+"""`attnbench plan`: what would run, at what cost, and what is skipped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attnbench.console import fail, quiet, say
+from attnbench.options import Cases, Json, Place, grouped
+
+if TYPE_CHECKING:
+    from harness.results.plan_file import Plan
+
+
+@grouped
+def plan_command(cases: Cases, place: Place, *, json_output: Json = False) -> None:
+    """Show the cases of scenarios with their operations, memory and time, and what will be skipped and why.
+
+    Example: attnbench plan sequence-length -a n=4096,65536 --impl batched
+    """
+    from attnbench.reading import make_request
+    from harness.runner.plan import make_plan
+    from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
+
+    shown = quiet()
+    try:
+        request = make_request(cases, place)
+        with Supervisor(WorkerSettings.of(request), progress=shown) as supervisor:
+            plan = make_plan(request, supervisor, progress=shown)
+    except (ValueError, WorkerError) as error:
+        raise fail(str(error)) from None
+    if json_output:
+        say(plan.model_dump_json(indent=1, by_alias=True))
+    else:
+        show(plan)
+
+
+def show(plan: Plan) -> None:
+    """Print a line for each case of a plan and each point left out, and a last one with the sum."""
+    from reports import units
+
+    for case in plan.cases:
+        what = f"{case.skip}: {case.reason}" if case.skip else ""
+        if case.predicted is not None:
+            cost = f"{case.predicted.operations:.3g} FLOP, {units.size(case.predicted.extra_bytes)} extra"
+            what = f"{cost}, {units.seconds(case.predicted.seconds)}{'; ' + what if what else ''}"
+        say(f"{case.case.label}: {what}")
+    for point in plan.dropped:
+        say(f"{point.scenario} {point.point}: dropped, {point.reason}")
+    running = [case for case in plan.cases if case.skip is None and case.predicted]
+    total = sum(case.predicted.seconds for case in running if case.predicted)
+    say(f"{len(plan.cases)} cases, {len(running)} to run; one call of each takes {units.seconds(total)} or so")

@@ -1,0 +1,59 @@
+"""`attnbench report`: runs as one HTML page, or as a Markdown summary."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import typer
+
+from attnbench.console import fail, say
+from attnbench.options import OutputFile, grouped, one_of
+
+Format = Literal["html", "md"]
+
+
+@grouped
+def report_command(
+    *,
+    runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
+    output: OutputFile = None,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format", help="html, or md for a short Markdown summary.", parser=one_of("format", get_args(Format))
+        ),
+    ] = "html",
+    show: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
+) -> None:
+    """Render one or several runs as a self-contained HTML page, or as Markdown.
+
+    Example: attnbench report runs/20260102-030405 --open
+    """
+    try:
+        say(str(_markdown(runs, output) if form == "md" else _page(runs, output, is_opened=show)))
+    except ValueError as error:
+        raise fail(str(error)) from None
+
+
+def _markdown(runs: list[Path], output: Path | None) -> str | Path:
+    """Return the summary's text, or the path where it was asked for in a file."""
+    from attnbench.writing import write_file
+    from reports.exports.markdown import markdown
+
+    text = markdown(runs)
+    return text if output is None else write_file(text.encode(), output)
+
+
+def _page(runs: list[Path], output: Path | None, *, is_opened: bool) -> Path:
+    from attnbench.writing import write_page
+    from harness.journal import REPORT
+    from reports.frame import read_runs
+    from reports.render import collector_paused
+
+    with collector_paused():
+        page = write_page(read_runs(runs), output if output is not None else runs[0] / REPORT)
+    if is_opened:
+        webbrowser.open(page.resolve().as_uri())
+    return page

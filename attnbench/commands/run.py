@@ -1,0 +1,112 @@
+"""`attnbench run`: scenarios are measured, their claims judged, and the result is written and shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from attnbench.console import INTERRUPTED, fail, say, wide_console
+from attnbench.options import Cases, Effort, Output, Place, grouped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.records import Summary
+    from harness.runner.execute import Finished
+    from harness.runner.selection import Request, TimeLimits
+    from reports.frame import Run
+
+
+@grouped
+def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> None:
+    """Measure scenarios and write the report: agreement first, then time, memory and utilization.
+
+    Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
+    """
+    from attnbench.reading import default_output, make_run_request, make_time_limits
+    from harness import journal
+    from harness.runner.execute import create_directory
+    from harness.runner.supervisor import WorkerError
+
+    if output.resume and output.output is None:
+        raise fail("--resume needs the run directory: -o DIR")
+    directory = output.output or default_output()
+    try:
+        request = make_run_request(cases, place, effort)
+        limits = make_time_limits(effort)
+        if output.output is not None and not output.resume:
+            create_directory(directory)
+        finished = measure(request, directory, limits=limits, resume=output.resume)
+    except (ValueError, WorkerError) as error:
+        raise fail(str(error)) from None
+    except OSError as error:
+        kept = "; what was measured is kept: make room, then continue with --resume"
+        has_run = (directory / journal.JOURNAL).exists()
+        raise fail(f"{error.filename or directory}: {error.strerror}{kept if has_run else ''}") from None
+    try:
+        found = report(directory, device=finished.plan.device)
+    except OSError as error:
+        raise fail(f"{error.filename or directory}: {error.strerror}; the journal is intact") from None
+    except ValueError as error:
+        raise fail(f"{error}; the journal is intact") from None
+    show(finished.summary, page=directory / journal.REPORT)
+    raise typer.Exit(INTERRUPTED if finished.is_interrupted else exit_code(found, fail_on=output.fail_on))
+
+
+def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bool) -> Finished:
+    """Take a new run to its end, or go on with the plan that is stored, under a bar or lines."""
+    from harness.runner.execute import execute, plan_and_execute, stored_plan
+    from reports.terminal import progress
+
+    try:
+        with progress.make() as shown:
+            if resume:
+                return execute(stored_plan(directory), directory, progress=shown, limits=limits)
+            return plan_and_execute(request, directory, progress=shown, limits=limits)
+    except KeyboardInterrupt:
+        raise fail("interrupted before anything was measured", INTERRUPTED) from None
+
+
+def report(directory: Path, *, device: str) -> Run:
+    """Read a run, write its page, and print its table and verdicts; return what was read."""
+    from attnbench.writing import write_page
+    from harness.journal import REPORT
+    from reports.frame import read_run
+    from reports.terminal import results
+
+    run = read_run(directory)
+    if any(record.case.problem == "pooling" for record in run.records):
+        # What pooling predicts is drawn beside its cost; torch comes in once the measurements are over.
+        from harness.lesson import facts
+        from harness.lesson.systems import lesson
+
+        facts.write(lesson(device=device, announce=say), directory)
+    write_page([run], directory / REPORT)
+    console = wide_console()
+    console.print(results.table_of(run, width=console.width))
+    if run.verdicts:
+        console.print()
+        console.print(results.verdicts_of(run))
+    return run
+
+
+def show(summary: Summary, *, page: Path) -> None:
+    """Print how a run went, and where its page is."""
+    say(
+        f"{summary.wall_seconds:.0f} s, {summary.call_share:.0%} of them inside calls of implementations; "
+        f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
+    )
+    for warning in summary.warnings:
+        say(f"warning: {warning}")
+    say(f"report: {page}")
+
+
+def exit_code(run: Run, *, fail_on: str | None) -> int:
+    """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, else 0."""
+    from harness.records import Verdicts
+    from harness.runner.execute import exit_code as of_records
+    from harness.verdicts.judging import unexpected
+
+    failing = unexpected(Verdicts(verdicts=list(run.verdicts)), fail_on=(fail_on,) if fail_on else ())
+    return of_records(run.records) or (1 if failing else 0)

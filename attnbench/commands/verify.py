@@ -1,0 +1,73 @@
+"""`attnbench verify`: the verdict on a claimed exponent for anybody's table of numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import typer
+
+from attnbench.console import fail, say
+from attnbench.options import Json, grouped, one_of
+
+Kind = Literal["component", "layer"]
+Source = Literal["auto", "csv", "pytest-benchmark", "google-benchmark"]
+VERDICTS = ("consistent", "contradicted", "inconclusive")
+
+
+@grouped
+def verify_command(
+    *,
+    csv: Annotated[Path, typer.Option("--csv", help="A CSV table, or JSON of pytest-benchmark or google-benchmark.")],
+    exponent: Annotated[float, typer.Option("--exponent", help="The exponent that is claimed.")],
+    x: Annotated[str, typer.Option("--x", help="Column of sizes.")] = "n",
+    y: Annotated[str, typer.Option("--y", help="Column of costs.")] = "seconds",
+    by: Annotated[list[str] | None, typer.Option("--by", help="Column that groups rows; repeatable.")] = None,
+    band: Annotated[float | None, typer.Option("--band", help="How far the exponent may lie off; 0.25.")] = None,
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            "--kind", help="component, or layer for laws with lower-order terms.", parser=one_of("kind", get_args(Kind))
+        ),
+    ] = "component",
+    source: Annotated[
+        Source,
+        typer.Option(
+            "--source",
+            help="auto, csv, pytest-benchmark or google-benchmark.",
+            parser=one_of("source", get_args(Source)),
+        ),
+    ] = "auto",
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw costs and fits to this SVG, PNG or PDF.")] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on",
+            help="contradicted, inconclusive or consistent: exit with 1.",
+            parser=one_of("verdict", VERDICTS),
+        ),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Judge any table of numbers: does y grow as x to the exponent? By time alone, so never more than `consistent`.
+
+    Example: attnbench verify --csv times.csv --x n --y seconds --exponent 2 --by impl
+    """
+    from harness.verify import verify
+    from reports.terminal.verification import lines
+
+    try:
+        verification = verify(csv, x=x, y=y, exponent=exponent, by=by or (), band=band, kind=kind, source=source)
+        if plot is not None:
+            from reports.figures.verified import plot as draw
+
+            draw(verification, plot)
+    except ValueError as error:
+        raise fail(str(error)) from None
+    if json_output:
+        say(json.dumps(verification.document(), indent=1))
+    else:
+        for line in lines(verification):
+            say(line)
+    raise typer.Exit(1 if verification.fails(fail_on or ()) else 0)

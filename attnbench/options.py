@@ -1,0 +1,150 @@
+"""The options of the command line, each declared once: groups that commands take as parameters, and shared ones."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import typer
+
+from attnbench.console import fail
+from impls.registry import unknown
+
+# Generators take 64 bits, and visits add to the seed.
+SEED_AT_MOST = 2**62
+
+Allocator = Literal["keep", "system"]
+Refuted = Literal["refuted"]
+
+
+def one_of(kind: str, choices: tuple[str, ...]) -> Callable[[str], str]:
+    """Return a parser of an option that refuses what is no choice of it, in a line that names the choices."""
+
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise fail(unknown(kind, value, choices))
+        return value
+
+    return parse
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of its dataclass parameters, each an option of its own."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint) and isinstance(hint, type)}
+    options = []
+    for option in inspect.signature(command).parameters.values():
+        if option.name in groups:
+            options += _options_of(groups[option.name])
+        else:
+            options.append(option.replace(kind=option.KEYWORD_ONLY, annotation=hints[option.name]))
+
+    def call(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        command(**given)
+
+    # functools.wraps would also set __wrapped__, by which typer finds the command's own annotations in place of these.
+    call.__name__, call.__doc__, call.__module__ = command.__name__, command.__doc__, command.__module__
+    call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # inspect reads it, typing does not
+    call.__annotations__ = {option.name: option.annotation for option in options}
+    return call
+
+
+def _options_of(group: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(group)
+    ]
+
+
+# Options that commands share without the rest of a group
+
+ImplFile = Annotated[list[str] | None, typer.Option("--impl-file", help="Python file that registers implementations.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N, mps; the best if not given.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all allowed if not given.")]
+Impl = Annotated[list[str] | None, typer.Option("--impl", help="Implementation name or pattern; may be repeated.")]
+Dtype = Annotated[list[str] | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16.")]
+RunDirectory = Annotated[Path | None, typer.Option("-o", "--output", help="Run directory; new under runs/.")]
+OutputFile = Annotated[
+    Path | None, typer.Option("-o", "--output", help="File to write; beside the first run if not given.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What is measured: scenarios, and what restricts them."""
+
+    scenarios: Annotated[
+        list[str] | None, typer.Argument(help="Scenario names or TOML files; the default set if none.")
+    ] = None
+    impl: Impl = None
+    impl_file: ImplFile = None
+    axis: Annotated[list[str] | None, typer.Option("-a", "--axis", help="n=512,1024 or n[pow2]=9:13; repeatable.")] = (
+        None
+    )
+    dtype: Dtype = None
+    direction: Annotated[
+        list[str] | None, typer.Option("--direction", help="forward, backward, forward+backward; repeatable.")
+    ] = None
+    cache: Annotated[list[str] | None, typer.Option("--cache", help="hot or cold; repeatable.")] = None
+    keyword: Annotated[str, typer.Option("-k", help="Expression over case labels: 'flash and not n=64'.")] = ""
+    shard: Annotated[str, typer.Option("--shard", help="I/N: this part of the cases, for several machines.")] = "1/1"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where it is measured."""
+
+    device: Device = None
+    threads: Threads = None
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How a run measures: how long, how closely, from which seed, beside which baseline."""
+
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer rounds, about a minute.")] = False
+    rigorous: Annotated[
+        bool, typer.Option("--rigorous", help="Several worker processes, more rounds, up to half an hour.")
+    ] = False
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", help="Stop a case once its 95 % interval is this narrow (half-width, e.g. 1%)."),
+    ] = None
+    time_budget: Annotated[
+        str | None,
+        typer.Option("--time-budget", help="Time for the run, e.g. 300 or 10m. Fewer rounds, never fewer cases."),
+    ] = None
+    allocator: Annotated[
+        Allocator,
+        typer.Option(
+            "--allocator",
+            help="keep: workers reuse freed memory (CPU); system: leave the C library alone.",
+            parser=one_of("allocator", get_args(Allocator)),
+        ),
+    ] = "keep"
+    timeout: Annotated[str | None, typer.Option("--timeout", help="Seconds a case may take at one step.")] = None
+    baseline: Annotated[str | None, typer.Option("--baseline", help="What counts as 1.0x in speed-ups.")] = None
+    seed: Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of inputs and of the order.")] = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a run goes, and how it ends."""
+
+    output: RunDirectory = None
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in -o DIR.")] = False
+    fail_on: Annotated[
+        Refuted | None,
+        typer.Option(
+            "--fail-on",
+            help="'refuted': exit with 1 where a claim is refuted.",
+            parser=one_of("verdict", get_args(Refuted)),
+        ),
+    ] = None

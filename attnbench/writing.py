@@ -1,0 +1,39 @@
+"""Files that commands write beside a run, or where they are told to."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from reports.frame import Run
+
+
+def write_page(runs: Sequence[Run], page: Path) -> Path:
+    """Write runs as one HTML file; return its path. Raises JournalError, which names what is wrong."""
+    from reports import render
+
+    with _made(page):
+        return render.write(runs, page)
+
+
+def write_file(content: bytes, path: Path) -> Path:
+    """Write a file; return its path. Raises JournalError where that is impossible."""
+    with _made(path):
+        path.write_bytes(content)
+    return path
+
+
+@contextlib.contextmanager
+def _made(path: Path) -> Iterator[None]:
+    """Make the folder of a file, and say which file could not be written."""
+    from harness.journal import JournalError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise JournalError(f"can't write {path}: {error.strerror or error}") from None

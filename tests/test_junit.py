@@ -1,0 +1,67 @@
+"""A check as JUnit XML: a suite for each implementation and dtype, a case for each probe, all counted."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from harness.records import Outcome
+from harness.runner.check import Report, Unavailable
+from reports.exports.junit import junit
+
+
+def outcome(status, *, name="mine", reason="", probe="equal scores"):
+    return Outcome(
+        implementation=name, probe=probe, dtype="float32", device="cpu", direction="forward", seed=0, status=status,
+        reason=reason,
+    )  # fmt: skip
+
+
+def suites(*outcomes, unavailable=()):
+    report = Report(problem="attention", device="cpu", outcomes=list(outcomes), unavailable=list(unavailable))
+    return ET.fromstring(junit(report)).findall("testsuite")
+
+
+@pytest.mark.parametrize(
+    ("status", "tag"),
+    [
+        ("disagreed", "failure"),
+        ("unsupported", "skipped"),
+        ("crashed", "error"),
+        ("timeout", "error"),
+        ("oom", "error"),
+    ],
+)
+def test_what_a_probe_showed_is_what_junit_calls_it(status, tag):
+    (suite,) = suites(outcome("ok"), outcome(status, reason="because", probe="another"))
+    first, second = suite.findall("testcase")
+    assert list(first) == []
+    assert [(child.tag, child.get("message")) for child in second] == [(tag, "because")]
+    counted = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+    assert {suite.get(name) for kind, name in counted.items() if kind != tag} == {"0"}
+    assert (suite.get("tests"), suite.get(counted[tag])) == ("2", "1")
+
+
+def test_implementations_have_suites_of_their_own():
+    found = suites(outcome("ok"), outcome("ok", name="other"), outcome("ok", probe="another"))
+    assert [(suite.get("name"), suite.get("tests")) for suite in found] == [
+        ("mine float32", "2"),
+        ("other float32", "1"),
+    ]
+
+
+def test_control_characters_that_xml_cannot_hold_are_dropped():
+    (suite,) = suites(outcome("crashed", reason="\x1b[31mred\x00\tand\nmore <&>"))
+    assert suite.find("testcase/error").get("message") == "[31mred\tand\nmore <&>"
+
+
+def test_an_implementation_that_was_asked_for_and_is_missing_is_an_error_and_another_is_skipped():
+    asked, other = suites(
+        unavailable=[
+            Unavailable(name="mine", reason="no module", asked=True),
+            Unavailable(name="flex", reason="no triton"),
+        ]
+    )
+    assert (asked.get("errors"), asked.find("testcase/error").get("message")) == ("1", "no module")
+    assert (other.get("errors"), other.find("testcase/skipped").get("message")) == ("0", "no triton")
