@@ -103,8 +103,8 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def vendor(session: nox.Session) -> None:
-    """Fetch what reports/vendor carries again, and compare it byte for byte; needs npm and the network."""
-    session.run("python", "reports/vendor/compare.py", *session.posargs)
+    """Fetch what reports/page/vendor carries again, and compare it byte for byte; needs npm and the network."""
+    session.run("python", "reports/page/vendor/compare.py", *session.posargs)
 
 
 @nox.session

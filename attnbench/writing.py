@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def write_page(runs: Sequence[Run], page: Path) -> Path:
     """Write runs as one HTML file; return its path. Raises JournalError, which names what is wrong."""
-    from reports import render
+    from reports.page import render
 
     with _made(page):
         return render.write(runs, page)

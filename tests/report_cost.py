@@ -25,7 +25,7 @@ PROGRAM = """
 import resource, sys, time
 from pathlib import Path
 started = time.perf_counter()
-from reports.render import render
+from reports.page.render import render
 render([Path(sys.argv[1])], Path(sys.argv[2]))
 print(time.perf_counter() - started, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

@@ -250,7 +250,7 @@ def test_the_crossover_is_where_the_measured_steps_meet(facts, tmp_path):
 
 
 def test_a_report_has_a_chapter_of_pooling_where_its_pictures_are_known(facts, tmp_path):
-    from reports import render
+    from reports.page import render
 
     run = make_run(tmp_path, facts)
     with_pictures = render.render([run], tmp_path / "with.html").read_text(encoding="utf-8")
@@ -263,7 +263,7 @@ def test_a_report_has_a_chapter_of_pooling_where_its_pictures_are_known(facts, t
 
 
 def test_a_report_says_where_attention_overtakes_the_projections(facts, tmp_path):
-    from reports import render
+    from reports.page import render
 
     written = render.render([make_run(tmp_path, facts)], tmp_path / "report.html").read_text(encoding="utf-8")
     assert "overtake the projections at about n = 200" in written

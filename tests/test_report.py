@@ -7,17 +7,27 @@ import math
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import runs
+from attnbench.writing import write_file
 from harness.journal import JournalError
 from harness.records import SchemaMismatchError
-from reports import commands, export, style, units
+from reports import export, style, units
 from reports.exports.markdown import markdown
 from reports.frame import COLUMNS, load, read_run
-from reports.render import render
+from reports.page.render import render
 from reports.terminal.results import lines, table_of
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def attnbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "attnbench", *arguments], capture_output=True, text=True, check=True, cwd=ROOT
+    )
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +125,14 @@ def test_markdown_escapes_what_comes_from_outside(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in export.FORMATS if name != "parquet"])
 def test_an_export_is_written(run, tmp_path, name):
-    path = commands.export(run, to=name, output=tmp_path / f"out.{name}")
+    path = write_file(export.export(run, to=name), tmp_path / f"out.{name}")
     assert path.stat().st_size > 1000
 
 
 def test_a_csv_export_round_trips(run, tmp_path):
     import pandas as pd
 
-    path = commands.export(run, to="csv", output=tmp_path / "cases.csv")
+    path = write_file(export.export(run, to="csv"), tmp_path / "cases.csv")
     again = pd.read_csv(path)
     assert list(again.columns) == list(COLUMNS)
     assert math.isclose(again["median_s"].sum(), load(run)["median_s"].sum())
@@ -132,12 +142,12 @@ def test_a_parquet_export_round_trips(run, tmp_path):
     pytest.importorskip("pyarrow", reason="pyarrow is an optional extra")
     import pandas as pd
 
-    path = commands.export(run, to="parquet", output=tmp_path / "cases.parquet")
+    path = write_file(export.export(run, to="parquet"), tmp_path / "cases.parquet")
     assert list(pd.read_parquet(path).columns) == list(COLUMNS)
 
 
 def test_pytest_benchmark_compares_our_export(run, tmp_path):
-    path = commands.export(run, to="pytest-benchmark", output=tmp_path / "0001_run.json")
+    path = write_file(export.export(run, to="pytest-benchmark"), tmp_path / "0001_run.json")
     done = subprocess.run(
         [sys.executable, "-m", "pytest_benchmark", "compare", str(path)], capture_output=True, text=True, check=False
     )
@@ -159,18 +169,21 @@ def test_bencher_gets_measures_with_bounds(run):
 
 def test_an_unknown_format_names_the_choices(run):
     with pytest.raises(ValueError, match="have: csv, json"):
-        commands.export(run, to="xlsx")
+        export.export(run, to="xlsx")
 
 
 def test_report_writes_into_the_first_run_by_default(run):
-    assert commands.report([run]) == run / "report.html"
-    assert str(commands.report([run], format="md")).startswith("## attnbench")
+    (run / "report.html").unlink(missing_ok=True)
+    assert attnbench("report", str(run)).stdout.strip() == str(run / "report.html")
+    assert (run / "report.html").stat().st_size > 1000
+    assert attnbench("report", str(run), "--format", "md").stdout.startswith("## attnbench")
 
 
 def test_reports_never_import_torch(run, tmp_path):
     program = (
-        "import sys; from pathlib import Path; from reports import commands;"
-        f"commands.report([Path({str(run)!r})], output=Path({str(tmp_path / 'page.html')!r}));"
+        "import sys; from pathlib import Path; from attnbench.writing import write_page;"
+        "from reports.frame import read_runs;"
+        f"write_page(read_runs([Path({str(run)!r})]), Path({str(tmp_path / 'page.html')!r}));"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -295,7 +308,7 @@ def test_a_page_of_many_cases_stays_small(tmp_path):
 
 
 def test_vendored_files_are_those_whose_version_is_named():
-    from reports.vendor import compare
+    from reports.page.vendor import compare
 
     script = (compare.HERE / "uplot/uPlot.iife.min.js").read_text(encoding="utf-8")
     assert compare.PACKAGE.endswith("@1.6.32")

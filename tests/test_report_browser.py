@@ -15,7 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 import runs
 from harness.records import Allocation, Launch, Telemetry
 from reports import units
-from reports.render import render
+from reports.page.render import render
 
 pytestmark = pytest.mark.browser
 

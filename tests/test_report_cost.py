@@ -7,7 +7,7 @@ import cProfile
 import pytest
 
 import runs
-from reports.render import render
+from reports.page.render import render
 
 # Each twice the one before, so that a quadratic part would make the second step four times the first, not twice.
 SIZES = (400, 800, 1600)

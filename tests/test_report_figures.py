@@ -14,7 +14,7 @@ from reports.exports.markdown import markdown
 from reports.figures import agreement, allocation, device, speed, timeline
 from reports.figures.figure import sweeps
 from reports.frame import frame, frames, read_run, read_runs
-from reports.render import render
+from reports.page.render import render
 
 
 @pytest.fixture(scope="module")

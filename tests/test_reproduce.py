@@ -13,8 +13,9 @@ from attnbench.options import Cases
 from attnbench.reading import find_scenarios, make_selection
 from harness.results.plan_file import Plan
 from harness.runner import plan
-from reports.embedded import pack, reproduce
+from harness.runner.selection import Selection
 from reports.frame import Run, frames, read_run
+from reports.page.embedded import pack, reproduce
 from scenarios import catalog
 
 NAMES = {
@@ -46,8 +47,8 @@ def planned_by(line):
 
 
 def run_of(name, device):
-    scenario = plan.select(catalog.find(name), plan.Selection(), device=device)
-    cases, _ = plan.expand([scenario], names=NAMES, selection=plan.Selection(), device=device)
+    scenario = plan.select(catalog.find(name), Selection(), device=device)
+    cases, _ = plan.expand([scenario], names=NAMES, selection=Selection(), device=device)
     planned = Plan(
         created="", command=["attnbench", "run"], device=device, seed=0, baseline="batched", threads=2, policy={},
         scenarios=[scenario.model_dump(mode="json")], cases=[],

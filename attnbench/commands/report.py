@@ -50,7 +50,7 @@ def _page(runs: list[Path], output: Path | None, *, is_opened: bool) -> Path:
     from attnbench.writing import write_page
     from harness.journal import REPORT
     from reports.frame import read_runs
-    from reports.render import collector_paused
+    from reports.page.render import collector_paused
 
     with collector_paused():
         page = write_page(read_runs(runs), output if output is not None else runs[0] / REPORT)

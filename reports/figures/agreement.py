@@ -38,7 +38,7 @@ def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure 
     np.random.seed(0)  # noqa: NPY002
     sns.stripplot(
         data=drawn, x="agreement_ratio", y="implementation", order=order, hue="implementation", ax=axes, legend=False,
-        palette=style.palette(colors, drawn["implementation"]), size=3.2, alpha=0.6, jitter=0.25, linewidth=0,
+        palette=style.colors_of(colors, drawn["implementation"]), size=3.2, alpha=0.6, jitter=0.25, linewidth=0,
     )  # fmt: skip
     np.random.set_state(state)  # noqa: NPY002
     values = [*checked["agreement_ratio"], 1.0]

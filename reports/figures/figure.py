@@ -76,8 +76,7 @@ class Sweep:
     @property
     def key(self) -> str:
         """Return a name that is unique in the page and fit for an id."""
-        parts = (self.run, self.scenario, self.dtype, self.direction, self.cache)
-        return "-".join("".join(c if c.isalnum() else "-" for c in part) for part in parts)
+        return "-".join(map(slug, (self.run, self.scenario, self.dtype, self.direction, self.cache)))
 
     @property
     def fixed(self) -> str:
@@ -143,6 +142,11 @@ def sweeps(runs: Sequence[Run], table: pd.DataFrame) -> list[Sweep]:
 def declaration(run: Run, scenario: str) -> Scenario | None:
     """Return a scenario as the plan has it, None if the plan lacks it."""
     return next((item for item in (run.plan.scenarios if run.plan else ()) if item.name == scenario), None)
+
+
+def slug(text: str) -> str:
+    """Return a text as part of an id: what is neither letter nor digit becomes a hyphen."""
+    return "".join(character if character.isalnum() else "-" for character in text)
 
 
 def ends(table: pd.DataFrame, x: str, y: str) -> dict[str, tuple[float, float]]:

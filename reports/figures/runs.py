@@ -46,8 +46,8 @@ def relative(sweep: Sweep, colors: dict[str, style.Look], *, first: str) -> Figu
     axes.axhline(1.0, color=style.INK, linewidth=0.9)
     sns.lineplot(
         data=joined, x=sweep.axis, y="factor", hue="implementation", style="implementation", ax=axes, legend=False,
-        estimator=None, palette=style.palette(colors, joined["implementation"]), dashes=False, markeredgewidth=0,
-        markers=style.markers(colors, joined["implementation"]),
+        estimator=None, palette=style.colors_of(colors, joined["implementation"]), dashes=False, markeredgewidth=0,
+        markers=style.markers_of(colors, joined["implementation"]),
     )  # fmt: skip
     style.size_axis(axes.xaxis, joined[sweep.axis], label=AXIS_WORDS.get(sweep.axis, sweep.axis))
     style.quantity_axis(axes.yaxis, [*joined["factor"], 1.0], units.ratio_tick, label=f"time over that of {first}")

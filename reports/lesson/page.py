@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.lesson import facts
@@ -14,10 +13,11 @@ from reports.figures.figure import Figure, Sweep, sweeps
 from reports.figures.scaling import memory, time
 from reports.frame import frames, read_run
 from reports.lesson.lines import LINES, Line
-from reports.render import content_security_policy, variables
+from reports.page.render import asset, content_security_policy, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from harness.records import Verdict
     from reports.frame import Run
 
-# Templates lie beside the folder of the lesson.
-HERE = Path(__file__).parent.parent
 PAGE = "lesson.html"
 STEP = "phase/"
 
@@ -60,19 +58,12 @@ def write(directory: Path, *, output: Path | None = None) -> Path:
 
 def html(lesson: Lesson, run: Run) -> str:
     """Return the page of a lesson and its run."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     table = frames([run])
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update(count=units.count, digits=units.digits, seconds=units.seconds)
     drawn = {**pooling.pictures(lesson), "cost": cost_figures(run, table)}
-    page = environment.get_template("lesson.html.jinja")
+    page = template("lesson.html.jinja", count=units.count, digits=units.digits, seconds=units.seconds)
     return page.render(
         policy=content_security_policy([]),
-        styles=_asset("templates/report.css") + _asset("templates/lesson.css") + variables(),
+        styles=asset("templates/report.css") + asset("templates/lesson.css") + style.variables(),
         lesson=lesson,
         run=run,
         machine=_machine(run),
@@ -173,7 +164,3 @@ _DRAWN: dict[str, Callable[[Sweep, dict[str, style.Look]], list[Figure | None]]]
 
 def _machine(run: Run) -> str:
     return run.plan.device_name if run.plan and run.plan.device_name else ""
-
-
-def _asset(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")

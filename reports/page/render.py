@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.journal import REPORT
-from reports import embedded, style, units
+from reports import style, units
 from reports.answer import doubts, sentences, verdicts
-from reports.chapters import chapters, machine
+from reports.chapters.chapter import machine
 from reports.frame import frames, read_runs
+from reports.page import embedded
+from reports.page.chapters import chapters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
+    from jinja2 import Template
 
     from reports.frame import Run
 
@@ -56,21 +59,14 @@ def collector_paused() -> Iterator[None]:
 
 def html(runs: Sequence[Run]) -> str:
     """Return the page of some runs."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     table = frames(runs)
     colors = style.looks(table["implementation"])
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["count"] = units.count
-    scripts = [_asset("vendor/uplot/uPlot.iife.min.js"), _asset("templates/report.js")]
-    page = environment.get_template("report.html.jinja")
+    scripts = [asset("vendor/uplot/uPlot.iife.min.js"), asset("templates/report.js")]
+    page = template("report.html.jinja", count=units.count)
     return page.render(
         policy=content_security_policy(scripts),
         scripts=scripts,
-        styles=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/report.css") + variables(),
+        styles=asset("vendor/uplot/uPlot.min.css") + asset("templates/report.css") + style.variables(),
         headline=_headline(runs),
         runs=[_overview(run, table[table["run"] == run.label]) for run in runs],
         chapters=chapters(runs, table, colors),
@@ -78,6 +74,23 @@ def html(runs: Sequence[Run]) -> str:
         cases=len(table),
         data=embedded.pack(runs, table),
     )
+
+
+def template(name: str, **filters: Callable[..., str]) -> Template:
+    """Return a template of a page; `filters` write what it names."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(filters)
+    return environment.get_template(name)
+
+
+def asset(name: str) -> str:
+    """Read a style sheet or script that goes into a page."""
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def content_security_policy(scripts: Sequence[str]) -> str:
@@ -131,18 +144,3 @@ def _headline(runs: Sequence[Run]) -> str:
     if problems <= {"attention"}:
         return "Does attention cost grow as O(n² d)?"
     return "What does attention cost, and does it grow as O(n² d)?"
-
-
-def variables() -> str:
-    """Write the palette as CSS variables, for light and dark pages."""
-    light = "".join(f"--c{slot}:{pair[0]};" for slot, pair in enumerate(style.PALETTE))
-    dark = "".join(f"--c{slot}:{pair[1]};" for slot, pair in enumerate(style.PALETTE))
-    return (
-        f":root{{{light}}}"
-        f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
-        f"@media screen{{:root[data-theme=dark]{{{dark}}}}}"
-    )
-
-
-def _asset(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")

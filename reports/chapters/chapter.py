@@ -1,0 +1,77 @@
+"""A chapter of the page, and the words that all chapters share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reports import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reports.figures.figure import Figure, Sweep
+    from reports.frame import Run
+
+# Rows of a table of findings; the table of cases has all of them.
+ROWS_AT_MOST = 200
+# What the problems beside attention are called in headings.
+PROBLEM_TITLES = {"multihead": "Multi-head attention", "pooling": "Attention pooling"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table with a caption."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Some figures and tables under one heading."""
+
+    title: str
+    lead: str = ""
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter of the page; `lead` opens it."""
+
+    id: str
+    title: str
+    lead: str
+    sections: tuple[Section, ...] = ()
+
+
+def machine(run: Run) -> str:
+    """Name the device a run was made on."""
+    if run.plan and run.plan.device_name:
+        return run.plan.device_name
+    stable = run.environment.stable if run.environment else {}
+    named = next((stable[name] for name in ("gpu", "cpu", "cpu_model", "device") if stable.get(name)), "")
+    return str(named or (run.plan.device if run.plan else "unknown machine"))
+
+
+def of_run(run: Run, title: str, runs: Sequence[Run]) -> str:
+    """Add a run's name to a title if there are several."""
+    return f"{title}: {run.label}" if len(runs) > 1 else title
+
+
+def heading(sweep: Sweep) -> str:
+    """Return the question that a sweep answers, or its scenario's name."""
+    return units.raised(sweep.question) or sweep.scenario
+
+
+def made(figures: Iterable[Figure | None]) -> tuple[Figure, ...]:
+    """Keep the figures that there was data for."""
+    return tuple(figure for figure in figures if figure is not None)
+
+
+def brief(reason: str, *, at_most: int = 400) -> str:
+    """Shorten a reason in its middle."""
+    return reason if len(reason) <= at_most else f"{reason[: at_most // 2]} … {reason[-at_most // 2 :]}"

@@ -1,0 +1,166 @@
+"""The sweeps of attention: how cost grows along each axis, and who is faster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports import published, units
+from reports.answer.sentences import baseline_of
+from reports.chapters.chapter import (
+    PROBLEM_TITLES,
+    ROWS_AT_MOST,
+    Chapter,
+    Section,
+    Table,
+    heading,
+    machine,
+    made,
+    of_run,
+)
+from reports.figures import allocation, speed
+from reports.figures.figure import slug
+from reports.figures.scaling import memory, operations, slopes, time
+from reports.pairs import paired, policy_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from reports.figures.figure import Sweep
+    from reports.frame import Run
+    from reports.pairs import Pair
+    from reports.style import Look
+
+# A chapter's opening names so many of the sweeps that it leaves out.
+NAMED_AT_MOST = 6
+
+
+def scaling_chapter(
+    runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Sequence[Sweep]
+) -> Chapter | None:
+    """Show time, slopes, memory and operations along each axis, and what fresh memory costs."""
+    sections = [_growth(sweep, colors) for sweep in drawn]
+    for run in runs:
+        figures = made([allocation.fresh_memory(run.records, colors, key=slug(run.label))])
+        if figures:
+            sections.append(Section(of_run(run, "Memory that is asked for anew in each call", runs), "", figures))
+    if not sections:
+        return None
+    lead = "How time, memory and the number of operations grow with each size, the others held fixed."
+    if left:
+        names = units.listing([f"{one.scenario} ({one.dtype}, {one.direction})" for one in left[:NAMED_AT_MOST]])
+        others = " and others" if len(left) > NAMED_AT_MOST else ""
+        lead += f" Also measured, and open in the explorer: {names}{others}."
+    return Chapter("scaling", "Scaling", lead, tuple(sections))
+
+
+def _growth(sweep: Sweep, colors: dict[str, Look]) -> Section:
+    """Draw what grows along a sweep, and tabulate the fitted laws."""
+    if sweep.axis is None:
+        return Section(heading(sweep), sweep.conditions, made([operations.joint(sweep, colors)]))
+    if sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
+        return Section(heading(sweep), sweep.conditions, made([time.time(sweep, colors)]))
+    laws = time.fitted_laws(sweep.table, sweep.axis)
+    figures = made(
+        [
+            time.time(sweep, colors, laws=laws),
+            slopes.slopes(sweep, colors),
+            slopes.residuals(sweep, colors, laws=laws),
+            memory.memory(sweep, colors),
+            operations.operations(sweep, colors),
+        ]
+    )
+    tables: tuple[Table, ...] = ()
+    if laws:
+        caption = f"Fitted laws: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
+        tables = (Table(caption, time.LAW_COLUMNS, time.law_rows(laws, sweep.axis)),)
+    return Section(heading(sweep), sweep.conditions, figures, tables)
+
+
+def speed_chapter(
+    runs: Sequence[Run], drawn: Sequence[Sweep], table: pd.DataFrame, colors: dict[str, Look]
+) -> Chapter | None:
+    """Show speed-ups, throughput, the roofline, launch overhead, burst and sustained rates, and published figures."""
+    named = {run.label: run for run in runs}
+    compared = {run.label: paired(run, baseline=baseline_of(run)) for run in runs}
+    found = [
+        *(_compared(sweep, named[sweep.run], compared[sweep.run], colors) for sweep in drawn),
+        *(_ceilings(run, runs, table, colors) for run in runs),
+        *(_loads(run, runs, table, colors) for run in runs),
+    ]
+    sections = tuple(section for section in found if section is not None)
+    if not sections:
+        return None
+    lead = "Who is faster, by how much, and how close to what the machine can do."
+    if "multihead" in set(table["problem"]):
+        lead += f" The steps of a module, stacked by size, are in the chapter {PROBLEM_TITLES['multihead']}."
+    return Chapter("speed", "Speed", lead, sections)
+
+
+def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[str, Look]) -> Section | None:
+    """Draw speed-ups and throughput along a sweep."""
+    if sweep.axis is None:
+        return None
+    figures = made(
+        [
+            speed.speed_up(sweep, baseline=baseline_of(run), pairs=pairs, policy=policy_of(run)),
+            speed.throughput(sweep, colors, machine=machine(run)),
+        ]
+    )
+    return Section(heading(sweep), sweep.conditions, figures) if figures else None
+
+
+def _ceilings(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> Section | None:
+    """Draw a run's rooflines, one for each dtype."""
+    ceilings = run.environment.ceilings if run.environment else []
+    after = run.summary.ceilings_after if run.summary else []
+    mine = table[(table["run"] == run.label) & (table["problem"] == "attention")]
+    figures = made(
+        [
+            speed.roofline(mine, ceilings, colors, dtype=dtype, key=slug(run.label), after=after)
+            for dtype in mine["dtype"].unique()
+        ]
+    )
+    return Section(of_run(run, "Against the machine's ceilings", runs), "", figures) if figures else None
+
+
+def _loads(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> Section | None:
+    """Draw burst and sustained rates of a run, and tabulate launches and published figures."""
+    figures = made([speed.bursts(run.records, colors, key=slug(run.label))])
+    tables = tuple(found for found in (_launches(run), _published(run, table)) if found is not None)
+    if not figures and not tables:
+        return None
+    title = "Burst and sustained" if figures else "Launches and published figures"
+    return Section(of_run(run, title, runs), "", figures, tables)
+
+
+def _launches(run: Run) -> Table | None:
+    """Tabulate what short calls take inside a CUDA graph, and what launching them one by one adds."""
+    rows = []
+    for record in run.records:
+        launch = record.launch
+        if launch is None or record.time is None:
+            continue
+        span = "" if launch.low is None else f"{units.seconds(launch.low)} to {units.seconds(launch.high)}"
+        waited = record.time.call_seconds
+        share = None if launch.overhead is None or not waited else launch.overhead / waited
+        inside = f"{launch.calls} calls, {units.counted(launch.inputs, 'input set')}" if launch.calls else ""
+        rows.append((record.case.implementation, ", ".join(f"{k} {v}" for k, v in record.case.point.items()),
+                     record.case.dtype, units.seconds(waited), units.seconds(record.time.median),
+                     units.seconds(record.time.host_seconds), units.seconds(launch.graph), span,
+                     units.seconds(launch.overhead), units.percent(share), launch.reason or inside))  # fmt: skip
+    if not rows:
+        return None
+    columns = ("implementation", "point", "dtype", "a call, launched by the host", "of device time",
+               "the host enqueues it in", "inside a graph", "95 %", "launch overhead",
+               "of the call", "the graph, or why there is none")  # fmt: skip
+    return Table("Launch overhead apart from kernel time", columns, tuple(rows[:ROWS_AT_MOST]))
+
+
+def _published(run: Run, table: pd.DataFrame) -> Table | None:
+    rows = published.comparison(table[table["run"] == run.label], machine=machine(run))
+    if not rows:
+        return None
+    columns = ("point", "published for", "published", "here", "measured", "measured of published", "source")
+    return Table("Beside figures that others published for this device", columns, tuple(rows))

@@ -1,0 +1,45 @@
+"""The chapters of a page in their order, of those that the runs have data for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.lesson import facts
+from reports.chapters.evidence import agreement_chapter, device_chapter
+from reports.chapters.problems import problem_chapter
+from reports.chapters.runs import runs_chapter
+from reports.chapters.sweeps import scaling_chapter, speed_chapter
+from reports.figures.figure import sweeps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from reports.chapters.chapter import Chapter
+    from reports.frame import Run
+    from reports.style import Look
+
+# Figures of sweeps beyond this many are left to the explorer, so that the cost of a page stays bounded.
+SWEEPS_AT_MOST = 12
+
+
+def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> list[Chapter]:
+    """Build every chapter that the runs have data for."""
+    every = sweeps(runs, table)
+    drawn = every[:SWEEPS_AT_MOST]
+    of_attention = [sweep for sweep in drawn if sweep.problem == "attention"]
+    found = [
+        scaling_chapter(runs, of_attention, colors, left=every[SWEEPS_AT_MOST:]),
+        speed_chapter(runs, of_attention, table, colors),
+    ]
+    if len(runs) > 1:
+        found.insert(0, runs_chapter(runs, drawn, table, colors))
+    taught = next((lesson for run in runs if (lesson := facts.found(run.path)) is not None), None)
+    others = [sweep.problem for sweep in every if sweep.problem != "attention"] + ["pooling"] * (taught is not None)
+    found += [
+        problem_chapter(problem, runs, [s for s in drawn if s.problem == problem], colors, taught=taught)
+        for problem in dict.fromkeys(others)
+    ]
+    found += [agreement_chapter(table, colors), device_chapter(runs, drawn, colors)]
+    return [chapter for chapter in found if chapter is not None]

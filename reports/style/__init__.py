@@ -1,0 +1,40 @@
+"""One visual language: a colour and a marker per implementation, readable log axes, SVG in the page's theme."""
+
+from reports.style.axes import clipped, label_ends, quantity_axis, size_axis
+from reports.style.drawing import FONT_POINTS, HALF, WIDE, canvas, to_svg
+from reports.style.palette import (
+    ALARM,
+    INK,
+    MARKERS,
+    MUTED,
+    PALETTE,
+    PAPER,
+    Look,
+    colors_of,
+    looks,
+    markers_of,
+    variables,
+)
+
+__all__ = [
+    "ALARM",
+    "FONT_POINTS",
+    "HALF",
+    "INK",
+    "MARKERS",
+    "MUTED",
+    "PALETTE",
+    "PAPER",
+    "WIDE",
+    "Look",
+    "canvas",
+    "clipped",
+    "colors_of",
+    "label_ends",
+    "looks",
+    "markers_of",
+    "quantity_axis",
+    "size_axis",
+    "to_svg",
+    "variables",
+]

@@ -1,0 +1,163 @@
+"""Readable axes: logarithmic scales with round ticks, and names beside the ends of lines."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from reports import units
+from reports.style.palette import INK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+    from reports.style.palette import Look
+
+LABEL_GAP_POINTS = 11.0
+POINTS_PER_INCH = 72.0
+TICKS_AT_MOST = 7
+# Mean width of a character at the size above, and the room that ticks and axis label take below and an overhang above.
+CHARACTER_POINTS = 5.2
+BELOW_POINTS, ABOVE_POINTS = 36.0, 10.0
+# A longer name is cut in a figure; the table below the figure has it whole.
+NAME_CHARACTERS = 24
+# Where names beside lines begin, as a fraction of the axes' width.
+BESIDE = 1.055
+# Of a drawing's width, what is left between the margins for labels of the lower axis.
+LABELLED_SHARE = 0.6
+
+
+def size_axis(axis: Axis, values: Iterable[float], *, label: str) -> None:
+    """Make an axis of sizes logarithmic, with ticks at powers of two (or the values themselves where few)."""
+    sizes = sorted({float(value) for value in values if value and value > 0 and math.isfinite(value)})
+    _log(axis, sizes)
+    powers = [size for size in sizes if math.log2(size).is_integer()]
+    ticks = powers if len(powers) >= 3 else sizes  # noqa: PLR2004  (three ticks make an axis readable)
+    _ticks(axis, thinned(ticks, at_most=TICKS_AT_MOST), units.plain)
+    axis.set_label_text(label)
+
+
+def quantity_axis(
+    axis: Axis, values: Iterable[float], write: Callable[[float], str], *, label: str, base: float = 10
+) -> None:
+    """Make an axis of times, bytes or rates logarithmic, with ticks at round figures written with units."""
+    from matplotlib import ticker
+
+    finite = sorted(value for value in values if value is not None and value > 0 and math.isfinite(value))
+    _log(axis, finite)
+    axis.set_label_text(label)
+    if not finite:
+        return
+    low, high = finite[0], finite[-1]
+    ticks = _round_figures(low, high, base=base)
+    if axis is axis.axes.xaxis:
+        ticks = thinned(ticks, at_most=_room_for(axis, [write(tick) for tick in ticks]))
+    axis.set_major_locator(ticker.FixedLocator(ticks))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: write(value)))
+
+
+def _room_for(axis: Axis, words: Sequence[str]) -> int:
+    """Return how many labels of these lengths stand beside one another below a drawing, at least two."""
+    width = float(axis.axes.figure.get_size_inches()[0]) * POINTS_PER_INCH  # type: ignore[union-attr]
+    longest = max(len(word) for word in words)
+    return max(2, int(LABELLED_SHARE * width / ((longest + 2) * CHARACTER_POINTS)))
+
+
+def _round_figures(low: float, high: float, *, base: float) -> list[float]:
+    """List three to seven round figures around a range: powers of the base, and steps between where it is short."""
+    if base != 10:  # noqa: PLR2004
+        octaves = range(math.floor(math.log2(low)), math.ceil(math.log2(high)) + 1)
+        step = next((step for step in (1, 2, 4, 5, 10) if len(octaves) / step <= TICKS_AT_MOST), 20)
+        return [2.0**octave for octave in octaves if octave % step == 0] or [low]
+    decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
+    for steps in ((1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+        inside = [
+            step * 10.0**decade
+            for decade in decades
+            for step in steps
+            if low / 1.3 <= step * 10.0**decade <= high * 1.3
+        ]
+        if len(inside) <= TICKS_AT_MOST:
+            break
+    return thinned(inside, at_most=TICKS_AT_MOST) or [low]
+
+
+def thinned(values: Sequence[float], *, at_most: int) -> list[float]:
+    """Keep every k-th value so that few enough remain, the last one among them."""
+    step = max(1, math.ceil(len(values) / at_most))
+    return sorted(list(values)[::-1][::step])
+
+
+def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colors: Mapping[str, Look]) -> None:
+    """Write each line's name beside its last point, moved apart where names would meet; `ends` are data coordinates."""
+    if not ends:
+        return
+    rows = len({axes_.get_position().y0 for axes_ in axes.figure.axes})
+    height = float(axes.figure.get_size_inches()[1]) * POINTS_PER_INCH / rows - BELOW_POINTS - ABOVE_POINTS  # type: ignore[union-attr]
+    across, up = _fraction(axes.get_xlim(), axes.get_xscale()), _fraction(axes.get_ylim(), axes.get_yscale())
+    ordered = sorted(ends.items(), key=lambda item: item[1][1])
+    spread = _apart([height * up(y) for _, (_, y) in ordered], gap=LABEL_GAP_POINTS, top=height)
+    for (name, (x, y)), placed in zip(ordered, spread, strict=True):
+        axes.plot(
+            [across(x) + 0.01, 1.045], [up(y), placed / height], transform=axes.transAxes, clip_on=False, linewidth=0.8,
+            color=colors[name].color, marker="", zorder=1,
+        )  # fmt: skip
+        axes.text(BESIDE, placed / height, clipped(name), transform=axes.transAxes, va="center", ha="left", color=INK)
+
+
+def _apart(heights: Sequence[float], *, gap: float, top: float) -> list[float]:
+    """Move sorted positions as little as needed for a gap between neighbours, inside 0..top."""
+    placed = list(heights)
+    for _ in range(60):
+        moved = False
+        for index in range(1, len(placed)):
+            lack = gap - (placed[index] - placed[index - 1])
+            if lack > 0.01:  # noqa: PLR2004  (a hundredth of a point is nothing)
+                placed[index - 1] -= lack / 2
+                placed[index] += lack / 2
+                moved = True
+        if placed and placed[0] < 0:
+            placed = [value - placed[0] if index == 0 else value for index, value in enumerate(placed)]
+            moved = True
+        if placed and placed[-1] > top:
+            placed[-1] = top
+            moved = True
+        if not moved:
+            break
+    return placed
+
+
+def clipped(name: str) -> str:
+    """Shorten a name that would take more room than a figure's margin."""
+    return name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…"
+
+
+def _fraction(limits: tuple[float, float], scale: str) -> Callable[[float], float]:
+    """Return the function from data to the fraction of an axis."""
+    low, high = limits
+    if scale == "log":
+        return lambda value: math.log(value / low) / math.log(high / low)
+    return lambda value: (value - low) / ((high - low) or 1.0)
+
+
+def _log(axis: Axis, values: Sequence[float]) -> None:
+    from matplotlib import ticker
+
+    axes = axis.axes
+    across = axis is axes.xaxis
+    (axes.set_xscale if across else axes.set_yscale)("log")
+    axis.set_minor_locator(ticker.NullLocator())
+    axis.set_minor_formatter(ticker.NullFormatter())
+    if values and values[0] == values[-1]:
+        limits = (values[0] / 2, values[0] * 2)
+        (axes.set_xlim if across else axes.set_ylim)(*limits)
+
+
+def _ticks(axis: Axis, ticks: Sequence[float], write: Callable[[float], str]) -> None:
+    from matplotlib import ticker
+
+    axis.set_major_locator(ticker.FixedLocator(list(ticks)))
+    axis.set_major_formatter(ticker.FixedFormatter([write(tick) for tick in ticks]))

@@ -1,0 +1,98 @@
+"""One colour and one marker per implementation, and the colours of the furniture, for light and dark pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Colours of the drawing's furniture; each becomes a variable of the page, so that dark mode needs no second drawing.
+INK, MUTED, LINE, PAPER, ALARM = "#1b2126", "#59636e", "#dfe3e8", "#fefefe", "#b3261e"
+FURNITURE = {INK: "--ink", MUTED: "--muted", LINE: "--line", PAPER: "--paper", ALARM: "--bad"}
+# Twelve colours told apart with each common colour blindness (after Okabe & Ito 2008 and Tol's "muted" scheme),
+# darkened to a contrast of 3:1 on white; the second of each pair is lightened for dark pages.
+PALETTE = (
+    ("#0072b2", "#5aaeea"),
+    ("#d55e00", "#ff8f45"),
+    ("#00875f", "#35c99d"),
+    ("#b0478f", "#e58fca"),
+    ("#2590c8", "#9ad8ff"),
+    ("#a87900", "#efb43f"),
+    ("#882255", "#e07fa8"),
+    ("#66701a", "#c3cb52"),
+    ("#555c64", "#b6bec8"),
+    ("#43349b", "#a79cf5"),
+    ("#127f86", "#62ccd2"),
+    ("#8a5446", "#cf9f8f"),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "h", ">", "p", "*")
+# Slots of the implementations that ship, so that a colour means the same in every report.
+_SLOTS = {
+    "sdpa-flash": 0,
+    "batched": 1,
+    "online": 2,
+    "sdpa-math": 3,
+    "sdpa-auto": 4,
+    "einsum": 5,
+    "flex": 6,
+    "sdpa-cudnn": 7,
+    "loop": 8,
+    "sdpa-efficient": 10,
+    "d2l": 1,
+    "torch-module": 0,
+    "average": 8,
+    "nadaraya-watson": 2,
+    "learned": 3,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an implementation looks like in every figure."""
+
+    slot: int
+    color: str
+    marker: str
+    filled: bool
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """Give each implementation its colour and marker; the same names always get the same ones."""
+    ordered = sorted(set(names))
+    taken = {_SLOTS[name] for name in ordered if name in _SLOTS}
+    free = [slot for slot in range(len(PALETTE)) if slot not in taken] or list(range(len(PALETTE)))
+    found: dict[str, Look] = {}
+    strangers = 0
+    for name in ordered:
+        filled = True
+        if name in _SLOTS:
+            slot = _SLOTS[name]
+        else:
+            slot = free[strangers % len(free)]
+            filled = strangers < len(free)
+            strangers += 1
+        found[name] = Look(slot=slot, color=PALETTE[slot][0], marker=MARKERS[slot], filled=filled)
+    return found
+
+
+def colors_of(colors: Mapping[str, Look], names: Iterable[str]) -> dict[str, str]:
+    """Return the colours of those names that are drawn, as seaborn takes them."""
+    return {name: colors[name].color for name in dict.fromkeys(names)}
+
+
+def markers_of(colors: Mapping[str, Look], names: Iterable[str]) -> dict[str, str]:
+    """Return the markers of those names that are drawn, as seaborn takes them."""
+    return {name: colors[name].marker for name in dict.fromkeys(names)}
+
+
+def variables() -> str:
+    """Write the palette as CSS variables, for light and dark pages."""
+    light = "".join(f"--c{slot}:{pair[0]};" for slot, pair in enumerate(PALETTE))
+    dark = "".join(f"--c{slot}:{pair[1]};" for slot, pair in enumerate(PALETTE))
+    return (
+        f":root{{{light}}}"
+        f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
+        f"@media screen{{:root[data-theme=dark]{{{dark}}}}}"
+    )
