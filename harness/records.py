@@ -20,6 +20,7 @@ Status = Literal[
     "unsupported",
     "unavailable",
     "predicted_oom",
+    "predicted_slow",
     "oom",
     "timeout",
     "crashed",
@@ -27,7 +28,7 @@ Status = Literal[
     "invalid",
 ]
 # Statuses of cases that were never meant to run here; they fail nothing.
-SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom"})
+SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow"})
 Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 

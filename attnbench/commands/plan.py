@@ -36,6 +36,7 @@ def plan_command(cases: Cases, place: Place, *, json_output: Json = False) -> No
 
 def show(plan: Plan) -> None:
     """Print a line for each case of a plan and each point left out, and a last one with the sum."""
+    from harness.runner import budget
     from reports import units
 
     for case in plan.cases:
@@ -49,3 +50,7 @@ def show(plan: Plan) -> None:
     running = [case for case in plan.cases if case.skip is None and case.predicted]
     total = sum(case.predicted.seconds for case in running if case.predicted)
     say(f"{len(plan.cases)} cases, {len(running)} to run; one call of each takes {units.seconds(total)} or so")
+    known = [budget.estimate(case, {}) for case in running]
+    least = budget.least_seconds(known, device=plan.device, policy=plan.policy)
+    allowed = budget.time_budget(plan.device, plan.policy.run)
+    say(f"a run of them takes about {least / 60:.0f} min or more; its time budget is {allowed / 60:.0f} min")

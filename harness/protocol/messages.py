@@ -231,7 +231,10 @@ class Asking(Fact, Generic[A]):
 
 
 class Start(Asking[Started]):
-    """Find the implementations; `skip` names sources not to import, with the reason."""
+    """Find the implementations; `skip` names sources not to import, with the reason.
+
+    With `modelled` the device is not here: its rates are taken from a datasheet, and nothing can be measured.
+    """
 
     do: Literal["start"] = "start"
     protocol: int = VERSION
@@ -240,6 +243,7 @@ class Start(Asking[Started]):
     threads: int | None = None
     impl_files: list[str] = Field(default_factory=list)
     skip: dict[str, str] = Field(default_factory=dict)
+    modelled: bool = False
 
 
 class Describe(Asking[Described]):

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 PREPARATION_CALLS = 7
 # What a visit or a check costs beside the calls, in seconds: inputs, messages, the oracle.
 VISIT_SECONDS = 0.006
+VISIT_SECONDS_CUDA = 0.03
 CHECK_SECONDS = 0.08
+# A session of the profiler on a GPU, and what the memory of a call is measured with; a worker's start.
+SESSION_SECONDS = 0.35
+START_SECONDS = 8.0
 # Blocks grow up to this many times the policy's length if the time budget leaves room, in so many steps.
 BLOCK_GROWTH_AT_MOST = 4.0
 BLOCK_STEPS = 15
@@ -76,9 +80,9 @@ def timeout(call_seconds: float, *, policy: Policy) -> float:
     return max(policy.run.timeout_at_least, policy.run.timeout_factor * calls * call_seconds)
 
 
-def preparation_seconds(call_seconds: float) -> float:
-    """Return what preparing a case costs."""
-    return call_seconds * PREPARATION_CALLS + CHECK_SECONDS
+def preparation_seconds(call_seconds: float, *, device: str = "cpu") -> float:
+    """Return what preparing a case costs; on a GPU a session of the profiler and emptying the pool come with it."""
+    return call_seconds * PREPARATION_CALLS + CHECK_SECONDS + (SESSION_SECONDS if "cuda" in device else 0.0)
 
 
 def check_seconds(call_seconds: float) -> float:
@@ -91,7 +95,8 @@ def visit_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> flo
     call = known.call_seconds
     blocks = sampling.blocks_for(call, policy=policy)
     graph = 0.0 if known.has_graph else graph_seconds(known, block=block, policy=policy)
-    return call + blocks * max(call, block) + queue_seconds(known, block=block, policy=policy) + VISIT_SECONDS + graph
+    beside = VISIT_SECONDS_CUDA if known.case.device.startswith("cuda") else VISIT_SECONDS
+    return call + blocks * max(call, block) + queue_seconds(known, block=block, policy=policy) + beside + graph
 
 
 def graph_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
@@ -127,7 +132,7 @@ def sustained_seconds(known: Iterable[Estimate], *, device: str, policy: Telemet
     """Return what the sustained passes of a few cases per implementation take together."""
     implementations = {(one.case.problem, one.case.implementation) for one in known}
     points = policy.points_cuda if "cuda" in device else policy.points_cpu
-    return len(implementations) * points * pass_seconds(device, policy)
+    return len(implementations) * points * (pass_seconds(device, policy) + wait_seconds(device, policy))
 
 
 def fresh_memory_seconds(
@@ -155,16 +160,35 @@ def seconds_after_rounds(known: Sequence[Estimate], *, device: str, policy: Poli
     )
 
 
+def rounds_seconds(known: Sequence[Estimate], *, rounds: int, block: float, policy: TimingPolicy) -> float:
+    """Return what so many rounds cost, with graphs in the first of them only."""
+    bare = [replace(one, has_graph=True) for one in known]
+    visits = sum(visit_seconds(one, block=block, policy=policy) for one in bare)
+    graphs = sum(graph_seconds(one, block=block, policy=policy) for one in known if not one.has_graph)
+    return rounds * visits + min(rounds, policy.graph_rounds) * graphs
+
+
+def least_seconds(known: Sequence[Estimate], *, device: str, policy: Policy) -> float:
+    """Return what a run of these cases takes at least, from its first worker to its last check."""
+    timing = policy.timing
+    block = timing.block_seconds_cuda if "cuda" in device else timing.block_seconds_cpu
+    return (
+        (2 if "cuda" in device else 1) * START_SECONDS
+        + policy.run.ceiling_seconds
+        + policy.run.ceiling_again_seconds
+        + sum(preparation_seconds(one.call_seconds, device=device) for one in known)
+        + rounds_seconds(known, rounds=timing.rounds_at_least, block=block, policy=timing)
+        + seconds_after_rounds(known, device=device, policy=policy)
+    )
+
+
 def block_seconds(known: Sequence[Estimate], *, rounds: int, room: float, device: str, policy: TimingPolicy) -> float:
     """Return how long blocks may be, so that so many rounds fit into the `room`; never below the policy's."""
     least = policy.block_seconds_cuda if "cuda" in device else policy.block_seconds_cpu
     longest = least
-    bare = [replace(one, has_graph=True) for one in known]
     for step in range(1, BLOCK_STEPS + 1):
         block = least * (1.0 + (BLOCK_GROWTH_AT_MOST - 1.0) * step / BLOCK_STEPS)
-        graphs = sum(graph_seconds(one, block=block, policy=policy) for one in known if not one.has_graph)
-        visits = sum(visit_seconds(one, block=block, policy=policy) for one in bare)
-        if rounds * visits + min(rounds, policy.graph_rounds) * graphs <= room:
+        if rounds_seconds(known, rounds=rounds, block=block, policy=policy) <= room:
             longest = block
     return longest
 

@@ -42,13 +42,17 @@ class WorkerError(RuntimeError):
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What every worker of a run is started with. With `keep_memory` a CPU worker reuses memory that it freed."""
+    """What every worker of a run is started with. With `keep_memory` a CPU worker reuses memory that it freed.
+
+    With `modelled` it plans for a device that is not here.
+    """
 
     device: str
     policy: Policy
     threads: int | None = None
     impl_files: tuple[str, ...] = ()
     keep_memory: bool = True
+    modelled: bool = False
 
     @classmethod
     def of(cls, wanted: Request | Plan) -> Self:
@@ -152,6 +156,7 @@ class Supervisor:
             threads=self.settings.threads,
             impl_files=list(self.settings.impl_files),
             skip=self._skip,
+            modelled=self.settings.modelled,
         )
         self.started_workers += 1
         return WorkerProcess(

@@ -89,18 +89,17 @@ class Worker:
             failed = failure(error)
             # What the error's frames hold of a case would be missing to the next.
             error.__traceback__ = error.__context__ = error.__cause__ = None
-        if self._bench is None or self._bench.device.type != "cuda":
+        if self._bench is None or not self._bench.has_context:
             return failed
         return failed.model_copy(update={"worker_gone": context_is_lost(self._bench.device)})
 
     def _start(self, request: messages.Start) -> messages.Started:
         # Importing torch is part of the first answer, so that a failure to import it has a reason.
-        from harness import memory
         from harness.worker import workbench
 
         self._handlers = handlers()
         self._bench = workbench.set_up(request, announce=self._announce)
-        return messages.Started(free=memory.free_bytes(self._bench.device))
+        return messages.Started(free=self._bench.free_bytes())
 
     def _handle(self, request: messages.Request) -> messages.Answer:
         from harness import timing
@@ -114,7 +113,7 @@ class Worker:
         replaced: list[str] = []
         try:
             answer = self._handlers[type(request)](bench, request)
-            if bench.device.type == "cuda":
+            if bench.has_context:
                 # What a kernel did wrong is told by the next call that waits; it belongs to this request.
                 cuda.DRIVER.synchronize(bench.device)
         except RefusedError as refused:

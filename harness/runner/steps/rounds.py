@@ -24,6 +24,7 @@ def take_rounds(state: RunState) -> None:
         leave_profiled_worker(state)
     known = state.estimates(active)
     reserve = budget.seconds_after_rounds(known, device=state.plan.device, policy=state.policy)
+    warn_of_time(state, known, reserve=reserve)
     block = budget.block_seconds(
         known,
         rounds=max(1, state.policy.timing.rounds_aimed - state.rounds_done),
@@ -39,6 +40,18 @@ def take_rounds(state: RunState) -> None:
         reasons = {planned.case.id: _stop(state, planned, seconds_left=left) for planned in active}
         state.stopped |= {identity: reason for identity, reason in reasons.items() if reason is not None}
         active = [planned for planned in active if reasons[planned.case.id] is None]
+
+
+def warn_of_time(state: RunState, known: Sequence[budget.Estimate], *, reserve: float) -> None:
+    """Say before the rounds that those which an interval needs will not fit the time that is left."""
+    timing, left = state.policy.timing, state.time.left
+    block = timing.block_seconds_cuda if "cuda" in state.plan.device else timing.block_seconds_cpu
+    least = budget.rounds_seconds(known, rounds=timing.rounds_at_least, block=block, policy=timing) + reserve
+    if known and least > left:
+        state.warnings.append(
+            f"{timing.rounds_at_least} rounds of {len(known)} cases and what follows them take about {least:.0f} s; "
+            f"{max(0.0, left):.0f} s are left of the time budget, and the run will be longer."
+        )
 
 
 def leave_profiled_worker(state: RunState) -> None:
