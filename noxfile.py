@@ -57,6 +57,13 @@ def kills(session: nox.Session) -> None:
     session.run("python", "-m", "tests.kill_rates", "--write", "docs/surviving.md", *session.posargs)
 
 
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Read ten thousand generated tables: each gives verdicts or says what is wrong, within 2 s and 500 MB."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.evidence.fuzz_tables", *session.posargs)
+
+
 @nox.session(name="pytest-bench")
 def pytest_bench(session: nox.Session) -> None:
     """Time every implementation under pytest-benchmark: `nox -s pytest-bench -- --scenario sequence-length`."""

@@ -126,7 +126,8 @@ def make_request(cases: Cases, place: Place) -> Request:
 
     Raises ScenarioError, SelectionError, DeviceError.
     """
-    from harness import devices, policy
+    from harness import policy
+    from harness.machine import devices
     from harness.runner.selection import Request, SelectionError
 
     for file in cases.impl_file or ():
@@ -165,7 +166,8 @@ def make_time_limits(effort: Effort) -> TimeLimits:
 
 def make_worker_settings(device: str | None, impl_files: Sequence[str] | None) -> WorkerSettings:
     """Return the settings of workers that measure no scenario. Raises DeviceError."""
-    from harness import devices, policy
+    from harness import policy
+    from harness.machine import devices
     from harness.runner.supervisor import WorkerSettings
 
     return WorkerSettings(device=devices.choose(device), policy=policy.DEFAULT, impl_files=tuple(impl_files or ()))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from reports.frame import Run
+    from harness.results.run import Run
 
 
 def write_page(runs: Sequence[Run], page: Path) -> Path:
@@ -30,7 +30,7 @@ def write_file(content: bytes, path: Path) -> Path:
 @contextlib.contextmanager
 def _made(path: Path) -> Iterator[None]:
     """Make the folder of a file, and say which file could not be written."""
-    from harness.journal import JournalError
+    from harness.results.journal import JournalError
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from scenarios.scenario import Cache, Direction
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
-SCHEMA = "1.1.0"
+SCHEMA = "1.2.0"
 
 Status = Literal[
     "ok",
@@ -31,6 +31,8 @@ Status = Literal[
 SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow"})
 Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
+# Of the dtypes that a case may have.
+BYTES_PER_ELEMENT = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class Fact(BaseModel):
@@ -432,34 +434,6 @@ class Environment(Fact):
     volatile: dict[str, JsonValue] = Field(default_factory=dict)
     ceilings: list[Ceiling] = Field(default_factory=list)
     reasons: dict[str, str] = Field(default_factory=dict)
-
-    model_config = Record.model_config
-
-
-class Verdict(Fact):
-    """The judgement of one claim for one implementation and quantity."""
-
-    claim: str
-    implementation: str
-    quantity: Literal["operations", "memory", "time", "all"]
-    verdict: Literal["confirmed", "refuted", "inconclusive", "consistent", "contradicted"]
-    axis: str = ""
-    expected: float | None = None
-    exponent: float | None = None
-    low: float | None = None
-    high: float | None = None
-    evidence: dict[str, JsonValue] = Field(default_factory=dict)
-    reason: str = ""
-    dtype: str = ""
-    device: str = ""
-    direction: str = ""
-
-
-class Verdicts(Fact):
-    """The contents of verdicts.json."""
-
-    schema_version: str = Field(default=SCHEMA, alias="schema")
-    verdicts: list[Verdict] = Field(default_factory=list)
 
     model_config = Record.model_config
 

@@ -1,24 +1,19 @@
-"""A run directory becomes facts in memory, and a tidy table with one row per case."""
+"""A run becomes a tidy table with one row per case."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from harness import assembly, journal
-from harness.records import Environment, Record, Summary, Verdict
-from harness.results.plan_file import Plan
+from harness.results.run import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
+    from pathlib import Path
 
     import pandas as pd
 
-    from harness.records import Case, Round
+    from harness.records import Case, Record
+    from harness.results.run import Run
 
 # Sizes a point may have; each is a column, empty where a point lacks it.
 AXES = (
@@ -66,32 +61,6 @@ COLUMNS: dict[str, str] = {
     "power_w": "mean watts under sustained load",
     "clock_mhz": "mean clock under sustained load",
 }
-NOT_RUN = "not run"
-
-
-@dataclass(frozen=True)
-class Run:
-    """Hold everything a run directory says. `torn` counts journal lines that a killed writer left unfinished.
-
-    `rounds` has the visits to each case by its id; a directory of records alone has none.
-    """
-
-    path: Path
-    label: str
-    records: tuple[Record, ...]
-    waiting: tuple[tuple[Case, str, str], ...]
-    plan: Plan | None
-    environment: Environment | None
-    summary: Summary | None
-    verdicts: tuple[Verdict, ...]
-    judged: bool
-    torn: int
-    rounds: Mapping[str, Sequence[Round]]
-
-    @cached_property
-    def by_id(self) -> dict[str, Record]:
-        """Return records by case id."""
-        return {record.case.id: record for record in self.records}
 
 
 def load(run: str | Path) -> pd.DataFrame:
@@ -100,47 +69,6 @@ def load(run: str | Path) -> pd.DataFrame:
     Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
     """
     return frame(read_run(run))
-
-
-def read_run(path: str | Path, *, label: str | None = None) -> Run:
-    """Read a run directory. Raises JournalError, SchemaMismatchError."""
-    directory = Path(path)
-    entries = journal.read(directory)
-    plan = _model(directory / journal.PLAN, Plan)
-    verdicts = journal.read_verdicts(directory)
-    records = {record.case.id: record for record in assembly.records(directory, entries=entries)}
-    waiting: list[tuple[Case, str, str]] = []
-    for planned in plan.cases if plan else []:
-        if planned.case.id in records:
-            continue
-        if planned.skip:
-            waiting.append((planned.case, planned.skip, planned.reason))
-        else:
-            visits = len(entries.rounds.get(planned.case.id, ()))
-            reason = "the run ended before this case" if not visits else f"the run ended after {visits} of its rounds"
-            waiting.append((planned.case, NOT_RUN, reason))
-    return Run(
-        path=directory,
-        label=label or directory.resolve().name,
-        records=tuple(records.values()),
-        waiting=tuple(waiting),
-        plan=plan,
-        environment=journal.read_environment(directory),
-        summary=_model(directory / journal.SUMMARY, Summary),
-        verdicts=tuple(verdicts.verdicts),
-        judged=(directory / journal.VERDICTS).exists(),
-        torn=entries.torn,
-        rounds=entries.rounds,
-    )
-
-
-def read_runs(paths: Sequence[str | Path]) -> list[Run]:
-    """Read several runs, with labels that tell them apart."""
-    names = [Path(path).resolve().name for path in paths]
-    return [
-        read_run(path, label=name if names.count(name) == 1 else f"{Path(path).resolve().parent.name}/{name}")
-        for path, name in zip(paths, names, strict=True)
-    ]
 
 
 def frame(run: Run) -> pd.DataFrame:
@@ -237,16 +165,3 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
         else:
             table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
     return table
-
-
-def _model(path: Path, model: Any) -> Any:
-    """Read a JSON document into its model, None where the file is missing. Raises JournalError."""
-    document = journal.read_document(path)
-    if document is None:
-        return None
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise journal.JournalError(f"{path}: {place}: {first['msg']}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import battery
+from harness.gate import battery
 from harness.worker.__main__ import failure
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harness.agreement import agree
+from harness.gate.agreement import agree
 from harness.policy import GatePolicy
 from impls import discovery, registry
 from impls.attention._probes import KINDS

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from harness import assembly, journal
+from harness.results import journal
 
 ROOT = Path(__file__).resolve().parent.parent
 # Few cases of small sizes: starting the processes is most of the run, rounds and records come fast.
@@ -101,7 +101,7 @@ class Life:
             return "start" if self.launches == 1 else "resuming"
         lines = [line for line in now.split(b"\n") if line.endswith(b"}")]
         kind = json.loads(lines[-1])["kind"]
-        planned = assembly.read_plan(self.directory)
+        planned = journal.read_plan(self.directory)
         records = sum(line.startswith(b'{"kind":"record"') for line in lines)
         return "verdicts and report" if planned and records >= len(planned.cases) else KINDS[kind]
 
@@ -218,7 +218,7 @@ def finish(life: Life) -> None:
 
 def look(life: Life) -> list[str]:
     """List what an ended run lost or doubled: cases, rounds, samples, torn lines that nobody reports, its report."""
-    planned = assembly.read_plan(life.directory)
+    planned = journal.read_plan(life.directory)
     if planned is None:
         return ["the run has no plan"]
     entries = journal.read(life.directory)

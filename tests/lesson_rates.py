@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import environment
-from reports.frame import read_run
+from harness.machine import environment
+from harness.results.run import read_run
 from reports.lesson import page
 from reports.lesson.lines import LINES
 from tests.sections import replaced

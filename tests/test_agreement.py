@@ -7,7 +7,9 @@ import math
 import pytest
 import torch
 
-from harness.agreement import agree, chance, describe, effective_rows, upstream_gradient
+from harness.gate.agreement import agree, describe
+from harness.gate.call import upstream_gradient
+from harness.gate.errors import chance, effective_rows
 from harness.policy import GatePolicy
 from impls import contract, registry
 from impls.attention._probes import KINDS

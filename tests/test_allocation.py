@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import assembly, journal
 from harness.policy import AllocationPolicy
 from harness.records import Agreement, Case, Counts, Memory, PlannedCase, Preparation, Ran, Round, case_id
+from harness.results import journal
+from harness.results.run import read_run
 from harness.runner import allocator
 from harness.runner.steps import fresh_memory
 
@@ -131,7 +132,7 @@ def peak_faults(directory: Path, record) -> list[float]:
 def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_path):
     # 2048^2 scores of two heads take 32 MiB and a header, which glibc maps anew at each call.
     run(tmp_path / "run")
-    (record,) = assembly.records(tmp_path / "run")
+    (record,) = read_run(tmp_path / "run").records
     found = record.allocation
     (known,) = journal.read(tmp_path / "run").prepared.values()
     if known.call_seconds > AllocationPolicy().call_seconds_at_most:
@@ -151,12 +152,12 @@ def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_pa
 @needs_glibc
 def test_a_run_may_leave_the_allocator_alone(tmp_path):
     run(tmp_path / "run", "--allocator", "system")
-    (record,) = assembly.records(tmp_path / "run")
+    (record,) = read_run(tmp_path / "run").records
     assert record.allocation is None
     environment = journal.read_environment(tmp_path / "run")
     assert environment is not None
     assert "MALLOC_MMAP_MAX_" not in environment.stable["variables"]
-    plan = assembly.read_plan(tmp_path / "run")
+    plan = journal.read_plan(tmp_path / "run")
     assert plan is not None
     assert not plan.keep_memory
 
@@ -165,7 +166,7 @@ def test_a_run_may_leave_the_allocator_alone(tmp_path):
 def test_an_allocator_that_the_user_chose_stands(tmp_path, monkeypatch):
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     run(tmp_path / "run")
-    (record,) = assembly.records(tmp_path / "run")
+    (record,) = read_run(tmp_path / "run").records
     assert record.allocation is None
     environment = journal.read_environment(tmp_path / "run")
     assert environment is not None

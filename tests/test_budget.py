@@ -9,7 +9,7 @@ from harness.records import PlannedCase, Prediction
 from harness.runner import budget
 from harness.runner.budget import Estimate, TimeAccount
 from runs import ok_case
-from test_assembly import prepared
+from test_closing import prepared
 
 TIMING = DEFAULT.timing
 

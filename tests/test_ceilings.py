@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import ceilings, roofline
+from harness.instruments import ceilings, datasheets
+from harness.machine import roofline
 from harness.records import Ceiling
 from harness.runner.steps import machine
 
@@ -33,7 +34,7 @@ def test_rates_are_of_the_magnitude_that_processors_have(measured):
 
 def test_a_processor_has_no_datasheet_figure(measured):
     assert all(ceiling.datasheet is None for ceiling in measured)
-    assert ceilings.datasheet("cpu") is None
+    assert datasheets.datasheet("cpu") is None
 
 
 def test_a_dtype_far_below_float32_is_no_fast_path():
@@ -67,7 +68,7 @@ def test_another_dtypes_rate_is_never_used():
 
 
 def test_datasheets_differ_between_devices_and_leave_unknown_rates_out():
-    sheets = ceilings.DATASHEETS
+    sheets = datasheets.DATASHEETS
     assert sheets["NVIDIA H200"].bandwidth > sheets["NVIDIA H100 80GB HBM3"].bandwidth
     assert "bfloat16" not in sheets["Tesla V100-SXM2-16GB"].matmul
     assert "NVIDIA H200 NVL" not in sheets

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.verdicts.cells import LONGEST, Marker, Mistake, Number, quote, read_cell
-from harness.verdicts.units import find_unit
+from harness.tables.cells import LONGEST, Marker, Mistake, Number, quote, read_cell
+from harness.tables.units import find_unit
 
 POSITIVE = st.floats(min_value=1e-300, max_value=1e300)
 SIGNS = "0123456789.,eE+-^*×±()[]<>~ \t\u00a0\u202f'_kKMGiBmsnμ%/|#∞✗—−⁰¹²³$\\{}\x00\ud800½"

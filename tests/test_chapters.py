@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 import runs
+from harness.results.run import read_run, read_runs
 from reports import style
 from reports.chapters import chapter, evidence
 from reports.chapters.runs import runs_chapter
-from reports.frame import frames, read_run, read_runs
+from reports.frame import frames
 from reports.page import chapters as page
 
 

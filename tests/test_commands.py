@@ -17,7 +17,7 @@ from attnbench import __version__
 from attnbench.app import COMMANDS, make_app
 from attnbench.commands.plan import show
 from attnbench.console import USAGE
-from harness import timing
+from harness.instruments import timing
 from harness.records import DroppedPoint, PlannedCase, Prediction
 from harness.results.plan_file import Plan
 from harness.runner.process import oom_kills

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.counting import count, degrees
+from harness.instruments.counting import count
+from harness.instruments.degrees import degrees
 from impls import discovery, registry
 from impls.contract import Implementation, Limits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import directions
+from harness.instruments import directions
 from impls import discovery, registry
 from impls.subject import Subject
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import doctor
+from harness.doctor import self_test
+from harness.doctor.diagnosis import (
+    ABSENT,
+    FALSE_ALARMS,
+    GPU_LOOKS,
+    LOOKS,
+    Diagnosis,
+    diagnose,
+    judge,
+    judge_timer,
+    look,
+)
+from harness.instruments.rounds import Samples
 from harness.policy import DEFAULT, Policy, TimingPolicy
 from harness.records import Environment
-from harness.rounds import Samples
 from reports.terminal.doctor import as_text
 
 SOUND = {
@@ -62,7 +73,7 @@ def environment(**facts):
 
 def twins(*, second=1.0, canary=()):
     first = Samples(rounds=[[1.0, 1.0]] * 2, canary=[list(canary)])
-    return {"a": doctor.Twins(first, Samples(rounds=[[second, second]] * 2))}
+    return {"a": self_test.Twins(first, Samples(rounds=[[second, second]] * 2))}
 
 
 def finding(findings, name):
@@ -70,111 +81,109 @@ def finding(findings, name):
 
 
 def test_a_sound_machine_is_fine_throughout():
-    findings = doctor.look(environment())
+    findings = look(environment())
     assert {found.level for found in findings} == {"fine"}
     assert not any(found.advice for found in findings)
 
 
 @pytest.mark.parametrize(("name", "value", "level", "advice"), SPOILT)
 def test_each_thing_that_spoils_is_found_with_advice(name, value, level, advice):
-    found = finding(doctor.look(environment(**{name: value})), name)
+    found = finding(look(environment(**{name: value})), name)
     assert found.level == level
     assert advice in found.advice
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(doctor.LOOKS | doctor.GPU_LOOKS) - {"threads", "variables", "load_average"})
-)
+@pytest.mark.parametrize("name", sorted(set(LOOKS | GPU_LOOKS) - {"threads", "variables", "load_average"}))
 def test_what_cannot_be_read_is_unknown_with_its_reason_and_never_fine(name):
-    found = finding(doctor.look(environment(**{name: None})), name)
-    assert found.level == doctor.ABSENT.get(name, "unknown")
+    found = finding(look(environment(**{name: None})), name)
+    assert found.level == ABSENT.get(name, "unknown")
     assert found.found == f"no {name} here"
 
 
 def test_a_machine_without_a_gpu_is_not_asked_about_one():
-    names = {found.name for found in doctor.look(environment(device="cpu"))}
+    names = {found.name for found in look(environment(device="cpu"))}
     assert not any(name.startswith("gpu") for name in names)
 
 
 def test_a_busy_machine_is_advised_to_leave_a_core():
-    found = finding(doctor.look(environment(cpu_pressure=0.3)), "threads")
+    found = finding(look(environment(cpu_pressure=0.3)), "threads")
     assert "--threads 7" in found.advice
-    assert finding(doctor.look(environment(cpu_pressure=0.3, threads=7)), "threads").level == "fine"
+    assert finding(look(environment(cpu_pressure=0.3, threads=7)), "threads").level == "fine"
 
 
 @pytest.mark.parametrize(
     ("steps", "level"), [([50, 40, 60], "fine"), ([0, 0, 15_000_000, 0], "advice"), ([50, -10, 50], "problem")]
 )
 def test_the_clock_is_judged_by_its_steps(steps, level):
-    assert doctor.judge_timer(steps).level == level
+    assert judge_timer(steps).level == level
 
 
 def test_the_noise_floor_holds_95_percent_of_the_differences():
     ratios = [1.01] * 95 + [1.5] * 5
-    assert doctor.noise_floor(ratios) == pytest.approx(0.01)
-    assert doctor.noise_floor([*ratios, 1.5]) == pytest.approx(0.5)
-    assert doctor.noise_floor([1 / 1.2, 1.0]) == pytest.approx(0.2)
+    assert self_test.noise_floor(ratios) == pytest.approx(0.01)
+    assert self_test.noise_floor([*ratios, 1.5]) == pytest.approx(0.5)
+    assert self_test.noise_floor([1 / 1.2, 1.0]) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(("floor", "level"), [(0.01, "fine"), (0.05, "advice"), (0.5, "problem")])
 def test_noise_is_judged_by_what_it_hides(floor, level):
-    tested = doctor.SelfTest(ratios={"a": 1 + floor}, noise_floor=floor, centre=1.0, seconds=1.0)
-    assert finding(doctor.judge(tested, environment()), "noise_floor").level == level
+    tested = self_test.SelfTest(ratios={"a": 1 + floor}, noise_floor=floor, centre=1.0, seconds=1.0)
+    assert finding(judge(tested, environment()), "noise_floor").level == level
 
 
 def test_contention_seen_by_the_canary_alone_is_told():
-    quiet = doctor.conclude(twins(canary=[1.0] * 100), policy=DEFAULT, seconds=1.0)
-    shared = doctor.conclude(twins(canary=[1.0] * 60 + [1.4] * 40), policy=DEFAULT, seconds=1.0)
+    quiet = self_test.conclude(twins(canary=[1.0] * 100), policy=DEFAULT, seconds=1.0)
+    shared = self_test.conclude(twins(canary=[1.0] * 60 + [1.4] * 40), policy=DEFAULT, seconds=1.0)
     assert quiet.contaminated == 0.0
     assert shared.contaminated == 0.4
-    assert finding(doctor.judge(quiet, environment()), "canary").level == "fine"
-    assert finding(doctor.judge(shared, environment()), "canary").level == "advice"
+    assert finding(judge(quiet, environment()), "canary").level == "fine"
+    assert finding(judge(shared, environment()), "canary").level == "advice"
 
 
 def test_steal_during_the_self_test_is_told():
     for share, level in ((0.001, "fine"), (0.02, "advice"), (0.2, "problem")):
-        tested = doctor.SelfTest(ratios={"a": 1.0}, noise_floor=0.0, centre=1.0, steal_share=share, seconds=1.0)
-        assert finding(doctor.judge(tested, environment()), "steal").level == level
+        tested = self_test.SelfTest(ratios={"a": 1.0}, noise_floor=0.0, centre=1.0, steal_share=share, seconds=1.0)
+        assert finding(judge(tested, environment()), "steal").level == level
 
 
 def test_the_self_test_times_each_call_under_two_names_in_every_round():
-    tested = doctor.self_test(device="cpu", policy=QUICK, is_full=False, seed=0)
-    assert len(tested.ratios) == len(doctor.SELF_TEST_IMPLEMENTATIONS) * len(doctor.QUICK_LENGTHS)
+    tested = self_test.self_test(device="cpu", policy=QUICK, is_full=False, seed=0)
+    assert len(tested.ratios) == len(self_test.SELF_TEST_IMPLEMENTATIONS) * len(self_test.QUICK_LENGTHS)
     assert all(ratio > 0 for ratio in tested.ratios.values())
     assert tested.noise_floor >= 0
 
 
 def test_a_copy_that_does_more_work_would_show():
-    assert doctor.conclude(twins(second=1.3), policy=DEFAULT, seconds=1.0).noise_floor == pytest.approx(0.3)
+    assert self_test.conclude(twins(second=1.3), policy=DEFAULT, seconds=1.0).noise_floor == pytest.approx(0.3)
 
 
 def test_copies_are_not_called_different_and_a_slower_one_is():
     copies = {f"case {i}": [[0.001, -0.002, 0.001]] for i in range(20)}
     slower = {name: [[ratio + 0.5 for ratio in one] for one in processes] for name, processes in copies.items()}
-    assert doctor.called_different(copies, policy=DEFAULT) == 0.0
-    assert doctor.called_different(slower, policy=DEFAULT) == 1.0
+    assert self_test.called_different(copies, policy=DEFAULT) == 0.0
+    assert self_test.called_different(slower, policy=DEFAULT) == 1.0
 
 
 def test_false_alarms_beyond_what_a_preset_may_have_are_a_problem():
     for share, level in ((0.0, "fine"), (0.01, "fine"), (0.05, "problem")):
-        tested = doctor.SelfTest(
+        tested = self_test.SelfTest(
             ratios={"a": 1.0}, noise_floor=0.0, centre=1.0, called_different={"rigorous": share}, seconds=1.0
         )
-        assert finding(doctor.judge(tested, environment()), "false_alarms").level == level
+        assert finding(judge(tested, environment()), "false_alarms").level == level
 
 
 def test_a_process_of_the_full_test_gives_the_round_ratios_of_every_case(monkeypatch):
-    monkeypatch.setattr(doctor, "FULL_LENGTHS", (16, 32))
-    monkeypatch.setattr(doctor, "FULL_HEADS", (1,))
-    found = doctor.ratios_in_new_process("cpu", torch.get_num_threads(), 2, 0)
-    assert len(found) == 2 * len(doctor.SELF_TEST_IMPLEMENTATIONS)
+    monkeypatch.setattr(self_test, "FULL_LENGTHS", (16, 32))
+    monkeypatch.setattr(self_test, "FULL_HEADS", (1,))
+    found = self_test.ratios_in_new_process("cpu", torch.get_num_threads(), 2, 0)
+    assert len(found) == 2 * len(self_test.SELF_TEST_IMPLEMENTATIONS)
     assert all(len(ratios) == 2 for ratios in found.values())
 
 
 def test_a_diagnosis_reads_worst_first_and_survives_json():
-    diagnosis = doctor.diagnose(policy=QUICK)
-    text = as_text(diagnosis, false_alarms=doctor.FALSE_ALARMS)
+    diagnosis = diagnose(policy=QUICK)
+    text = as_text(diagnosis, false_alarms=FALSE_ALARMS)
     assert "Noise floor" in text
     levels = [line.split()[0] for line in text.splitlines() if line.split()[:1] in (["PROBLEM"], ["advice"], ["fine"])]
     assert levels == sorted(levels, key=["PROBLEM", "advice", "fine"].index)
-    assert doctor.Diagnosis.model_validate_json(diagnosis.model_dump_json()) == diagnosis
+    assert Diagnosis.model_validate_json(diagnosis.model_dump_json()) == diagnosis

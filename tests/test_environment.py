@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import fake_nvml
-from harness import environment
+from harness.machine import environment, processor
 
 
 def write(root, path, text):
@@ -52,7 +52,7 @@ def test_whatever_is_absent_has_a_reason():
 
 def test_threads_of_the_calling_process_change_the_id():
     code = (
-        "import torch; from harness import environment; torch.set_num_threads({});"
+        "import torch; from harness.machine import environment; torch.set_num_threads({});"
         "d = environment.describe('cpu'); print(d.id, d.stable['threads'])"
     )
     outputs = [
@@ -79,11 +79,11 @@ def test_governor_turbo_and_frequency_are_read(tmp_path):
         write(tmp_path, f"{cpu}/cpu{core}/cpufreq/scaling_governor", name + "\n")
         write(tmp_path, f"{cpu}/cpu{core}/cpufreq/scaling_cur_freq", f"{khz}\n")
     write(tmp_path, f"{cpu}/intel_pstate/no_turbo", "1\n")
-    assert environment.governor(root=tmp_path) == "performance, powersave"
-    assert environment.cpu_mhz(root=tmp_path) == 2500.0
-    assert environment.turbo(root=tmp_path) is False
+    assert processor.governor(root=tmp_path) == "performance, powersave"
+    assert processor.cpu_mhz(root=tmp_path) == 2500.0
+    assert processor.turbo(root=tmp_path) is False
     write(tmp_path, f"{cpu}/intel_pstate/no_turbo", "0\n")
-    assert environment.turbo(root=tmp_path) is True
+    assert processor.turbo(root=tmp_path) is True
 
 
 def test_the_smallest_quota_on_the_way_up_counts(tmp_path):
@@ -91,8 +91,8 @@ def test_the_smallest_quota_on_the_way_up_counts(tmp_path):
     write(tmp_path, "sys/fs/cgroup/jobs/cpu.max", "150000 100000\n")
     write(tmp_path, "sys/fs/cgroup/jobs/mine/cpu.max", "max 100000\n")
     write(tmp_path, "sys/fs/cgroup/jobs/mine/cpu.stat", "nr_periods 10\nnr_throttled 4\n")
-    assert environment.cpu_quota(root=tmp_path) == 1.5
-    assert environment.throttled_periods(root=tmp_path) == 4
+    assert processor.cpu_quota(root=tmp_path) == 1.5
+    assert processor.throttled_periods(root=tmp_path) == 4
 
 
 def test_the_older_control_groups_are_read(tmp_path):
@@ -100,23 +100,23 @@ def test_the_older_control_groups_are_read(tmp_path):
     write(tmp_path, "sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us", "50000\n")
     write(tmp_path, "sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us", "100000\n")
     write(tmp_path, "sys/fs/cgroup/memory/box/memory.limit_in_bytes", "1048576\n")
-    assert environment.cpu_quota(root=tmp_path) == 0.5
-    assert environment.memory_bytes(root=tmp_path) == 2**20
+    assert processor.cpu_quota(root=tmp_path) == 0.5
+    assert processor.memory_bytes(root=tmp_path) == 2**20
 
 
 def test_no_quota_is_none_and_not_zero(tmp_path):
     write(tmp_path, "proc/self/cgroup", "0::/\n")
     write(tmp_path, "sys/fs/cgroup/cpu.max", "max 100000\n")
-    assert environment.cpu_quota(root=tmp_path) is None
-    assert environment.throttled_periods(root=tmp_path) is None
+    assert processor.cpu_quota(root=tmp_path) is None
+    assert processor.throttled_periods(root=tmp_path) is None
 
 
 def test_steal_is_a_share_of_the_ticks_since_the_earlier_reading(tmp_path):
     write(tmp_path, "proc/stat", "cpu  100 0 100 700 0 0 0 100 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
-    assert environment.steal_share(root=tmp_path) == 0.1
-    earlier = environment.cpu_ticks(root=tmp_path)
+    assert processor.steal_share(root=tmp_path) == 0.1
+    earlier = processor.cpu_ticks(root=tmp_path)
     write(tmp_path, "proc/stat", "cpu  150 0 100 700 0 0 0 150 0 0\n")
-    assert environment.steal_share(root=tmp_path, since=earlier) == 0.5
+    assert processor.steal_share(root=tmp_path, since=earlier) == 0.5
 
 
 def test_caches_are_data_caches_in_bytes(tmp_path):
@@ -126,25 +126,25 @@ def test_caches_are_data_caches_in_bytes(tmp_path):
         folder = f"sys/devices/system/cpu/cpu0/cache/index{index}"
         for name, text in (("level", str(level)), ("type", kind), ("size", size)):
             write(tmp_path, f"{folder}/{name}", text + "\n")
-    assert environment.caches(root=tmp_path) == {"L1": 48 * 2**10, "L2": 2 * 2**20, "L3": 32 * 2**20}
+    assert processor.caches(root=tmp_path) == {"L1": 48 * 2**10, "L2": 2 * 2**20, "L3": 32 * 2**20}
 
 
 def test_the_last_level_caches_of_several_dies_add_up(tmp_path):
-    for core in environment.allowed_core_numbers():
+    for core in processor.allowed_core_numbers():
         for index, (level, size) in enumerate([(2, "1M"), (3, "32M")]):
             folder = f"sys/devices/system/cpu/cpu{core}/cache/index{index}"
             shared = str(core)  # here every core is a die of its own
             for name, text in (("level", str(level)), ("type", "Unified"), ("size", size), ("shared_cpu_list", shared)):
                 write(tmp_path, f"{folder}/{name}", text + "\n")
-    assert environment.last_level_bytes(root=tmp_path) == environment.allowed_cores() * 32 * 2**20
-    assert environment.last_level_bytes(root=tmp_path / "nowhere") == 0
+    assert processor.last_level_bytes(root=tmp_path) == processor.allowed_cores() * 32 * 2**20
+    assert processor.last_level_bytes(root=tmp_path / "nowhere") == 0
 
 
 def test_the_processor_is_named_with_what_tells_models_apart(tmp_path):
     first = "model name\t: AMD EPYC\ncpu family\t: 25\nmodel\t\t: 17\nflags\t\t: sse avx2 avx512f made_up\n"
     text = first + "\nmodel name\t: another\n"
     write(tmp_path, "proc/cpuinfo", text)
-    assert environment.cpu_model(root=tmp_path) == "AMD EPYC (cpu family 25, model 17)"
+    assert processor.cpu_model(root=tmp_path) == "AMD EPYC (cpu family 25, model 17)"
     facts = environment.Facts()
     environment.host_stable(facts, root=tmp_path)
     assert facts.values["cpu_flags"] == ["avx2", "avx512f"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import timing
+from harness.instruments import timing
 from support.simulated_cuda import Simulated
 
 US = 1_000

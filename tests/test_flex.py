@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import counting
-from harness.agreement import agree
+from harness.gate.agreement import agree
+from harness.instruments import counting, degrees
 from harness.policy import GatePolicy
 from impls import discovery, registry
 from impls.attention import problem as attention
@@ -84,7 +84,7 @@ def test_what_is_compiled_from_plain_operators_is_counted_as_it_is_written():
 def test_a_kernel_that_refuses_to_be_counted_is_not_compiled_for_every_size():
     compiled = torch._dynamo.utils.counters["stats"]
     before = compiled["unique_graphs"]
-    found = counting.degrees(attention, FLEX, device=CPU, dtype=torch.float32)
+    found = degrees.degrees(attention, FLEX, device=CPU, dtype=torch.float32)
     assert found.how == "declared"
     assert compiled["unique_graphs"] <= before + 1
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from harness import assembly, journal
+from harness.results import journal
 from test_run import ROOT, attnbench, closing_records, command, own_lock  # noqa: F401  # a fixture for this module
 
 RUN = (
@@ -59,7 +59,7 @@ def one_line(done, *said):
 def whole_and_incomplete(directory):
     """Check that every line is whole and some case is still open; return the journal."""
     entries = journal.read(directory)
-    planned = assembly.read_plan(directory)
+    planned = journal.read_plan(directory)
     assert entries.torn == 0
     assert entries.prepared
     assert len(entries.records) < len(planned.cases)
@@ -70,7 +70,7 @@ def whole_and_incomplete(directory):
 def completed(directory, before):
     """Check that the journal goes on from what it held, with each case closed once."""
     assert (directory / journal.JOURNAL).read_bytes().startswith(before)
-    planned = assembly.read_plan(directory)
+    planned = journal.read_plan(directory)
     assert closing_records(directory) == {case.case.id: 1 for case in planned.cases}
     assert (directory / journal.REPORT).is_file()
 

@@ -10,7 +10,7 @@ import importlib.util
 import pytest
 import torch
 
-from harness.battery import Examinee
+from harness.gate.battery import Examinee
 from harness.policy import GatePolicy
 from impls import registry
 from tests.examining import examine

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from harness import graphs, memory, timing
+from harness.instruments import cuda_graphs, memory, timing
 from harness.policy import DEFAULT, GatePolicy, TimingPolicy
 from harness.protocol.messages import Replay, Start, Visit
 from harness.runner import replays
@@ -70,7 +70,7 @@ def visit(recorder, name="einsum", problem="attention", point=None, **policy):
     of = registry.problem(problem)
     entry = registry.get(problem, name)
     subject = Subject(of, entry, of.parse(point or {"n": 24, "d": 8}), torch.float32, CPU)
-    return graphs.visit(
+    return cuda_graphs.visit(
         subject,
         recorder=recorder,
         timed=timing.HostClock().block,
@@ -115,7 +115,7 @@ def test_seconds_are_those_of_a_call_and_not_of_a_replay():
                 call()
             return timing.Block(seconds=8e-4, host=0.0, calls=calls)
 
-    found = graphs.replays(
+    found = cuda_graphs.replays(
         [lambda: torch.ones(3)] * 2,
         recorder=FakeRecorder(),
         timed=Clock().block,
@@ -128,9 +128,9 @@ def test_seconds_are_those_of_a_call_and_not_of_a_replay():
 
 
 def test_a_graph_has_no_more_calls_and_kernels_than_the_policy_allows_and_two_calls_at_least():
-    assert graphs._graph_calls(1e-9, launches=1, policy=POLICY) == POLICY.graph_calls_at_most
-    assert graphs._graph_calls(10.0, launches=None, policy=POLICY) == 2
-    assert graphs._graph_calls(1e-9, launches=1000, policy=POLICY) == 20
+    assert cuda_graphs._graph_calls(1e-9, launches=1, policy=POLICY) == POLICY.graph_calls_at_most
+    assert cuda_graphs._graph_calls(10.0, launches=None, policy=POLICY) == 2
+    assert cuda_graphs._graph_calls(1e-9, launches=1000, policy=POLICY) == 20
 
 
 class Stale(FakeGraph):
@@ -225,7 +225,7 @@ def test_a_capture_that_raises_is_a_reason():
 
 def test_results_cached_by_input_are_no_work():
     known = [torch.ones(3), torch.ones(3)]
-    found = graphs.replays(
+    found = cuda_graphs.replays(
         [lambda: known[0], lambda: known[1]],
         recorder=FakeRecorder(),
         timed=timing.HostClock().block,
@@ -272,7 +272,7 @@ def test_dropout_is_not_replayed():
 
 def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
     monkeypatch.setattr(memory, "cap_process", lambda _limit: True)
-    monkeypatch.setattr(graphs, "CudaRecorder", lambda _device: FakeRecorder())
+    monkeypatch.setattr(cuda_graphs, "CudaRecorder", lambda _device: FakeRecorder())
     steps = []
     bench = workbench.set_up(Start(policy=DEFAULT, device="cpu"), announce=steps.append)
     gc.unfreeze()
@@ -297,9 +297,9 @@ def test_a_short_kernel_is_replayed_on_a_gpu():
         subject = Subject(
             of, registry.get("attention", name), of.parse({"n": 64, "d": 64, "heads": 2}), torch.bfloat16, device
         )
-        found = graphs.visit(
+        found = cuda_graphs.visit(
             subject,
-            recorder=graphs.CudaRecorder(device),
+            recorder=cuda_graphs.CudaRecorder(device),
             timed=clock.block,
             seed=1,
             call_seconds=1e-5,
@@ -316,9 +316,9 @@ def test_a_call_that_waits_for_the_gpu_can_not_be_captured_and_breaks_nothing():
     device = torch.device("cuda")
     values = [torch.randn(64, device=device) for _ in range(2)]
     before = torch.cuda.current_stream()
-    found = graphs.replays(
+    found = cuda_graphs.replays(
         [lambda value=value: value * value.sum().item() for value in values],
-        recorder=graphs.CudaRecorder(device),
+        recorder=cuda_graphs.CudaRecorder(device),
         timed=timing.clock_for(device, cold=False).block,
         call_seconds=1e-5,
         blocks=1,

@@ -8,9 +8,9 @@ import os
 
 import pytest
 
-from harness import journal
-from harness.journal import DeviceHeldError, DeviceLock, Journal, JournalError
 from harness.records import Case, Record, Round, SchemaMismatchError, case_id
+from harness.results import journal
+from harness.results.journal import DeviceHeldError, DeviceLock, Journal, JournalError
 
 
 def record(n: int) -> Record:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import kernels
-from harness.kernels import Event
+from harness.instruments import kernels
+from harness.instruments.kernels import Event
 from harness.records import Ran
 from impls import discovery
 from impls.contract import Expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import directions, kernels
+from harness.instruments import directions, kernels
 from harness.records import Ran
 from impls import discovery, registry
 from impls.contract import Expected

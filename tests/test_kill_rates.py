@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness import assembly, journal
+from harness.results import journal
 from kill_rates import Life, Moment, kept, last_line, look, row
 from runs import ok_record, write_run
 
@@ -38,7 +38,7 @@ def closing(lines):
 
 def with_rounds(life, *indexes):
     """Give the first case more rounds than its record was made of."""
-    lines = [round_line(assembly.read_plan(life.directory).cases[0].case.id, index) for index in indexes]
+    lines = [round_line(journal.read_plan(life.directory).cases[0].case.id, index) for index in indexes]
     edit(life, lambda old: [*old, *lines])
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import pytest
 
 import runs
-from harness import assembly, launch
-from harness.journal import Journal
 from harness.policy import DEFAULT
 from harness.protocol.messages import Failed, Replay, Replayed, Replays, Visit
 from harness.records import Launch, PlannedCase, Ran, Record, Round
+from harness.results import closing
+from harness.results.journal import Journal
+from harness.results.run import read_run
 from harness.runner import replays
 from harness.runner.steps.rounds import with_graph
-from reports import export
+from harness.stats import launches
+from reports.exports import export
 from reports.frame import load
 from scripted import state_of
-from test_assembly import OPERATIONS, case, closed, prepared
+from test_closing import OPERATIONS, case, closed, prepared
 
 TIMING = DEFAULT.timing
 
@@ -67,7 +69,7 @@ def test_a_call_of_thousands_of_kernels_gets_a_reason_instead_of_a_graph():
 
 def test_device_host_and_call_are_told_apart_with_the_share_that_was_queued():
     visits = [visit(5e-6, host=12e-6, call_seconds=12.5e-6, queued=[True, True, index > 0]) for index in range(4)]
-    time = assembly.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
+    time = closing.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
     assert time.median == pytest.approx(5e-6)
     assert (time.host_seconds, time.call_seconds) == (12e-6, 12.5e-6)
     assert time.queued_share == pytest.approx(11 / 12)
@@ -89,8 +91,8 @@ def test_the_time_of_a_graph_is_in_the_prediction_of_a_round():
 
 
 def of_rounds(visits):
-    time = assembly.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
-    return launch.launch_of(visits, time=time, policy=TIMING)
+    time = closing.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
+    return launches.launch_of(visits, time=time, policy=TIMING)
 
 
 def test_overhead_is_what_calls_in_a_row_take_less_the_graph_and_not_device_time_less_it():
@@ -120,7 +122,7 @@ def closed_with_graph(seconds, graph):
         visit(seconds, graph_samples=[graph] * 3, graph_calls=8, graph_inputs=4).model_copy(update={"index": index})
         for index in range(5)
     ]
-    return assembly.close(
+    return closing.close(
         case(),
         prepared(),
         visits,
@@ -150,7 +152,7 @@ def test_launching_reaches_the_table_and_the_exports(tmp_path):
     table = load(tmp_path).set_index("implementation")
     assert table.loc["batched", ["graph_s", "launch_overhead_s", "kernel_s"]].tolist() == [3e-6, 7e-6, 2e-6]
     assert table.loc["einsum", ["graph_s", "launch_overhead_s", "kernel_s"]].isna().all()
-    written = export.export(tmp_path, to="csv").decode().splitlines()
+    written = export.export(read_run(tmp_path), to="csv").decode().splitlines()
     names = written[0].split(",")
     assert dict(zip(names, written[1].split(","), strict=False))["graph_s"] == "3e-06"
     assert Record.model_validate_json(record.model_dump_json(by_alias=True)) == record

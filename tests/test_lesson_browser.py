@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from harness.lesson import systems
+from harness.results.run import read_run
 from reports.lesson import page
 from reports.lesson.lines import LINES
 from test_lesson import make_run, make_verdict
@@ -23,7 +24,7 @@ def written(tmp_path_factory):
     directory = make_run(
         tmp_path_factory.mktemp("lesson"), systems.lesson(), [make_verdict(line, "confirmed") for line in LINES]
     )
-    return page.write(directory)
+    return page.write(read_run(directory))
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def worker(monkeypatch):
         simulated = Simulated()
         monkeypatch.setattr(cuda, "DRIVER", simulated)
         made = Worker(announce=lambda _step: None)
-        made._bench = SimpleNamespace(device=torch.device(device), calls=CallsAccount())
+        made._bench = SimpleNamespace(device=torch.device(device), calls=CallsAccount(), has_context=device != "cpu")
         made._handlers = {messages.Describe: lambda _bench, _request: handler(simulated)}
         return made, simulated
 

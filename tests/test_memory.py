@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import directions, kernels, memory, telemetry
+from harness.instruments import directions, kernels, memory
+from harness.instruments.telemetry import sensors
 from impls import discovery, registry
 from impls.subject import Subject
 
@@ -168,7 +169,7 @@ def test_a_driver_that_does_not_count_leaves_its_reason(monkeypatch):
     fake.install(monkeypatch)
 
     def refuse():
-        raise telemetry.ReadingError("a container hides ids")
+        raise sensors.ReadingError("a container hides ids")
 
     used = fake.measure(driver=refuse)
     assert used.device_process is None
@@ -179,7 +180,7 @@ def test_a_driver_that_does_not_count_leaves_its_reason(monkeypatch):
 def test_a_driver_that_counts_only_after_the_call_says_nothing_of_the_call(monkeypatch):
     fake = FakeCuda(allocates=2**20, reserves=0, outside=2**30)
     fake.install(monkeypatch)
-    answers = iter([0, 0, telemetry.ReadingError("NVML lists no process on the device"), 7])
+    answers = iter([0, 0, sensors.ReadingError("NVML lists no process on the device"), 7])
 
     def driver():
         answer = next(answers)

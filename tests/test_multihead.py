@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from harness.agreement import agree
+from harness.gate.agreement import agree
 from harness.policy import GatePolicy
 from impls import discovery, registry
 from impls.multihead import _oracle, _phases, _points, steps
@@ -309,7 +309,7 @@ def test_torch_module_gives_what_nn_multiheadattention_gives(bias):
 
 
 def test_the_fast_path_is_what_runs_when_asked_for():
-    from harness.kernels import profile
+    from harness.instruments.kernels import profile
 
     entry = registry.get("multihead", "torch-module-fast")
     inputs = multihead.inputs(
@@ -405,7 +405,7 @@ def test_attention_overtakes_the_projections_at_twice_the_width():
 
 @pytest.mark.parametrize("name", [n for n in MODULES if n not in {"mha/loop", "torch-module-fast"}])
 def test_products_counted_while_they_run_are_those_of_the_model(name):
-    from harness.counting import degrees
+    from harness.instruments.degrees import degrees
 
     entry = registry.get("multihead", name)
     counted = degrees(multihead, entry, device=CPU, dtype=torch.float32)

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from harness.battery import Examinee
+from harness.gate.battery import Examinee
 from harness.policy import GatePolicy
 from impls import contract, registry
 from mutants import MUTANTS, honest

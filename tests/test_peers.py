@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from harness.instruments.rounds import Samples
 from harness.policy import DEFAULT, Policy, TimingPolicy
-from harness.rounds import Samples
 from tests.peers import cases, compare_tools, d2l_ratio, tools
 from tests.sections import replaced
 

@@ -31,6 +31,7 @@ def test_saved_memory_of_five_lengths_is_two_score_buffers_to_the_last_digit():
     # 64 n^2 + 96 n bytes, in MiB.
     assert found.coefficients[2] * 2**20 == pytest.approx(64, rel=1e-4)
     assert found.coefficients[1] * 2**20 == pytest.approx(96, rel=1e-2)
+    assert found.formula("n") == "6.10352e-05 n^2 + 9.15561e-05 n"
     assert found.share > 0.999
 
 

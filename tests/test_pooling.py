@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.agreement import agree
+from harness.gate.agreement import agree
 from harness.policy import GatePolicy
 from impls import discovery, registry
 from impls.pooling import problem as pooling

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.records import Agreement, Check, Record
 from reports import units
 from reports.terminal import progress
-from test_assembly import case, prepared
+from test_closing import case, prepared
 
 
 def test_every_case_has_its_line(capsys):

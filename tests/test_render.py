@@ -11,7 +11,7 @@ import pytest
 from jinja2 import UndefinedError
 
 import runs
-from harness.journal import JournalError
+from harness.results.journal import JournalError
 from reports.page import render
 
 

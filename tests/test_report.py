@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import runs
-from attnbench.writing import write_file
-from harness.journal import JournalError
 from harness.records import SchemaMismatchError
-from reports import export, style, units
+from harness.results.journal import JournalError
+from harness.results.run import read_run, read_runs
+from harness.scaling.law import costs
+from reports import style, units
 from reports.exports.markdown import markdown
-from reports.frame import COLUMNS, load, read_run
+from reports.figures.scaling.time import judged_laws, time
+from reports.figures.sweep import sweeps
+from reports.frame import COLUMNS, frames, load
 from reports.page.render import render
 from reports.terminal.results import lines, table_of
 
@@ -80,7 +83,7 @@ def test_the_page_makes_no_request(page):
 def test_a_run_without_verdicts_says_not_judged_yet(tmp_path):
     bare = runs.make_run(tmp_path / "run", sweeps=("batch",), judged=False)
     assert "Not judged yet" in render([bare], tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "not judged yet" in markdown([bare])
+    assert "not judged yet" in markdown([read_run(bare)])
 
 
 def test_every_figure_has_title_alternative_and_both_sentences(page):
@@ -118,58 +121,9 @@ def test_the_terminal_lines_put_the_quickest_first(run):
 def test_markdown_escapes_what_comes_from_outside(tmp_path):
     record = runs.failed_record("bad|<b>", "crashed", "a | b <script>", n=64)
     runs.write_run(tmp_path / "run", [record], judged=False)
-    text = markdown([tmp_path / "run"])
+    text = markdown([read_run(tmp_path / "run")])
     assert "<script>" not in text
     assert "bad\\|&lt;b>" in text
-
-
-@pytest.mark.parametrize("name", [name for name in export.FORMATS if name != "parquet"])
-def test_an_export_is_written(run, tmp_path, name):
-    path = write_file(export.export(run, to=name), tmp_path / f"out.{name}")
-    assert path.stat().st_size > 1000
-
-
-def test_a_csv_export_round_trips(run, tmp_path):
-    import pandas as pd
-
-    path = write_file(export.export(run, to="csv"), tmp_path / "cases.csv")
-    again = pd.read_csv(path)
-    assert list(again.columns) == list(COLUMNS)
-    assert math.isclose(again["median_s"].sum(), load(run)["median_s"].sum())
-
-
-def test_a_parquet_export_round_trips(run, tmp_path):
-    pytest.importorskip("pyarrow", reason="pyarrow is an optional extra")
-    import pandas as pd
-
-    path = write_file(export.export(run, to="parquet"), tmp_path / "cases.parquet")
-    assert list(pd.read_parquet(path).columns) == list(COLUMNS)
-
-
-def test_pytest_benchmark_compares_our_export(run, tmp_path):
-    path = write_file(export.export(run, to="pytest-benchmark"), tmp_path / "0001_run.json")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest_benchmark", "compare", str(path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "sdpa-flash" in done.stdout
-
-
-def test_github_action_benchmark_gets_name_unit_and_value(run):
-    entries = json.loads(export.export(run, to="github-action-benchmark"))
-    assert all(entry["unit"] == "us" and entry["value"] > 0 for entry in entries)
-    assert len({entry["name"] for entry in entries}) == len(entries)
-
-
-def test_bencher_gets_measures_with_bounds(run):
-    found = json.loads(export.export(run, to="bencher"))
-    latency = next(iter(found.values()))["latency"]
-    assert latency["lower_value"] <= latency["value"] <= latency["upper_value"]
-
-
-def test_an_unknown_format_names_the_choices(run):
-    with pytest.raises(ValueError, match="have: csv, json"):
-        export.export(run, to="xlsx")
 
 
 def test_report_writes_into_the_first_run_by_default(run):
@@ -182,7 +136,7 @@ def test_report_writes_into_the_first_run_by_default(run):
 def test_reports_never_import_torch(run, tmp_path):
     program = (
         "import sys; from pathlib import Path; from attnbench.writing import write_page;"
-        "from reports.frame import read_runs;"
+        "from harness.results.run import read_runs;"
         f"write_page(read_runs([Path({str(run)!r})]), Path({str(tmp_path / 'page.html')!r}));"
         "sys.exit('torch' in sys.modules)"
     )
@@ -203,28 +157,22 @@ def test_numbers_have_units_and_sensible_digits():
 
 
 def load_run(path):
-    from reports.frame import read_run
 
     return read_run(path)
 
 
 def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
-    from reports.figures import speed
-    from reports.figures.figure import sweeps
-    from reports.frame import frames, read_runs
+    from reports.figures.speed.speed_up import speed_up, speed_ups
 
     several = read_runs([run])
     sweep = next(found for found in sweeps(several, frames(several)) if found.scenario == "sequence-length")
-    svg = speed.speed_up(sweep, baseline="sdpa-math").svg
-    joined = speed.speed_ups(sweep.table, baseline="sdpa-math")
+    svg = speed_up(sweep, baseline="sdpa-math").svg
+    joined = speed_ups(sweep.table, baseline="sdpa-math")
     for value in joined["speed_up"]:
         assert f">{units.digits(value, significant=2)}<" in svg
 
 
 def test_a_case_that_two_scenarios_share_is_drawn_in_both(run):
-    from reports.figures.figure import sweeps
-    from reports.frame import frames, read_runs
-
     several = read_runs([run])
     drawn = {
         found.scenario: sorted(set(found.table[found.axis])) for found in sweeps(several, frames(several)) if found.axis
@@ -268,19 +216,6 @@ def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
     assert "Refuted throughout: A5 (the cost grows exponentially with the length of the input)." in page
 
 
-def test_the_reason_of_a_verdict_has_units():
-    from reports.answer.verdicts import with_units
-
-    assert with_units("time is inconclusive: a fixed cost of 0.000248 hides the law n^2: it is 16 % at 256") == (
-        "time is inconclusive: a fixed cost of 248 µs hides the law n²: it is 16 % at 256"
-    )
-    for reason in (
-        "it takes 1216512 bytes of extra memory, batched takes 270532608",
-        "it takes 1,216,512 bytes of extra memory, batched takes 270,532,608",
-    ):
-        assert with_units(reason) == "it takes 1.16 MiB of extra memory, batched takes 258 MiB"
-
-
 def test_an_interrupted_run_says_so(tmp_path):
     page = render([runs.make_run(tmp_path / "run", sweeps=("batch",), complete=False)], tmp_path / "page.html")
     text = page.read_text(encoding="utf-8")
@@ -288,15 +223,40 @@ def test_an_interrupted_run_says_so(tmp_path):
     assert "3 planned cases have no record yet" in text
 
 
-def test_a_law_is_drawn_through_its_own_points(run):
-    from reports.figures.scaling.time import fitted_laws
+def sweep_along(axis, path):
+    several = read_runs([path])
+    return next(found for found in sweeps(several, frames(several)) if found.axis == axis)
 
-    table = load(run)
-    rows = table[(table["scenario"] == "sequence-length") & (table["implementation"] == "sdpa-flash")]
-    law = fitted_laws(rows, "n")["sdpa-flash"]
-    misses = law.cost(rows["n"].to_numpy()) / rows["best_s"].to_numpy() - 1
+
+def test_the_law_that_is_drawn_is_the_one_that_was_judged(run):
+    sweep = sweep_along("n", run)
+    laws = judged_laws(sweep)
+    judged = {
+        verdict.implementation: verdict.law
+        for verdict in read_run(run).verdicts
+        if (verdict.axis, verdict.quantity) == ("n", "time")
+    }
+    assert laws == judged
+    rows = sweep.table[sweep.table["implementation"] == "sdpa-flash"]
+    misses = costs(laws["sdpa-flash"], rows["n"].to_numpy()) / rows["best_s"].to_numpy() - 1
     assert abs(misses).max() < 0.1
-    assert 1.9 < law.exponent < 2.1
+    assert 1.9 < laws["sdpa-flash"].exponent < 2.1
+
+
+def test_a_law_that_other_cases_were_judged_by_is_not_drawn(run):
+    sweep = sweep_along("n", run)
+    others = [
+        verdict.model_copy(update={"cases": verdict.cases[1:]}) if verdict.implementation == "loop" else verdict
+        for verdict in sweep.verdicts
+    ]
+    assert set(judged_laws(sweep)) - set(judged_laws(replace(sweep, verdicts=tuple(others)))) == {"loop"}
+
+
+def test_a_run_whose_verdicts_have_no_law_joins_its_points(run):
+    sweep = sweep_along("n", run)
+    bare = replace(sweep, verdicts=tuple(verdict.model_copy(update={"law": None}) for verdict in sweep.verdicts))
+    assert judged_laws(bare) == {}
+    assert "Lines join them." in time(bare, style.looks(bare.table["implementation"])).how
 
 
 def test_a_page_of_many_cases_stays_small(tmp_path):
@@ -322,7 +282,7 @@ def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
         runs._verdict("A2", "loop", "all", "inconclusive", axis="n", expected=2, exponent=1.9, reason="too few sizes"),
     ]
     runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
-    text = markdown([tmp_path / "run"])
+    text = markdown([read_run(tmp_path / "run")])
     assert "grows as" not in text
     assert "decides nothing for loop along n (exponent 1.05 to 2.49)" in text
     assert "O(n² d) is confirmed for 0 of 1 implementation, inconclusive for loop." in text

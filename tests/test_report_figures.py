@@ -8,12 +8,15 @@ import pytest
 
 import runs
 from harness.records import Allocation, Ceiling
+from harness.results.run import read_run, read_runs
 from reports import published, style
 from reports.answer.doubts import precision_sentence, warnings
 from reports.exports.markdown import markdown
-from reports.figures import agreement, allocation, device, speed, timeline
-from reports.figures.figure import sweeps
-from reports.frame import frame, frames, read_run, read_runs
+from reports.figures import agreement, fresh_memory
+from reports.figures.device import load, timeline
+from reports.figures.speed.throughput import throughput
+from reports.figures.sweep import sweeps
+from reports.frame import frame, frames
 from reports.page.render import render
 
 
@@ -77,7 +80,7 @@ def test_clock_power_and_temperature_are_drawn_over_the_run(gpu):
 
 
 def test_the_load_figure_underlays_the_throttled_stretch(gpu):
-    figure = device.load_series(gpu.records, colors_of(gpu), key="k", run="")
+    figure = load.load_series(gpu.records, colors_of(gpu), key="k", run="")
     assert "var(--bad)" in figure.svg
     assert ("sdpa-flash", "clocks held back: software power cap", "2.5 s to 6.4 s") in figure.rows
 
@@ -96,7 +99,7 @@ def test_a_device_that_throttles_in_every_round_swells_no_figure():
 
 
 def test_published_rates_are_laid_over_on_the_same_device(gpu):
-    figure = speed.throughput(sweep_of(gpu), colors_of(gpu), machine="NVIDIA H100 80GB HBM3")
+    figure = throughput(sweep_of(gpu), colors_of(gpu), machine="NVIDIA H100 80GB HBM3")
     assert ">flash-attention-3 †<" in figure.svg
     assert "FlashAttention-3 paper" in figure.how
     assert re.search(r"sdpa-cudnn reaches \d+ % of the 595 TFLOP/s published for sdpa-cudnn", figure.finding)
@@ -105,7 +108,7 @@ def test_published_rates_are_laid_over_on_the_same_device(gpu):
 
 @pytest.mark.parametrize("machine", ["NVIDIA H100 PCIe", "NVIDIA A100-SXM4-80GB", "AMD EPYC", ""])
 def test_published_rates_stay_away_from_other_devices(gpu, machine):
-    figure = speed.throughput(sweep_of(gpu), colors_of(gpu), machine=machine)
+    figure = throughput(sweep_of(gpu), colors_of(gpu), machine=machine)
     assert "†" not in figure.svg
     assert "published" not in figure.how
 
@@ -160,7 +163,7 @@ def test_fresh_memory_has_a_figure_with_its_dearest_case_in_words(tmp_path):
     ]
     runs.write_run(tmp_path / "run", records, judged=False)
     run = read_run(tmp_path / "run")
-    figure = allocation.fresh_memory(run.records, colors_of(run), key="k")
+    figure = fresh_memory.fresh_memory(run.records, colors_of(run), key="k")
     assert figure.finding == (
         "Fresh memory makes 1 of 3 cases slower beyond the interval; most batched, by 1.40× (95 %: 1.30 to 1.50), "  # noqa: RUF001
         "with 9,000 page faults a call instead of 2."
@@ -171,7 +174,7 @@ def test_fresh_memory_has_a_figure_with_its_dearest_case_in_words(tmp_path):
 
 def test_without_measured_allocation_there_is_no_such_figure(tmp_path):
     run = read_run(runs.make_run(tmp_path / "run", sweeps=("batch",)))
-    assert allocation.fresh_memory(run.records, colors_of(run), key="k") is None
+    assert fresh_memory.fresh_memory(run.records, colors_of(run), key="k") is None
 
 
 # --- how good the measurement is
@@ -195,9 +198,9 @@ def test_wide_intervals_are_one_quiet_sentence_with_advice(tmp_path):
     said = precision_sentence(run, table)
     assert said.startswith("Half of the times are known to ±4.9 % or better; ±2 % was asked for, and 31 of 63 miss it")
     assert "loop ±9.5 %" in said
-    assert "twice the --time-budget" in said
+    assert "doubling --time-budget" in said
     assert not any("precis" in doubt for doubt in warnings(run, table))
-    assert said.split(";")[0] in markdown([run.path]).replace("\\", "")
+    assert said.split(";")[0] in markdown([read_run(run.path)]).replace("\\", "")
     page = render([run.path], tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.index('class="note precision"') < page.index('class="doubts"')
 

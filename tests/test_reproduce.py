@@ -12,9 +12,10 @@ import runs
 from attnbench.options import Cases
 from attnbench.reading import find_scenarios, make_selection
 from harness.results.plan_file import Plan
+from harness.results.run import Run, read_run
 from harness.runner import plan
 from harness.runner.selection import Selection
-from reports.frame import Run, frames, read_run
+from reports.frame import frames
 from reports.page.embedded import pack, reproduce
 from scenarios import catalog
 

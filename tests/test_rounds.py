@@ -7,7 +7,7 @@ import itertools
 
 import torch
 
-from harness import rounds, timing
+from harness.instruments import rounds, timing
 from harness.policy import TimingPolicy
 
 POLICY = TimingPolicy(

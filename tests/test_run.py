@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import assembly, journal
 from harness.records import Round
+from harness.results import journal
+from harness.results.run import read_run
 from harness.runner import state
 from harness.runner.selection import TimeLimits
 from runs import ok_record, write_run
@@ -43,7 +44,7 @@ def attnbench(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[
 
 def statuses(directory: Path) -> dict[tuple[str, int], str]:
     return {
-        (record.case.implementation, record.case.point["n"]): record.status for record in assembly.records(directory)
+        (record.case.implementation, record.case.point["n"]): record.status for record in read_run(directory).records
     }
 
 
@@ -108,7 +109,7 @@ def test_each_failure_says_why(failures):
     _, directory = failures
     reasons = {
         record.case.implementation: record.reason
-        for record in assembly.records(directory)
+        for record in read_run(directory).records
         if record.case.point["n"] == 32
     }
     assert "SIGSEGV" in reasons["planted-segfault"]
@@ -125,7 +126,7 @@ def test_each_failure_says_why(failures):
 
 def test_no_number_is_kept_for_a_failure(failures):
     _, directory = failures
-    assert all((record.time is None) == (record.status != "ok") for record in assembly.records(directory))
+    assert all((record.time is None) == (record.status != "ok") for record in read_run(directory).records)
 
 
 def test_a_plugin_that_kills_the_process_on_import_is_unavailable():
@@ -198,18 +199,18 @@ def test_killed_at_random_moments_a_run_is_resumed_with_each_case_exactly_once(t
         wait_for(lambda left=workers: not any(alive(worker) for worker in left))
         process = start(directory, "--resume")
     assert process.wait(timeout=200) in {0, 4}
-    plan = assembly.read_plan(directory)
+    plan = journal.read_plan(directory)
     assert closing_records(directory) == Counter({case.case.id: 1 for case in plan.cases})
 
 
 def test_a_case_that_killed_runs_left_out_of_rounds_gets_none_twice(tmp_path):
     write_run(tmp_path, [ok_record("batched"), ok_record("einsum")], sweeps=("sequence-length",), complete=False)
-    first, second = (case.case.id for case in assembly.read_plan(tmp_path).cases)
+    first, second = (case.case.id for case in journal.read_plan(tmp_path).cases)
     with journal.Journal(tmp_path) as log:
         for identity, index in [(first, 0), (second, 0), (second, 1), (first, 2), (second, 2), (first, 3)]:
             log.append_round(identity, Round(index=index, started=0.0, calls_per_sample=1, samples=[1.0]))
     # Both have three visits, and rounds 0 to 3 were begun.
-    plan = assembly.read_plan(tmp_path)
+    plan = journal.read_plan(tmp_path)
     begun = state.begin(plan, None, tmp_path, supervisor=None, progress=None, limits=TimeLimits(), started="")
     assert begun.rounds_done == 4
 
@@ -237,7 +238,7 @@ def test_ctrl_c_ends_with_a_report_of_what_there_is_and_can_be_resumed(tmp_path)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert (directory / journal.REPORT).is_file()
-    assert any(record.time and record.time.stop_reason == "interrupted" for record in assembly.records(directory))
+    assert any(record.time and record.time.stop_reason == "interrupted" for record in read_run(directory).records)
     assert start(directory, "--resume").wait(timeout=200) == 0
     assert set(closing_records(directory).values()) == {1}
 
@@ -322,7 +323,7 @@ def test_a_new_file_in_the_folder_is_found_with_no_list_edited():
 def test_short_calls_on_a_gpu_have_a_time_inside_a_graph_or_a_reason(tmp_path):
     done = attnbench("run", "smoke", "--fast", "--device", "cuda", "--impl", "sdpa-*", "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
-    timed = [record for record in assembly.records(tmp_path / "run") if record.status == "ok"]
+    timed = [record for record in read_run(tmp_path / "run").records if record.status == "ok"]
     short = [record for record in timed if record.case.direction == "forward" and record.time.median < 2e-5]
     assert all(record.launch is not None for record in short)
     for launched in [record.launch for record in timed if record.launch]:

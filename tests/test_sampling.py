@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from harness import sampling
 from harness.policy import TimingPolicy
+from harness.stats import blocks
 
 POLICY = TimingPolicy()
 
@@ -21,49 +21,49 @@ class FakeCall:
 
 
 def test_a_start_up_cost_is_left_behind():
-    seconds = sampling.warm_up(FakeCall(0.2, 0.1, 0.05, 0.03, 0.02, then=0.01), policy=POLICY)
+    seconds = blocks.warm_up(FakeCall(0.2, 0.1, 0.05, 0.03, 0.02, then=0.01), policy=POLICY)
     assert seconds[-1] == 0.01
     assert len(seconds) >= POLICY.warm_up_calls
 
 
 def test_a_plateau_that_ends_late_is_waited_for():
     script = [0.01 * 0.97**i for i in range(60)]
-    seconds = sampling.warm_up(FakeCall(*script, then=script[-1]), policy=POLICY)
+    seconds = blocks.warm_up(FakeCall(*script, then=script[-1]), policy=POLICY)
     assert len(seconds) > 40
 
 
 def test_a_quick_steady_call_is_warmed_for_its_least_time():
-    seconds = sampling.warm_up(FakeCall(then=1e-3), policy=POLICY)
+    seconds = blocks.warm_up(FakeCall(then=1e-3), policy=POLICY)
     assert len(seconds) >= POLICY.warm_up_calls
     assert sum(seconds) >= POLICY.warm_up_seconds
 
 
 def test_a_slow_call_is_warmed_twice():
-    assert len(sampling.warm_up(FakeCall(then=1.0), policy=POLICY)) == POLICY.warm_up_calls_slow
+    assert len(blocks.warm_up(FakeCall(then=1.0), policy=POLICY)) == POLICY.warm_up_calls_slow
 
 
 def test_calls_made_before_count_where_a_call_is_long():
     long, short = POLICY.long_call_seconds, 0.99 * POLICY.long_call_seconds
-    assert len(sampling.warm_up(FakeCall(then=long), policy=POLICY)) == POLICY.warm_up_calls_long
-    assert len(sampling.warm_up(FakeCall(then=long), policy=POLICY, before=4)) == POLICY.warm_up_calls_long - 4
-    assert len(sampling.warm_up(FakeCall(then=long), policy=POLICY, before=100)) == 2
-    assert len(sampling.warm_up(FakeCall(then=short), policy=POLICY, before=100)) >= POLICY.warm_up_calls
+    assert len(blocks.warm_up(FakeCall(then=long), policy=POLICY)) == POLICY.warm_up_calls_long
+    assert len(blocks.warm_up(FakeCall(then=long), policy=POLICY, before=4)) == POLICY.warm_up_calls_long - 4
+    assert len(blocks.warm_up(FakeCall(then=long), policy=POLICY, before=100)) == 2
+    assert len(blocks.warm_up(FakeCall(then=short), policy=POLICY, before=100)) >= POLICY.warm_up_calls
 
 
 def test_warm_up_ends_where_the_data_never_settles():
     falling = (0.04 * 0.99**i for i in itertools.count())
-    seconds = sampling.warm_up(lambda: next(falling), policy=POLICY)
+    seconds = blocks.warm_up(lambda: next(falling), policy=POLICY)
     assert sum(seconds) <= POLICY.warm_up_seconds_at_most + 0.04
 
 
 def test_blocks_are_at_least_as_long_as_asked():
     for call in (1e-6, 3e-4, 4.9e-3, 5e-3, 1.0):
-        calls = sampling.calls_per_block(call, target=5e-3, at_most=2**16)
+        calls = blocks.calls_per_block(call, target=5e-3, at_most=2**16)
         assert calls * call >= 4.999e-3 or calls == 2**16
         assert calls == 1 or (calls - 1) * call < 5e-3
-    assert sampling.calls_per_block(0.0, target=5e-3, at_most=64) == 64
+    assert blocks.calls_per_block(0.0, target=5e-3, at_most=64) == 64
 
 
 def test_a_slow_call_is_sampled_once_a_visit():
-    assert sampling.blocks_for(POLICY.slow_call_seconds, policy=POLICY) == 1
-    assert sampling.blocks_for(1e-3, policy=POLICY) == POLICY.blocks_per_round
+    assert blocks.blocks_for(POLICY.slow_call_seconds, policy=POLICY) == 1
+    assert blocks.blocks_for(1e-3, policy=POLICY) == POLICY.blocks_per_round

@@ -13,6 +13,8 @@ from harness.policy import ScalingPolicy
 from harness.scaling.decision import CONSISTENT, CONTRADICTED, decide
 from harness.scaling.descriptive import additive_fit, joint_fit
 from harness.scaling.judgement import crossover, judge, local_slopes
+from harness.scaling.law import Step, costs
+from harness.scaling.reasons import MeasureSizes, ShortRange, TooFewSizes
 
 SIZES = np.array([64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096], dtype=float)
 # Best times in milliseconds of materialised attention, 4 heads of 64, float32, one thread of a virtual machine; from
@@ -41,15 +43,35 @@ def test_a_floor_and_an_exact_square_are_consistent_with_two():
     assert judgement.verdict == "consistent"
     assert judgement.low <= 2.0 <= judgement.high
     assert judgement.high - judgement.low <= 0.1
-    assert judgement.floor == pytest.approx(5e-6)
+    assert judgement.law.floor == pytest.approx(5e-6)
     assert judgement.floor_ends == pytest.approx(np.sqrt(5e-6 / 1e-9), rel=1e-3)
     assert judgement.rivals == ["n^2"]
+
+
+def test_the_law_of_a_judgement_runs_through_what_was_judged():
+    """Floor, power and step are one curve, and K is the one that was fitted."""
+    sizes = np.array(NAIVE_SIZES, dtype=float)
+    step = 1 + (2.5 - 1) / (1 + np.exp(-(np.log2(sizes) - 9.5) / 0.25))
+    truth = 3e-4 + 2e-8 * sizes**2 * step
+    law = judge(sizes, truth, claimed=2.0).law
+    assert costs(law, sizes) == pytest.approx(truth)
+    assert (law.first, law.last, law.sizes) == (128.0, 4096.0, 11)
+    assert law.step == Step(at=2**9.5, height=2.5, octaves=0.5)
+    assert law.floor_share == pytest.approx(law.floor / costs(law, [128.0])[0])
+    without = law.model_copy(update={"step": None})
+    assert costs(without, sizes)[-1] < truth[-1] / 2  # the step matters
+
+
+def test_a_judgement_uses_the_policys_width_of_a_step():
+    narrow = judge(NAIVE_SIZES, NAIVE, claimed=2.0, policy=ScalingPolicy(transition_octaves=0.25)).law
+    assert narrow.step.octaves == 0.25
+    assert judge(NAIVE_SIZES, NAIVE, claimed=2.0).law.step.octaves == 0.5
 
 
 def test_a_kink_from_page_faults_is_no_other_power():
     judgement = judge(NAIVE_SIZES, NAIVE, claimed=2.0)
     assert judgement.verdict == "consistent"
-    assert judgement.transition is not None
+    assert judgement.law.step is not None
     plain = np.polyfit(np.log(NAIVE_SIZES), np.log(NAIVE), 1)[0]
     assert plain > 2.25  # what a line through the logarithms says
 
@@ -65,13 +87,14 @@ def test_a_layer_is_judged_with_its_lower_term():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "why"), [(SIZES[:6], "6 sizes are too few"), (SIZES[:7], "a range of 8 is too short")]
+    ("sizes", "why"),
+    [(SIZES[:6], TooFewSizes(sizes=6, at_least=7)), (SIZES[:7], ShortRange(ratio=8.0, at_least=16.0))],
 )
 def test_too_few_sizes_or_too_short_a_range_decide_nothing(sizes, why):
     judgement = judge(sizes, 1e-9 * sizes**2, claimed=2.0)
     assert judgement.verdict == "inconclusive"
-    assert why in judgement.reason
-    assert "measure 11 sizes" in judgement.to_decide
+    assert judgement.reason == why
+    assert judgement.to_decide == MeasureSizes(sizes=11, start=64.0, end=4096.0)
 
 
 def test_half_a_power_less_is_never_consistent():
@@ -120,14 +143,18 @@ def test_a_transition_of_any_place_does_not_make_another_power():
 def test_a_floor_that_hides_the_law_leaves_it_open_and_says_from_where_to_measure():
     judgement = judge(SIZES, 1.0 + 1e-8 * SIZES**2, claimed=2.0)
     assert judgement.verdict == "inconclusive"
-    assert "hides the law" in judgement.reason
-    assert "measure 11 sizes from 4096" in judgement.to_decide
+    assert judgement.reason.kind == "fixed cost"
+    assert judgement.reason.cost == pytest.approx(1.0, rel=0.01)
+    assert judgement.reason.share_at_smallest > judgement.reason.share_at_largest > 0.25
+    wanted = judgement.to_decide
+    assert (wanted.sizes, wanted.start, wanted.end, wanted.past_fixed_cost) == (11, 4096.0, 64 * 4096.0, True)
 
 
 def test_wild_scatter_decides_nothing():
     judgement = judge(SIZES, noisy(lambda n: n**2, sets=1, noise=0.7)[0], claimed=2.0)
     assert judgement.verdict == "inconclusive"
-    assert "scatter" in judgement.reason
+    assert judgement.reason.kind == "scatter"
+    assert judgement.reason.residual == judgement.law.residual > 0.2
 
 
 def test_noise_widens_the_interval_and_never_makes_it_consistent_with_another_law():
@@ -138,7 +165,7 @@ def test_noise_widens_the_interval_and_never_makes_it_consistent_with_another_la
 def test_a_log_factor_is_told_where_nothing_else_moves():
     assert judge(SIZES, SIZES**2 * np.log2(SIZES), claimed=2.0).rivals == ["n^2 log n"]
     judgement = judge(SIZES, noisy(lambda n: n**2, sets=1, noise=0.05)[0], claimed=2.0)
-    assert ("up to a log factor" in judgement.reason) == ("n^2 log n" in judgement.rivals)
+    assert judgement.reason.up_to_logarithm == ("n^2 log n" in judgement.rivals)
 
 
 def test_local_slopes_carry_the_intervals_of_their_costs():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from harness.journal import Journal
 from harness.protocol.messages import Failed, Refused
 from harness.records import Agreement, Check, PlannedCase, Record, Round
+from harness.results.journal import Journal
 from harness.runner.selection import TimeLimits
 from harness.runner.state import begin, degrees_key, thread_warnings
 from runs import environment, ok_case, ok_record
 from scripted import Listener, ScriptedSupervisor, plan_of, state_of
-from test_assembly import prepared
+from test_closing import prepared
 
 FIRST, SECOND = (PlannedCase(case=ok_case(name)) for name in ("batched", "einsum"))
 

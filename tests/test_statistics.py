@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from harness.policy import TimingPolicy
-from harness.statistics import (
+from harness.stats.samples import (
     autocorrelation_time,
     best_of,
     has_drift,
     is_bimodal,
     median_interval,
     round_interval,
-    stop,
     summarise,
 )
+from harness.stats.stopping import stop
 
 POLICY = TimingPolicy()
 
@@ -191,6 +191,6 @@ def test_without_time_left_the_least_rounds_are_still_made():
 
 
 def test_statistics_import_neither_torch_nor_scipy():
-    code = "import sys, harness.statistics; print(sorted({'torch', 'scipy'} & set(sys.modules)))"
+    code = "import sys, harness.stats.samples; print(sorted({'torch', 'scipy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -6,8 +6,6 @@ import random
 
 import pytest
 
-from harness import journal
-from harness.journal import JournalError
 from harness.policy import DEFAULT, TimingPolicy
 from harness.protocol.messages import (
     CeilingsMeasured,
@@ -28,13 +26,15 @@ from harness.protocol.messages import (
     Visited,
 )
 from harness.records import Agreement, Degrees, PlannedCase, Prediction, Record, Round, Telemetry
+from harness.results import journal
+from harness.results.journal import JournalError
 from harness.runner.execute import STEPS, _measure, exit_code
 from harness.runner.state import degrees_key
 from harness.runner.steps import closing, fresh_memory, machine, preparation, rounds, sustained
 from harness.runner.supervisor import WorkerError
 from runs import environment, ok_case, ok_record
 from scripted import state_of
-from test_assembly import prepared
+from test_closing import prepared
 
 AGREED = Agreement(passed=True, checks=[], rechecked=True)
 LOST = Failed(status="crashed", reason="killed by SIGSEGV", worker_gone=True)

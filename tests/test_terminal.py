@@ -9,10 +9,12 @@ import shlex
 import pytest
 from rich.console import Console
 
-from harness.doctor import Diagnosis, Finding, SelfTest
+from harness.doctor.diagnosis import Diagnosis, Finding
+from harness.doctor.self_test import SelfTest
 from harness.records import Agreement, Check, Environment, Outcome
 from harness.runner.check import Report, Unavailable
-from harness.verify import Group, Verification
+from harness.verdicts.table import Verification
+from harness.verdicts.table_group import Group
 from reports.terminal import check, results, verification
 from reports.terminal.doctor import as_text
 
@@ -76,7 +78,7 @@ def test_a_diagnosis_begins_with_the_problems():
 
 
 def test_a_verification_says_the_law_of_each_group_and_its_notes():
-    lone = Group({"impl": "dense"}, [1.0, 2.0], [1.0, 4.0], 2, None, "2 sizes are too few")
+    lone = Group({"impl": "dense"}, [1.0, 2.0], [1.0, 4.0], 2, 0, "inconclusive", "2 sizes are too few")
     found = Verification(exponent=2.0, x="n", y="seconds", groups=[lone], notes=["rows differ"])
     assert verification.lines(found) == [
         "impl=dense: seconds ~ n^2 is inconclusive: 2 sizes are too few",

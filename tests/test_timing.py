@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import timing
+from harness.instruments import timing
 
 
 def test_the_clock_counts_every_call_of_a_block():

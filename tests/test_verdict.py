@@ -7,7 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from harness.records import AxisCounts, Case, Counts, Degrees, Memory, Record, Time, Verdicts, case_id
+from harness.policy import ScalingPolicy
+from harness.records import AxisCounts, Case, Counts, Degrees, Memory, Record, Time, case_id
+from harness.results.reasons import FiniteDegree, Held, MeasureMemory, OnlyDeclared, SeeSlopes
+from harness.results.verdicts_file import Verdicts
+from harness.scaling.law import costs
+from harness.scaling.reasons import MeasureSizes, TooFewSizes
 from harness.verdicts.judging import judge, summary_rows, unexpected
 from scenarios.claims import (
     A1_LENGTH,
@@ -109,8 +114,8 @@ def square(n):
 def test_counts_memory_and_time_together_confirm():
     verdict = overall(judge(sweep(square), [scenario(A2)], [degrees()]))
     assert verdict.verdict == "confirmed"
-    assert verdict.reason.startswith("operations are as claimed (n: 2, d: 1, heads: 1, batch: 1), time is consistent")
-    assert "time is consistent along n" in verdict.reason
+    assert verdict.reason.held == [Held(quantity="operations", exponents={"n": 2, "d": 1, "heads": 1, "batch": 1})]
+    assert verdict.reason.consistent_along == ["n"]
     assert verdict.low <= 2.0 <= verdict.high
     assert verdict.evidence["by"]["time along n"] == "consistent"
 
@@ -127,28 +132,28 @@ def test_every_quantity_and_axis_has_a_row_of_its_own():
 def test_time_alone_is_never_more_than_consistent():
     verdict = overall(judge(sweep(square), [scenario(A2)]))
     assert verdict.verdict == "consistent"
-    assert "time alone" in verdict.reason
+    assert (verdict.reason.kind, verdict.reason.time.kind) == ("time alone", "time law")
 
 
 def test_what_is_only_declared_confirms_nothing():
     declared = degrees({}, how="declared", reason="mine::attend hides its work")
     verdict = overall(judge(sweep(square), [scenario(A2)], [declared]))
     assert verdict.verdict == "consistent"
-    assert "mine::attend hides its work" in verdict.reason
+    assert verdict.reason.exact == OnlyDeclared(cause="mine::attend hides its work")
 
 
 def test_counts_of_another_degree_refute_whatever_time_says():
     linear = degrees({**QUADRATIC, "n": counts(lambda n: 100 * n)})
     verdict = overall(judge(sweep(square), [scenario(A2)], [linear]))
     assert verdict.verdict == "refuted"
-    assert "degree 1 in n" in verdict.reason
+    assert (verdict.reason.kind, verdict.reason.degree, verdict.reason.axis) == ("counted degree", 1, "n")
 
 
 def test_time_that_does_not_follow_the_counts_leaves_it_open():
     verdict = overall(judge(sweep(lambda n: 1e-6 * n), [scenario(A2)], [degrees()]))
     assert verdict.verdict == "inconclusive"
-    assert "time does not follow" in verdict.reason
-    assert "to decide" in verdict.reason
+    assert (verdict.reason.kind, verdict.reason.time.law.where) == ("time differs", "outside")
+    assert verdict.to_decide == SeeSlopes()
 
 
 def test_time_alone_against_the_claim_is_contradicted():
@@ -158,10 +163,22 @@ def test_time_alone_against_the_claim_is_contradicted():
 def test_a_short_sweep_is_confirmed_by_counts_and_says_what_time_lacks():
     verdict = overall(judge(sweep(square, sizes=SIZES[:5]), [scenario(A2)], [degrees()]))
     assert verdict.verdict == "confirmed"
-    assert "time is inconclusive along n: 5 sizes are too few" in verdict.reason
+    assert verdict.reason.inconclusive_along == ["n"]
+    assert verdict.reason.why_inconclusive.law == TooFewSizes(sizes=5, at_least=7)
     assert (verdict.low, verdict.high) == (2.0, 2.0)  # what is known is the count
     times = [v for v in judge(sweep(square, sizes=SIZES[:5]), [scenario(A2)]).verdicts if v.quantity == "time"]
-    assert "measure 11 sizes" in times[0].evidence["to_decide"]
+    assert times[0].to_decide == MeasureSizes(sizes=11, start=64.0, end=4096.0)
+
+
+def test_a_verdict_on_time_has_the_law_that_was_fitted_under_the_policy_given():
+    records = sweep(square)
+    policy = ScalingPolicy(transition_octaves=1.0)
+    row = next(v for v in judge(records, [scenario(A2)], policy=policy).verdicts if v.quantity == "time")
+    assert row.cases == [record.case.id for record in records]
+    assert costs(row.law, SIZES) == pytest.approx([record.time.best for record in records], rel=0.06)
+    assert (row.law.first, row.law.last, row.law.sizes, row.law.exponent) == (64.0, 4096.0, 13, row.exponent)
+    assert row.law.step is None or row.law.step.octaves == 1.0
+    assert overall(judge(records, [scenario(A2)])).law is None  # a verdict over all has the parts' figures, no law
 
 
 def test_along_heads_time_never_contradicts():
@@ -170,7 +187,7 @@ def test_along_heads_time_never_contradicts():
     rows = judge(records, [scenario(A2)], [degrees()]).verdicts
     time = next(row for row in rows if row.quantity == "time")
     assert time.verdict == "inconclusive"
-    assert "counts decide" in time.reason
+    assert time.reason.counts_decide
 
 
 def test_dispatching_a_row_at_a_time_is_a_lower_term_and_its_crossover_is_shown():
@@ -180,7 +197,7 @@ def test_dispatching_a_row_at_a_time_is_a_lower_term_and_its_crossover_is_shown(
     time = next(row for row in rows if row.quantity == "time")
     assert time.evidence["rule"] == "layer"
     assert time.verdict != "contradicted"
-    assert 700 <= time.evidence["half"] <= 1400
+    assert 700 <= time.reason.overtaken_at == time.evidence["half"] <= 1400
     assert overall(judge(records, [scenario(A2)], [loop])).verdict == "confirmed"
     assert overall(judge(records, [scenario(A2)])).verdict == "contradicted"  # what the rule is for
 
@@ -205,7 +222,8 @@ def test_materialised_scores_are_quadratic_and_counted_in_buffers():
     assert verdict.verdict == "confirmed"
     row = next(v for v in judge(memory, [scenario(B1)]).verdicts if v.quantity == "memory")
     assert row.evidence["score_buffers"] == pytest.approx(2.0)
-    assert "2 buffers" in row.reason
+    assert row.reason.score_buffers == pytest.approx(2.0)
+    assert (row.reason.largest, row.reason.extra_bytes) == (4096, 2 * 2 * 4 * 4096**2 + 1024 * 4096)
 
 
 def test_blocked_softmax_is_linear_and_a_hidden_square_refutes_it():
@@ -240,7 +258,7 @@ def test_the_short_table_has_a_row_a_claim_and_implementation():
 def test_memory_that_was_not_measured_is_inconclusive():
     verdict = overall(judge(sweep(square), [scenario(B1)]))
     assert verdict.verdict == "inconclusive"
-    assert "to decide, measure" in verdict.reason
+    assert verdict.to_decide == MeasureMemory(axis="n", at_least=4)
 
 
 def test_a_claim_is_judged_only_for_what_it_is_about():
@@ -254,7 +272,7 @@ def test_projections_are_linear_in_n_and_quadratic_in_width():
     records = sweep(lambda n: 1e-6 * n, base={"width": 512, "heads": 8}, implementation=name, problem="multihead")
     rows = judge(records, [scenario(A1_LENGTH, A1_WIDTH, problem="multihead")], [found]).verdicts
     assert [row.verdict for row in rows if row.quantity == "all"] == ["confirmed", "refuted"]
-    assert rows[-1].evidence["arithmetic"] == "refuted"
+    assert (rows[-1].arithmetic, rows[-1].form, rows[-1].source) == ("refuted", "power", "article")
 
 
 def test_the_weighted_sum_is_not_linear():
@@ -263,7 +281,7 @@ def test_the_weighted_sum_is_not_linear():
     records = sweep(square, base={"width": 512, "heads": 8}, implementation=name, problem="multihead")
     verdict = overall(judge(records, [scenario(A3, problem="multihead")], [found]))
     assert verdict.verdict == "refuted"
-    assert "degree 2 in n" in verdict.reason
+    assert verdict.reason.degree == 2
 
 
 def test_a_module_is_quadratic_in_the_end_with_its_crossover():
@@ -285,7 +303,7 @@ def test_a_module_is_quadratic_in_the_end_with_its_crossover():
     verdict = overall(judge(records, [scenario(A4, problem="multihead")], [found]))
     assert verdict.verdict == "confirmed"
     assert verdict.evidence["crossover"] == pytest.approx(2 * width)
-    assert "n = 1024" in verdict.reason
+    assert verdict.reason.crossover_n == pytest.approx(1024.0)
     linear, quadratic = verdict.evidence["additive"]["terms"]
     assert linear["seconds"] == pytest.approx(8e-11, rel=0.1)
     assert quadratic["low"] <= 4e-11 <= quadratic["high"]
@@ -294,7 +312,7 @@ def test_a_module_is_quadratic_in_the_end_with_its_crossover():
 def test_growth_is_not_exponential():
     verdict = overall(judge(sweep(square), [scenario(A5)], [degrees()]))
     assert verdict.verdict == "refuted"
-    assert "doubling n multiplies by 4" in verdict.reason
+    assert verdict.reason == FiniteDegree(axis="n", degree=2)
     assert overall(judge(sweep(square), [scenario(A5)])).verdict == "contradicted"
 
 
@@ -310,7 +328,8 @@ def test_a_faster_kernel_of_less_memory_is_said_to_be_so():
     assert verdict.verdict == "confirmed"
     row = next(v for v in judge(records, [scenario(A6)]).verdicts if v.quantity == "time")
     assert row.verdict == "consistent"
-    assert "speed-up of 2.0" in row.reason
+    assert (row.reason.baseline, row.reason.n) == ("batched", 4096)
+    assert 1 / row.reason.ratio == pytest.approx(2.0, rel=0.1)
 
 
 def test_what_slows_a_round_slows_both_of_a_pair():
@@ -380,7 +399,7 @@ def test_the_joint_fit_stands_beside_the_axes():
 def test_a_model_that_disagrees_with_the_counts_is_named():
     found = degrees(counted_products=100, modelled_products=90)
     rows = judge(sweep(square), [scenario(A2)], [found]).verdicts
-    assert "products counted 100, modelled 90" in rows[0].reason
+    assert (rows[0].reason.counted_products, rows[0].reason.modelled_products) == (100, 90)
 
 
 def test_the_same_claim_of_several_scenarios_is_judged_once():

@@ -11,7 +11,7 @@ import typing
 import pytest
 import torch
 
-from harness import memory
+from harness.instruments import memory
 from harness.policy import DEFAULT
 from harness.protocol import messages
 from harness.protocol.messages import encode

@@ -6,8 +6,8 @@ import pytest
 
 import runs
 from attnbench.writing import write_file, write_page
-from harness.journal import JournalError
-from reports.frame import read_run
+from harness.results.journal import JournalError
+from harness.results.run import read_run
 
 
 def test_a_file_is_written_into_a_folder_made_for_it(tmp_path):

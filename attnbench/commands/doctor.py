@@ -23,13 +23,15 @@ def doctor_command(
 
     Example: attnbench doctor
     """
-    from harness import devices, doctor, policy
+    from harness import policy
+    from harness.doctor.diagnosis import FALSE_ALARMS, diagnose
+    from harness.machine import devices
     from reports.terminal.doctor import as_text
 
     try:
-        diagnosis = doctor.diagnose(
+        diagnosis = diagnose(
             device=devices.choose(place.device), policy=policy.DEFAULT, threads=place.threads, is_full=aa
         )
     except ValueError as error:
         raise fail(str(error)) from None
-    say(diagnosis.model_dump_json(indent=1) if json_output else as_text(diagnosis, false_alarms=doctor.FALSE_ALARMS))
+    say(diagnosis.model_dump_json(indent=1) if json_output else as_text(diagnosis, false_alarms=FALSE_ALARMS))

@@ -23,10 +23,11 @@ def export_command(
     Example: attnbench export runs/20260102-030405 --to csv -o cases.csv
     """
     from attnbench.writing import write_file
-    from reports.export import SUFFIXES, export
+    from harness.results.run import read_run
+    from reports.exports.export import SUFFIXES, export
 
     try:
-        content = export(run, to=to)
+        content = export(read_run(run), to=to)
         say(str(write_file(content, output if output is not None else run / f"cases{SUFFIXES[to]}")))
     except (ValueError, ModuleNotFoundError) as error:
         raise fail(str(error)) from None

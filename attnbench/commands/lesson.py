@@ -18,12 +18,14 @@ def lesson_command(*, device: Device = None, output: RunDirectory = None) -> Non
     """
     from attnbench.reading import default_output
     from attnbench.writing import write_page
-    from harness import devices, journal, policy
+    from harness import policy
     from harness.lesson import facts
+    from harness.machine import devices
+    from harness.results import journal
+    from harness.results.run import read_run
     from harness.runner.execute import plan_and_execute
     from harness.runner.selection import Request, Selection
     from harness.runner.supervisor import WorkerError
-    from reports.frame import read_run
     from reports.lesson import page as pages
     from reports.terminal import progress
     from scenarios import tutorial
@@ -46,8 +48,9 @@ def lesson_command(*, device: Device = None, output: RunDirectory = None) -> Non
         from harness.lesson.systems import lesson
 
         facts.write(lesson(device=request.device, announce=say), directory)
-        write_page([read_run(directory)], directory / journal.REPORT)
-        page = pages.write(directory)
+        run = read_run(directory)
+        write_page([run], directory / journal.REPORT)
+        page = pages.write(run)
     except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:

@@ -15,7 +15,7 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, json_outp
     Example: attnbench list --impl-file my_kernel.py
     """
     from attnbench.reading import make_worker_settings
-    from harness import devices
+    from harness.machine import devices
     from harness.protocol.messages import Describe
     from harness.runner.supervisor import Supervisor, WorkerError
     from scenarios import catalog

@@ -40,16 +40,17 @@ def report_command(
 def _markdown(runs: list[Path], output: Path | None) -> str | Path:
     """Return the summary's text, or the path where it was asked for in a file."""
     from attnbench.writing import write_file
+    from harness.results.run import read_runs
     from reports.exports.markdown import markdown
 
-    text = markdown(runs)
+    text = markdown(read_runs(runs))
     return text if output is None else write_file(text.encode(), output)
 
 
 def _page(runs: list[Path], output: Path | None, *, is_opened: bool) -> Path:
     from attnbench.writing import write_page
-    from harness.journal import REPORT
-    from reports.frame import read_runs
+    from harness.results.journal import REPORT
+    from harness.results.run import read_runs
     from reports.page.render import collector_paused
 
     with collector_paused():

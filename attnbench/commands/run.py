@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.records import Summary
+    from harness.results.run import Run
     from harness.runner.execute import Finished
     from harness.runner.selection import Request, TimeLimits
-    from reports.frame import Run
 
 
 @grouped
@@ -25,7 +25,7 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
     from attnbench.reading import default_output, make_run_request, make_time_limits
-    from harness import journal
+    from harness.results import journal
     from harness.runner.execute import create_directory
     from harness.runner.supervisor import WorkerError
 
@@ -71,8 +71,8 @@ def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bo
 def report(directory: Path, *, device: str) -> Run:
     """Read a run, write its page, and print its table and verdicts; return what was read."""
     from attnbench.writing import write_page
-    from harness.journal import REPORT
-    from reports.frame import read_run
+    from harness.results.journal import REPORT
+    from harness.results.run import read_run
     from reports.terminal import results
 
     run = read_run(directory)
@@ -104,7 +104,7 @@ def show(summary: Summary, *, page: Path) -> None:
 
 def exit_code(run: Run, *, fail_on: str | None) -> int:
     """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, else 0."""
-    from harness.records import Verdicts
+    from harness.results.verdicts_file import Verdicts
     from harness.runner.execute import exit_code as of_records
     from harness.verdicts.judging import unexpected
 

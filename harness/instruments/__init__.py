@@ -1,1 +1,1 @@
-"""Instruments: what measures a call, or the device under it."""
+"""What measures: clocks, counters, memory, kernels, telemetry."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from harness import journal
 from harness.records import SCHEMA, Fact, Record
+from harness.results import journal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 import platform
 import time
@@ -13,8 +12,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from harness.counting import count
+from harness.instruments.counting import count
 from harness.lesson.facts import Answered, Example, Learning, Lesson, Method, Outcome, Pooling, Work
+from harness.results.journal import now
 from impls import registry
 from impls.multihead import problem as multihead
 from impls.multihead import steps
@@ -72,7 +72,7 @@ def lesson(*, device: str = "cpu", announce: Callable[[str], object] = lambda _:
     announce("the fused call")
     answers = fused_answers(torch.device(device))
     return Lesson(
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        created=now(),
         device=device,
         versions={"python": platform.python_version(), "torch": torch.__version__},
         pooling=pooling,

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness import sampling
 from harness.runner import replays
+from harness.stats.blocks import blocks_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ START_SECONDS = 8.0
 BLOCK_GROWTH_AT_MOST = 4.0
 BLOCK_STEPS = 15
 # A block on a GPU waits behind a sleep of this many times what the host needs to enqueue it, up to these seconds; see
-# harness/timing.py.
+# harness/instruments/timing.py.
 SLEEP_PER_ENQUEUED = 2.0
 SLEEP_SECONDS_AT_MOST = 0.05
 
@@ -93,7 +93,7 @@ def check_seconds(call_seconds: float) -> float:
 def visit_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
     """Return what one visit to a case costs, with blocks of so many seconds, its graph included if one is due."""
     call = known.call_seconds
-    blocks = sampling.blocks_for(call, policy=policy)
+    blocks = blocks_for(call, policy=policy)
     graph = 0.0 if known.has_graph else graph_seconds(known, block=block, policy=policy)
     beside = VISIT_SECONDS_CUDA if known.case.device.startswith("cuda") else VISIT_SECONDS
     return call + blocks * max(call, block) + queue_seconds(known, block=block, policy=policy) + beside + graph

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import assembly, journal
-from harness.journal import DeviceLock, Journal, JournalError
-from harness.runner.plan import code_fingerprint, make_plan, now
+from harness.results import journal
+from harness.results.journal import DeviceLock, Journal, JournalError
+from harness.runner.plan import code_fingerprint, make_plan
 from harness.runner.selection import SelectionError, TimeLimits
 from harness.runner.state import begin
 from harness.runner.steps.closing import close_skipped, recheck_and_close
@@ -23,8 +23,9 @@ from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.records import Record, Status, Summary, Verdicts
+    from harness.records import Record, Status, Summary
     from harness.results.plan_file import Plan
+    from harness.results.verdicts_file import Verdicts
     from harness.runner.progress import Progress
     from harness.runner.selection import Request
     from harness.runner.state import RunState
@@ -81,7 +82,7 @@ def plan_and_execute(
     """
     settings = WorkerSettings.of(request)
     with device_lock(request.device), Supervisor(settings, progress=progress) as supervisor:
-        started = now()
+        started = journal.now()
         plan = make_plan(request, supervisor, progress=progress)
         store_plan(plan, directory)
         return _take(plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
@@ -94,8 +95,8 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
     """
     settings = WorkerSettings.of(plan)
     with device_lock(plan.device), Supervisor(settings, progress=progress) as supervisor:
-        started = now()
-        if assembly.read_plan(directory) == plan:
+        started = journal.now()
+        if journal.read_plan(directory) == plan:
             check_code(plan, directory)
             progress.resumed(str(directory / journal.PLAN))
         else:
@@ -179,7 +180,7 @@ def create_directory(directory: Path) -> None:
 
 def stored_plan(directory: Path) -> Plan:
     """Read the plan of a run to go on with. Raises JournalError if there is none."""
-    plan = assembly.read_plan(directory)
+    plan = journal.read_plan(directory)
     if plan is None:
         raise JournalError(f"{directory} holds no run to resume")
     return plan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import fnmatch
 import hashlib
 import importlib.metadata
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.protocol.messages import Describe, Predict
 from harness.records import Case, DroppedPoint, PlannedCase, case_id
+from harness.results.journal import now
 from harness.results.plan_file import Plan
 from harness.runner.process import ROOT
 from harness.runner.selection import Keyword, SelectionError, check_names, in_shard
@@ -174,8 +174,3 @@ def code_fingerprint() -> dict[str, JsonValue]:
         "torch": importlib.metadata.version("torch"),
         "python": platform.python_version(),
     }
-
-
-def now() -> str:
-    """Return the time with its zone, to the second."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

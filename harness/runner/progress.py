@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from harness.records import Case, Preparation, Record
 
-Phase = Literal[
-    "agreement", "counting operations", "rounds", "sustained load", "fresh memory", "agreement on fresh inputs"
-]
+# Rounds are phases too, by their number.
+Phase = Literal["agreement", "counting operations", "sustained load", "fresh memory", "agreement on fresh inputs"]
 # What is measured of a case beside its time; without it the case stays.
 Extra = Literal["operations", "fresh memory"]
 

@@ -10,17 +10,15 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness import assembly, journal
 from harness.protocol.messages import Failed, Refused
 from harness.records import Degrees, Record, Summary
+from harness.results import closing, journal
 from harness.runner import budget
-from harness.runner.plan import now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.journal import Journal
     from harness.policy import Policy
     from harness.records import (
         Allocation,
@@ -33,14 +31,13 @@ if TYPE_CHECKING:
         StopReason,
         Telemetry,
     )
+    from harness.results.journal import Journal
     from harness.results.plan_file import Plan
     from harness.runner.progress import Progress
     from harness.runner.selection import TimeLimits
     from harness.runner.supervisor import Supervisor
 
 SEED_PER_VISIT = 1009
-# How the journal's facts on operation counts begin.
-DEGREES = "degrees "
 
 
 @dataclass
@@ -133,24 +130,13 @@ class RunState:
 
     def canary_floor(self) -> float | None:
         """Return the undisturbed seconds of the canary, None if none was timed."""
-        return assembly.canary_floor([visit for visits in self.timed.values() for visit in visits])
+        return closing.canary_floor([visit for visits in self.timed.values() for visit in visits])
 
     def records(self) -> list[Record]:
         """Return the records of closed cases, and provisional ones of cases that have rounds but never closed."""
-        floor = self.canary_floor()
-        provisional = [
-            assembly.close(
-                planned.case,
-                self.prepared[planned.case.id],
-                self.timed[planned.case.id],
-                floor=floor,
-                policy=self.policy,
-                environment=self.environment,
-                stop_reason="interrupted",
-            )
-            for planned in self.open
-            if planned.case.id in self.timed and planned.case.id in self.prepared
-        ]
+        provisional = closing.provisional(
+            self.plan, closed=self.closed, prepared=self.prepared, rounds=self.timed, environment=self.environment
+        )
         return [*self.closed.values(), *provisional]
 
     def summary(self, *, is_complete: bool) -> Summary:
@@ -158,7 +144,7 @@ class RunState:
         wall = time.monotonic() - (self.supervisor.first_ready or self.time.started)
         return Summary(
             started=self.started,
-            ended=now(),
+            ended=journal.now(),
             wall_seconds=wall,
             call_seconds=self.time.calls,
             call_share=self.time.calls / wall if wall > 0 else 0.0,
@@ -197,7 +183,7 @@ def begin(
         prepared=dict(entries.prepared),
         timed=dict(entries.rounds),
         closed=dict(entries.records),
-        degrees={key: Degrees.model_validate(found) for key, found in entries.facts.items() if key.startswith(DEGREES)},
+        degrees=entries.degrees,
         environment=journal.read_environment(directory),
         # A case that a killed run left out of a round has fewer visits than rounds were begun.
         rounds_done=1 + max((visit.index for visit in visits), default=-1),
@@ -208,7 +194,7 @@ def begin(
 
 def degrees_key(case: Case) -> str:
     """Name the journal's facts on what an implementation's operations grow like."""
-    return f"{DEGREES}{case.problem} {case.implementation} {case.direction}"
+    return f"{journal.DEGREES}{case.problem} {case.implementation} {case.direction}"
 
 
 def thread_warnings(threads: int | None) -> list[str]:

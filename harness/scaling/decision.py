@@ -46,14 +46,15 @@ def decide(
     policy = policy or ScalingPolicy()
     profile = exponent_profile(sizes, costs, claimed=claimed, policy=policy)
     gate = _gates(sizes, profile, policy=policy)
-    pure = np.where(gate > 0, INCONCLUSIVE, _against_band(profile.low, profile.high, claimed, policy.band))
+    pure = np.where(gate > 0, INCONCLUSIVE, against_band(profile.low, profile.high, claimed, policy.band))
     if kind == "component" or claimed < LINEAR:
         return Decisions(pure, gate, profile, None)
     mixed = mixed_profile(sizes, costs, claimed=claimed, policy=policy)
     return Decisions(_combine(pure, gate, mixed, claimed, policy), gate, profile, mixed)
 
 
-def _against_band(low: Array, high: Array, claimed: float, band: float) -> NDArray[np.int64]:
+def against_band(low: Array, high: Array, claimed: float, band: float) -> NDArray[np.int64]:
+    """Return for each interval [sets] whether the band around a claim contains it: indices into VERDICTS."""
     inside = (low >= claimed - band - GRID_SLACK) & (high <= claimed + band + GRID_SLACK)
     outside = (high < claimed - band - GRID_SLACK) | (low > claimed + band + GRID_SLACK)
     return np.where(inside, CONSISTENT, np.where(outside, CONTRADICTED, INCONCLUSIVE))
@@ -76,7 +77,7 @@ def _gates(sizes: Array, profile: Profile, *, policy: ScalingPolicy) -> NDArray[
 def _combine(
     pure: NDArray[np.int64], gate: NDArray[np.int64], mixed: MixedProfile, claimed: float, policy: ScalingPolicy
 ) -> NDArray[np.int64]:
-    with_lower = _against_band(mixed.low, mixed.high, claimed, policy.band)
+    with_lower = against_band(mixed.low, mixed.high, claimed, policy.band)
     identified = (with_lower == CONSISTENT) & ~mixed.lower_suffices & (mixed.share >= policy.dominant_share)
     # Only the floor's gate concerns the pure form alone; the others void both.
     judged = (gate == 0) | (gate == GATES.index("floor"))

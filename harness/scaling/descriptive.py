@@ -49,7 +49,7 @@ def joint_fit(
 ) -> JointFit | None:
     """Fit floor + a * prod(axis ** exponent) to all points in log cost; axes that do not vary are left out.
 
-    Intervals are from the curvature at the best fit, with Student's t. None where points don't outnumber parameters.
+    Intervals are from the curvature at the best fit, with Student's t. None if points don't outnumber parameters.
     """
     from scipy.optimize import least_squares
     from scipy.special import stdtrit
@@ -90,7 +90,7 @@ class AdditiveFit:
     """Hold floor + sum of coefficient * term, no part negative, fitted with relative weights.
 
     `intervals` are 95 % percentiles of a residual bootstrap; `held_out` is the relative error of predicting the
-    largest point from the others, None where those are too few.
+    largest point from the others, None if those are too few.
     """
 
     floor: float
@@ -103,7 +103,7 @@ class AdditiveFit:
 def additive_fit(
     points: Sequence[Mapping[str, float]], costs: Sequence[float], *, terms: Sequence[Mapping[str, float]]
 ) -> AdditiveFit | None:
-    """Fit costs by a floor and declared terms, each a product of axis ** exponent; None where points are too few."""
+    """Fit costs by a floor and declared terms, each a product of axis ** exponent; None if points are too few."""
     rows = np.array([[1.0, *(_term(point, term) for term in terms)] for point in points], dtype=float)
     cost = np.asarray(costs, dtype=float)
     if len(points) < rows.shape[1] + 2:

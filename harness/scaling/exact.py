@@ -25,7 +25,7 @@ LINEAR, QUADRATIC = 1, 2
 def degree(values: Sequence[int]) -> int | None:
     """Return the degree of the polynomial through equispaced values, exactly; -1 for zero everywhere.
 
-    Differences are taken until they vanish. None where they don't within what the number of values can show, which
+    Differences are taken until they vanish. None if they don't within what the number of values can show, which
     takes at least three vanishing orders or values.
     """
     differences, order = [int(value) for value in values], -1
@@ -41,7 +41,7 @@ def degree(values: Sequence[int]) -> int | None:
 class MemoryLaw:
     """Hold the law of extra bytes along one axis.
 
-    `degree` is 0, 1 or 2, None where no such law shows. `coefficient` is bytes per size ** degree; `spread` its
+    `degree` is 0, 1 or 2, None if no such law shows. `coefficient` is bytes per size ** degree; `spread` its
     relative disagreement between sizes; `over_line` the bytes at the largest size over the linear prediction.
     `exponent` is the local exponent between the two largest sizes, `low` and `high` those of the upper half.
     """

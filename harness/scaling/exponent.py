@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.scaling.law import rise
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -90,8 +92,7 @@ def candidate_steps(
     centres = np.linspace(octaves.min() + margin, octaves.max() - 0.25, places)
     pairs = [(1.0, float(octaves[0])), *itertools.product(heights, centres)]
     height, place = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
-    width = policy.transition_octaves / 2.0
-    curves = 1.0 + (height[:, None] - 1.0) / (1.0 + np.exp(-(octaves - place[:, None]) / width))
+    curves = rise(octaves, place=place[:, None], height=height[:, None], octaves=policy.transition_octaves)
     return curves, height, place
 
 

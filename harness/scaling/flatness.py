@@ -90,7 +90,7 @@ def _share(sizes: Array, costs: Array, policy: ScalingPolicy) -> tuple[float, fl
 def flat_sentence(found: Flatness, *, x: str) -> str:
     """Say that a cost does not grow, and how far that is known."""
     share = _upwards(found.high)
-    return f"does not grow with {x}: over a range of {found.span:.3g} at most {share} of the cost depends on it"
+    return f"it does not grow: over a range of {found.span:.3g} at most {share} of the cost depends on {x}"
 
 
 def growth_sentence(found: Flatness, *, x: str, policy: ScalingPolicy) -> str:

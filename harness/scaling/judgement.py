@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.policy import ScalingPolicy
-from harness.scaling.decision import GATES, VERDICTS, decide
+from harness.scaling.decision import VERDICTS, decide
 from harness.scaling.exponent import (
     LINEAR,
     PARAMETERS,
@@ -19,7 +19,8 @@ from harness.scaling.exponent import (
     fit_shapes,
     non_negative,
 )
-from harness.scaling.wording import reason, to_decide
+from harness.scaling.law import Law, Step, costs
+from harness.scaling.reasons import advice_of, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from harness.scaling.decision import Kind, TimeVerdict
     from harness.scaling.exponent import Profile
+    from harness.scaling.reasons import LawAdvice, LawReason
 
     Array = NDArray[np.float64]
 
@@ -43,7 +45,7 @@ RIVALS: dict[str, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True)
 class Slope:
-    """Hold the local exponent between two neighbouring sizes, with its interval where the costs have one."""
+    """Hold the local exponent between two neighbouring sizes, with its interval if the costs have one."""
 
     start: float
     end: float
@@ -56,28 +58,28 @@ class Slope:
 class Judgement:
     """Hold the judgement of one law by one quantity along one axis.
 
-    The best curve is floor + slope * (n / start) ** exponent * K(n), where `transition` has the place and height of K.
-    `rivals` are the laws that fit as well as that curve does. `floor_ends` is the size where the power overtakes
-    the fixed cost, `half` the size where it overtakes the term one power below; None where there is no such term.
+    The exponent is between `low` and `high`; `law` is the best curve. `rivals` are the laws that fit as well as that
+    curve does. `floor_ends` is the size where the power overtakes the fixed cost, `half` the size where it overtakes
+    the term one power below; None if there is no such term. `mixed` is the exponent's interval beside that term.
     """
 
     verdict: TimeVerdict
     claimed: float
-    exponent: float
     low: float
     high: float
-    floor: float
-    slope: float
-    start: float
-    residual: float
-    transition: tuple[float, float] | None
+    law: Law
     rivals: list[str]
     floor_ends: float | None
     half: float | None
-    reason: str
-    to_decide: str = ""
+    reason: LawReason
+    to_decide: LawAdvice | None = None
     slopes: list[Slope] = field(default_factory=list)
     mixed: tuple[float, float] | None = None
+
+    @property
+    def exponent(self) -> float:
+        """Return the exponent of the best curve."""
+        return self.law.exponent
 
 
 def judge(
@@ -89,7 +91,7 @@ def judge(
     intervals: Sequence[tuple[float, float] | None] | None = None,
     policy: ScalingPolicy | None = None,
 ) -> Judgement:
-    """Judge whether costs grow as size ** claimed; sizes and costs are positive, in any order, one cost a size.
+    """Judge whether costs grow as size ** claimed; sizes and costs are positive, in any order, one cost per size.
 
     `intervals` of the costs give the local slopes theirs. Raises ValueError for data that can't be judged at all:
     fewer than three sizes, repeated sizes, anything not positive and finite, or a claimed exponent below 0.5.
@@ -97,41 +99,23 @@ def judge(
     policy = policy or ScalingPolicy()
     n, cost, order = _checked(sizes, costs, claimed=claimed, policy=policy)
     decisions = decide(n, cost[None], claimed=claimed, kind=kind, policy=policy)
-    profile, verdict = decisions.profile, VERDICTS[decisions.verdict[0]]
+    profile, mixed = decisions.profile, decisions.mixed
     plausible = plausible_rivals(n, cost, policy=policy)
-    gate = GATES[decisions.gate[0]]
-    height = float(profile.height[0])
-    mixed = decisions.mixed
+    law = _law(n, profile, policy=policy)
     return Judgement(
-        verdict=verdict,
+        verdict=VERDICTS[decisions.verdict[0]],
         claimed=claimed,
-        exponent=round(float(profile.best[0]), 4),
         low=round(float(profile.low[0]), 4),
         high=round(float(profile.high[0]), 4),
-        floor=float(profile.floor[0]),
-        slope=float(profile.slope[0]),
-        start=float(n[0]),
-        residual=float(profile.residual[0]),
-        transition=None if height == 1.0 else (2.0 ** float(profile.place[0]), height),
+        law=law,
         rivals=plausible,
-        floor_ends=_floor_ends(n, profile, policy=policy),
+        floor_ends=_floor_ends(law),
         half=crossover(n, cost, claimed=claimed) if claimed > LINEAR else None,
-        reason=reason(decisions, n, claimed=claimed, kind=kind, rivals=plausible, policy=policy),
-        to_decide=to_decide(gate, profile, n, policy=policy) if verdict == "inconclusive" else "",
+        reason=reason_of(decisions, n, claimed=claimed, rivals=plausible, policy=policy),
+        to_decide=advice_of(decisions, n, policy=policy),
         slopes=local_slopes(n, cost, None if intervals is None else [intervals[index] for index in order]),
         mixed=None if mixed is None else (round(float(mixed.low[0]), 4), round(float(mixed.high[0]), 4)),
     )
-
-
-def curve(judgement: Judgement, sizes: Sequence[float], *, policy: ScalingPolicy | None = None) -> list[float]:
-    """Return the cost that the best curve of a judgement has at other sizes."""
-    policy = policy or ScalingPolicy()
-    n = np.asarray(sizes, dtype=float)
-    place, height = judgement.transition or (judgement.start, 1.0)
-    width = policy.transition_octaves / 2.0
-    kink = 1.0 + (height - 1.0) / (1.0 + np.exp(-(np.log2(n) - math.log2(place)) / width))
-    cost = judgement.floor + judgement.slope * (n / judgement.start) ** judgement.exponent * kink
-    return [float(value) for value in cost]
 
 
 def plausible_rivals(sizes: Array, cost: Array, *, policy: ScalingPolicy) -> list[str]:
@@ -169,7 +153,7 @@ def local_slopes(
 
 
 def crossover(sizes: Array, cost: Array, *, claimed: float) -> float | None:
-    """Return the size where a n^claimed overtakes b n^(claimed - 1) in floor + both; None where either is absent."""
+    """Return the size where a n^claimed overtakes b n^(claimed - 1) in floor + both; None if either is absent."""
     x = sizes / sizes[0]
     design = np.stack([np.ones_like(x), x ** (claimed - 1.0), x**claimed], axis=-1)[None, None]
     coefficients = non_negative(design / cost[:, None])[0, 0]
@@ -198,17 +182,28 @@ def _checked(
     return n, cost, order
 
 
-def _floor_ends(sizes: Array, profile: Profile, *, policy: ScalingPolicy) -> float | None:
-    """Return the size where the fitted power overtakes the fitted floor; None without a floor."""
-    floor, slope, exponent = (float(array[0]) for array in (profile.floor, profile.slope, profile.best))
-    if floor <= 0.0:
+def _law(sizes: Array, profile: Profile, *, policy: ScalingPolicy) -> Law:
+    """Return the best curve of the first data set of a profile."""
+    height = float(profile.height[0])
+    step = Step(at=2.0 ** float(profile.place[0]), height=height, octaves=policy.transition_octaves)
+    return Law(
+        first=float(sizes[0]),
+        last=float(sizes[-1]),
+        sizes=len(sizes),
+        exponent=round(float(profile.best[0]), 4),
+        floor=float(profile.floor[0]),
+        slope=float(profile.slope[0]),
+        residual=float(profile.residual[0]),
+        step=None if height == 1.0 else step,
+    )
+
+
+def _floor_ends(law: Law) -> float | None:
+    """Return the size where the fitted power overtakes the fixed cost, by bisection; None without a fixed cost."""
+    if law.floor <= 0.0:
         return None
-    low, high = math.log2(sizes[0]) - 20.0, math.log2(sizes[-1]) + 20.0
-    width = policy.transition_octaves / 2.0
+    low, high = math.log2(law.first) - 20.0, math.log2(law.last) + 20.0
     for _ in range(60):
         middle = 0.5 * (low + high)
-        rise = 1.0 / (1.0 + math.exp(min((float(profile.place[0]) - middle) / width, 700.0)))
-        kink = 1.0 + (float(profile.height[0]) - 1.0) * rise
-        work = slope * (2.0**middle / float(sizes[0])) ** exponent * kink
-        low, high = (low, middle) if work > floor else (middle, high)
+        low, high = (low, middle) if float(costs(law, [2.0**middle])[0]) > 2.0 * law.floor else (middle, high)
     return float(np.exp2(high))

@@ -13,6 +13,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
 SIZES_AT_LEAST = 5
 DEGREE_AT_MOST = 3
 # Sizes that a polynomial must predict beyond those that determine it.
@@ -105,17 +109,31 @@ def _expanded(x: Sequence[Fraction], newton: Sequence[Fraction]) -> list[Fractio
 
 
 def _rounded(x: Sequence[Fraction], y: Sequence[Fraction], step: Sequence[Fraction], highest: int) -> Polynomial | None:
-    """Fit within rounding: where one polynomial is within half a step of all costs, the best fit in steps is too."""
+    """Fit within rounding: where one polynomial is within half a step of all costs, the best fit in steps is too.
+
+    Terms that rounding alone may have made are left out.
+    """
     size, cost = (np.array([float(value) for value in column]) for column in (x, y))
     half = np.maximum([float(value) / 2.0 for value in step], FLOATING_POINT * np.abs(cost))
-    powers = (size / size[-1])[:, None] ** np.arange(highest + 1)
+    design = (size / size[-1])[:, None] ** np.arange(highest + 1) / half[:, None]
+    target = cost / half
     for degree in range(highest + 1):
-        design = powers[:, : degree + 1] / half[:, None]
-        solution = np.linalg.lstsq(design, cost / half, rcond=None)[0]
-        misfit = design @ solution - cost / half
-        if float(misfit @ misfit) <= len(cost):
-            return _made([Fraction(float(a)) / x[-1] ** power for power, a in enumerate(solution)], x, y)
+        if _solution(design, target, range(degree + 1)) is None:
+            continue
+        lower = (part for count in range(degree + 1) for part in itertools.combinations(range(degree), count))
+        found = next(filter(None, (_solution(design, target, (*part, degree)) for part in lower)), None)
+        if found is not None:
+            terms = [Fraction(found.get(power, 0.0)) / x[-1] ** power for power in range(degree + 1)]
+            return _made(terms, x, y)
     return None
+
+
+def _solution(design: Array, target: Array, powers: Sequence[int]) -> dict[int, float] | None:
+    """Return the coefficients of some powers; None where they leave more than rounding does."""
+    columns = design[:, list(powers)]
+    found = np.linalg.lstsq(columns, target, rcond=None)[0]
+    misfit = columns @ found - target
+    return dict(zip(powers, map(float, found), strict=True)) if float(misfit @ misfit) <= len(target) else None
 
 
 def _made(coefficients: Sequence[Fraction], x: Sequence[Fraction], y: Sequence[Fraction]) -> Polynomial | None:

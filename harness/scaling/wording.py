@@ -1,80 +1,94 @@
-"""Why a law was judged as it was, and what would decide, in words."""
+"""Sentences for the reasons of a law's judgement, and for what would decide it: one for each kind."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from harness.scaling.decision import GATES, GRID_SLACK, VERDICTS
+from harness.scaling.reasons import (
+    DominantTerm,
+    ExponentInterval,
+    FixedCost,
+    LowerTermPossible,
+    RepeatSizes,
+    Scatter,
+    ShortRange,
+    TooFewSizes,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
-    from harness.policy import ScalingPolicy
-    from harness.scaling.decision import Decisions, Gate, Kind
-    from harness.scaling.exponent import Profile
+    from harness.scaling.reasons import LawAdvice, LawReason
 
-    Array = NDArray[np.float64]
+# Below this a size is written with decimals, if it has any.
+WHOLE_FROM = 10.0
 
 
-def reason(
-    decisions: Decisions, sizes: Array, *, claimed: float, kind: Kind, rivals: list[str], policy: ScalingPolicy
-) -> str:
-    """Say why a law was judged as it was."""
-    profile, verdict, gate = decisions.profile, VERDICTS[decisions.verdict[0]], GATES[decisions.gate[0]]
-    low, high = float(profile.low[0]), float(profile.high[0])
-    band = f"{claimed - policy.band:g} to {claimed + policy.band:g}"
-    interval = f"the exponent lies between {low:.2f} and {high:.2f}"
-    if verdict == "inconclusive" and gate:
-        return _gate_reason(gate, profile, sizes, policy=policy)
-    if verdict == "consistent":
-        logarithm = " (up to a log factor)" if _logarithm_possible(claimed, rivals) else ""
-        inside = decisions.mixed is None or (
-            low >= claimed - policy.band - GRID_SLACK and high <= claimed + policy.band
-        )
-        if inside:
-            return f"{interval}, inside {band} around the claim{logarithm}"
-        return f"with a term one power lower the exponent lies inside {band} around the claim, and its term dominates"
-    if verdict == "contradicted":
-        return f"{interval}, outside {band} around the claim"
-    if kind == "layer" and decisions.mixed is not None:
-        return f"{interval} alone, and a term one power lower leaves the claim of {claimed:g} possible but not shown"
-    return f"{interval}, which {band} around the claim contains only in part"
+def three_digits(value: float) -> str:
+    """Write a cost whose unit is not known."""
+    return f"{value:.3g}"
 
 
-def _logarithm_possible(claimed: float, rivals: list[str]) -> bool:
-    name = "n" if claimed == 1.0 else f"n^{claimed:g}"
-    return f"{name} log n" in rivals
+def size(value: float) -> str:
+    """Write a size without an exponent: 4096, 12, 2.5."""
+    return f"{value:.0f}" if value >= WHOLE_FROM or float(value).is_integer() else f"{value:.3g}"
 
 
-def _gate_reason(gate: Gate, profile: Profile, sizes: Array, *, policy: ScalingPolicy) -> str:
-    if gate == "sizes":
-        return f"{len(sizes)} sizes are too few to tell laws apart (at least {policy.sizes_at_least} are needed)"
-    if gate == "range":
-        ratio = float(sizes[-1] / sizes[0])
-        return f"a range of {ratio:.3g} is too short to tell laws apart (at least {policy.range_at_least:g} is needed)"
-    if gate == "floor":
-        return (
-            f"a fixed cost of {float(profile.floor[0]):.3g} hides the law: it is "
-            f"{100 * float(profile.floor_share[0][0]):.0f} % of the cost at {sizes[0]:g} and "
-            f"{100 * float(profile.floor_share[0][-1]):.0f} % at {sizes[-1]:g}"
-        )
-    return f"costs scatter {100 * float(profile.residual[0]):.0f} % around the best curve, more than any law explains"
+def sentence(reason: LawReason, *, cost: Callable[[float], str] = three_digits) -> str:
+    """Say why a law was judged as it was; `cost` writes a cost with its unit."""
+    match reason:
+        case TooFewSizes():
+            text = f"{reason.sizes} sizes are too few to tell laws apart (at least {reason.at_least} are needed)"
+        case ShortRange():
+            text = (
+                f"a size range of {size(reason.ratio)} times is too short to tell laws apart "
+                f"(at least {size(reason.at_least)} times is needed)"
+            )
+        case FixedCost():
+            text = (
+                f"a fixed cost of {cost(reason.cost)} hides the law: it is {_percent(reason.share_at_smallest)} of "
+                f"the cost at {size(reason.smallest)} and {_percent(reason.share_at_largest)} at {size(reason.largest)}"
+            )
+        case Scatter():
+            text = f"costs scatter {_percent(reason.residual)} around the best curve, more than any law explains"
+        case ExponentInterval():
+            where = f"only {reason.where}" if reason.where == "partly inside" else reason.where
+            text = (
+                f"the exponent is between {reason.low:.2f} and {reason.high:.2f}, {where} {_band(reason)}"
+                f"{_logarithm(reason)}"
+            )
+        case DominantTerm():
+            text = (
+                f"with a term one power lower, the exponent is inside {_band(reason)}{_logarithm(reason)}, "
+                "and its term is most of the cost at the largest size"
+            )
+        case LowerTermPossible():
+            text = (
+                f"the exponent alone is between {reason.low:.2f} and {reason.high:.2f}; with a term one power lower, "
+                f"{reason.claimed:g} is possible but not shown"
+            )
+        case _:
+            assert_never(reason)
+    return text
 
 
-def to_decide(gate: Gate, profile: Profile, sizes: Array, *, policy: ScalingPolicy) -> str:
-    """Say which sizes, how many and how precise, would decide."""
-    count, span = policy.sizes_advised, policy.range_advised
-    start = float(sizes[0])
-    if gate == "noise":
-        return f"repeat the {len(sizes)} sizes to a precision of 1 % on a quiet machine"
-    if gate == "floor":
-        shares = profile.floor_share[0]
-        hidden = sizes[shares > policy.floor_share_at_most]
-        start = float(hidden[-1]) if len(hidden) else start
-        return f"measure {count} sizes from {start:g} to {start * span:g}, where the fixed cost no longer counts"
-    if gate:
-        return f"measure {count} sizes from {start:g} to {start * span:g}"
-    more = max(count, len(sizes) + 4)
-    wider = max(span, 2.0 * float(sizes[-1] / sizes[0]))
-    return f"measure {more} sizes from {start:g} to {start * wider:g} to a precision of 1 %"
+def advice(wanted: LawAdvice) -> str:
+    """Say what to measure, as an imperative."""
+    if isinstance(wanted, RepeatSizes):
+        return f"repeat the {wanted.sizes} sizes to a precision of {_percent(wanted.precision)} on a quiet machine"
+    text = f"measure {wanted.sizes} sizes from {size(wanted.start)} to {size(wanted.end)}"
+    if wanted.past_fixed_cost:
+        text += ", where the fixed cost no longer counts"
+    return text if wanted.precision is None else f"{text} to a precision of {_percent(wanted.precision)}"
+
+
+def _band(reason: ExponentInterval | DominantTerm) -> str:
+    return f"{reason.band_low:g} to {reason.band_high:g}"
+
+
+def _logarithm(reason: ExponentInterval | DominantTerm) -> str:
+    return " (up to a log factor)" if reason.up_to_logarithm else ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -6,10 +6,14 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.results.reasons import NotCounted, OnlyDeclared
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.records import AxisCounts, Degrees, Record
+    from harness.results.reasons import Advice, PartReason
+    from harness.scaling.law import Law
 
 Quantity = Literal["operations", "memory", "time"]
 Outcome = Literal["confirmed", "refuted", "inconclusive", "consistent", "contradicted"]
@@ -31,17 +35,22 @@ class Group:
 
 @dataclass(frozen=True)
 class Part:
-    """Hold the judgement of a claim by one quantity along one axis."""
+    """Hold the judgement of a claim by one quantity along one axis.
+
+    `law` is the law that was fitted to the times of `cases`; None if there is none.
+    """
 
     quantity: Quantity
     axis: str
     verdict: Outcome
-    reason: str
+    reason: PartReason
     expected: float | None = None
     exponent: float | None = None
     low: float | None = None
     high: float | None = None
-    to_decide: str = ""
+    to_decide: Advice | None = None
+    law: Law | None = None
+    cases: list[str] = field(default_factory=list)
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
@@ -71,6 +80,11 @@ def times_of(
     return [n for n, _ in times], [t.best for _, t in times], intervals
 
 
+def cases_of(series: Sequence[tuple[int, Record]]) -> list[str]:
+    """Return the ids of the cases whose times `times_of` gives."""
+    return [record.case.id for _, record in series if record.time is not None]
+
+
 def changes(series: Sequence[tuple[int, Record]]) -> list[int]:
     """Return the sizes from which other operators or kernels ran, or page faults set in."""
     changed, before = [], None
@@ -84,14 +98,13 @@ def changes(series: Sequence[tuple[int, Record]]) -> list[int]:
     return changed
 
 
-def counts_along(group: Group, axis: str) -> tuple[AxisCounts | None, str]:
+def counts_along(group: Group, axis: str) -> AxisCounts | NotCounted | OnlyDeclared:
     """Return the counts along an axis, or why there are none."""
     if group.degrees is None:
-        return None, "operations were not counted"
+        return NotCounted()
     if group.degrees.how == "declared":
-        return None, f"operations are only declared, not counted: {group.degrees.reason}"
-    counts = group.degrees.axes.get(axis)
-    return counts, "" if counts else f"operations were not counted along {axis}"
+        return OnlyDeclared(cause=group.degrees.reason)
+    return group.degrees.axes.get(axis) or NotCounted(axis=axis)
 
 
 def identity(record: Record) -> str:

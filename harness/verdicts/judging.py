@@ -7,21 +7,23 @@ inconclusive, nothing more. Counted operations with a claim that time contradict
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from harness.policy import ScalingPolicy
-from harness.records import Verdict, Verdicts
+from harness.results.reasons import AsClaimed, Held, JudgeSegments, SeeSlopes, TimeAlone, TimeDiffers
+from harness.results.verdicts_file import Verdict, Verdicts
 from harness.verdicts.descriptions import additive, crossover, joint
-from harness.verdicts.evidence import Group, Part
+from harness.verdicts.evidence import Group
 from harness.verdicts.other_laws import judge_causal, judge_exponential, judge_faster
 from harness.verdicts.power import judge_power
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from harness.records import Degrees, Record
-    from harness.verdicts.evidence import Outcome
+    from harness.results.reasons import Advice, Reason
+    from harness.verdicts.evidence import Outcome, Part
     from scenarios.scenario import Claim, Scenario
 
 # Degrees by problem, implementation, direction and kind of device.
@@ -60,24 +62,24 @@ def unexpected(verdicts: Verdicts, fail_on: Iterable[str] = ("refuted",)) -> lis
     return [
         verdict
         for verdict in verdicts.verdicts
-        if verdict.quantity == "all" and verdict.verdict in wanted and verdict.evidence["arithmetic"] == "confirmed"
+        if verdict.quantity == "all" and verdict.verdict in wanted and verdict.arithmetic == "confirmed"
     ]
 
 
-def summary_rows(verdicts: Verdicts) -> list[tuple[str, str, str, str, str]]:
-    """Return a row a verdict over all quantities: claim, implementation, verdict, exponent in time, reason."""
-    rows: list[tuple[str, str, str, str, str]] = []
+def summary_rows(verdicts: Verdicts) -> list[tuple[str, str, str, str]]:
+    """Return a row per verdict over all quantities: claim, implementation, verdict, exponent in time."""
+    rows: list[tuple[str, str, str, str]] = []
     for verdict in verdicts.verdicts:
         if verdict.quantity != "all":
             continue
         where = (verdict.dtype,) if verdict.direction == "forward" else (verdict.dtype, verdict.direction)
         interval = ""
         if verdict.low is not None and verdict.high is not None:
-            what = "ratio" if verdict.evidence["law"] == "ratio" else verdict.axis
+            what = "ratio" if verdict.form == "ratio" else verdict.axis
             exact = verdict.low == verdict.high
             interval = f"{what}: {verdict.low:.2f}" + ("" if exact else f" to {verdict.high:.2f}")
         name = f"{verdict.implementation} ({', '.join(where)})"
-        rows.append((verdict.claim, name, verdict.verdict, interval, verdict.reason))
+        rows.append((verdict.claim, name, verdict.verdict, interval))
     return rows
 
 
@@ -119,107 +121,125 @@ def _judge_group(claim: Claim, group: Group, measured: Sequence[Record], policy:
         parts = judge_power(claim, group, policy)
     if not parts:
         return []
-    whole = _conclude(claim, parts)
-    extra = {**crossover(claim, group), **joint(claim, group, policy), **additive(claim, group)}
-    whole = replace(whole, evidence={**whole.evidence, **extra})
-    if "crossover" in extra and whole.verdict == "confirmed":
-        reason = f"{whole.reason}; the quadratic terms overtake the linear ones at n = {extra['crossover']:.0f}"
-        whole = replace(whole, reason=reason)
-    return [*(_verdict(claim, group, part) for part in parts), _verdict(claim, group, whole, quantity="all")]
+    return [*(_of_part(claim, group, part) for part in parts), _over_all(claim, group, parts, policy)]
 
 
-def _verdict(claim: Claim, group: Group, part: Part, *, quantity: Literal["all"] | None = None) -> Verdict:
-    evidence = {"says": claim.says, "source": claim.source, "arithmetic": claim.expected, "law": claim.law}
-    evidence |= part.evidence
-    reason = part.reason
-    if part.to_decide:
-        evidence["to_decide"] = part.to_decide
-        reason = f"{reason}; to decide, {part.to_decide}"
+def _of_part(claim: Claim, group: Group, part: Part) -> Verdict:
     return Verdict(
-        claim=claim.id,
-        implementation=group.implementation,
-        quantity=quantity or part.quantity,
+        **_identity(claim, group),
+        **_figures(part),
+        quantity=part.quantity,
         verdict=part.verdict,
-        axis=part.axis,
-        expected=part.expected,
-        exponent=part.exponent,
-        low=part.low,
-        high=part.high,
-        evidence=evidence,
-        reason=reason,
-        dtype=group.dtype,
-        device=group.device,
-        direction=group.direction,
+        law=part.law,
+        cases=part.cases,
+        evidence=part.evidence,
+        reason=part.reason,
+        to_decide=part.to_decide,
     )
 
 
-def _conclude(claim: Claim, parts: Sequence[Part]) -> Part:
-    """Combine the parts: a refuted count or memory refutes, all confirmed confirm unless time contradicts."""
-    decided: dict[str, list[Part]] = {
-        quantity: [part for part in parts if part.quantity == quantity] for quantity in ("operations", "memory", "time")
+def _over_all(claim: Claim, group: Group, parts: Sequence[Part], policy: ScalingPolicy) -> Verdict:
+    """Combine the parts, with what each said and with fits that describe."""
+    described = {**crossover(claim, group), **joint(claim, group, policy), **additive(claim, group)}
+    concluded = _conclude(claim, parts, crossover_n=described.get("crossover"))
+    return Verdict(
+        **_identity(claim, group),
+        **_figures(concluded.shown),
+        quantity="all",
+        verdict=concluded.verdict,
+        evidence={"by": {f"{part.quantity} along {part.axis}": part.verdict for part in parts}, **described},
+        reason=concluded.reason,
+        to_decide=concluded.to_decide,
+    )
+
+
+def _identity(claim: Claim, group: Group) -> dict[str, Any]:
+    """Return the fields of a verdict that say which claim of whom it is about."""
+    return {
+        "claim": claim.id,
+        "says": claim.says,
+        "source": claim.source,
+        "form": claim.law,
+        "arithmetic": claim.expected,
+        "implementation": group.implementation,
+        "dtype": group.dtype,
+        "device": group.device,
+        "direction": group.direction,
     }
-    exact = decided["operations"] + decided["memory"]
-    shown = (decided["time"] or decided["memory"] or list(parts))[0]
-    for part in exact:
-        if part.verdict == "refuted":
-            return _whole(part, "refuted", part.reason, parts)
-    against = next((part for part in decided["time"] if part.verdict == "contradicted"), None)
-    countable = [part for part in exact if part.verdict == "confirmed"]
-    if not countable:
-        return _by_time_alone(decided, shown, parts)
-    missing = next((part for part in exact if part.verdict == "inconclusive"), None)
-    if missing is not None:
-        return _whole(shown, "inconclusive", missing.reason, parts, to_decide=missing.to_decide)
-    held = _held(countable)
-    if against is not None:
-        reason = f"{held}, but time does not follow: {against.reason}"
-        return _whole(against, "inconclusive", reason, parts, to_decide=_segments(against))
-    if claim.law == "ratio" and any(part.verdict == "inconclusive" for part in decided["time"]):
-        part = decided["time"][0]
-        return _whole(part, "inconclusive", part.reason, parts, to_decide=part.to_decide)
-    agreeing = [part for part in decided["time"] if part.verdict == "consistent"]
-    open_parts = [part for part in decided["time"] if part.verdict == "inconclusive"]
-    reason = held
-    if agreeing:
-        reason += f", time is consistent along {', '.join(part.axis for part in agreeing)}"
-    if open_parts:
-        reason += f", time is inconclusive along {', '.join(part.axis for part in open_parts)}: {open_parts[0].reason}"
-    return _whole((agreeing or countable)[0], "confirmed", reason, parts)
 
 
-def _held(parts: Sequence[Part]) -> str:
-    """Say which exact quantities are as claimed, with their degrees."""
-    said = []
-    for quantity, words in (("operations", "operations are"), ("memory", "extra memory is")):
-        some = [part for part in parts if part.quantity == quantity]
-        degrees = ", ".join(f"{part.axis}: {part.expected:g}" for part in some if part.expected is not None)
-        if some:
-            said.append(f"{words} as claimed ({degrees})" if degrees else f"{words} as claimed, {some[0].reason}")
-    return ", ".join(said)
+def _figures(part: Part) -> dict[str, Any]:
+    return {"axis": part.axis, **{name: getattr(part, name) for name in ("expected", "exponent", "low", "high")}}
 
 
-def _by_time_alone(decided: Mapping[str, list[Part]], shown: Part, parts: Sequence[Part]) -> Part:
-    why = next((part.reason for part in decided["operations"] + decided["memory"]), "")
-    times = decided["time"]
+@dataclass(frozen=True)
+class Conclusion:
+    """Hold the verdict over all quantities; `shown` is the part whose figures stand for it."""
+
+    shown: Part
+    verdict: Outcome
+    reason: Reason
+    to_decide: Advice | None = None
+
+
+def _conclude(claim: Claim, parts: Sequence[Part], *, crossover_n: float | None) -> Conclusion:
+    """Combine the parts: a refuted count or memory refutes, all confirmed confirm unless time contradicts."""
+    operations, memory, times = (
+        [part for part in parts if part.quantity == quantity] for quantity in ("operations", "memory", "time")
+    )
+    exact, shown = operations + memory, (times or memory or operations)[0]
+    if refuted := _first(exact, "refuted"):
+        return Conclusion(refuted, "refuted", refuted.reason)
+    if not _first(exact, "confirmed"):
+        return _by_time_alone(exact, times, shown)
+    if missing := _first(exact, "inconclusive"):
+        return Conclusion(shown, "inconclusive", missing.reason, missing.to_decide)
+    if against := _first(times, "contradicted"):
+        reason = TimeDiffers(held=_held(exact), time=against.reason)
+        return Conclusion(against, "inconclusive", reason, _segments(against))
+    # A fused kernel is taken to skip masked pairs: only its time shows that it does.
+    if claim.law == "ratio" and (unclear := _first(times, "inconclusive")):
+        return Conclusion(unclear, "inconclusive", unclear.reason, unclear.to_decide)
+    return _confirmed(exact, times, crossover_n=crossover_n)
+
+
+def _first(parts: Sequence[Part], verdict: Outcome) -> Part | None:
+    return next((part for part in parts if part.verdict == verdict), None)
+
+
+def _by_time_alone(exact: Sequence[Part], times: Sequence[Part], shown: Part) -> Conclusion:
+    why = exact[0].reason if exact else None
     if not times:
-        return _whole(shown, "inconclusive", why, parts, to_decide=shown.to_decide)
-    against = next((part for part in times if part.verdict == "contradicted"), None)
-    left = next((part for part in times if part.verdict == "inconclusive"), None)
-    part = against or left or times[0]
-    reason = f"{part.reason} (time alone{'; ' + why if why else ''})"
-    return _whole(part, part.verdict, reason, parts, to_decide=part.to_decide)
+        return Conclusion(shown, "inconclusive", shown.reason if why is None else why, shown.to_decide)
+    part = _first(times, "contradicted") or _first(times, "inconclusive") or times[0]
+    return Conclusion(part, part.verdict, TimeAlone(time=part.reason, exact=why), part.to_decide)
 
 
-def _whole(shown: Part, verdict: Outcome, reason: str, parts: Sequence[Part], *, to_decide: str = "") -> Part:
-    """Make the verdict over all quantities, naming what each said."""
-    by = {f"{part.quantity} along {part.axis}": part.verdict for part in parts}
-    return replace(shown, verdict=verdict, reason=reason, to_decide=to_decide, evidence={"by": by})
+def _confirmed(exact: Sequence[Part], times: Sequence[Part], *, crossover_n: float | None) -> Conclusion:
+    agreeing = [part for part in times if part.verdict == "consistent"]
+    unclear = [part for part in times if part.verdict == "inconclusive"]
+    reason = AsClaimed(
+        held=_held(exact),
+        consistent_along=[part.axis for part in agreeing],
+        inconclusive_along=[part.axis for part in unclear],
+        why_inconclusive=unclear[0].reason if unclear else None,
+        crossover_n=crossover_n,
+    )
+    return Conclusion((agreeing or exact)[0], "confirmed", reason)
 
 
-def _segments(part: Part) -> str:
-    changes = part.evidence.get("changes") or []
-    if changes:
-        return (
-            f"judge the segments between n = {', '.join(map(str, changes))}, where other kernels or page faults set in"
-        )
-    return "look at the local slopes, and repeat the sweep on a quiet machine"
+def _held(exact: Sequence[Part]) -> list[Held]:
+    """Return the exact quantities that are as claimed, each with its exponents."""
+    held = []
+    for quantity in ("operations", "memory"):
+        some = [part for part in exact if part.quantity == quantity]
+        exponents = {part.axis: part.expected for part in some if part.expected is not None}
+        if some:
+            held.append(Held(quantity=quantity, exponents=exponents, reason=None if exponents else some[0].reason))
+    return held
+
+
+def _segments(part: Part) -> Advice:
+    """Return what may show why time does not follow the counts."""
+    starts = part.evidence.get("changes") or []
+    return JudgeSegments(axis=part.axis, starts=starts) if starts else SeeSlopes()

@@ -5,12 +5,26 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from harness.records import AxisCounts
+from harness.results.reasons import (
+    CausalTime,
+    CompareLarger,
+    FiniteDegree,
+    MaskedPairs,
+    MemoryBeside,
+    NoPolynomial,
+    PowerFits,
+    TimeBeside,
+    TimeLaw,
+)
 from harness.scaling.judgement import judge as judge_law
-from harness.statistics import round_interval
+from harness.scaling.reasons import PRECISION
+from harness.stats.samples import round_interval
 from harness.verdicts.evidence import (
     SIZES_AT_LEAST,
     Outcome,
     Part,
+    cases_of,
     counts_along,
     identity,
     series_along,
@@ -32,30 +46,40 @@ ONLY_MASKED = 0.98
 
 def judge_exponential(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part]:
     """Refute exponential growth by a finite degree of the operations, or by a power that describes the times."""
-    parts = []
-    counts, why = counts_along(group, "n")
-    if counts is not None and counts.degree is not None:
-        factor = 2**counts.degree
-        reason = (
-            f"counted operations are a polynomial of degree {counts.degree} in n: doubling n multiplies by {factor}"
-        )
-        evidence: dict[str, Any] = {"sizes": counts.sizes, "operations": counts.operations, "how": "counted"}
-        degree = counts.degree
-        parts.append(Part("operations", "n", "refuted", reason, None, degree, degree, degree, evidence=evidence))
-    else:
-        why = why or "counted operations are no polynomial of n"
-        parts.append(Part("operations", "n", "inconclusive", why))
+    exact = _finite_degree(group)
     series = series_along(group.records, axis="n")
     if len(series) < SIZES_AT_LEAST:
-        return parts if group.degrees is not None else []
+        return [exact] if group.degrees is not None else []
     sizes, best, _ = times_of(series)
-    found = judge_law(sizes, best, claimed=claim.exponents.get("n", 2.0), policy=policy)
-    bounded = found.verdict != "inconclusive" and found.high < policy.exponent_high
-    outcome: Outcome = "contradicted" if bounded else "inconclusive"
-    power = f"a power of n between {found.low:.2f} and {found.high:.2f} describes the times"
-    reason = power if bounded else found.reason
-    part = Part("time", "n", outcome, reason, None, found.exponent, found.low, found.high, found.to_decide)
-    return [*parts, part]
+    judged = judge_law(sizes, best, claimed=claim.exponents.get("n", 2.0), policy=policy)
+    bounded = judged.verdict != "inconclusive" and judged.high < policy.exponent_high
+    timed = Part(
+        "time",
+        "n",
+        "contradicted" if bounded else "inconclusive",
+        PowerFits(axis="n", low=judged.low, high=judged.high) if bounded else TimeLaw(axis="n", law=judged.reason),
+        None,
+        judged.exponent,
+        judged.low,
+        judged.high,
+        judged.to_decide,
+        judged.law,
+        cases_of(series),
+    )
+    return [exact, timed]
+
+
+def _finite_degree(group: Group) -> Part:
+    counts = counts_along(group, "n")
+    if not isinstance(counts, AxisCounts):
+        return Part("operations", "n", "inconclusive", counts)
+    degree, sizes = counts.degree, counts.sizes
+    if degree is None:
+        unknown = NoPolynomial(axis="n", sizes=len(sizes), smallest=sizes[0], largest=sizes[-1])
+        return Part("operations", "n", "inconclusive", unknown)
+    evidence: dict[str, Any] = {"sizes": sizes, "operations": counts.operations, "how": "counted"}
+    reason = FiniteDegree(axis="n", degree=degree)
+    return Part("operations", "n", "refuted", reason, None, degree, degree, degree, evidence=evidence)
 
 
 def judge_causal(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part]:
@@ -65,8 +89,7 @@ def judge_causal(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part
     if share is not None:
         outcome: Outcome = "confirmed" if abs(share - value) <= policy.ratio_band else "inconclusive"
         outcome = "refuted" if share >= ONLY_MASKED else outcome
-        does = "are computed and thrown away" if outcome == "refuted" else "are skipped"
-        reason = f"under a causal mask {100 * share:.0f} % of the products remain: masked pairs {does}"
+        reason = MaskedPairs(share=share, skipped=outcome != "refuted")
         parts.append(Part("operations", "causal", outcome, reason, value, share, share, share))
     pairs = _causal_pairs(group.records)
     if pairs:
@@ -98,11 +121,10 @@ def _ratio_part(pairs: Sequence[tuple[int, Record, Record]], *, value: float, po
         outcome = "consistent"
     else:
         outcome = "contradicted" if low > value + far or high < value - far else "inconclusive"
-    interval = "" if low is None or high is None else f" (between {low:.2f} and {high:.2f})"
-    reason = f"at n = {n} a causal call takes {ratio:.2f} of the time of a full one{interval}"
+    reason = CausalTime(n=n, ratio=ratio, low=low, high=high)
     evidence = {"ratios": [list(entry) for entry in ratios]}
-    to_decide = "compare at a larger n and to a precision of 1 %" if outcome == "inconclusive" else ""
-    return Part("time", "causal", outcome, reason, value, ratio, low, high, to_decide, evidence)
+    to_decide = CompareLarger(precision=PRECISION) if outcome == "inconclusive" else None
+    return Part("time", "causal", outcome, reason, value, ratio, low, high, to_decide, evidence=evidence)
 
 
 def _ratio(above: Record, below: Record) -> tuple[float, float | None, float | None]:
@@ -123,30 +145,41 @@ def _ratio(above: Record, below: Record) -> tuple[float, float | None, float | N
 
 def judge_faster(claim: Claim, group: Group, measured: Sequence[Record]) -> list[Part]:
     """Compare with the baseline implementation along n: time, and extra memory where both are known."""
+    baseline = claim.baseline or ""
+    base = {identity(record): record for record in measured if record.case.implementation == baseline}
     series = series_along(group.records, axis="n")
-    base = {identity(record): record for record in measured if record.case.implementation == claim.baseline}
     pairs = [(n, record, base[identity(record)]) for n, record in series if identity(record) in base]
     if not pairs:
         return []
+    memory = _memory_beside(pairs, baseline=baseline)
+    return [_time_beside(pairs, baseline=baseline), *([memory] if memory else [])]
+
+
+def _time_beside(pairs: Sequence[tuple[int, Record, Record]], *, baseline: str) -> Part:
     ratios = [(n, *_ratio(ours, theirs)) for n, ours, theirs in pairs]
     n, ratio, low, high = ratios[-1]
     outcome: Outcome = "inconclusive"
-    if low is not None and high is not None:
-        outcome = "consistent" if high < 1.0 else "contradicted" if low > 1.0 else "inconclusive"
-    reason = f"at n = {n} it takes {ratio:.2f} of the time of {claim.baseline}, a speed-up of {1 / ratio:.2f}"
-    to_decide = "compare at larger n and to a precision of 1 %" if outcome == "inconclusive" else ""
-    evidence = {"ratios": [list(entry) for entry in ratios], "baseline": claim.baseline}
-    parts = [Part("time", "n", outcome, reason, None, ratio, low, high, to_decide, evidence)]
+    if high is not None and high < 1.0:
+        outcome = "consistent"
+    elif low is not None and low > 1.0:
+        outcome = "contradicted"
+    reason = TimeBeside(n=n, ratio=ratio, baseline=baseline)
+    to_decide = CompareLarger(precision=PRECISION) if outcome == "inconclusive" else None
+    evidence = {"ratios": [list(entry) for entry in ratios], "baseline": baseline}
+    return Part("time", "n", outcome, reason, None, ratio, low, high, to_decide, evidence=evidence)
+
+
+def _memory_beside(pairs: Sequence[tuple[int, Record, Record]], *, baseline: str) -> Part | None:
     known = [
-        (size, ours.memory.extra, theirs.memory.extra)
-        for size, ours, theirs in pairs
+        (n, ours.memory.extra, theirs.memory.extra)
+        for n, ours, theirs in pairs
         if ours.memory and theirs.memory and ours.memory.extra is not None and theirs.memory.extra
     ]
-    if known:
-        size, extra, base_extra = known[-1]
-        less: Outcome = "confirmed" if extra < base_extra else "refuted"
-        reason = f"at n = {size} it takes {extra} bytes of extra memory, {claim.baseline} takes {base_extra}"
-        shares = {"extra_bytes": [list(entry) for entry in known]}
-        share = extra / base_extra
-        parts.append(Part("memory", "n", less, reason, None, share, share, share, evidence=shares))
-    return parts
+    if not known:
+        return None
+    n, extra, base_extra = known[-1]
+    outcome: Outcome = "confirmed" if extra < base_extra else "refuted"
+    reason = MemoryBeside(n=n, extra_bytes=extra, baseline=baseline, baseline_bytes=base_extra)
+    share = extra / base_extra
+    evidence = {"extra_bytes": [list(entry) for entry in known]}
+    return Part("memory", "n", outcome, reason, None, share, share, share, evidence=evidence)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.scaling.exact import memory_law, score_buffers
+from harness.records import BYTES_PER_ELEMENT, AxisCounts
+from harness.results.reasons import CountedDegree, MeasureMemory, MemoryDegree, MemoryUnknown, NoPolynomial, TimeLaw
+from harness.scaling.exact import LINEAR, MEMORY_SIZES, QUADRATIC, memory_law, score_buffers
 from harness.scaling.judgement import judge as judge_law
 from harness.verdicts.evidence import (
     SIZES_AT_LEAST,
     Outcome,
     Part,
+    cases_of,
     changes,
     counts_along,
     finite,
@@ -24,12 +27,12 @@ if TYPE_CHECKING:
     from harness.policy import ScalingPolicy
     from harness.records import Record
     from harness.scaling.decision import Kind
+    from harness.scaling.exact import MemoryLaw
     from harness.verdicts.evidence import Group
     from scenarios.scenario import Claim
 
 # Axes along which lower-order terms and parallel speed-up bend time; counts decide there, and time never contradicts.
 DECIDED_BY_TIME = frozenset({"n", "n_q", "n_k"})
-ITEMSIZE = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def judge_power(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part]:
@@ -48,40 +51,50 @@ def judge_power(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part]
 
 
 def _operations(claim: Claim, group: Group, *, axis: str, expected: float) -> Part:
-    counts, why = counts_along(group, axis)
-    if counts is None:
-        return Part("operations", axis, "inconclusive", why, expected)
-    found = counts.products_degree if claim.phase == "products" else counts.degree
-    sizes = f"at {len(counts.sizes)} sizes from {counts.sizes[0]} to {counts.sizes[-1]}"
-    operations = counts.products if claim.phase == "products" else counts.operations
+    counts = counts_along(group, axis)
+    if not isinstance(counts, AxisCounts):
+        return Part("operations", axis, "inconclusive", counts, expected)
+    of_products = claim.phase == "products"
+    degree = counts.products_degree if of_products else counts.degree
+    operations = counts.products if of_products else counts.operations
     evidence: dict[str, Any] = {"sizes": counts.sizes, "operations": operations, "how": "counted"}
-    what = "operations of products" if claim.phase == "products" else "operations"
-    if found is None:
-        reason = f"counted {what} are no polynomial of {axis} {sizes}"
-        return Part("operations", axis, "inconclusive", reason, expected, evidence=evidence)
-    verdict: Outcome = "confirmed" if found == expected else "refuted"
-    reason = f"counted {what} are a polynomial of degree {found} in {axis}, exactly, {sizes}"
-    reason += _model_note(group)
-    return Part("operations", axis, verdict, reason, expected, found, found, found, evidence=evidence)
+    ends = {"sizes": len(counts.sizes), "smallest": counts.sizes[0], "largest": counts.sizes[-1]}
+    if degree is None:
+        unknown = NoPolynomial(axis=axis, products=of_products, **ends)
+        return Part("operations", axis, "inconclusive", unknown, expected, evidence=evidence)
+    verdict: Outcome = "confirmed" if degree == expected else "refuted"
+    reason = CountedDegree(axis=axis, degree=degree, products=of_products, **ends, **_differing_products(group))
+    return Part("operations", axis, verdict, reason, expected, degree, degree, degree, evidence=evidence)
 
 
-def _model_note(group: Group) -> str:
-    """Say where the declared model of the products disagrees with the count."""
+def _differing_products(group: Group) -> dict[str, int | None]:
+    """Return the products counted and modelled, if they differ."""
     degrees = group.degrees
     if degrees is None or degrees.direction != "forward" or degrees.counted_products is None:
-        return ""
+        return {}
     if degrees.counted_products == degrees.modelled_products:
-        return ""
-    return f" (products counted {degrees.counted_products}, modelled {degrees.modelled_products})"
+        return {}
+    return {"counted_products": degrees.counted_products, "modelled_products": degrees.modelled_products}
 
 
 def _memory(series: Sequence[tuple[int, Record]], *, axis: str, expected: float, policy: ScalingPolicy) -> Part:
     known = [(n, r, r.memory.extra) for n, r in series if r.memory is not None and r.memory.extra is not None]
     law = memory_law([n for n, _, _ in known], [extra for _, _, extra in known], policy=policy) if known else None
     if law is None:
-        reason = f"extra memory is known at too few sizes of {axis}: {len(known)}"
-        return Part("memory", axis, "inconclusive", reason, expected, to_decide=f"measure 4 sizes of {axis} or more")
-    last, record, extra = known[-1]
+        more = MeasureMemory(axis=axis, at_least=MEMORY_SIZES)
+        unknown = MemoryUnknown(axis=axis, sizes=len(known))
+        return Part("memory", axis, "inconclusive", unknown, expected, to_decide=more)
+    largest, record, extra = known[-1]
+    buffers = _score_buffers(law, record) if law.degree == QUADRATIC else None
+    reason = MemoryDegree(
+        axis=axis,
+        degree=law.degree,
+        largest=largest,
+        extra_bytes=extra,
+        dtype=record.case.dtype,
+        score_buffers=buffers,
+        over_line=finite(law.over_line) if law.degree == LINEAR else None,
+    )
     evidence: dict[str, Any] = {
         "sizes": [n for n, _, _ in known],
         "extra_bytes": [value for _, _, value in known],
@@ -89,26 +102,26 @@ def _memory(series: Sequence[tuple[int, Record]], *, axis: str, expected: float,
         "second_difference_spread": law.spread,
         "local_exponents": [law.low, law.high],
     }
+    if buffers is not None:
+        evidence["score_buffers"] = buffers
+    exponent, low, high = (law.exponent, law.low, law.high) if law.degree is None else (law.degree,) * 3
+    outcome = _memory_outcome(law, expected)
+    return Part("memory", axis, outcome, reason, expected, exponent, low, high, evidence=evidence)
+
+
+def _memory_outcome(law: MemoryLaw, expected: float) -> Outcome:
     if law.degree is None:
-        reason = f"extra memory is neither linear nor quadratic in {axis}: {extra} bytes at {last}"
-        outcome: Outcome = "inconclusive"
-    else:
-        # O(n) is a bound from above: constant memory keeps it.
-        bounded = law.degree < expected <= 1
-        outcome = "confirmed" if law.degree == expected or bounded else "refuted"
-        reason = f"extra memory has degree {law.degree} in {axis}: {extra} bytes at {last}"
-    if law.degree == 2:  # noqa: PLR2004
-        point = record.case.point
-        squares = float(size_of(point, "batch") * size_of(point, "heads"))
-        itemsize = ITEMSIZE.get(record.case.dtype, 4)
-        buffers = score_buffers(law, score_elements_per_square=squares, itemsize=itemsize)
-        evidence["score_buffers"] = round(buffers, 4)
-        reason += f", {buffers:.3g} buffers of n^2 {record.case.dtype} scores for each head"
-    elif law.degree == 1:
-        reason += f", {law.over_line:.2f} times the line through smaller sizes"
-    if law.degree is not None:
-        return Part("memory", axis, outcome, reason, expected, law.degree, law.degree, law.degree, evidence=evidence)
-    return Part("memory", axis, outcome, reason, expected, law.exponent, law.low, law.high, evidence=evidence)
+        return "inconclusive"
+    # O(n) is a bound from above: constant memory keeps it.
+    is_bounded = law.degree < expected <= 1
+    return "confirmed" if law.degree == expected or is_bounded else "refuted"
+
+
+def _score_buffers(law: MemoryLaw, record: Record) -> float:
+    point = record.case.point
+    squares = float(size_of(point, "batch") * size_of(point, "heads"))
+    itemsize = BYTES_PER_ELEMENT.get(record.case.dtype, 4)
+    return round(score_buffers(law, score_elements_per_square=squares, itemsize=itemsize), 4)
 
 
 def _time(
@@ -121,31 +134,41 @@ def _time(
     policy: ScalingPolicy,
 ) -> Part:
     sizes, best, intervals = times_of(series)
-    counts, _ = counts_along(group, axis)
+    counts = counts_along(group, axis)
     # Each dispatched operator costs time of its own: where their number grows, so does a term of lower order.
-    dispatching = counts is not None and (counts.calls_degree is None or counts.calls_degree > 0)
+    dispatching = isinstance(counts, AxisCounts) and (counts.calls_degree is None or counts.calls_degree > 0)
     kind: Kind = "layer" if claim.kind == "layer" or dispatching else "component"
-    found = judge_law(sizes, best, claimed=expected, kind=kind, intervals=intervals, policy=policy)
-    verdict, reason, to_decide = found.verdict, found.reason, found.to_decide
-    if verdict == "contradicted" and axis not in DECIDED_BY_TIME:
-        verdict = "inconclusive"
-        reason = f"{reason}, but along {axis} lower-order terms and parallel speed-up bend time, and counts decide"
-    if found.half is not None and dispatching:
-        reason = f"{reason}; dispatching operators costs a term one power lower, overtaken at {axis} = {found.half:.0f}"
+    judged = judge_law(sizes, best, claimed=expected, kind=kind, intervals=intervals, policy=policy)
+    counts_decide = judged.verdict == "contradicted" and axis not in DECIDED_BY_TIME
     evidence = {
         "rule": kind,
         "sizes": list(sizes),
         "best_seconds": best,
-        "floor_seconds": found.floor,
-        "floor_ends": found.floor_ends,
-        "half": found.half,
-        "residual": finite(found.residual),
-        "transition": list(found.transition) if found.transition else None,
-        "rivals": list(found.rivals),
-        "slopes": [[s.start, s.end, s.slope, s.low, s.high] for s in found.slopes],
+        "floor_ends": judged.floor_ends,
+        "half": judged.half,
+        "rivals": list(judged.rivals),
+        "slopes": [[s.start, s.end, s.slope, s.low, s.high] for s in judged.slopes],
         "flagged": sum(bool(r.time and set(r.time.flags) - {"wide"}) for _, r in series),
         "changes": changes(series),
     }
-    if found.mixed is not None:
-        evidence["with_lower_term"] = list(found.mixed)
-    return Part("time", axis, verdict, reason, expected, found.exponent, found.low, found.high, to_decide, evidence)
+    if judged.mixed is not None:
+        evidence["with_lower_term"] = list(judged.mixed)
+    return Part(
+        "time",
+        axis,
+        "inconclusive" if counts_decide else judged.verdict,
+        TimeLaw(
+            axis=axis,
+            law=judged.reason,
+            counts_decide=counts_decide,
+            overtaken_at=judged.half if dispatching else None,
+        ),
+        expected,
+        judged.exponent,
+        judged.low,
+        judged.high,
+        judged.to_decide,
+        judged.law,
+        cases_of(series),
+        evidence,
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 # Two sizes make any column ride.
 SIZES_AT_LEAST = 3
@@ -22,7 +22,7 @@ class Ride:
     falls: bool
 
 
-def find_ride(column: str, values: Sequence[float | None], sizes: Sequence[float], *, x: str) -> Ride | None:
+def find_ride(column: str, values: Iterable[float | None], sizes: Sequence[float], *, x: str) -> Ride | None:
     """Return how a column rides on the sizes beside it; None for one that doesn't, or that isn't whole numbers.
 
     A column that falls as c / x, in whole numbers and at least 1, holds a budget: tokens per batch, most often. One

@@ -102,8 +102,7 @@ class Worker:
         return messages.Started(free=self._bench.free_bytes())
 
     def _handle(self, request: messages.Request) -> messages.Answer:
-        from harness import timing
-        from harness.instruments import cuda
+        from harness.instruments import cuda, timing
         from harness.worker.workbench import RefusedError
 
         bench = self._bench

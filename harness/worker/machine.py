@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import ceilings, environment
+from harness.instruments import ceilings
+from harness.machine import environment
 from harness.protocol.messages import (
     CeilingsMeasured,
     EnvironmentMeasured,

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harness import counting, directions, graphs, kernels, memory, rounds, sampling, telemetry, timing
+from harness.instruments import counting, cuda_graphs, directions, kernels, memory, rounds, timing
+from harness.instruments.degrees import degrees
+from harness.instruments.telemetry import sampler, sustained
 from harness.protocol import messages
 from harness.records import Counts, Memory, Preparation, Round
+from harness.stats.blocks import warm_up
 from harness.worker.workbench import RefusedError
 from impls import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.directions import MeasuredCall
+    from harness.instruments.directions import MeasuredCall
     from harness.worker.workbench import Workbench
     from impls.contract import Cost, Inputs
     from impls.subject import Subject
@@ -53,8 +56,8 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
         profiled = _profile(bench, subject, measured, clock=clock)
         used = _memory(bench, measured, inputs, profiled=profiled, predicted=request.predicted_bytes)
         bench.announce("warm-up")
-        warm_up = _warm_up(bench, measured, clock=clock)
-        call_seconds = sorted(warm_up)[len(warm_up) // 2]
+        warmed = _warm_up(bench, measured, clock=clock)
+        call_seconds = sorted(warmed)[len(warmed) // 2]
         counts = _counts(bench, measured, cost=cost, call_seconds=call_seconds)
     prepared = Preparation(
         agreement=agreement,
@@ -63,7 +66,7 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
         ran=profiled.profile.ran,
         prepare_seconds=prepare_seconds,
         call_seconds=call_seconds,
-        warm_up_calls=len(warm_up),
+        warm_up_calls=len(warmed),
     )
     return messages.Prepared(prepared=prepared, calls_seconds=bench.calls.seconds)
 
@@ -122,7 +125,7 @@ def _memory(
 
 def _warm_up(bench: Workbench, measured: MeasuredCall, *, clock: timing.Clock) -> list[float]:
     """Call until start-up cost is over; return the seconds of each call."""
-    return sampling.warm_up(
+    return warm_up(
         lambda: bench.calls.block(clock, measured.call, 1).seconds, policy=bench.policy.timing, before=CALLS_BEFORE
     )
 
@@ -146,14 +149,14 @@ def _counts(bench: Workbench, measured: MeasuredCall, *, cost: Cost, call_second
 def count(bench: Workbench, request: messages.Count) -> messages.Counted:
     """Count an implementation's operations at small sizes along each axis, for the degree of its law."""
     bench.announce("counting operations")
-    degrees = counting.degrees(
+    found = degrees(
         registry.problem(request.problem),
         registry.get(request.problem, request.implementation),
         device=bench.device,
         dtype=getattr(torch, request.dtype),
         direction=request.direction,
     )
-    return messages.Counted(degrees=degrees)
+    return messages.Counted(degrees=found)
 
 
 # While it is timed
@@ -202,7 +205,7 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
 class Seen:
     """What a device showed while it was busy; of a CPU nothing is read."""
 
-    snapshot: telemetry.Snapshot = field(default_factory=telemetry.Snapshot)
+    snapshot: sampler.Snapshot = field(default_factory=sampler.Snapshot)
 
 
 @contextmanager
@@ -231,8 +234,8 @@ def replay(bench: Workbench, request: messages.Replay) -> messages.Replayed:
     subject = replace(bench.subject(request.case), direction="forward")
     bench.announce("CUDA graph")
     # One stream for all: each that cuBLAS runs on keeps a workspace of some 32 MiB.
-    bench.recorder = bench.recorder or graphs.CudaRecorder(bench.device)
-    replays = graphs.visit(
+    bench.recorder = bench.recorder or cuda_graphs.CudaRecorder(bench.device)
+    replays = cuda_graphs.visit(
         subject,
         recorder=bench.recorder,
         # A replay is one launch, whatever it holds.
@@ -273,7 +276,7 @@ def sustain(bench: Workbench, request: messages.Sustain) -> messages.Sustained:
     clock = timing.clock_for(bench.device, cold=False)
     started = perf_counter()
     with directions.measured_call(subject, inputs) as measured:
-        state = telemetry.sustained(
+        state = sustained.sustained(
             measured.call,
             device=str(bench.device),
             synchronize=clock.synchronize,

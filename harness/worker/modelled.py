@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.ceilings import DATASHEETS
+from harness.instruments.datasheets import DATASHEETS
 
 # What plans are modelled on where nothing else is said.
 DEFAULT = "NVIDIA H100 80GB HBM3"
-# Shares of the datasheet's figures that large products and copies reach on the devices of harness/ceilings.py.
+# Shares of the datasheet that large products and copies reach.
 REACHED_PRODUCTS, REACHED_COPIES = 0.7, 0.85
 # A tenth of what the device has is its context's, the libraries' and the display's.
 FREE_SHARE = 0.9

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harness import environment, timing
+from harness.instruments import timing
+from harness.machine import processor
 from harness.protocol.messages import (
     CasePrediction,
     Describe,
@@ -192,4 +193,4 @@ def device_name(device: torch.device) -> str:
     """Return the device's marketing name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return environment.cpu_model() or "CPU"
+    return processor.cpu_model() or "CPU"

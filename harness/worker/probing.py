@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import battery
+from harness.gate import battery
 from harness.protocol.messages import ListedProbe, ListProbes, Probed, ProbesListed, RunProbe
 from impls import registry
 

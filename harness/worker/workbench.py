@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-# Timers are bound in harness.timing before the first implementation is imported.
-from harness import timing  # isort: skip
-from harness import memory, telemetry
-from harness.agreement import agree, describe
-from harness.instruments import cuda
+# Timers are bound in harness.instruments.timing before the first implementation is imported.
+from harness.instruments import timing  # isort: skip
+from harness.gate.agreement import agree, describe
+from harness.instruments import cuda, memory
+from harness.instruments.telemetry import sampler, sustained
 from harness.worker.modelled import modelled_device
 from impls import discovery, registry
 from impls.subject import Subject
@@ -22,7 +22,7 @@ from impls.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.graphs import CudaRecorder
+    from harness.instruments.cuda_graphs import CudaRecorder
     from harness.policy import MemoryPolicy, Policy
     from harness.protocol.messages import Start
     from harness.records import Agreement, Case, Status
@@ -110,9 +110,9 @@ class Workbench:
     calls: CallsAccount
     witnesses: KnownWitnesses
     rates: dict[str, float]
-    rest: telemetry.Rest
+    rest: sustained.Rest
     canary: timing.Canary | None = None
-    watch: telemetry.Watch | None = None
+    watch: sampler.Watch | None = None
     recorder: CudaRecorder | None = None
     modelled: ModelledDevice | None = None
 
@@ -164,9 +164,9 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
         witnesses=KnownWitnesses(),
         rates=dict(modelled.rates) if modelled else {},
         modelled=modelled,
-        rest=telemetry.Rest(start.policy.telemetry),
+        rest=sustained.Rest(start.policy.telemetry),
         canary=timing.Canary(start.policy.timing.canary_size) if device.type == "cpu" else None,
-        watch=telemetry.Watch(str(device)) if has_context else None,
+        watch=sampler.Watch(str(device)) if has_context else None,
         registry=discovery.discover(impl_files=start.impl_files, announce=announce, skip=start.skip),
     )
     announce("start")

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.policy import DEFAULT
 from reports import units
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reports.frame import Run
+    from harness.results.run import Run
 
 # Below this, half a width in log time is the share that it is of the time.
 CLOSE_TO_SHARE = 0.4
 # As many implementations with wide intervals are named.
 WORST_NAMED = 2
-# Ceilings that differ by more between the start and the end of a run are another machine's.
-CEILING_MOVED = 0.05
 
 
 def precision_sentence(run: Run, table: pd.DataFrame) -> str:
     """Say how well times are known against what was asked, who is known worst, and what would help; "" if all met it.
 
-    A case whose interval is wider than asked is no doubt about its time, only a limit on what it can tell apart.
+    A wider interval than requested does not make the time doubtful; it limits how small a difference the case can
+    resolve.
     """
     ok = table[table["status"] == "ok"]
     wide = _flagged(ok, "wide")
@@ -47,7 +47,7 @@ def precision_sentence(run: Run, table: pd.DataFrame) -> str:
 
 
 def _within(half_width: float) -> str:
-    """Write half the width of an interval in log time: as a share, or as a factor where it is no small one."""
+    """Write half the width of an interval in log time: as a share, or as a factor if it is large."""
     return (
         f"±{units.percent(half_width)}"
         if half_width < CLOSE_TO_SHARE
@@ -56,7 +56,7 @@ def _within(half_width: float) -> str:
 
 
 def _asked_precision(run: Run) -> float | None:
-    """Return the relative half-width that a run was to reach, None where it does not say."""
+    """Return the relative half-width that a run was to reach, None if it has no plan."""
     return run.plan.policy.timing.precision if run.plan else None
 
 
@@ -67,8 +67,8 @@ def _advice(wide: pd.DataFrame) -> str:
     if len(ended) and ended.iloc[0] == "interrupted":
         return f"They rest on {rounds} rounds: --resume takes the missing ones."
     if len(ended) and ended.iloc[0] == "time budget":
-        return f"More rounds than {rounds} narrow them: twice the --time-budget, by about a third."
-    return f"More rounds than {rounds} narrow them: --rigorous takes more, in several processes."
+        return f"More than {rounds} rounds would narrow them; doubling --time-budget, by about a third."
+    return f"More than {rounds} rounds would narrow them; --rigorous takes more, in several processes."
 
 
 def warnings(run: Run, table: pd.DataFrame) -> list[str]:
@@ -103,10 +103,11 @@ def _moved_ceilings(run: Run) -> list[str]:
     """Say which ceilings moved between the start and the end of a run: the machine was not the same."""
     before = {ceiling.name: ceiling.value for ceiling in (run.environment.ceilings if run.environment else ())}
     after = run.summary.ceilings_after if run.summary else []
+    allowed = (run.plan.policy if run.plan else DEFAULT).run.ceiling_drift
     moved = [
         f"{ceiling.name} by {units.change(ceiling.value / before[ceiling.name])}"
         for ceiling in after
-        if before.get(ceiling.name) and abs(ceiling.value / before[ceiling.name] - 1) > CEILING_MOVED
+        if before.get(ceiling.name) and abs(ceiling.value / before[ceiling.name] - 1) > allowed
     ]
     return [f"The machine's ceilings moved over the run: {units.listing(moved)}."] if moved else []
 

@@ -12,12 +12,12 @@ from reports.figures.figure import top
 from reports.figures.marks import EXPECTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
-    from harness.records import Verdict
-    from reports.frame import Run
+    from harness.results.run import Run
+    from harness.results.verdicts_file import Verdict
 
 NOT_JUDGED = "not judged yet"
 # Within a tenth two implementations tell no story.
@@ -25,6 +25,8 @@ CLOSE = 1.1
 # A point that nearly all implementations reached speaks for them, even if a slow one stopped earlier.
 SHARED_BY_MOST = 0.7
 AXES_OF_LAW = ("n", "d", "heads", "batch")
+# What becomes of a claim that is borne out, and of one that is not.
+HELD, FAILED = frozenset({"confirmed", "consistent"}), frozenset({"refuted", "contradicted"})
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,10 @@ def law_sentence(run: Run) -> str:
     if not run.judged:
         return f"The scaling claims are {NOT_JUDGED}: this run holds measurements, but no verdicts."
     timed = _timed_exponents(run)
-    spoken = _spokesman(timed, baseline=baseline_of(run))
+    quoted = _quoted(timed, baseline=baseline_of(run))
     grows, unclear = [], []
     for axis in AXES_OF_LAW:
-        verdict = next((item for item in timed if item.implementation == spoken and item.axis == axis), None)
+        verdict = next((item for item in timed if item.implementation == quoted and item.axis == axis), None)
         if verdict is None:
             continue
         span = "" if units.absent(verdict.low) else f"{verdict.low:.2f} to {verdict.high:.2f}"
@@ -71,9 +73,9 @@ def law_sentence(run: Run) -> str:
             grows.append(f"{axis}{units.power(verdict.exponent)}{f' ({span})' if span else ''}")
     said = []
     if grows:
-        said.append(f"On this machine the time of {spoken} grows as {units.listing(grows)}.")
+        said.append(f"On this machine the time of {quoted} grows as {units.listing(grows)}.")
     if unclear:
-        said.append(f"Measured time alone decides nothing for {spoken} along {units.listing(unclear)}.")
+        said.append(f"Measured time alone decides nothing for {quoted} along {units.listing(unclear)}.")
     tally = _tally(run)
     return " ".join([*said, *([tally] if tally else [])]) or "No claim was judged in this run."
 
@@ -124,13 +126,13 @@ def tiles(run: Run, table: pd.DataFrame) -> list[Tile]:
     """List the key figures of a run."""
     found = []
     timed = _timed_exponents(run)
-    spoken = _spokesman(timed, baseline=baseline_of(run))
+    quoted = _quoted(timed, baseline=baseline_of(run))
     for axis in ("n", "d"):
-        verdict = next((item for item in timed if item.implementation == spoken and item.axis == axis), None)
+        verdict = next((item for item in timed if item.implementation == quoted and item.axis == axis), None)
         if verdict:
             remark = f"95 %: {units.interval(verdict.low, verdict.high)}" if not units.absent(verdict.low) else ""
             remark += ", inconclusive" if verdict.verdict == "inconclusive" else ""
-            found.append(Tile(f"{axis}{units.power(verdict.exponent)}", f"time of {spoken}", remark))
+            found.append(Tile(f"{axis}{units.power(verdict.exponent)}", f"time of {quoted}", remark))
     ok = table[table["status"] == "ok"]
     rated = ok.dropna(subset=["tflops"])
     if not rated.empty:
@@ -166,7 +168,7 @@ def _timed_exponents(run: Run) -> list[Verdict]:
     ]
 
 
-def _spokesman(timed: Iterable[Verdict], *, baseline: str) -> str:
+def _quoted(timed: Iterable[Verdict], *, baseline: str) -> str:
     """Choose whose exponents to quote: one decided along n, the baseline first, then the narrowest interval."""
     along = [verdict for verdict in timed if verdict.axis == "n"]
 
@@ -179,32 +181,41 @@ def _spokesman(timed: Iterable[Verdict], *, baseline: str) -> str:
 
 def _tally(run: Run) -> str:
     """Count what became of the law n^2 d, and name the claims that no implementation bears out."""
-    groups: dict[tuple[str, ...], list[Verdict]] = {}
+    judged: dict[tuple[str, ...], list[Verdict]] = {}
     for verdict in run.verdicts:
-        judged = (verdict.claim, str(verdict.evidence.get("says", "")), verdict.implementation)
-        conditions = (verdict.device, verdict.dtype, verdict.direction)
-        groups.setdefault((*judged, *conditions), []).append(verdict)
-    law = {key: deciding(mine) for key, mine in groups.items() if _is_law(mine)}
-    said = []
-    if law:
-        good = [verdict for verdict in law.values() if verdict.verdict in {"confirmed", "consistent"}]
-        noun = "implementation" if len({key[2] for key in law}) == len(law) else "judgement"
-        words = f"O(n² d) is confirmed for {len(good)} of {units.counted(len(law), noun)}"
-        for outcome, names in (("refuted", {"refuted", "contradicted"}), ("inconclusive", {"inconclusive"})):
-            found = sorted({verdict.implementation for verdict in law.values() if verdict.verdict in names})
-            words += f", {outcome} for {_some(found)}" if found else ""
-        timed = [verdict for key in law for verdict in groups[key] if verdict.quantity == "time"]
-        counts_only = good and timed and not any(verdict.verdict == "consistent" for verdict in timed)
-        said.append(f"{words}{', by counted operations alone' if counts_only else ''}.")
+        claim = (verdict.claim, verdict.says, verdict.implementation)
+        judged.setdefault((*claim, verdict.device, verdict.dtype, verdict.direction), []).append(verdict)
+    of_law = [verdicts for verdicts in judged.values() if _is_law(verdicts)]
+    sentences = [_of_law(of_law), _refuted_throughout(judged.values(), texts=claim_texts(run))]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _of_law(judgements: Sequence[Sequence[Verdict]]) -> str:
+    """Say for how many implementations the law n^2 d is confirmed, and for which not; "" if it was not judged."""
+    if not judgements:
+        return ""
+    decided = [deciding(verdicts) for verdicts in judgements]
+    names = {verdict.implementation for verdict in decided}
+    good = sum(verdict.verdict in HELD for verdict in decided)
+    noun = "implementation" if len(names) == len(decided) else "judgement"
+    words = f"O(n² d) is confirmed for {good} of {units.counted(len(decided), noun)}"
+    for outcome, kinds in (("refuted", FAILED), ("inconclusive", {"inconclusive"})):
+        those = sorted({verdict.implementation for verdict in decided if verdict.verdict in kinds})
+        words += f", {outcome} for {_some(those)}" if those else ""
+    times = [verdict.verdict for verdicts in judgements for verdict in verdicts if verdict.quantity == "time"]
+    by_counts = good and times and "consistent" not in times
+    return f"{words}{', by counted operations alone' if by_counts else ''}."
+
+
+def _refuted_throughout(judgements: Iterable[Sequence[Verdict]], *, texts: Mapping[str, str]) -> str:
+    """Name the claims that are refuted or contradicted wherever they were judged, "" if there are none."""
     outcomes: dict[str, set[str]] = {}
-    for key, mine in groups.items():
-        outcomes.setdefault(key[0], set()).add(deciding(mine).verdict)
-    refuted = sorted(claim for claim, found in outcomes.items() if found <= {"refuted", "contradicted"})
-    if refuted:
-        texts = claim_texts(run)
-        named = [f"{claim} ({units.raised(texts[claim])})" if texts.get(claim) else claim for claim in refuted]
-        said.append(f"Refuted throughout: {units.listing(named)}.")
-    return " ".join(said)
+    for verdicts in judgements:
+        decided = deciding(verdicts)
+        outcomes.setdefault(decided.claim, set()).add(decided.verdict)
+    claims = sorted(claim for claim, found in outcomes.items() if found <= FAILED)
+    named = [f"{claim} ({units.raised(texts[claim])})" if texts.get(claim) else claim for claim in claims]
+    return f"Refuted throughout: {units.listing(named)}." if named else ""
 
 
 def _some(names: Sequence[str], *, at_most: int = 3) -> str:

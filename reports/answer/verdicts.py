@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reports import units
+from reports.answer.reasons import explanation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.records import Verdict
-    from reports.frame import Run
+    from harness.results.run import Run
+    from harness.results.verdicts_file import Verdict
 
 # Each verdict with the mark that tells it without colour.
 MARKS = {"confirmed": "✓", "consistent": "≈", "inconclusive": "?", "refuted": "✗", "contradicted": "≠"}
@@ -63,16 +63,15 @@ def _arranged(verdicts: Sequence[Verdict], texts: Mapping[str, str]) -> tuple[tu
     implementations = tuple(sorted({verdict.implementation for verdict in verdicts}))
     claims: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
-        says = str(verdict.evidence.get("says") or texts.get(verdict.claim, ""))
+        says = verdict.says or texts.get(verdict.claim, "")
         claims.setdefault((verdict.claim, says), []).append(verdict)
     rows = []
     for (claim, says), mine in sorted(claims.items()):
         by_name: dict[str, list[Verdict]] = {}
         for verdict in mine:
             by_name.setdefault(verdict.implementation, []).append(verdict)
-        expects = str(mine[0].evidence.get("arithmetic") or "")
         cells = tuple(_cell(by_name[name]) if name in by_name else None for name in implementations)
-        rows.append(Row(claim, units.raised(says), expects, cells))
+        rows.append(Row(claim, units.raised(says), mine[0].arithmetic, cells))
     return implementations, tuple(rows)
 
 
@@ -94,7 +93,7 @@ def _figure(verdict: Verdict) -> str:
     if verdict.exponent is None:
         return verdict.verdict
     # A ratio compares two amounts: its figure is a factor, no exponent.
-    if verdict.axis == "causal" or verdict.evidence.get("law") == "ratio":
+    if verdict.axis == "causal" or verdict.form == "ratio":
         return units.ratio(verdict.exponent)
     return f"{verdict.axis}{units.power(verdict.exponent)}"
 
@@ -108,15 +107,4 @@ def _cell(verdicts: Sequence[Verdict]) -> Cell:
         mark = f" {MARKS[verdict.verdict]}" if verdict.verdict != chosen.verdict else ""
         figures.setdefault(verdict.quantity, []).append(f"{_figure(verdict)}{f' ({span})' if span else ''}{mark}")
     lines = [f"{quantity} {', '.join(found)}" for quantity, found in figures.items()]
-    return Cell(chosen.verdict, MARKS[chosen.verdict], tuple(lines), with_units(chosen.reason))
-
-
-def with_units(reason: str) -> str:
-    """Write a verdict's reason for a reader: a fixed cost, which is in seconds, and bytes with their units."""
-    text = re.sub(r"\bfixed cost of (\d[\d.e+-]*)", lambda of: f"fixed cost of {units.seconds(float(of[1]))}", reason)
-    text = re.sub(
-        r"(?<=takes )(\d[\d,]*)(?: bytes)?|\b(\d[\d,]*) bytes\b",
-        lambda of: units.size(float((of[1] or of[2]).replace(",", ""))),
-        text,
-    )
-    return units.raised(text)
+    return Cell(chosen.verdict, MARKS[chosen.verdict], tuple(lines), explanation(chosen))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.policy import DEFAULT
 from reports import units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from reports.figures.figure import Figure, Sweep
-    from reports.frame import Run
+    from harness.results.run import Run
+    from reports.figures.figure import Figure
+    from reports.figures.sweep import Sweep
 
 # Rows of a table of findings; the table of cases has all of them.
 ROWS_AT_MOST = 200
@@ -46,6 +48,11 @@ class Chapter:
     title: str
     lead: str
     sections: tuple[Section, ...] = ()
+
+
+def judging_band(run: Run) -> float:
+    """Return the tolerance around a claimed exponent that a run was judged by."""
+    return (run.plan.policy if run.plan else DEFAULT).scaling.band
 
 
 def machine(run: Run) -> str:

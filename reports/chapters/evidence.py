@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from reports import units
 from reports.chapters.chapter import ROWS_AT_MOST, Chapter, Section, Table, brief, made
-from reports.figures import agreement, device, timeline
+from reports.figures import agreement
+from reports.figures.device import load, timeline
 from reports.figures.figure import slug
 
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from reports.figures.figure import Sweep
-    from reports.frame import Run
+    from harness.results.run import Run
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
 
@@ -50,8 +51,8 @@ def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str
     labels = {run.label: run.label if len(runs) > 1 else "" for run in runs}
     figures = (
         made([timeline.over_run(run, colors, key=slug(run.label), label=labels[run.label]) for run in runs])
-        + made([device.load_series(run.records, colors, key=slug(run.label), run=labels[run.label]) for run in runs])
-        + made([device.energy(sweep, colors) for sweep in drawn])
+        + made([load.load_series(run.records, colors, key=slug(run.label), run=labels[run.label]) for run in runs])
+        + made([load.energy(sweep, colors) for sweep in drawn])
     )
     absent: dict[str, str] = {}
     for run in runs:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reports.chapters.chapter import PROBLEM_TITLES, Chapter, Section, heading, made
-from reports.figures import pooling, speed
+from reports.chapters.chapter import PROBLEM_TITLES, Chapter, Section, heading, judging_band, made
+from reports.figures import pooling
 from reports.figures.figure import slug
 from reports.figures.scaling import memory, slopes, time
+from reports.figures.speed import steps
+from reports.figures.speed.steps import STEP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.lesson.facts import Lesson
-    from reports.figures.figure import Figure, Sweep
-    from reports.frame import Run
+    from harness.results.run import Run
+    from reports.figures.figure import Figure
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
-# Implementations named so time one step of a whole by itself.
-STEP = "phase/"
 LEAD_POOLING = (
     "Fifty noisy points of 2 sin(x) + x^0.8 are the keys and values, a hundred places the queries; one fixed seed."
 )
@@ -58,13 +59,19 @@ def _fits(taught: Lesson) -> list[Section]:
 
 def _costs(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
     """Show what the whole costs along a sweep, and what its steps do."""
-    steps = sweep.table["implementation"].str.startswith(STEP)
+    is_step = sweep.table["implementation"].str.startswith(STEP)
     shared_steps = sweep.shared["implementation"].str.startswith(STEP)
-    whole = replace(sweep, table=sweep.table[~steps], shared=sweep.shared[~shared_steps])
+    whole = replace(sweep, table=sweep.table[~is_step], shared=sweep.shared[~shared_steps])
     figures: tuple[Figure, ...] = ()
     if len(whole.table):
-        figures = made([time.time(whole, colors), memory.memory(whole, colors), slopes.slopes(whole, colors)])
-    figures += made([speed.step_times(sweep, sweep.table[steps]), *_phases(run, whole)])
+        figures = made(
+            [
+                time.time(whole, colors),
+                memory.memory(whole, colors),
+                slopes.slopes(whole, colors, band=judging_band(run)),
+            ]
+        )
+    figures += made([steps.step_times(sweep, sweep.table[is_step]), *_phases(run, whole)])
     return Section(heading(sweep), sweep.conditions, figures)
 
 
@@ -80,6 +87,6 @@ def _phases(run: Run, sweep: Sweep) -> list[Figure | None]:
             continue
         seen.append(split)
         found.append(
-            speed.phases(records, str(sweep.axis), key=f"{sweep.key}-{slug(name)}", conditions=sweep.conditions)
+            steps.phases(records, str(sweep.axis), key=f"{sweep.key}-{slug(name)}", conditions=sweep.conditions)
         )
     return found

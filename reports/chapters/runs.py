@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from reports.figures.figure import Sweep
-    from reports.frame import Run
+    from harness.results.run import Run
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.results.paired import paired, policy_of
 from reports import published, units
 from reports.answer.sentences import baseline_of
 from reports.chapters.chapter import (
@@ -13,23 +14,24 @@ from reports.chapters.chapter import (
     Section,
     Table,
     heading,
+    judging_band,
     machine,
     made,
     of_run,
 )
-from reports.figures import allocation, speed
+from reports.figures import fresh_memory
 from reports.figures.figure import slug
 from reports.figures.scaling import memory, operations, slopes, time
-from reports.pairs import paired, policy_of
+from reports.figures.speed import bursts, roofline, speed_up, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-    from reports.figures.figure import Sweep
-    from reports.frame import Run
-    from reports.pairs import Pair
+    from harness.results.paired import Pair
+    from harness.results.run import Run
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
 # A chapter's opening names so many of the sweeps that it leaves out.
@@ -40,9 +42,10 @@ def scaling_chapter(
     runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Sequence[Sweep]
 ) -> Chapter | None:
     """Show time, slopes, memory and operations along each axis, and what fresh memory costs."""
-    sections = [_growth(sweep, colors) for sweep in drawn]
+    named = {run.label: run for run in runs}
+    sections = [_growth(sweep, named[sweep.run], colors) for sweep in drawn]
     for run in runs:
-        figures = made([allocation.fresh_memory(run.records, colors, key=slug(run.label))])
+        figures = made([fresh_memory.fresh_memory(run.records, colors, key=slug(run.label))])
         if figures:
             sections.append(Section(of_run(run, "Memory that is asked for anew in each call", runs), "", figures))
     if not sections:
@@ -55,17 +58,17 @@ def scaling_chapter(
     return Chapter("scaling", "Scaling", lead, tuple(sections))
 
 
-def _growth(sweep: Sweep, colors: dict[str, Look]) -> Section:
-    """Draw what grows along a sweep, and tabulate the fitted laws."""
+def _growth(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
+    """Draw what grows along a sweep, and tabulate the laws by which its time was judged."""
     if sweep.axis is None:
         return Section(heading(sweep), sweep.conditions, made([operations.joint(sweep, colors)]))
     if sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
         return Section(heading(sweep), sweep.conditions, made([time.time(sweep, colors)]))
-    laws = time.fitted_laws(sweep.table, sweep.axis)
+    laws = time.judged_laws(sweep)
     figures = made(
         [
             time.time(sweep, colors, laws=laws),
-            slopes.slopes(sweep, colors),
+            slopes.slopes(sweep, colors, band=judging_band(run)),
             slopes.residuals(sweep, colors, laws=laws),
             memory.memory(sweep, colors),
             operations.operations(sweep, colors),
@@ -73,7 +76,7 @@ def _growth(sweep: Sweep, colors: dict[str, Look]) -> Section:
     )
     tables: tuple[Table, ...] = ()
     if laws:
-        caption = f"Fitted laws: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
+        caption = f"Laws by which time was judged: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
         tables = (Table(caption, time.LAW_COLUMNS, time.law_rows(laws, sweep.axis)),)
     return Section(heading(sweep), sweep.conditions, figures, tables)
 
@@ -104,8 +107,8 @@ def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[st
         return None
     figures = made(
         [
-            speed.speed_up(sweep, baseline=baseline_of(run), pairs=pairs, policy=policy_of(run)),
-            speed.throughput(sweep, colors, machine=machine(run)),
+            speed_up.speed_up(sweep, baseline=baseline_of(run), pairs=pairs, policy=policy_of(run)),
+            throughput.throughput(sweep, colors, machine=machine(run)),
         ]
     )
     return Section(heading(sweep), sweep.conditions, figures) if figures else None
@@ -118,7 +121,7 @@ def _ceilings(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[s
     mine = table[(table["run"] == run.label) & (table["problem"] == "attention")]
     figures = made(
         [
-            speed.roofline(mine, ceilings, colors, dtype=dtype, key=slug(run.label), after=after)
+            roofline.roofline(mine, ceilings, colors, dtype=dtype, key=slug(run.label), after=after)
             for dtype in mine["dtype"].unique()
         ]
     )
@@ -127,7 +130,7 @@ def _ceilings(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[s
 
 def _loads(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> Section | None:
     """Draw burst and sustained rates of a run, and tabulate launches and published figures."""
-    figures = made([speed.bursts(run.records, colors, key=slug(run.label))])
+    figures = made([bursts.bursts(run.records, colors, key=slug(run.label))])
     tables = tuple(found for found in (_launches(run), _published(run, table)) if found is not None)
     if not figures and not tables:
         return None

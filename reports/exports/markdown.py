@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 from reports.answer.doubts import precision_sentence, warnings
 from reports.answer.sentences import baseline_of, sentences
 from reports.answer.verdicts import verdict_tables
-from reports.frame import frame, read_runs
+from reports.frame import frame
 from reports.terminal.results import HEADINGS, lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from reports.frame import Run
+    from harness.results.run import Run
 
 # Rows of problems that a summary lists; the report has all of them.
 FAILURES_AT_MOST = 20
 
 
-def markdown(paths: Sequence[str | Path]) -> str:
+def markdown(runs: Sequence[Run]) -> str:
     """Return a Markdown summary of some runs, short enough for a job page."""
-    return "\n".join(_markdown(run) for run in read_runs(paths))
+    return "\n".join(_markdown(run) for run in runs)
 
 
 def _markdown(run: Run) -> str:

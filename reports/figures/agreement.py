@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     import pandas as pd
+    from matplotlib.figure import Figure as Drawing
 
 # More points than this in one strip hide one another and swell the file; a strip then shows evenly spaced ranks.
 POINTS_AT_MOST = 250
@@ -22,11 +23,43 @@ KINDS_AT_MOST = 24
 
 
 def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure | None:
-    """Draw the largest error / budget of each checked case by implementation; None where nothing was checked."""
-    checked = table.dropna(subset=["agreement_ratio"])
-    checked = checked[checked["agreement_ratio"] > 0]
+    """Draw the largest error / budget of each checked case by implementation; None if nothing was checked."""
+    checked = _checked(table)
     if checked.empty:
         return None
+    title = "Error as a share of its budget"
+    worst = top(checked, "agreement_ratio")
+    over = int((checked["agreement_ratio"] > 1).sum())
+    return Figure(
+        id="agreement-budget",
+        title=title,
+        svg=style.to_svg(
+            draw_shares(checked, colors),
+            prefix="agreement",
+            alt=f"{title}: one dot a case, by implementation; {over} of {len(checked)} exceed the budget. "
+            "Counts and worst shares are in the table below the figure.",
+            colors=colors,
+        ),
+        alt=title,
+        how="Each dot is a case: the largest error of its output against the float64 oracle, divided by what "
+        "honest rounding may cost in its dtype. Left of the red line passes; right of it the case is rejected and "
+        "never timed.",
+        finding=f"{units.counted(len(checked), 'case')} checked, {over} over budget; the largest share is "
+        f"{units.digits(float(worst['agreement_ratio']))}, of {worst['implementation']} in {worst['dtype']}.",
+        columns=("implementation", "dtype", "feature", "cases checked", "median share", "largest share"),
+        rows=_summary(checked),
+        wide=True,
+    )
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases whose error was held against a budget."""
+    checked = table.dropna(subset=["agreement_ratio"])
+    return checked[checked["agreement_ratio"] > 0]
+
+
+def draw_shares(checked: pd.DataFrame, colors: dict[str, style.Look]) -> Drawing:
+    """Draw a strip of dots for each implementation, with the budget as a line."""
     import numpy as np
     import seaborn as sns
 
@@ -56,41 +89,24 @@ def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure 
     axes.set_yticks(range(len(order)), [style.clipped(name) for name in order])
     axes.set_ylabel("")
     axes.tick_params(axis="y", labelcolor=style.INK)
-    title = "Error as a share of its budget"
-    worst = top(checked, "agreement_ratio")
-    over = int((checked["agreement_ratio"] > 1).sum())
+    return drawing
+
+
+def _summary(checked: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """Tabulate how many cases of each implementation, dtype and feature were checked, and their shares."""
     by = ["implementation", "dtype", "feature"]
     featured = checked.assign(feature=features(checked))
-    summary = featured.groupby(by)["agreement_ratio"].agg(["count", "median", "max"]).reset_index()
-    return Figure(
-        id="agreement-budget",
-        title=title,
-        svg=style.to_svg(
-            drawing,
-            prefix="agreement",
-            alt=f"{title}: one dot a case, by implementation; {over} of {len(checked)} exceed the budget. "
-            "Counts and worst shares are in the table below the figure.",
-            colors=colors,
-        ),
-        alt=title,
-        how="Each dot is a case: the largest error of its output against the float64 oracle, divided by what "
-        "honest rounding may cost in its dtype. Left of the red line passes; right of it the case is rejected and "
-        "never timed.",
-        finding=f"{units.counted(len(checked), 'case')} checked, {over} over budget; the largest share is "
-        f"{units.digits(float(worst['agreement_ratio']))}, of {worst['implementation']} in {worst['dtype']}.",
-        columns=("implementation", "dtype", "feature", "cases checked", "median share", "largest share"),
-        rows=tuple(
-            (
-                row["implementation"],
-                row["dtype"],
-                row["feature"],
-                units.plain(row["count"]),
-                units.digits(row["median"]),
-                units.digits(row["max"]),
-            )
-            for row in summary.to_dict("records")
-        ),
-        wide=True,
+    shares = featured.groupby(by)["agreement_ratio"].agg(["count", "median", "max"]).reset_index()
+    return tuple(
+        (
+            row["implementation"],
+            row["dtype"],
+            row["feature"],
+            units.plain(row["count"]),
+            units.digits(row["median"]),
+            units.digits(row["max"]),
+        )
+        for row in shares.to_dict("records")
     )
 
 
@@ -118,9 +134,8 @@ def _differ(one: float, other: float) -> bool:
 
 
 def by_feature(table: pd.DataFrame) -> Figure | None:
-    """Draw the largest share of the budget by implementation, dtype and feature; None where there is but one kind."""
-    checked = table.dropna(subset=["agreement_ratio"])
-    checked = checked[checked["agreement_ratio"] > 0]
+    """Draw the largest share of the budget by implementation, dtype and feature; None if there is but one kind."""
+    checked = _checked(table)
     if checked.empty:
         return None
     kinds = [f"{dtype}, {feature}" for dtype, feature in zip(checked["dtype"], features(checked), strict=True)]
@@ -129,10 +144,29 @@ def by_feature(table: pd.DataFrame) -> Figure | None:
     )
     if len(wide) < 2:  # noqa: PLR2004  (one kind needs no map)
         return None
+    wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index].head(KINDS_AT_MOST)
+    title = "Largest error over budget by implementation, dtype and feature"
+    kind, name = str(wide.index[0]), str(wide.iloc[0].idxmax())
+    finding = f"The largest share is {units.digits(float(wide.iloc[0].max()))}, of {name} in {kind}."
+    alt = f"Heat map. {title}. {finding}"
+    return Figure(
+        id="agreement-features",
+        title=title,
+        svg=style.to_svg(draw_features(wide), prefix="agreement-features", alt=alt, colors={}),
+        alt=title,
+        how="Each cell is the largest error over budget among its cases: blue is well inside, orange over 1 is "
+        "rejected. A row that is warm throughout is a hard feature, a column that is warm throughout a rough "
+        "implementation.",
+        finding=finding,
+        wide=True,
+    )
+
+
+def draw_features(wide: pd.DataFrame) -> Drawing:
+    """Draw a table of largest shares, kinds of cases down and implementations across, as a heat map."""
     import numpy as np
     import seaborn as sns
 
-    wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index].head(KINDS_AT_MOST)
     drawing, axes = style.canvas(inches=(style.WIDE[0], 0.9 + 0.3 * len(wide) + SLANTED_INCHES))
     sns.heatmap(
         np.log10(wide), ax=axes, cmap=sns.blend_palette(["#7fb6dc", "#f6f2ec", "#e9b384"], as_cmap=True), vmin=-2,
@@ -146,20 +180,7 @@ def by_feature(table: pd.DataFrame) -> Figure | None:
     axes.set_yticklabels([str(name) for name in wide.index], rotation=0, color=style.INK)
     axes.set_xlabel("implementation")
     axes.set_ylabel("")
-    title = "Largest error over budget by implementation, dtype and feature"
-    kind, name = str(wide.index[0]), str(wide.iloc[0].idxmax())
-    finding = f"The largest share is {units.digits(float(wide.iloc[0].max()))}, of {name} in {kind}."
-    return Figure(
-        id="agreement-features",
-        title=title,
-        svg=style.to_svg(drawing, prefix="agreement-features", alt=f"Heat map. {title}. {finding}", colors={}),
-        alt=title,
-        how="Each cell is the largest error over budget among its cases: blue is well inside, orange over 1 is "
-        "rejected. A row that is warm throughout is a hard feature, a column that is warm throughout a rough "
-        "implementation.",
-        finding=finding,
-        wide=True,
-    )
+    return drawing
 
 
 def _evenly(rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-    from reports.figures.figure import Sweep
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
 Looks = dict[str, style.Look]

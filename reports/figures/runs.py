@@ -12,7 +12,7 @@ from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reports.figures.figure import Sweep
+    from reports.figures.sweep import Sweep
 
 # Separate runs of the same code differ by this much on a quiet machine.
 SAME_WITHIN = 0.03

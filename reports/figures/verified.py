@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.scaling.judgement import curve
+from harness.scaling.law import costs
+from harness.tables.reading import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.verify import Verification
+    from harness.verdicts.table import Verification
 
 PLOTS = (".svg", ".png", ".pdf")
 CURVE_POINTS = 200
@@ -24,21 +25,24 @@ def plot(verification: Verification, file: Path) -> None:
 
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     axes = figure.subplots()
-    for group in verification.groups:
-        name = ", ".join(str(value) for value in group.key.values()) or verification.y
+    drawn = [group for group in verification.groups if group.sizes]
+    for group in drawn:
+        name = ", ".join(map(printable, group.key.values())) or verification.y
         points = axes.plot(group.sizes, group.costs, "o", markersize=5)[0]
         points.set_label(f"{name}: {group.verdict}")
         if group.judgement is not None:
             low, high = math.log(group.sizes[0]), math.log(group.sizes[-1])
             sizes = [math.exp(low + (high - low) * i / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)]
-            axes.plot(sizes, curve(group.judgement, sizes), color=points.get_color(), linewidth=1.0)
-    largest = max(verification.groups, key=lambda group: group.costs[-1])
+            axes.plot(sizes, costs(group.judgement.law, sizes), color=points.get_color(), linewidth=1.0)
+    largest = max(drawn, key=lambda group: group.costs[-1])
     guide = [largest.costs[-1] * (size / largest.sizes[-1]) ** verification.exponent for size in largest.sizes]
     axes.plot(largest.sizes, guide, "--", color="0.5", linewidth=1.0, label=f"slope {verification.exponent:g}")
     axes.set(xscale="log", yscale="log", xlabel=verification.x, ylabel=verification.y)
     law = f"{verification.x}^{verification.exponent:g}"
     axes.set_title(f"Does {verification.y} grow as {law}? Where points run parallel to the dashes, yes.")
-    axes.legend(fontsize=8)
+    # A column or a group may be named $x$, which is no formula.
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.legend(fontsize=8).get_texts()):
+        text.set_parse_math(False)
     try:
         figure.savefig(file)
     except OSError as error:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from harness.lesson import facts
 from reports import style, units
-from reports.answer.verdicts import with_units
-from reports.figures import pooling, speed
-from reports.figures.figure import Figure, Sweep, sweeps
+from reports.answer.reasons import explanation
+from reports.figures import pooling
 from reports.figures.scaling import memory, time
-from reports.frame import frames, read_run
+from reports.figures.speed import steps
+from reports.figures.speed.steps import STEP
+from reports.figures.sweep import Sweep, sweeps
+from reports.frame import frames
 from reports.lesson.lines import LINES, Line
 from reports.page.render import asset, content_security_policy, template
 
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.lesson.facts import Lesson
-    from harness.records import Verdict
-    from reports.frame import Run
+    from harness.results.run import Run
+    from harness.results.verdicts_file import Verdict
+    from reports.figures.figure import Figure
 
 PAGE = "lesson.html"
-STEP = "phase/"
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,20 @@ class Judged:
 
 @dataclass(frozen=True)
 class Crossover:
-    """Where attention overtakes projections: by operations, and by the times measured, None where they never meet."""
+    """Where attention overtakes projections: by operations, and by the times measured, None if they never meet."""
 
     width: int
     operations: float
     time: float | None
 
 
-def write(directory: Path, *, output: Path | None = None) -> Path:
-    """Render lesson.html of a lesson's run directory; return the path.
+def write(run: Run) -> Path:
+    """Render a lesson's run as lesson.html, in its directory; return the path.
 
-    Raises JournalError where the directory holds no lesson, SchemaMismatchError for a newer schema.
+    Raises JournalError if the directory holds no lesson, SchemaMismatchError for a newer schema.
     """
-    target = output if output is not None else directory / PAGE
-    target.write_text(html(facts.read(directory), read_run(directory)), encoding="utf-8")
+    target = run.path / PAGE
+    target.write_text(html(facts.read(run.path), run), encoding="utf-8")
     return target
 
 
@@ -87,21 +89,21 @@ def _of_line(line: Line, verdicts: Sequence[Verdict]) -> Iterable[tuple[str, str
         mine = [one for one in verdicts if one.claim == line.claim and one.implementation == implementation]
         whole = [one for one in mine if one.quantity == "all" and line.axis in {"", one.axis}]
         for one in [one for one in whole if line.expected in {None, one.expected}][:1]:
-            yield implementation, one.verdict, with_units(one.reason)
+            yield implementation, one.verdict, explanation(one)
 
 
 def crossover(table: pd.DataFrame) -> Crossover | None:
     """Find the n from which scores, softmax and weighted sum take longer than the projections around them."""
-    steps = table[
+    timed = table[
         (table["status"] == "ok")
         & (table["scenario"] == "tutorial")
         & table["implementation"].str.startswith(STEP)
     ]  # fmt: skip
-    if steps.empty:
+    if timed.empty:
         return None
-    times = steps.pivot_table(index="n", columns="implementation", values="best_s", aggfunc="min").dropna()
-    width = int(steps["width"].iloc[0])
-    return Crossover(width=width, operations=2.0 * width, time=speed.crossover(times))
+    times = timed.pivot_table(index="n", columns="implementation", values="best_s", aggfunc="min").dropna()
+    width = int(timed["width"].iloc[0])
+    return Crossover(width=width, operations=2.0 * width, time=steps.crossover(times))
 
 
 def gains(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
@@ -148,8 +150,8 @@ def cost_figures(run: Run, table: pd.DataFrame) -> list[Figure]:
 
 
 def _of_steps(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:
-    steps = sweep.table[sweep.table["implementation"].str.startswith(STEP)]
-    return [time.time(sweep, colors), speed.step_times(sweep, steps)]
+    timed = sweep.table[sweep.table["implementation"].str.startswith(STEP)]
+    return [time.time(sweep, colors), steps.step_times(sweep, timed)]
 
 
 def _of_attention(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:

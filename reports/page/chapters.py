@@ -9,15 +9,15 @@ from reports.chapters.evidence import agreement_chapter, device_chapter
 from reports.chapters.problems import problem_chapter
 from reports.chapters.runs import runs_chapter
 from reports.chapters.sweeps import scaling_chapter, speed_chapter
-from reports.figures.figure import sweeps
+from reports.figures.sweep import sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
+    from harness.results.run import Run
     from reports.chapters.chapter import Chapter
-    from reports.frame import Run
     from reports.style import Look
 
 # Figures of sweeps beyond this many are left to the explorer, so that the cost of a page stays bounded.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.records import Memory
 from reports import units
-from reports.figures.device import throttle_facts
+from reports.figures.device.load import throttle_facts
 from reports.frame import AXES, COLUMNS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.records import Case, Environment, Record
-    from reports.frame import Run
+    from harness.results.run import Run
 
 # A reason longer than this is shortened in the page; the journal keeps it whole.
 REASON_CHARACTERS = 2000

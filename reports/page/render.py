@@ -9,11 +9,12 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.journal import REPORT
+from harness.results.journal import REPORT
+from harness.results.run import read_runs
 from reports import style, units
 from reports.answer import doubts, sentences, verdicts
 from reports.chapters.chapter import machine
-from reports.frame import frames, read_runs
+from reports.frame import frames
 from reports.page import embedded
 from reports.page.chapters import chapters
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jinja2 import Template
 
-    from reports.frame import Run
+    from harness.results.run import Run
 
 HERE = Path(__file__).parent
 

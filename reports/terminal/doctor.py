@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.doctor import Diagnosis
+    from harness.doctor.diagnosis import Diagnosis
 
 
 def as_text(diagnosis: Diagnosis, *, false_alarms: Mapping[str, float]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.results.paired import paired
 from reports import units
 from reports.answer.sentences import baseline_of
 from reports.frame import frame
-from reports.pairs import paired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from reports.frame import Run
+    from harness.results.run import Run
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ NARROW = ("scenario", "implementation", "median", "speed-up", "throughput", "ext
 
 def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     """Return one line per scenario and implementation: its largest timed case, the quickest first."""
-    from reports.figures.speed import speed_ups
+    from reports.figures.speed.speed_up import speed_ups
 
     table = frame(run).assign(run=run.label) if table is None else table
     ok = table[table["status"] == "ok"]
@@ -113,14 +113,14 @@ def verdicts_of(run: Run) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from harness.records import Verdicts
+    from harness.results.verdicts_file import Verdicts
     from harness.verdicts.judging import summary_rows
 
     rows = summary_rows(Verdicts(verdicts=list(run.verdicts)))
     # Where every verdict is about one dtype and direction, naming it in each row says nothing.
     kinds = {implementation.partition(" (")[2] for _, implementation, *_ in rows}
     gathered: dict[tuple[str, str], dict[str, list[str]]] = {}
-    for claim, implementation, verdict, exponent, _ in rows:
+    for claim, implementation, verdict, exponent in rows:
         name = implementation.partition(" (")[0] if len(kinds) == 1 else implementation
         gathered.setdefault((claim, verdict), {}).setdefault(exponent, []).append(name)
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import directions, timing
-from harness.agreement import agree
+from harness.gate.agreement import agree
+from harness.instruments import directions, timing
 from harness.policy import DEFAULT
 from impls import registry
 from impls.subject import Subject

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from harness import environment
+from harness.machine import environment
 from harness.policy import DEFAULT, FAST
 from tests.peers import cases as grid
 from tests.peers.tools import OURS, PEERS, attnbench

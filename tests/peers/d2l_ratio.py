@@ -13,9 +13,11 @@ from pathlib import Path
 
 import torch
 
-from harness import compare, directions, environment, rounds
+from harness.instruments import directions, rounds
+from harness.machine import environment
 from harness.policy import DEFAULT, FAST
 from harness.runner import allocator
+from harness.stats import comparison
 from impls import discovery, registry
 from impls.subject import Subject
 from scenarios import tutorial
@@ -89,15 +91,15 @@ def prepared(name, asked, device):
 
 def ratios(found):
     """Return ours over the package's, {name: [log ratio of each round]}."""
-    return {name: compare.round_ratios(of[THEIRS].rounds, of[OURS].rounds) for name, of in found.items()}
+    return {name: comparison.round_ratios(of[THEIRS].rounds, of[OURS].rounds) for name, of in found.items()}
 
 
 def table(found, *, policy):
     """Write a line for each case, and one for all: the mean over cases of each round's logarithms."""
     by_case = ratios(found)
     all_of = [statistics.fmean(of_round) for of_round in zip(*by_case.values(), strict=True)]
-    judged = compare.compare({name: [logs] for name, logs in by_case.items()}, policy=policy)
-    (pooled,) = compare.compare({"all": [all_of]}, policy=policy).values()
+    judged = comparison.compare({name: [logs] for name, logs in by_case.items()}, policy=policy)
+    (pooled,) = comparison.compare({"all": [all_of]}, policy=policy).values()
     lines = ["| case | package | ours | ours / package | 95 % interval | ours is |", "|---|---|---|---|---|---|"]
     for name, one in judged.items():
         times = " | ".join(f"{found[name][module].median * 1e3:.4g} ms" for module in (THEIRS, OURS))

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.stats import binom
 
 from harness.policy import DEFAULT, RIGOROUS, TimingPolicy
-from harness.statistics import stop, summarise
+from harness.stats.samples import summarise
+from harness.stats.stopping import stop
 from tests.peers.streams import Stream, visits
 
 CONFIDENCE = 0.95

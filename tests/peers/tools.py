@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harness import rounds
-from harness.statistics import stop, summarise
+from harness.instruments import rounds
+from harness.stats.samples import summarise
+from harness.stats.stopping import stop
 from tests.peers.rules import of_independent
 
 if TYPE_CHECKING:

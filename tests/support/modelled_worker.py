@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from harness import telemetry
+from harness.instruments.telemetry import sustained
 from harness.policy import DEFAULT
 from harness.protocol import messages
 from harness.records import (
@@ -91,7 +91,7 @@ class ModelledWorker:
             calls=CallsAccount(),
             witnesses=KnownWitnesses(),
             rates=dict(self.model.rates),
-            rest=telemetry.Rest(self.policy.telemetry),
+            rest=sustained.Rest(self.policy.telemetry),
             modelled=self.model,
         )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import assembly, statistics
 from harness.protocol.messages import Failed, Recheck, Refused
 from harness.records import Record
+from harness.results import closing
 from harness.runner import budget
+from harness.stats import stopping
 
 if TYPE_CHECKING:
     from harness.records import Agreement, Case, StopReason
@@ -40,7 +41,7 @@ def recheck_and_close(state: RunState) -> None:
 
 
 def _record(state: RunState, case: Case, recheck: Agreement, *, floor: float | None) -> Record:
-    return assembly.close(
+    return closing.close(
         case,
         state.prepared[case.id],
         state.timed[case.id],
@@ -56,4 +57,4 @@ def _record(state: RunState, case: Case, recheck: Agreement, *, floor: float | N
 
 def _stop_reason(state: RunState, case: Case) -> StopReason:
     """Return why the rounds of a case ended that a resumed run found done."""
-    return statistics.stop(state.samples(case), policy=state.policy.timing, seconds_left=0.0) or "rounds"
+    return stopping.stop(state.samples(case), policy=state.policy.timing, seconds_left=0.0) or "rounds"

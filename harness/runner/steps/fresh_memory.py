@@ -11,7 +11,7 @@ from harness.protocol.messages import Failed, Refused
 from harness.records import Allocation
 from harness.runner import allocator
 from harness.runner.steps.rounds import visit_request
-from harness.statistics import round_interval
+from harness.stats.samples import round_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

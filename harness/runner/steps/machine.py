@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import journal
-from harness.journal import JournalError
 from harness.protocol.messages import Failed, MeasureCeilings, MeasureEnvironment, Refused
+from harness.results import journal
+from harness.results.journal import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness import sampling, statistics
 from harness.protocol.messages import Failed, Refused, Replay, Replays, Visit
 from harness.runner import budget, replays
+from harness.stats import blocks, stopping
 
 if TYPE_CHECKING:
     import random
@@ -65,7 +65,7 @@ def leave_profiled_worker(state: RunState) -> None:
 
 
 def _stop(state: RunState, planned: PlannedCase, *, seconds_left: float = math.inf) -> StopReason | None:
-    return statistics.stop(state.samples(planned.case), policy=state.policy.timing, seconds_left=seconds_left)
+    return stopping.stop(state.samples(planned.case), policy=state.policy.timing, seconds_left=seconds_left)
 
 
 def _take_round(state: RunState, active: Sequence[PlannedCase], *, block: float) -> float:
@@ -122,12 +122,12 @@ def visit_request(state: RunState, planned: PlannedCase, *, index: int, block: f
     seconds = state.prepared[case.id].call_seconds
     calls = 1
     if seconds < timing.slow_call_seconds:
-        calls = sampling.calls_per_block(seconds, target=block, at_most=timing.calls_per_block_at_most)
+        calls = blocks.calls_per_block(seconds, target=block, at_most=timing.calls_per_block_at_most)
     return Visit(
         case=case,
         seed=state.seed(case, visit=2 + index),
         calls=calls,
-        blocks=sampling.blocks_for(seconds, policy=timing),
+        blocks=blocks.blocks_for(seconds, policy=timing),
         launches=state.prepared[case.id].ran.launches,
         index=index,
         process=state.process,

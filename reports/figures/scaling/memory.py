@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from harness.records import BYTES_PER_ELEMENT
 from reports import style, units
-from reports.figures.figure import AXIS_WORDS, BYTES_PER_ELEMENT, Figure, ends, numbers
+from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
 from reports.figures.marks import (
     axis_of,
     lines,
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure as Drawing
 
-    from reports.figures.figure import Sweep
     from reports.figures.marks import Looks
+    from reports.figures.sweep import Sweep
 
 
 def memory(sweep: Sweep, colors: Looks) -> Figure | None:
-    """Draw extra memory against the swept size, with the size of one score matrix; None where none was measured."""
+    """Draw extra memory against the swept size, with the size of one score matrix; None if none was measured."""
     axis = axis_of(sweep)
     rows = sweep.sorted_by_axis()
     rows = rows[rows["extra_bytes"] > 0]

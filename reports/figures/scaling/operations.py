@@ -19,12 +19,12 @@ from reports.figures.marks import (
 from reports.figures.scaling.slopes import local_slopes
 
 if TYPE_CHECKING:
-    from reports.figures.figure import Sweep
     from reports.figures.marks import Looks
+    from reports.figures.sweep import Sweep
 
 
 def operations(sweep: Sweep, colors: Looks) -> Figure | None:
-    """Draw counted operations against the swept size; None where nothing was counted."""
+    """Draw counted operations against the swept size; None if nothing was counted."""
     axis = axis_of(sweep)
     rows = sweep.sorted_by_axis().dropna(subset=["operations"])
     if rows.empty:
@@ -32,7 +32,7 @@ def operations(sweep: Sweep, colors: Looks) -> Figure | None:
     drawing, axes = style.canvas()
     lines(axes, rows, axis, "operations", colors)
     style.size_axis(axes.xaxis, sweep.shared[axis], label=AXIS_WORDS.get(axis, axis))
-    style.quantity_axis(axes.yaxis, sweep.shared["operations"], round_count_in("FLOP"), label="operations a call")
+    style.quantity_axis(axes.yaxis, sweep.shared["operations"], round_count_in("FLOP"), label="operations per call")
     named = ends(rows, axis, "operations")
     if len(named) > 1 and len(set(named.values())) == 1:
         first = next(iter(named))
@@ -70,14 +70,14 @@ def operations(sweep: Sweep, colors: Looks) -> Figure | None:
 
 
 def joint(sweep: Sweep, colors: Looks) -> Figure | None:
-    """Draw time against operations for a sweep over several axes at once; None where operations are unknown."""
+    """Draw time against operations for a sweep over several axes at once; None if operations are unknown."""
     rows = sweep.table.dropna(subset=["operations"]).sort_values(["implementation", "operations"])
     if rows.empty:
         return None
     drawing, axes = style.canvas()
     cloud(axes, rows, "operations", "median_s", colors)
-    style.quantity_axis(axes.xaxis, rows["operations"], round_count_in("FLOP"), label="operations a call")
-    style.quantity_axis(axes.yaxis, rows["median_s"], round_seconds, label="seconds a call")
+    style.quantity_axis(axes.xaxis, rows["operations"], round_count_in("FLOP"), label="operations per call")
+    style.quantity_axis(axes.yaxis, rows["median_s"], round_seconds, label="seconds per call")
     style.label_ends(axes, ends(rows, "operations", "median_s"), colors)
     title = "Time against operations, all sizes together"
     quickest = top(rows, "tflops")

@@ -1,4 +1,4 @@
-"""Local exponents along a swept size, and what fitted laws leave over."""
+"""Local exponents along a swept size, and what the laws that were judged leave over."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.scaling.law import costs
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
 from reports.figures.marks import (
@@ -22,20 +23,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure as Drawing
 
-    from reports.figures.figure import Sweep
+    from harness.scaling.law import Law
     from reports.figures.marks import Looks
-    from reports.figures.scaling.time import Law
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
-# The band around a claimed exponent within which a measured one counts as consistent.
-BAND = 0.25
 
-
-def slopes(sweep: Sweep, colors: Looks) -> Figure:
-    """Draw the local exponent between neighbouring sizes."""
+def slopes(sweep: Sweep, colors: Looks, *, band: float) -> Figure:
+    """Draw the local exponent between neighbouring sizes; `band` is the tolerance on either side of the claimed one."""
     axis = axis_of(sweep)
     local = local_slopes(sweep.sorted_by_axis(), axis, "best_s")
-    drawing = draw_slopes(local, axis, colors, shared=sweep.shared)
+    drawing = draw_slopes(local, axis, colors, shared=sweep.shared, band=band)
     columns, table = numbers(local, axis, [("local exponent", "slope", units.plain)])
     expected = EXPECTED.get(axis, 1.0)
     title = f"Local exponent along {axis}"
@@ -45,25 +43,27 @@ def slopes(sweep: Sweep, colors: Looks) -> Figure:
         svg=svg_of(drawing, f"slope-{sweep.key}", title, sweep, colors),
         alt=title,
         how="The exponent between neighbouring sizes, from the best (second smallest) samples. A clean law settles on "
-        f"a level; the band is {expected:g} ± {BAND:g}, the claimed exponent and its tolerance. Fixed costs pull the "
+        f"a level; the band is {expected:g} ± {band:g}, the claimed exponent and its tolerance. Fixed costs pull the "
         "left end down, a change of kernel or cache makes a bump.",
-        finding=_slope_finding(local, axis, expected),
+        finding=_slope_finding(local, axis, expected, band=band),
         columns=columns,
         rows=table,
     )
 
 
-def draw_slopes(local: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, shared: pd.DataFrame) -> Drawing:
+def draw_slopes(
+    local: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, shared: pd.DataFrame, band: float
+) -> Drawing:
     """Draw a table of local exponents, as `local_slopes` returns it."""
     drawing, axes = style.canvas()
     expected = EXPECTED.get(axis, 1.0)
-    axes.axhspan(expected - BAND, expected + BAND, color=style.MUTED, alpha=0.12, linewidth=0)
+    axes.axhspan(expected - band, expected + band, color=style.MUTED, alpha=0.12, linewidth=0)
     axes.axhline(expected, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
     lines(axes, local, axis, "slope", colors)
     style.size_axis(axes.xaxis, shared[axis], label=AXIS_WORDS.get(axis, axis))
     axes.set_ylabel("local exponent")
     low, high = axes.get_ylim()
-    axes.set_ylim(max(min(low, expected - 3 * BAND), expected - 3), min(max(high, expected + 3 * BAND), expected + 3))
+    axes.set_ylim(max(min(low, expected - 3 * band), expected - 3), min(max(high, expected + 3 * band), expected + 3))
     style.label_ends(axes, inside(ends(local, axis, "slope"), axes), colors)
     return drawing
 
@@ -84,14 +84,15 @@ def local_slopes(table: pd.DataFrame, axis: str, quantity: str) -> pd.DataFrame:
 
 
 def residuals(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law]) -> Figure | None:
-    """Draw how far the best samples lie from the fitted law; None where no law was fitted."""
+    """Draw how far the best samples lie from the laws that were judged; None if there are none."""
     import pandas as pd
 
     axis = axis_of(sweep)
     parts = []
     for name, law in laws.items():
         rows = sweep.table[sweep.table["implementation"] == name].sort_values(axis)
-        expected = law.cost(rows[axis].to_numpy(float))
+        rows = rows[rows[axis].between(law.first, law.last)]
+        expected = costs(law, rows[axis].to_numpy(float))
         parts.append(rows.assign(residual=rows["best_s"].to_numpy(float) / expected - 1.0))
     if not parts:
         return None
@@ -116,8 +117,8 @@ def residuals(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law]) -> Figure
         title=title,
         svg=svg_of(drawing, f"residual-{sweep.key}", title, sweep, colors),
         alt=title,
-        how="The best samples relative to the fitted law. Scatter is noise; a bend or a wave that several sizes share "
-        "is a cost that the law does not know.",
+        how="The best samples relative to the law by which time was judged. Scatter is noise; a bend or a wave that "
+        "several sizes share is a cost that the law does not know.",
         finding=f"The laws miss by {units.percent(float(spread.median()))} as a rule (root mean square), most for "
         f"{worst}: {units.percent(float(spread.max()))}.",
         columns=columns,
@@ -125,13 +126,13 @@ def residuals(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law]) -> Figure
     )
 
 
-def _slope_finding(local: pd.DataFrame, axis: str, expected: float) -> str:
+def _slope_finding(local: pd.DataFrame, axis: str, expected: float, *, band: float) -> str:
     if local.empty:
         return "Fewer than two sizes: no exponent."
     last = (
         local.sort_values(axis).groupby("implementation")["slope"].apply(lambda values: float(values.tail(3).median()))
     )
-    inside = [str(name) for name, value in last.items() if abs(value - expected) <= BAND]
-    outside = [f"{name} ({value:.2f})" for name, value in last.items() if abs(value - expected) > BAND]
+    inside = [str(name) for name, value in last.items() if abs(value - expected) <= band]
+    outside = [f"{name} ({value:.2f})" for name, value in last.items() if abs(value - expected) > band]
     words = f"Over the three largest steps {len(inside)} of {len(last)} implementations stay within the band"
     return f"{words}; outside: {units.listing(outside)}." if outside else f"{words}."

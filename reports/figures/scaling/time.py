@@ -1,13 +1,13 @@
-"""Time against a swept size, with fitted laws, their residuals, and crossovers."""
+"""Time against a swept size, with the laws that were judged, and crossovers."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.scaling.law import costs
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, Figure, ends, numbers
 from reports.figures.marks import (
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.figure import Figure as Drawing
-    from numpy.typing import NDArray
 
-    from reports.figures.figure import Sweep
+    from harness.scaling.law import Law
     from reports.figures.marks import Looks
+    from reports.figures.sweep import Sweep
     from reports.style import Look
 
-# The profile fit has five parameters; with fewer sizes it would pass through every point.
+# The fit has five parameters; with fewer sizes a law passes through every point.
 SIZES_FOR_A_LAW = 6
 # A fixed cost below this share of the smallest case can't be seen in a figure.
 FLOOR_SHOWN = 0.2
@@ -41,6 +41,7 @@ def time(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law] | None = None) 
     """Draw time against the swept size."""
     axis = axis_of(sweep)
     rows = sweep.sorted_by_axis()
+    laws = judged_laws(sweep) if laws is None else laws
     drawing = draw_time(rows, axis, colors, shared=sweep.shared, laws=laws)
     columns, table = numbers(
         rows, axis, [("median", "median_s", units.seconds), ("95 % from", "low_s", units.seconds),
@@ -52,10 +53,9 @@ def time(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law] | None = None) 
         title=title,
         svg=svg_of(drawing, f"time-{sweep.key}", title, sweep, colors),
         alt=title,
-        how="Points are median seconds a call with 95 % intervals; lines are the law fitted to the best samples, "
-        f"fixed cost + power of {axis}. A dotted stub at the left is the fixed cost, a wedge (▾) a step of the cost, "
-        f"a ring a crossover. Both axes are logarithmic: steepness is the exponent; the dashed guide rises as "
-        f"{axis}{units.power(EXPECTED.get(axis, 1.0))}.",
+        how=f"Points are median seconds per call with 95 % intervals. {_lines(axis, laws)} Both axes are logarithmic: "
+        f"steepness is the exponent; the dashed guide rises as {axis}{units.power(EXPECTED.get(axis, 1.0))}. "
+        "A ring marks a crossover.",
         finding=_time_finding(rows, axis),
         columns=columns,
         rows=table,
@@ -70,27 +70,30 @@ def draw_time(
     shared: pd.DataFrame | None = None,
     laws: Mapping[str, Law] | None = None,
 ) -> Drawing:
-    """Draw median seconds with intervals against a size, both logarithmic, with a guide of the expected slope."""
+    """Draw median seconds with intervals against a size, both logarithmic, with a guide of the expected slope.
+
+    Points of an implementation without a law are joined.
+    """
     drawing, axes = style.canvas()
     everything = table if shared is None else shared
-    laws = fitted_laws(table, axis) if laws is None else laws
+    laws = laws or {}
     points(axes, table, axis, "median_s", colors)
     lines(axes, table[~table["implementation"].isin(laws)], axis, "median_s", colors)
     for name, law in laws.items():
         sizes = np.geomspace(law.first, law.last, 60)
-        axes.plot(sizes, law.cost(sizes), color=colors[name].color, linewidth=1.3, zorder=1.5)
+        axes.plot(sizes, costs(law, sizes), color=colors[name].color, linewidth=1.3, zorder=1.5)
         if law.floor_share > FLOOR_SHOWN:
             edge = [law.first, law.first * (law.last / law.first) ** 0.07]
             axes.plot(edge, [law.floor] * 2, color=colors[name].color, linewidth=1.3, linestyle=(0, (1, 1)))
-        if law.transition is not None:
-            axes.plot([law.transition], law.cost(np.array([law.transition])) * 1.5, marker="v", markersize=4,
+        if law.step is not None:
+            axes.plot([law.step.at], costs(law, [law.step.at]) * 1.5, marker="v", markersize=4,
                       color=colors[name].color, linestyle="none")  # fmt: skip
     for measured, rows in table.dropna(subset=["low_s", "high_s"]).groupby("implementation"):
         axes.vlines(
             rows[axis], rows["low_s"], rows["high_s"], color=colors[str(measured)].color, linewidth=2.2, alpha=0.45
         )
     style.size_axis(axes.xaxis, everything[axis], label=AXIS_WORDS.get(axis, axis))
-    style.quantity_axis(axes.yaxis, everything["median_s"], round_seconds, label="seconds a call")
+    style.quantity_axis(axes.yaxis, everything["median_s"], round_seconds, label="seconds per call")
     guide(axes, table, axis, "median_s")
     for one, _, where in crossovers(table, axis):
         mine = table[table["implementation"] == one].sort_values(axis)
@@ -101,74 +104,48 @@ def draw_time(
     return drawing
 
 
-@dataclass(frozen=True)
-class Law:
-    """Hold a fitted law floor + slope (size / first)^exponent K(size), in seconds, over sizes first..last.
+def _lines(axis: str, laws: Mapping[str, Law]) -> str:
+    """Say what the lines are."""
+    if not laws:
+        return "Lines join them."
+    return (
+        f"Lines are the laws by which time was judged, fixed cost + power of {axis}, fitted to the best samples; "
+        "where none was judged, they join the points. A dotted stub at the left is the fixed cost, a wedge (▾) a step "
+        "of the cost."
+    )
 
-    K rises from 1 to `height` around `transition`, where there is one; `floor_share` is the fixed cost's share at the
-    smallest size.
+
+def judged_laws(sweep: Sweep) -> dict[str, Law]:
+    """Return the law by which each implementation's time was judged on this sweep, if its cases were the ones judged.
+
+    A verdict of an earlier schema, or of another sweep, gives none.
     """
-
-    first: float
-    last: float
-    exponent: float
-    floor: float
-    slope: float
-    height: float
-    transition: float | None
-    floor_share: float
-    octaves: float
-
-    def cost(self, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the law's seconds at sizes."""
-        step: NDArray[np.float64] = np.ones_like(sizes)
-        if self.transition is not None:
-            step = 1.0 + (self.height - 1.0) / (1.0 + np.exp(-np.log2(sizes / self.transition) / (self.octaves / 2.0)))
-        found: NDArray[np.float64] = self.floor + self.slope * (sizes / self.first) ** self.exponent * step
-        return found
-
-
-def fitted_laws(table: pd.DataFrame, axis: str) -> dict[str, Law]:
-    """Fit a law to the best samples of each implementation that has enough sizes."""
-    from harness.policy import ScalingPolicy
-    from harness.scaling.exponent import exponent_profile
-
-    policy = ScalingPolicy()
-    found = {}
-    for name, rows in table.dropna(subset=[axis, "best_s"]).groupby("implementation"):
-        best = rows[rows["best_s"] > 0].groupby(axis)["best_s"].median().sort_index()
-        if len(best) < SIZES_FOR_A_LAW:
-            continue
-        sizes, costs = best.index.to_numpy(float), best.to_numpy(float)
-        profile = exponent_profile(sizes, costs[None], claimed=EXPECTED.get(axis, 1.0), policy=policy)
-        height = float(profile.height[0])
-        found[str(name)] = Law(
-            first=float(sizes[0]),
-            last=float(sizes[-1]),
-            exponent=float(profile.best[0]),
-            floor=float(profile.floor[0]),
-            slope=float(profile.slope[0]),
-            height=height,
-            transition=None if height == 1.0 else 2.0 ** float(profile.place[0]),
-            floor_share=float(profile.floor_share[0][0]),
-            octaves=policy.transition_octaves,
-        )
-    return found
+    axis = axis_of(sweep)
+    laws: dict[str, Law] = {}
+    for name, rows in sweep.table.dropna(subset=[axis, "best_s"]).groupby("implementation"):
+        for verdict in sweep.verdicts:
+            law = verdict.law
+            if law is None or (verdict.implementation, verdict.axis) != (name, axis) or law.sizes < SIZES_FOR_A_LAW:
+                continue
+            within = rows[rows[axis].between(law.first, law.last)]
+            if len(within) >= SIZES_FOR_A_LAW and set(within["id"]) <= set(verdict.cases):
+                laws.setdefault(str(name), law)
+    return laws
 
 
 LAW_COLUMNS = ("implementation", "exponent", "fixed cost", "its share of the smallest case", "step of the cost", "at")
 
 
 def law_rows(laws: Mapping[str, Law], axis: str) -> tuple[tuple[str, ...], ...]:
-    """Tabulate fitted laws under LAW_COLUMNS."""
+    """Tabulate laws under LAW_COLUMNS."""
     return tuple(
         (
             name,
             f"{law.exponent:.2f}",
             units.seconds(law.floor) if law.floor > 0 else "none",
             units.percent(law.floor_share),
-            "none" if law.transition is None else units.ratio(law.height),
-            "" if law.transition is None else f"{axis} {units.plain(round(law.transition))}",
+            "none" if law.step is None else units.ratio(law.step.height),
+            "" if law.step is None else f"{axis} {units.plain(round(law.step.at))}",
         )
         for name, law in sorted(laws.items())
     )

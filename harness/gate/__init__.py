@@ -1,0 +1,1 @@
+"""Is it right? Calls held against the oracle."""

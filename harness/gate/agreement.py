@@ -1,0 +1,111 @@
+"""The gate: one call of an implementation held against the float64 oracle at its own shape."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.gate.call import Answer, call, contract_check, contract_mistakes, precision_note
+from harness.gate.errors import Comparison, Element, chance, compare, effective_rows, largest_ratio
+from harness.records import Agreement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.policy import GatePolicy
+    from impls.contract import Inputs, Witness
+    from impls.subject import Subject
+
+    Witnesses = Callable[[int, Any, torch.Tensor], tuple[Witness, ...]]
+
+
+def agree(
+    subject: Subject,
+    *,
+    seed: int,
+    policy: GatePolicy,
+    kind: str = "normal",
+    second_seed: int | None = None,
+    witnesses: Witnesses | None = None,
+) -> Agreement:
+    """Draw inputs, call once, and compare outputs (and gradients, unless forward) on sampled rows with the oracle.
+
+    With `second_seed`, inputs of that seed are then written over the first ones in place, forward, and the comparison
+    is made again: results kept by the address of inputs are wrong there. `witnesses` replaces the problem's `witness`,
+    for callers that hold several implementations against the same inputs. Exceptions of the implementation propagate.
+    """
+    inputs = subject.inputs(seed=seed, kind=kind)
+    first = _hold(subject, inputs, seed=seed, policy=policy, witnesses=witnesses)
+    if second_seed is None or subject.direction != "forward" or not first.passed:
+        return first
+    for tensor, other in zip(inputs.tensors, subject.inputs(seed=second_seed, kind=kind).tensors, strict=True):
+        tensor.copy_(other)
+    second = _hold(subject, inputs, seed=second_seed, policy=policy, witnesses=witnesses)
+    checks = [check.model_copy(update={"name": f"inputs changed in place, {check.name}"}) for check in second.checks]
+    decisive = second if not second.passed or (second.ratio or 0.0) > (first.ratio or 0.0) else first
+    return decisive.model_copy(update={"passed": second.passed, "checks": [*first.checks, *checks]})
+
+
+def _hold(subject: Subject, inputs: Inputs, *, seed: int, policy: GatePolicy, witnesses: Witnesses | None) -> Agreement:
+    """Hold one call on given inputs against the oracle; `seed` is that of the inputs."""
+    rows = subject.problem.sample_rows(subject.point, count=policy.rows, seed=seed)
+    answer = call(subject, inputs, rows=rows, seed=seed)
+    mistakes = contract_mistakes(subject, answer)
+    if mistakes:
+        return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
+    known = subject.problem.witness if witnesses is None else functools.partial(witnesses, seed)
+    return compare_with_oracle(subject, answer, rows=rows, policy=policy, witnesses=known)
+
+
+def compare_with_oracle(
+    subject: Subject,
+    answer: Answer,
+    *,
+    rows: torch.Tensor,
+    policy: GatePolicy,
+    witnesses: Callable[[Any, torch.Tensor], tuple[Witness, ...]],
+) -> Agreement:
+    """Compare an answer's numbers with oracle, reference and bound; the witness is computed after the call."""
+    described = subject.problem.outputs(subject.point)
+    checks, worst = [contract_check([], note=precision_note(answer.inputs.tensors[0]))], []
+    with torch.no_grad():
+        output_witnesses = witnesses(answer.inputs, rows)
+    for value, output, witness in zip(answer.outputs, described, output_witnesses, strict=True):
+        sampled = value.detach().index_select(output.row_axis, rows.to(value.device))
+        factor = policy.factor * chance(effective_rows(witness), policy)
+        compared, element = compare(Comparison(output.name, sampled, witness, factor), policy)
+        checks += compared
+        worst.append((_name_rows(element, rows, axis=output.row_axis), compared))
+    if answer.upstream is not None:
+        upstream = answer.upstream.index_select(described[0].row_axis, rows.to(answer.upstream.device))
+        gradient_witnesses = subject.problem.gradient_witness(answer.inputs, rows, upstream)
+        # One row's error reaches every key, so the gradient that fewest rows carry tells how many are independent.
+        rows_at_least = min(effective_rows(witness) for witness in gradient_witnesses)
+        factor = policy.gradient_factor * chance(rows_at_least, policy)
+        for name, gradient, witness in zip(answer.inputs.names, answer.gradients, gradient_witnesses, strict=True):
+            assert gradient is not None
+            compared, element = compare(Comparison(f"d{name}", gradient.detach(), witness, factor), policy)
+            checks += compared
+            worst.append((element, compared))
+    element, _ = max(worst, key=lambda pair: largest_ratio(pair[1]))
+    return Agreement(
+        passed=all(check.passed for check in checks), checks=checks, worst=str(element), rows_checked=len(rows)
+    )
+
+
+def describe(agreement: Agreement) -> str:
+    """Say in a line which check failed worst, by how much, and where."""
+    failed = [check for check in agreement.checks if not check.passed]
+    worst = max(failed, key=lambda check: math.inf if check.ratio is None else check.ratio)
+    if worst.ratio is None:
+        return f"{worst.name}: {worst.detail}"
+    return f"{worst.name}: {worst.ratio:.3g} times its budget; {worst.detail}"
+
+
+def _name_rows(worst: Element, rows: torch.Tensor, *, axis: int) -> Element:
+    """Replace a sampled row's position by its index in the whole output."""
+    index = tuple(int(rows[i]) if position == axis else i for position, i in enumerate(worst.index))
+    return Element(worst.name, index, worst.got, worst.wanted)

@@ -1,0 +1,179 @@
+"""The battery: every adversarial probe of a problem, held against the oracle for one implementation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.gate.agreement import agree, describe
+from harness.records import Agreement, Check, Outcome
+from impls.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.policy import GatePolicy
+    from harness.records import Status
+    from impls.contract import Implementation, Probe, Problem
+    from scenarios.scenario import Direction
+
+
+# An error in every hundredth call is met by 128 calls.
+REPEATED_CALLS = 128
+DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
+
+
+@dataclass(frozen=True)
+class Examinee:
+    """An implementation in one setting, before a probe says at which point."""
+
+    problem: Problem
+    implementation: Implementation
+    dtype: str
+    device: str
+    policy: GatePolicy
+    seed: int = 0
+
+    def at(self, point: Any, *, direction: Direction) -> Subject:
+        """Return the implementation at a point."""
+        dtype, device = getattr(torch, self.dtype), torch.device(self.device)
+        return Subject(self.problem, self.implementation, point, dtype, device, direction)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One check of the battery."""
+
+    name: str
+    probe: Probe
+    direction: Direction
+    check: Callable[[Subject, Probe, Examinee], Agreement]
+
+    @property
+    def title(self) -> str:
+        """Name the probe with its direction."""
+        return f"{self.name}, {self.direction}"
+
+
+def tasks(problem: Problem, *, quick: bool = False, only: str = "") -> list[Task]:
+    """List one call of every probe and direction, then many calls, then calls that might disturb each other.
+
+    `only` keeps those whose title contains it.
+    """
+    listed = [
+        Task(probe.name, probe, direction, _single)
+        for probe in problem.PROBES
+        if probe.quick or not quick
+        for direction in DIRECTIONS
+    ]
+    listed.append(Task("repeated calls", problem.REPEATED, "forward", _repeated))
+    listed.append(Task("fresh outputs", problem.REPEATED, "forward", _fresh))
+    return [task for task in listed if only in task.title]
+
+
+def unanswered(examinee: Examinee, task: Task, *, status: Status, reason: str) -> Outcome:
+    """Return the outcome of a task that gave no agreement."""
+    return Outcome(
+        implementation=examinee.implementation.name,
+        probe=task.name,
+        dtype=examinee.dtype,
+        device=examinee.device,
+        direction=task.direction,
+        seed=examinee.seed,
+        status=status,
+        reason=reason,
+    )
+
+
+def run(examinee: Examinee, task: Task) -> Outcome:
+    """Do one task. Exceptions of the implementation propagate."""
+    try:
+        point = examinee.problem.parse({**task.probe.point, **examinee.implementation.fixes})
+    except ValueError as error:
+        if not examinee.implementation.fixes:
+            raise
+        # What computes one of several answers takes the points that have this answer.
+        return unanswered(examinee, task, status="unsupported", reason=str(error))
+    subject = examinee.at(point, direction=task.direction)
+    lacks = unsupported(subject)
+    if lacks:
+        return unanswered(examinee, task, status="unsupported", reason=lacks)
+    agreement = task.check(subject, task.probe, examinee)
+    outcome = unanswered(examinee, task, status="ok", reason="").model_copy(update={"agreement": agreement})
+    if agreement.passed:
+        return outcome
+    return outcome.model_copy(update={"status": "disagreed", "reason": describe(agreement)})
+
+
+def unsupported(subject: Subject) -> str:
+    """Say what of its point an implementation lacks; empty if it runs there."""
+    limits = subject.implementation.limits_on(subject.device.type)
+    dtype = str(subject.dtype).removeprefix("torch.")
+    if limits is None or dtype not in limits.dtypes:
+        return f"no {dtype} on {subject.device}"
+    missing = subject.problem.features(subject.point, direction=subject.direction) - limits.supports
+    return f"no {', '.join(sorted(missing))}" if missing else ""
+
+
+def _single(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
+    """Check one call."""
+    return agree(subject, seed=examinee.seed, policy=examinee.policy, kind=probe.kind)
+
+
+def _repeated(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
+    """Check many calls, each on fresh inputs; return the first that disagrees, else the worst."""
+    agreements = []
+    for call in range(REPEATED_CALLS):
+        agreements.append(agree(subject, seed=examinee.seed + call, policy=examinee.policy, kind=probe.kind))
+        if not agreements[-1].passed:
+            return _in_call(agreements[-1], call + 1)
+    return max(agreements, key=lambda agreement: agreement.ratio or 0.0)
+
+
+def _in_call(agreement: Agreement, call: int) -> Agreement:
+    checks = [
+        check if check.passed else check.model_copy(update={"detail": f"in call {call}: {check.detail}"})
+        for check in agreement.checks
+    ]
+    return agreement.model_copy(update={"checks": checks})
+
+
+def _fresh(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
+    """Check that a later call leaves an earlier output alone, and that the same inputs give the same bits."""
+    with torch.no_grad():
+        call, other = (
+            subject.bind(subject.inputs(seed=seed, kind=probe.kind)) for seed in (examinee.seed, examinee.seed + 1)
+        )
+        first = _tensors(call())
+        kept = [tensor.clone() for tensor in first]
+        later, again = _tensors(other()), _tensors(call())
+    shared = [
+        f"output {position} shares memory with an earlier one"
+        for position, (a, b) in enumerate(zip(first, later, strict=True))
+        if a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+    ]
+    changed = [
+        f"output {position} was changed by a later call"
+        for position, (a, b) in enumerate(zip(first, kept, strict=True))
+        if not torch.equal(a, b)
+    ]
+    moved = [
+        f"output {position} differs between two calls with the same inputs"
+        for position, (a, b) in enumerate(zip(kept, again, strict=True))
+        if subject.implementation.deterministic and not torch.equal(a, b)
+    ]
+    checks = [
+        Check(name=name, error=None, budget=None, ratio=None, passed=not mistakes, detail="; ".join(mistakes))
+        for name, mistakes in (("fresh output", shared + changed), ("deterministic", moved))
+    ]
+    return Agreement(passed=all(check.passed for check in checks), checks=checks)
+
+
+def _tensors(result: Any) -> list[torch.Tensor]:
+    values = list(result) if isinstance(result, (tuple, list)) else [result]
+    wrong = [type(value).__name__ for value in values if not isinstance(value, torch.Tensor)]
+    if wrong:
+        raise TypeError(f"returned {', '.join(wrong)}, not torch.Tensor")
+    return values

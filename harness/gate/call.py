@@ -1,0 +1,147 @@
+"""One call of an implementation, and whether what it returned keeps the contract."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.gate.errors import first_index
+from harness.records import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from impls.contract import Inputs, Output
+    from impls.subject import Subject
+
+
+# Freed blocks of NaN that a kernel's `empty` output is likely to get; several, as scratch buffers take some.
+POISON_BLOCKS = 4
+# Poisoning more than this costs seconds and reaches no further: large blocks come from the system, zeroed.
+POISON_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call gave: outputs, gradients (None where the graph doesn't reach), and copies of the inputs before."""
+
+    inputs: Any
+    before: tuple[torch.Tensor, ...]
+    outputs: tuple[Any, ...]
+    upstream: torch.Tensor | None
+    gradients: tuple[torch.Tensor | None, ...]
+
+
+def call(subject: Subject, inputs: Inputs, *, rows: torch.Tensor, seed: int) -> Answer:
+    """Make one call on poisoned memory; unless forward, take gradients for a random upstream on the sampled rows."""
+    described = subject.problem.outputs(subject.point)
+    before = tuple(tensor.detach().clone() for tensor in inputs.tensors)
+    first = inputs.tensors[0]
+    if subject.direction == "forward":
+        with torch.no_grad():
+            function = subject.bind(inputs)
+            poison(described, like=first)
+            outputs = _as_tuple(function())
+        return Answer(inputs, before, outputs, None, ())
+    for tensor in inputs.differentiable:
+        tensor.requires_grad_(True)
+    function = subject.bind(inputs)
+    poison(described, like=first)
+    outputs = _as_tuple(function())
+    upstream = upstream_gradient(described[0], rows=rows, like=first, seed=seed)
+    reached = isinstance(outputs[0], torch.Tensor) and outputs[0].requires_grad and outputs[0].shape == upstream.shape
+    none: tuple[torch.Tensor | None, ...] = (None,) * len(inputs.differentiable)
+    gradients = torch.autograd.grad(outputs[0], inputs.differentiable, upstream, allow_unused=True) if reached else none
+    return Answer(inputs, before, outputs, upstream, gradients)
+
+
+def poison(described: Sequence[Output], *, like: torch.Tensor) -> None:
+    """Fill memory that the outputs will probably get with NaN, so that an element never written shows."""
+    for output in described:
+        if math.prod(output.shape) * like.element_size() * POISON_BLOCKS > POISON_BYTES:
+            continue
+        blocks = [torch.empty(output.shape, dtype=like.dtype, device=like.device) for _ in range(POISON_BLOCKS)]
+        for block in blocks:
+            block.fill_(math.nan)
+
+
+def upstream_gradient(output: Output, *, rows: torch.Tensor, like: torch.Tensor, seed: int) -> torch.Tensor:
+    """Draw a standard normal gradient for the sampled rows of an output, zero elsewhere."""
+    shape = list(output.shape)
+    shape[output.row_axis] = len(rows)
+    generator = torch.Generator().manual_seed(seed + 1)
+    values = torch.randn(shape, generator=generator).to(device=like.device, dtype=like.dtype)
+    whole = torch.zeros(output.shape, dtype=like.dtype, device=like.device)
+    return whole.index_copy_(output.row_axis, rows.to(like.device), values)
+
+
+def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
+    """List what breaks the contract whatever the numbers: type, shape, dtype, device, aliasing, inputs, finiteness."""
+    described = subject.problem.outputs(subject.point)
+    if len(answer.outputs) != len(described):
+        return [f"returned {len(answer.outputs)} values, not {len(described)}"]
+    like = answer.inputs.tensors[0]
+    mistakes = [
+        mistake
+        for value, output in zip(answer.outputs, described, strict=True)
+        for mistake in _tensor_mistakes(output.name, value, shape=output.shape, like=like)
+    ]
+    if mistakes:
+        return mistakes
+    storages = {tensor.untyped_storage().data_ptr() for tensor in answer.inputs.tensors}
+    mistakes = [
+        f"{output.name} shares memory with an input"
+        for value, output in zip(answer.outputs, described, strict=True)
+        if value.untyped_storage().data_ptr() in storages
+    ]
+    mistakes += [
+        f"input {position} was changed"
+        for position, (tensor, kept) in enumerate(zip(answer.inputs.tensors, answer.before, strict=True))
+        if not torch.equal(tensor.detach(), kept)
+    ]
+    if subject.direction != "forward":
+        for name, gradient, tensor in zip(
+            answer.inputs.names, answer.gradients, answer.inputs.differentiable, strict=True
+        ):
+            mistakes += _tensor_mistakes(f"d{name}", gradient, shape=tuple(tensor.shape), like=tensor)
+    return mistakes
+
+
+def _tensor_mistakes(name: str, value: Any, *, shape: tuple[int, ...], like: torch.Tensor) -> list[str]:
+    if type(value) is not torch.Tensor:
+        return [f"{name} is {type(value).__name__}, not torch.Tensor"]
+    wrong = [
+        f"{name} has {what} {got}, not {wanted}"
+        for what, got, wanted in (
+            ("shape", tuple(value.shape), shape),
+            ("dtype", value.dtype, like.dtype),
+            ("device", value.device, like.device),
+            ("layout", value.layout, like.layout),
+        )
+        if got != wanted
+    ]
+    if not wrong and not bool(value.isfinite().all()):
+        # The oracle is finite wherever inputs are, and a row with nothing to attend to is zero.
+        count = int((~value.isfinite()).sum())
+        wrong.append(f"{name} has {count} elements that are not finite, first at {first_index(~value.isfinite())}")
+    return wrong
+
+
+def precision_note(tensor: torch.Tensor) -> str:
+    """Name TF32 where float32 products may run in it: the reference does too, and the bound allows for it."""
+    tf32 = tensor.is_cuda and tensor.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
+    return "float32 products may run in TF32" if tf32 else ""
+
+
+def contract_check(mistakes: Sequence[str], *, note: str = "") -> Check:
+    """Record the contract's check, with all its mistakes, else a note."""
+    return Check(
+        name="contract", error=None, budget=None, ratio=None, passed=not mistakes, detail="; ".join(mistakes) or note
+    )
+
+
+def _as_tuple(result: Any) -> tuple[Any, ...]:
+    return tuple(result) if isinstance(result, (tuple, list)) else (result,)

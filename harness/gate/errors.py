@@ -1,0 +1,124 @@
+"""Errors of an answer against their budgets: elementwise, largest, root mean square."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from harness.records import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.policy import GatePolicy
+    from impls.contract import Witness
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A tensor with what it should be; `factor` is how often the reference's error it may commit."""
+
+    name: str
+    value: torch.Tensor
+    witness: Witness
+    factor: float
+
+
+def effective_rows(witness: Witness) -> float:
+    """Return how many rows carry the reference's error: all where it is even, one where one row has all of it.
+
+    Rows of the same answer err alike, and count once.
+    """
+    error = (witness.reference - witness.oracle).square()
+    features = error.shape[-1] if error.ndim > 1 else 1
+    _, group = torch.unique(witness.oracle.float().reshape(-1, features), dim=0, return_inverse=True)
+    of_rows = torch.zeros(int(group.max()) + 1, dtype=error.dtype)
+    of_rows.index_add_(0, group, error.reshape(-1, features).sum(-1))
+    total = float(of_rows.square().sum())
+    return float(of_rows.sum()) ** 2 / total if total > 0.0 else 1.0
+
+
+def chance(rows: float, policy: GatePolicy) -> float:
+    """Return the factor by which two honest root mean square errors over so many rows may differ by chance."""
+    return math.exp(policy.deviations / math.sqrt(rows))
+
+
+@dataclass(frozen=True)
+class Element:
+    """Where a tensor errs most against its bound, and by what."""
+
+    name: str
+    index: tuple[int, ...]
+    got: float
+    wanted: float
+
+    def __str__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.index))}] is {self.got:.6g}, not {self.wanted:.6g}"
+
+
+def compare(given: Comparison, policy: GatePolicy) -> tuple[list[Check], Element]:
+    """Check largest error, root mean square error and elementwise bound; float64 by the bound alone.
+
+    Largest and root mean square error may be `factor` times what a plain implementation of the same dtype commits,
+    plus what rounding the exact answer costs. Where the oracle itself is no more precise than the kernel (float64),
+    that reference says nothing, unless both answer at random.
+    """
+    name, oracle = given.name, given.witness.oracle
+    got = given.value.cpu().double()
+    error = (got - oracle).abs()
+    ratio = torch.where(error == 0.0, 0.0, error / given.witness.bound)
+    worst = _element(name, got, oracle, ratio)
+    checks = [_check(f"{name} bound", error=_largest_of(ratio), budget=1.0, detail=str(worst))]
+    if given.value.dtype == torch.float64 and not given.witness.is_random:
+        return checks, worst
+    unit, flush = torch.finfo(given.value.dtype).eps / 2, given.witness.flush
+    plain = (given.witness.reference - oracle).abs()
+    loudest = _element(name, got, oracle, error)
+    for norm, size, units, where in (
+        ("max", _largest_of, policy.units_max, str(loudest)),
+        ("rms", _rms, policy.units_rms, str(loudest)),
+    ):
+        budget = given.factor * size(plain) + units * unit * size(oracle.abs()) + flush
+        checks.append(_check(f"{name} {norm}", error=size(error), budget=budget, detail=where))
+    return checks, worst if largest_ratio(checks[:1]) >= largest_ratio(checks[1:]) else loudest
+
+
+def _check(name: str, *, error: float, budget: float, detail: str = "") -> Check:
+    finite = math.isfinite(error)
+    ratio = error / budget if finite and budget > 0.0 else (0.0 if error == 0.0 else None)
+    passed = finite and error <= budget
+    return Check(
+        name=name,
+        error=error if finite else None,
+        budget=budget,
+        ratio=ratio,
+        passed=passed,
+        detail="" if passed else detail,
+    )
+
+
+def _element(name: str, got: torch.Tensor, wanted: torch.Tensor, ratio: torch.Tensor) -> Element:
+    flat = int(ratio.nan_to_num(nan=math.inf).argmax())
+    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), ratio.shape))
+    return Element(name, index, got.flatten()[flat].item(), wanted.flatten()[flat].item())
+
+
+def first_index(flags: torch.Tensor) -> tuple[int, ...]:
+    """Return where the first true flag is."""
+    return tuple(int(i) for i in flags.nonzero()[0])
+
+
+def largest_ratio(checks: Sequence[Check]) -> float:
+    """Return the largest ratio of error to budget; infinite if an error is not finite."""
+    return max(math.inf if check.ratio is None else check.ratio for check in checks)
+
+
+def _largest_of(values: torch.Tensor) -> float:
+    return float(values.max())
+
+
+def _rms(values: torch.Tensor) -> float:
+    return float(values.square().mean().sqrt())

@@ -1,0 +1,219 @@
+"""Memory of one call: allocator peak on CPU (allocation events) and CUDA, resident peak beside it."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import gc
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+
+from harness.instruments.telemetry.sensors import ReadingError
+from harness.records import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+# How many calls the allocator's peak is taken over, so that varying allocation is noticed. On the CPU one call only
+# where profiling is slow (thousands of operators).
+REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The bytes of a call that need no measuring: its tensors, what backward keeps, and the peak that was predicted."""
+
+    inputs: int
+    outputs: int
+    saved: int | None = None
+    predicted: int | None = None
+
+
+def peak_of(allocations: list[int]) -> int:
+    """Return the largest running sum of allocation events, in bytes."""
+    current = peak = 0
+    for size in allocations:
+        current += size
+        peak = max(peak, current)
+    return peak
+
+
+@dataclass
+class Resident:
+    """The resident peak of a block, in bytes, or the reason for its absence."""
+
+    peak: int | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def resident_peak() -> Iterator[Resident]:
+    """Watch the resident set's high-water mark; free pages are given back first, else reuse would hide growth."""
+    found = Resident()
+    try:
+        _trim()
+        CLEAR_REFS.write_text("5", encoding="ascii")
+        before = _status_bytes("VmRSS")
+    except OSError as error:
+        found.reasons["rss_peak"] = f"the system refuses to reset the high-water mark: {error.strerror}"
+        yield found
+        return
+    yield found
+    found.peak = max(0, _status_bytes("VmHWM") - before)
+
+
+def _trim() -> None:
+    library = ctypes.util.find_library("c")
+    if library:
+        trim = getattr(ctypes.CDLL(library), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def _status_bytes(key: str) -> int:
+    for line in STATUS.read_text(encoding="ascii").splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(2, f"no {key}")
+
+
+def unequal(peaks: Sequence[int]) -> dict[str, str]:
+    """Say that peaks differ between calls: the largest then stands for the case."""
+    if len(set(peaks)) <= 1:
+        return {}
+    return {"peak": f"differs between calls: {', '.join(f'{peak:,}' for peak in peaks)} bytes"}
+
+
+def on_cpu(
+    allocations: Sequence[list[int]],
+    *,
+    sizes: Sizes,
+    resident: Resident,
+) -> Memory:
+    """Split the peak of profiled CPU calls, a list of allocations each, into outputs and workspace."""
+    peaks = [peak_of(of_call) for of_call in allocations]
+    peak = max(peaks)
+    return Memory(
+        inputs=sizes.inputs,
+        outputs=sizes.outputs,
+        saved=sizes.saved,
+        workspace=max(0, peak - sizes.outputs),
+        peak=peak,
+        predicted=sizes.predicted,
+        rss_peak=resident.peak,
+        peaks=peaks,
+        reasons={**resident.reasons, "reserved": "the CPU allocator keeps no pool", **unequal(peaks)},
+    )
+
+
+@dataclass(frozen=True)
+class DriverMemory:
+    """Bytes that the driver counts for this process and that torch's pool holds, at one moment; or why not."""
+
+    driver: int | None
+    pool: int
+    reason: str = ""
+
+
+def on_cuda(
+    call: Callable[[], Any],
+    *,
+    device: torch.device,
+    sizes: Sizes,
+    driver: Callable[[], int],
+    outside_from: int,
+) -> Memory:
+    """Measure the caching allocator's peak over what was resident, what the pool reserved, and the driver's count.
+
+    `driver` returns the bytes that the driver counts for this process, or raises ReadingError. Where they grow by
+    `outside_from` more than the pool does, a reason says that memory came from elsewhere.
+    """
+    peaks: list[int] = []
+    for _ in range(REPEATS):
+        gc.collect()
+        torch.cuda.synchronize(device)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        allocated = torch.cuda.memory_allocated(device)
+        before = _driver_memory(driver, device)
+        result = call()
+        torch.cuda.synchronize(device)
+        after = _driver_memory(driver, device)
+        peaks.append(torch.cuda.max_memory_allocated(device) - allocated)
+        reserved = torch.cuda.max_memory_reserved(device)
+        del result
+    peak = max(peaks)
+    return Memory(
+        inputs=sizes.inputs,
+        outputs=sizes.outputs,
+        saved=sizes.saved,
+        workspace=max(0, peak - sizes.outputs),
+        peak=peak,
+        predicted=sizes.predicted,
+        reserved=reserved,
+        device_process=after.driver,
+        peaks=peaks,
+        reasons={
+            "rss_peak": "the call's memory is on the device",
+            **_driver_reasons(before, after, outside_from),
+            **unequal(peaks),
+        },
+    )
+
+
+def _driver_memory(driver: Callable[[], int], device: torch.device) -> DriverMemory:
+    pool = torch.cuda.memory_reserved(device)
+    try:
+        return DriverMemory(driver(), pool)
+    except ReadingError as error:
+        return DriverMemory(None, pool, str(error))
+
+
+def _driver_reasons(before: DriverMemory, after: DriverMemory, outside_from: int) -> dict[str, str]:
+    """Say why the driver's count is absent, or that a call holds memory which torch did not give it."""
+    if after.driver is None:
+        return {"device_process": after.reason}
+    if before.driver is None:
+        return {"outside_allocator": f"unknown: {before.reason}"}
+    outside = (after.driver - before.driver) - (after.pool - before.pool)
+    if outside <= outside_from:
+        return {}
+    return {"outside_allocator": f"the call took {outside:,} bytes that torch's allocator did not give it"}
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the bytes that a new case could use: free device memory, or available memory within the cgroup's limit."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    available = int(psutil.virtual_memory().available)
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return available
+    return available if limit == "max" else min(available, max(0, int(limit) - used))
+
+
+def cap_process(limit: int) -> bool:
+    """Let this process allocate at most `limit` bytes beyond what it holds; a larger request fails, nothing is killed.
+
+    Returns False where the system has no such limit.
+    """
+    try:
+        import resource
+    except ImportError:
+        return False
+    held = _status_bytes("VmData") if STATUS.exists() else 0
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, (held + limit, held + limit))
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Facts about the machine: its environment, processor, devices and roofline."""

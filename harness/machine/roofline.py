@@ -1,0 +1,36 @@
+"""The roofline: the least time that measured ceilings allow a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.records import Ceiling
+    from scenarios.scenario import Cache
+
+
+def roofline_seconds(
+    operations: int, ideal_bytes: int, ceilings: Iterable[Ceiling], dtype: str, *, cache: Cache = "hot"
+) -> float | None:
+    """Return the least time that the measured ceilings allow, None where one of them is missing.
+
+    A working set that fits a cache is granted the bandwidth of that cache, unless the caches are `cold`.
+    """
+    known = list(ceilings)
+    rate = next((ceiling.value for ceiling in known if ceiling.name == f"matmul {dtype}"), None)
+    bandwidths = [
+        ceiling.value
+        for ceiling in known
+        if ceiling.unit == "B/s"
+        and (ceiling.within_bytes is None or (cache == "hot" and ideal_bytes <= ceiling.within_bytes))
+    ]
+    if rate is None or not bandwidths:
+        return None
+    return max(operations / rate, ideal_bytes / max(bandwidths))
+
+
+def matmul_rate(ceilings: Iterable[Ceiling], dtype: str) -> float | None:
+    """Return the measured matrix-product rate of a dtype in FLOP/s, None where it was not measured."""
+    return next((found.value for found in ceilings if found.name == f"matmul {dtype}"), None)

@@ -1,0 +1,102 @@
+"""Who is faster than the baseline, from the rounds in which both took turns: paired ratios over a run's whole grid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from harness.policy import ComparisonPolicy
+    from harness.records import Record
+    from harness.results.run import Run
+
+Outcome = Literal["faster", "slower", "same", "undecided"]
+# What `compare` says of the baseline against an implementation, said of the implementation.
+_TURNED: dict[str, Outcome] = {"slower": "faster", "faster": "slower", "same": "same", "undecided": "undecided"}
+# Fewer rounds in common have no scatter to take an interval from.
+ROUNDS_AT_LEAST = 2
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How many times as fast as the baseline a case is, with a 95 % interval, and whether the two are told apart.
+
+    `rounds` are those that both cases have, over so many `processes`.
+    """
+
+    speed_up: float
+    low: float
+    high: float
+    outcome: Outcome
+    rounds: int
+    processes: int
+
+
+def paired(run: Run, *, baseline: str) -> dict[str, Pair]:
+    """Compare every timed case of a run with the baseline at the same point, by case id.
+
+    Cases without two rounds in common with the baseline are left out. Where any case has its rounds from a single
+    process, all are compared so: `harness.stats.comparison` then allows for what differs between processes.
+    """
+    from harness.stats.comparison import compare
+
+    minima = {record.case.id: _minima(run, record) for record in run.records if record.time}
+    at_point = {record.case.point_key: record for record in run.records if _is(record, baseline)}
+    ratios: dict[str, dict[int, list[float]]] = {}
+    for record in run.records:
+        base = at_point.get(record.case.point_key)
+        if record.time is None or base is None or record.case.implementation == baseline:
+            continue
+        mine, theirs = minima[record.case.id], minima[base.case.id]
+        common = [visit for visit in mine if visit in theirs]
+        if len(common) < ROUNDS_AT_LEAST:
+            continue
+        of_process = ratios.setdefault(record.case.id, {})
+        for process, index in common:
+            ratio = math.log(theirs[process, index] / mine[process, index])
+            of_process.setdefault(process, []).append(ratio)
+    several = all(len(processes) > 1 for processes in ratios.values())
+    found = compare(
+        {
+            name: list(processes.values()) if several else [[ratio for one in processes.values() for ratio in one]]
+            for name, processes in ratios.items()
+        },
+        policy=policy_of(run),
+    )
+    return {
+        name: Pair(
+            speed_up=one.ratio,
+            low=one.low,
+            high=one.high,
+            outcome=_TURNED[one.outcome],
+            rounds=sum(map(len, ratios[name].values())),
+            processes=len(ratios[name]) if several else 1,
+        )
+        for name, one in found.items()
+    }
+
+
+def policy_of(run: Run) -> ComparisonPolicy:
+    """Return the constants of comparing that a run was made under."""
+    from harness.policy import DEFAULT
+
+    return run.plan.policy.comparison if run.plan else DEFAULT.comparison
+
+
+def _is(record: Record, baseline: str) -> bool:
+    return record.time is not None and record.case.implementation == baseline
+
+
+def _minima(run: Run, record: Record) -> dict[tuple[int, int], float]:
+    """Return the smallest sample of each round, by (process, index); a record without its rounds numbers them."""
+    visits = run.rounds.get(record.case.id, ())
+    if visits:
+        samples = {(visit.process, visit.index): visit.samples for visit in visits}
+    else:
+        timed = record.time.by_round if record.time else []
+        samples = {(0, index): samples for index, (samples, _) in enumerate(timed)}
+    sound = {
+        visit: [value for value in values if math.isfinite(value) and value > 0] for visit, values in samples.items()
+    }
+    return {visit: min(values) for visit, values in sound.items() if values}

@@ -1,0 +1,104 @@
+"""A run directory, read once: everything that its files say, as models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.results import journal
+from harness.results.closing import provisional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from harness.records import Case, Environment, Record, Round, Summary
+    from harness.results.plan_file import Plan
+    from harness.results.verdicts_file import Verdict
+
+# Stands in the place of a status for a planned case without a record.
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Hold everything a run directory says. `torn` counts journal lines that a killed writer left unfinished.
+
+    `records` has those of closed cases, and provisional ones of cases that have rounds but never closed. `waiting` has
+    the planned cases without one: the case, what stands for its status, and the reason. `rounds` has the visits to each
+    case by its id; a directory of records alone has none.
+    """
+
+    path: Path
+    label: str
+    records: tuple[Record, ...]
+    waiting: tuple[tuple[Case, str, str], ...]
+    plan: Plan | None
+    environment: Environment | None
+    summary: Summary | None
+    verdicts: tuple[Verdict, ...]
+    judged: bool
+    torn: int
+    rounds: Mapping[str, Sequence[Round]]
+
+    @cached_property
+    def by_id(self) -> dict[str, Record]:
+        """Return records by case id."""
+        return {record.case.id: record for record in self.records}
+
+
+def read_run(path: str | Path, *, label: str | None = None) -> Run:
+    """Read a run directory. Raises JournalError, SchemaMismatchError."""
+    directory = Path(path)
+    entries = journal.read(directory)
+    plan = journal.read_plan(directory)
+    environment = journal.read_environment(directory)
+    verdicts = journal.read_verdicts(directory)
+    records = list(entries.records.values())
+    if plan is not None:
+        records += provisional(
+            plan,
+            closed=entries.records,
+            prepared=entries.prepared,
+            rounds=entries.rounds,
+            environment=environment,
+        )
+    return Run(
+        path=directory,
+        label=label or directory.resolve().name,
+        records=tuple(records),
+        waiting=tuple(_waiting(plan, records, entries.rounds)) if plan else (),
+        plan=plan,
+        environment=environment,
+        summary=journal.read_summary(directory),
+        verdicts=tuple(verdicts.verdicts) if verdicts else (),
+        judged=verdicts is not None,
+        torn=entries.torn,
+        rounds=entries.rounds,
+    )
+
+
+def _waiting(
+    plan: Plan, records: Sequence[Record], rounds: Mapping[str, Sequence[Round]]
+) -> Iterator[tuple[Case, str, str]]:
+    """Yield the planned cases without a record, each with what stands for its status, and the reason."""
+    recorded = {record.case.id for record in records}
+    for planned in plan.cases:
+        if planned.case.id in recorded:
+            continue
+        if planned.skip:
+            yield planned.case, planned.skip, planned.reason
+        else:
+            visits = len(rounds.get(planned.case.id, ()))
+            reason = "the run ended before this case" if not visits else f"the run ended after {visits} of its rounds"
+            yield planned.case, NOT_RUN, reason
+
+
+def read_runs(paths: Sequence[str | Path]) -> list[Run]:
+    """Read several runs, with labels that tell them apart."""
+    names = [Path(path).resolve().name for path in paths]
+    return [
+        read_run(path, label=name if names.count(name) == 1 else f"{Path(path).resolve().parent.name}/{name}")
+        for path, name in zip(paths, names, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Samples to numbers: medians, intervals, stopping, comparison."""

@@ -1,0 +1,1 @@
+"""Other people's files become rows, and their cells numbers."""

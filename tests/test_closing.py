@@ -1,0 +1,94 @@
+"""A case's preparation, rounds and re-check become its record; what is too fast to be true becomes none."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.policy import DEFAULT
+from harness.records import Agreement, Case, Ceiling, Counts, Environment, Memory, Preparation, Ran, Round, case_id
+from harness.results import closing
+
+OPERATIONS = 10**9
+RATE = 10**11
+
+
+def case() -> Case:
+    identity = {
+        "problem": "attention",
+        "point": {"n": 512},
+        "dtype": "float32",
+        "device": "cpu",
+        "direction": "forward",
+        "cache": "hot",
+        "implementation": "loop",
+    }
+    return Case.model_validate({**identity, "id": case_id(**identity), "scenario": "smoke"})
+
+
+def prepared(**counts) -> Preparation:
+    return Preparation(
+        agreement=Agreement(passed=True, checks=[]),
+        counts=Counts(**{"operations": OPERATIONS, "attended": 1, "ideal_bytes": 1, **counts}),
+        memory=Memory(inputs=0),
+        ran=Ran(operators={}),
+        call_seconds=0.01,
+        warm_up_calls=3,
+    )
+
+
+def closed(*, seconds: float, canary: float = 0.0, rounds: int = 5, **counts):
+    ceilings = [
+        Ceiling(name="matmul float32", value=RATE, unit="FLOP/s", how=""),
+        Ceiling(name="memory copy", value=1e10, unit="B/s", how=""),
+    ]
+    visits = [
+        Round(
+            index=index,
+            started=0.0,
+            calls_per_sample=1,
+            samples=[seconds * (1 + 0.01 * k) for k in range(3)],
+            canary=[canary] * 3 if canary else [],
+        )
+        for index in range(rounds)
+    ]
+    return closing.close(
+        case(),
+        prepared(**counts),
+        visits,
+        floor=closing.canary_floor(visits),
+        policy=DEFAULT,
+        environment=Environment(id="e", stable={}, ceilings=ceilings),
+        stop_reason="rounds",
+    )
+
+
+def test_a_plausible_case_is_ok_with_its_share_of_the_roofline():
+    record = closed(seconds=2 * OPERATIONS / RATE)
+    assert record.status == "ok"
+    assert record.time.rounds == 5
+    assert record.time.round_lengths == [3] * 5
+    assert record.roofline_share == pytest.approx(0.5, rel=0.01)
+
+
+def test_work_that_was_skipped_is_invalid_and_has_no_time():
+    record = closed(seconds=OPERATIONS / RATE / 2)
+    assert record.status == "invalid"
+    assert record.time is None
+    assert "skipped work?" in record.reason
+
+
+def test_a_kernel_that_skips_masked_blocks_is_judged_by_what_it_does():
+    assert closed(seconds=OPERATIONS / RATE / 2, counted=OPERATIONS // 4).status == "ok"
+
+
+def test_ceilings_measured_on_a_busy_machine_accuse_nobody():
+    undisturbed_canary = 2 * DEFAULT.timing.canary_size**3 / (10 * RATE)
+    record = closed(seconds=OPERATIONS / RATE / 2, canary=undisturbed_canary)
+    assert record.status == "ok"
+    assert record.roofline_share == pytest.approx(0.2, rel=0.01)
+    assert closed(seconds=OPERATIONS / RATE / 20, canary=undisturbed_canary).status == "invalid"
+
+
+def test_the_canary_is_kept_as_a_slow_down():
+    record = closed(seconds=0.1, canary=3e-3)
+    assert record.time.canary == [1.0] * 15
