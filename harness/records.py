@@ -81,7 +81,8 @@ def case_id(
 
 
 def _place(problem: str, point: dict[str, Any], dtype: str, device: str, direction: str, cache: str) -> list[Any]:
-    return [problem, sorted(point.items()), dtype, device, direction, cache]
+    # The kind of device counts and not its number: which GPU of a machine it was is the environment's to say.
+    return [problem, sorted(point.items()), dtype, device.partition(":")[0], direction, cache]
 
 
 class Check(Fact):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attnbench.console import fail, quiet, say
+from attnbench.console import fail, quiet, say, warn
 from attnbench.options import Cases, Json, Place, grouped
 
 if TYPE_CHECKING:
@@ -22,16 +23,33 @@ def plan_command(cases: Cases, place: Place, *, json_output: Json = False) -> No
     from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
     shown = quiet()
+    absent = absent_gpu(place.device)
     try:
-        request = make_request(cases, place)
-        with Supervisor(WorkerSettings.of(request), progress=shown) as supervisor:
+        request = make_request(cases, place, device="cuda:0" if absent else None)
+        settings = replace(WorkerSettings.of(request), modelled=bool(absent))
+        with Supervisor(settings, progress=shown) as supervisor:
             plan = make_plan(request, supervisor, progress=shown)
     except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
+    if absent:
+        warn(f"{absent}; planned for an {plan.device_name} by its datasheet: nothing was measured")
     if json_output:
         say(plan.model_dump_json(indent=1, by_alias=True))
     else:
         show(plan)
+
+
+def absent_gpu(wanted: str | None) -> str:
+    """Say why a GPU that is asked for can't be used here, empty if it can or none is asked for."""
+    from harness.machine import devices
+
+    if wanted is None or not wanted.startswith("cuda"):
+        return ""
+    try:
+        devices.choose(wanted)
+    except devices.DeviceError as error:
+        return str(error)
+    return ""
 
 
 def show(plan: Plan) -> None:

@@ -53,7 +53,13 @@ VARIABLES = (
     *("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"),
     *("LD_PRELOAD", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_LAUNCH_BLOCKING"),
     *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
+    *("CUDA_DEVICE_MAX_CONNECTIONS", "CUDA_SCALE_LAUNCH_QUEUES", "CUDA_MODULE_LOADING", "TORCH_BLAS_PREFER_CUBLASLT"),
+    # It decides which backend scaled_dot_product_attention chooses by itself.
+    "TORCH_CUDNN_SDPA_DEPRIORITIZED",
+    *("PYTORCH_NO_CUDA_MEMORY_CACHING", "TRITON_INTERPRET"),
 )
+# What users set to say which GPU is which; it changes no time.
+PLACING = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
 
 
 class Facts:
@@ -217,6 +223,9 @@ def _gpu(device: str, stable: Facts, volatile: Facts) -> None:
         "gpu_memory_bytes": properties.total_memory,
         "gpu_l2_bytes": properties.L2_cache_size,
     }
+    # Which of several equal cards it was: two runs on them compare, and a resumed run says if it moved.
+    volatile.values["gpu_uuid"] = f"GPU-{properties.uuid}"
+    volatile.values["variables"] = {name: os.environ[name] for name in PLACING if name in os.environ}
     # Creates this process's context, so that NVML's list of processes is known to hold it.
     torch.zeros(1, device=device)
     try:

@@ -95,6 +95,8 @@ class CeilingsMeasured(Fact):
 
     kind: Literal["ceilings"] = "ceilings"
     ceilings: list[Ceiling]
+    # Processes beside this one on a GPU, None if nobody can tell.
+    others: int | None = None
 
 
 class ListedProbe(Fact):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.machine import devices
 from harness.results import journal
 from harness.results.journal import DeviceLock, Journal, JournalError
 from harness.runner.plan import code_fingerprint, make_plan
@@ -81,11 +82,13 @@ def plan_and_execute(
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
     settings = WorkerSettings.of(request)
-    with device_lock(request.device), Supervisor(settings, progress=progress) as supervisor:
+    with device_lock(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
         plan = make_plan(request, supervisor, progress=progress)
         store_plan(plan, directory)
-        return _take(plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
+        return _take(
+            plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
+        )
 
 
 def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS) -> Finished:
@@ -94,21 +97,31 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
     settings = WorkerSettings.of(plan)
-    with device_lock(plan.device), Supervisor(settings, progress=progress) as supervisor:
+    with device_lock(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
         if journal.read_plan(directory) == plan:
             check_code(plan, directory)
             progress.resumed(str(directory / journal.PLAN))
         else:
             store_plan(plan, directory)
-        return _take(plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
+        return _take(
+            plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
+        )
 
 
 def _take(
-    plan: Plan, directory: Path, *, supervisor: Supervisor, progress: Progress, limits: TimeLimits, started: str
+    plan: Plan,
+    directory: Path,
+    *,
+    supervisor: Supervisor,
+    progress: Progress,
+    limits: TimeLimits,
+    started: str,
+    lock: DeviceLock,
 ) -> Finished:
     with Journal(directory) as log:
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
+        state.warnings += [lock.problem] if lock.problem else []
         is_complete = _measure(state)
         summary = state.summary(is_complete=is_complete)
         journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
@@ -151,8 +164,13 @@ def _judge(state: RunState, records: list[Record]) -> Verdicts | None:
 
 
 def device_lock(device: str) -> DeviceLock:
-    """Return the lock that keeps other runs off a device. Raises DeviceHeldError on entering."""
-    return DeviceLock(device, folder=Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp"))  # noqa: S108
+    """Return the lock that keeps other runs off a device. Raises DeviceHeldError on entering.
+
+    A GPU is everybody's on a machine, so its lock lies where every user sees it.
+    """
+    shared = Path("/tmp")  # noqa: S108
+    folder = shared if device.startswith("cuda") else Path(os.environ.get("XDG_RUNTIME_DIR") or shared)
+    return DeviceLock(devices.identity(device), folder=folder, name=device)
 
 
 def store_plan(plan: Plan, directory: Path) -> None:

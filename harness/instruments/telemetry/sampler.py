@@ -179,6 +179,13 @@ class Watch:
         except ReadingError:
             return {}
 
+    def others(self) -> int | None:
+        """Count the processes on a GPU besides this one, None if the driver doesn't tell."""
+        try:
+            return self._probe.others() if self._probe.others else None
+        except ReadingError:
+            return None
+
     def process_bytes(self) -> int:
         """Return the bytes that the driver counts for this process. Raises ReadingError."""
         if self._probe.process_bytes is None:

@@ -39,6 +39,7 @@ class Probe:
     throttle: Callable[[], list[str]] | None = None
     held_back: Callable[[], dict[str, int]] | None = None
     process_bytes: Callable[[], int] | None = None
+    others: Callable[[], int] | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -91,6 +92,7 @@ def gpu_probe(gpu: nvml.Gpu) -> Probe:
         throttle=throttle,
         held_back=_on(gpu, nvml.held_back),
         process_bytes=_on(gpu, nvml.process_bytes),
+        others=_on(gpu, lambda handle: nvml.other_processes(handle, holds_context=True)),
         reasons=reasons,
     )
 
