@@ -46,15 +46,15 @@ def tests(session: nox.Session) -> None:
 def gates(session: nox.Session) -> None:
     """Hold every implementation against the float64 oracle, then show how often the gate errs: docs/gates.md."""
     _install(session, "test")
-    session.run("python", "-m", "pytest", "tests/test_gates.py", *session.posargs)
-    session.run("python", "tests/gate_rates.py", "--write", "docs/gates.md", env={"PYTHONPATH": "."})
+    session.run("python", "-m", "pytest", "tests/harness/gate/test_gates.py", *session.posargs)
+    session.run("python", "-m", "tests.evidence.gate_rates", "--write", "docs/gates.md")
 
 
 @nox.session
 def kills(session: nox.Session) -> None:
     """Kill a run at 50 random moments, resume it, look for what is lost, and write docs/surviving.md."""
     _install(session, "test")
-    session.run("python", "-m", "tests.kill_rates", "--write", "docs/surviving.md", *session.posargs)
+    session.run("python", "-m", "tests.evidence.kill_rates", "--write", "docs/surviving.md", *session.posargs)
 
 
 @nox.session
@@ -75,14 +75,14 @@ def pytest_bench(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """Time the same calls by this and by other tools, and write docs/peers.md; `-- --quick` for a look."""
     _install(session, "test")
-    session.run("python", "-m", "tests.peers.compare_tools", *session.posargs)
+    session.run("python", "-m", "tests.evidence.peers.compare_tools", *session.posargs)
 
 
 @nox.session
 def sampling(session: nox.Session) -> None:
     """Simulate how often each tool's interval holds the truth, and write docs/sampling.md."""
     _install(session)
-    session.run("python", "-m", "tests.peers.coverage", *session.posargs)
+    session.run("python", "-m", "tests.evidence.peers.coverage", *session.posargs)
 
 
 @nox.session
@@ -118,4 +118,4 @@ def vendor(session: nox.Session) -> None:
 def calibration(session: nox.Session) -> None:
     """Simulate truths, judge them, and write docs/calibration.md; `-- --sets 50 -o FILE` for a quick look."""
     _install(session, "calibration")
-    session.run("python", "tests/calibration/calibrate.py", *session.posargs, env={"PYTHONPATH": "."})
+    session.run("python", "-m", "tests.evidence.calibration.calibrate", *session.posargs)

@@ -55,7 +55,7 @@ class Implementation:
     source: str = ""
 
     def limits_on(self, device: str) -> Limits | None:
-        """Return the limits that hold on a device type, or None where it does not run."""
+        """Return the limits that hold on a device type, or None if it does not run."""
         return next((limits for limits in self.limits if device in limits.devices), None)
 
 

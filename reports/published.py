@@ -25,7 +25,7 @@ OTHER_MODELS = {"pcie", "nvl", "mig"}
 
 @dataclass(frozen=True)
 class Published:
-    """One published figure; `rate` is operations a second by the convention of its source."""
+    """One published figure; `rate` is operations per second by the convention of its source."""
 
     source: str
     device: str

@@ -6,7 +6,7 @@ import torch
 
 
 def allowed(q: torch.Tensor, k: torch.Tensor, *, causal: bool, valid_lens: torch.Tensor | None) -> torch.Tensor | None:
-    """Return which keys each query may attend to, None where all: bool, broadcastable to [batch, heads, n_q, n_k].
+    """Return which keys each query may attend to, None if all: bool, broadcastable to [batch, heads, n_q, n_k].
 
     Causal aligns the last query with the last key; valid_lens is [batch] or [batch, n_q].
     """

@@ -82,7 +82,7 @@ def flex(
 
 
 def blocks(q: torch.Tensor, k: torch.Tensor, causal: bool, valid_lens: torch.Tensor | None) -> BlockMask | None:  # noqa: FBT001
-    """Sort the mask into blocks that are empty, full or mixed; None where there is no mask."""
+    """Sort the mask into blocks that are empty, full or mixed; None if there is no mask."""
     n_q, n_k = q.shape[2], k.shape[2]
     allowed = mask(n_q, n_k, causal=causal, valid_lens=valid_lens)
     if allowed is None:

@@ -60,7 +60,7 @@ class Inputs:
 class Phase:
     """A step: shapes of its arguments and results, and a plain formula that gives the results' sampled rows.
 
-    `inner` is the argument whose last axis its dot products run over, None where it has none (softmax).
+    `inner` is the argument whose last axis its dot products run over, None if it has none (softmax).
     """
 
     arguments: Callable[[Sizes], Mapping[str, Shape]]

@@ -155,7 +155,7 @@ def _launches(run: Run) -> Table | None:
                      units.seconds(launch.overhead), units.percent(share), launch.reason or inside))  # fmt: skip
     if not rows:
         return None
-    columns = ("implementation", "point", "dtype", "a call, launched by the host", "of device time",
+    columns = ("implementation", "point", "dtype", "per call, launched by the host", "of device time",
                "the host enqueues it in", "inside a graph", "95 %", "launch overhead",
                "of the call", "the graph, or why there is none")  # fmt: skip
     return Table("Launch overhead apart from kernel time", columns, tuple(rows[:ROWS_AT_MOST]))

@@ -36,7 +36,7 @@ def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure 
         svg=style.to_svg(
             draw_shares(checked, colors),
             prefix="agreement",
-            alt=f"{title}: one dot a case, by implementation; {over} of {len(checked)} exceed the budget. "
+            alt=f"{title}: one dot per case, by implementation; {over} of {len(checked)} exceed the budget. "
             "Counts and worst shares are in the table below the figure.",
             colors=colors,
         ),

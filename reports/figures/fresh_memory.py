@@ -17,7 +17,7 @@ ROWS_AT_MOST = 24
 
 
 def fresh_memory(records: Sequence[Record], colors: dict[str, style.Look], *, key: str) -> Figure | None:
-    """Draw the ratio of both times for each case that has them; None where none has.
+    """Draw the ratio of both times for each case that has them; None if none has.
 
     Dearest first: of many the first ROWS_AT_MOST are drawn.
     """
@@ -45,7 +45,7 @@ def fresh_memory(records: Sequence[Record], colors: dict[str, style.Look], *, ke
         id=f"allocation-{key}",
         title=title,
         svg=style.to_svg(
-            drawing, prefix=f"allocation-{key}", alt=f"{title}: one row a case, with its interval. {finding}",
+            drawing, prefix=f"allocation-{key}", alt=f"{title}: one row per case, with its interval. {finding}",
             colors=colors,
         ),
         alt=title,
@@ -55,7 +55,7 @@ def fresh_memory(records: Sequence[Record], colors: dict[str, style.Look], *, ke
         + (f" The {ROWS_AT_MOST} dearest of {len(found)} cases are drawn." if len(found) > len(drawn) else ""),
         finding=finding,
         columns=("implementation", "point", "dtype", "given back", "kept", "ratio", "95 % from", "to",
-                 "page faults a call, given back", "kept", "rounds"),
+                 "page faults per call, given back", "kept", "rounds"),
         rows=tuple(_row(record, cost) for record, cost in found),
         wide=True,
     )  # fmt: skip
@@ -67,7 +67,7 @@ def _finding(found: Sequence[tuple[Record, Allocation]]) -> str:
     span = "" if worst.low is None else f" (95 %: {units.digits(worst.low)} to {units.digits(worst.high or 0.0)})"
     words = f"Fresh memory makes {len(dearer)} of {units.counted(len(found), 'case')} slower beyond the interval"
     returned, kept = round(worst.faults_returned), round(worst.faults_kept)
-    faults = f"{units.plain(returned)} page faults a call instead of {units.plain(kept)}"
+    faults = f"{units.plain(returned)} page faults per call instead of {units.plain(kept)}"
     return f"{words}; most {record.case.implementation}, by {units.ratio(worst.ratio)}{span}, with {faults}."
 
 

@@ -34,7 +34,7 @@ def against_first(table: pd.DataFrame, *, first: str, other: str) -> pd.DataFram
 
 
 def relative(sweep: Sweep, colors: dict[str, style.Look], *, first: str) -> Figure | None:
-    """Draw a run's times over those of the first run along a sweep; None where they share no case."""
+    """Draw a run's times over those of the first run along a sweep; None if they share no case."""
     if sweep.axis is None or sweep.run == first:
         return None
     joined = against_first(sweep.shared, first=first, other=sweep.run).sort_values(["implementation", sweep.axis])

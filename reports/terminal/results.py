@@ -38,8 +38,6 @@ HEADINGS = (
     "scenario", "implementation", "largest point", "median", "95 % interval", "speed-up", "throughput", "extra memory",
     "error / budget",
 )  # fmt: skip
-# After a speed-up that is not told apart from none.
-MARKS = {"same": " ≈", "undecided": " ?"}
 # An interval this many times as high as low.
 UNRESOLVED = 10.0
 # Columns of a terminal that hold every heading; a narrower one gets the few that fit into 80.
@@ -49,7 +47,7 @@ NARROW = ("scenario", "implementation", "median", "speed-up", "throughput", "ext
 
 def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     """Return one line per scenario and implementation: its largest timed case, the quickest first."""
-    from reports.figures.speed.speed_up import speed_ups
+    from reports.figures.speed.speed_up import marked, speed_ups
 
     table = frame(run).assign(run=run.label) if table is None else table
     ok = table[table["status"] == "ok"]
@@ -69,7 +67,7 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
                 point=_point(row),
                 time=units.seconds(row["median_s"]),
                 interval=interval(row["low_s"], row["high_s"]),
-                speed_up=units.ratio(faster.get(row["id"])) + MARKS.get(outcomes.get(row["id"], ""), ""),
+                speed_up=marked(units.ratio(faster.get(row["id"])), outcomes.get(row["id"])),
                 throughput=units.ABSENT if units.absent(row["tflops"]) else units.count(row["tflops"] * 1e12, "FLOP/s"),
                 extra_memory=units.size(row["extra_bytes"]),
                 error=units.ABSENT if units.absent(row["agreement_ratio"]) else units.digits(row["agreement_ratio"]),

@@ -1,4 +1,4 @@
-"""The device under load: utilization, power, clocks and temperature over time, and energy a call."""
+"""The device under load: utilization, power, clocks and temperature over time, and energy per call."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         svg=style.to_svg(
             draw_loads(loads, names, colors),
             prefix=f"device-{key}",
-            alt=f"{title}: {words} over time, one line an implementation. {finding}",
+            alt=f"{title}: {words} over time, one line per implementation. {finding}",
             colors=colors,
         ),
         alt=title,
         how="The largest case of each implementation, called again and again for seconds, so that the sensors' "
-        "averaging has settled. A falling clock at the same utilization means the device holds itself back; where it "
-        "says so itself, the line is red underneath."
-        + (" The dashed line is the power it draws when idle." if "power_w" in names and _has_idle(loads) else ""),
+        "averaging has settled. A clock that falls at constant utilization means throttling; stretches that the driver "
+        "reports as throttled are underlaid in red."
+        + (" The dashed line is the idle power." if "power_w" in names and _has_idle(loads) else ""),
         finding=finding,
         columns=("implementation", "figure", "value"),
         rows=_rows(loads),
@@ -184,7 +184,7 @@ def _throttling(loads: Mapping[str, Telemetry]) -> str:
 
 
 def energy(sweep: Sweep, colors: dict[str, style.Look]) -> Figure | None:
-    """Draw joules a call against the swept size; None where fewer than two sizes have an energy."""
+    """Draw joules per call against the swept size; None if fewer than two sizes have an energy."""
     if sweep.axis is None:
         return None
     rows = sweep.sorted_by_axis().dropna(subset=["energy_j"])
@@ -198,7 +198,7 @@ def energy(sweep: Sweep, colors: dict[str, style.Look]) -> Figure | None:
         axes.yaxis,
         rows["energy_j"],
         lambda value: units.count(value, "J", write=units.short) if value >= 1 else f"{units.short(value * 1e3)} mJ",
-        label="joules a call",
+        label="joules per call",
     )
     style.label_ends(axes, ends(rows, sweep.axis, "energy_j"), colors)
     largest = rows[rows[sweep.axis] == rows[sweep.axis].max()].sort_values("energy_j")
@@ -215,7 +215,7 @@ def energy(sweep: Sweep, colors: dict[str, style.Look]) -> Figure | None:
             colors=colors,
         ),
         alt=title,
-        how="Joules a call under sustained load: power times time. Lower is better.",
+        how="Joules per call under sustained load: power times time. Lower is better.",
         finding=f"At {sweep.axis} = {units.plain(first[sweep.axis])} {first['implementation']} needs "
         f"{units.digits(first['energy_j'])} J"
         + (f", {last['implementation']} {units.digits(last['energy_j'])} J." if len(largest) > 1 else "."),

@@ -47,7 +47,7 @@ def bursts(records: Sequence[Record], colors: Looks, *, key: str) -> Figure | No
         svg=style.to_svg(
             draw_bursts(drawn, colors),
             prefix=f"bursts-{key}",
-            alt=f"{title}: two marks an implementation. {finding}",
+            alt=f"{title}: two marks per implementation. {finding}",
             colors=colors,
         ),
         alt=title,
@@ -87,7 +87,7 @@ def draw_bursts(drawn: Sequence[Rates], colors: Looks) -> Drawing:
         axes.xaxis,
         [rate for one in drawn for rate in (one.burst, one.sustained)],
         lambda value: units.count(value, "FLOP/s", write=units.short),
-        label="operations a second",
+        label="operations per second",
     )
     return drawing
 

@@ -29,7 +29,7 @@ def roofline(
     key: str,
     after: Sequence[Ceiling] = (),
 ) -> Figure | None:
-    """Draw rate against operations a byte under the measured ceilings; None without ceilings or counts.
+    """Draw rate against operations per byte under the measured ceilings; None without ceilings or counts.
 
     `after` are the same ceilings measured again at the end of the run, if they were.
     """
@@ -97,13 +97,13 @@ def draw_roofline(rows: pd.DataFrame, rate: Ceiling, bandwidth: Ceiling, colors:
         axes.xaxis,
         [low, high],
         lambda value: units.count(value, "", write=units.short),
-        label="operations a byte (of ideal traffic)",
+        label="operations per byte (of ideal traffic)",
     )
     style.quantity_axis(
         axes.yaxis,
         [*rows["rate"], rate.value],
         lambda value: units.count(value, "FLOP/s", write=units.short),
-        label="operations a second",
+        label="operations per second",
     )
     axes.annotate(
         f"{rate.name}: {units.count(rate.value, 'FLOP/s')}", xy=(min(bend, high), rate.value), xytext=(2, 4),
@@ -123,7 +123,7 @@ def _finding(shares: pd.Series[float]) -> str:
 
 
 def _again(drawn: Sequence[Ceiling], after: Sequence[Ceiling]) -> str:
-    """Say what the drawn ceilings came to at the end of the run, nothing where they were not measured again."""
+    """Say what the drawn ceilings came to at the end of the run, nothing if they were not."""
     later = {ceiling.name: ceiling for ceiling in after}
     said = [
         f"{ceiling.name} {units.count(later[ceiling.name].value, ceiling.unit)} "
@@ -135,6 +135,6 @@ def _again(drawn: Sequence[Ceiling], after: Sequence[Ceiling]) -> str:
 
 
 def rate_ceiling(ceilings: Sequence[Ceiling], dtype: str) -> Ceiling | None:
-    """Return the ceiling of the matrix-product rate that holds for a dtype, None where none was measured."""
+    """Return the ceiling of the matrix-product rate that holds for a dtype, None if none was measured."""
     rates = [ceiling for ceiling in ceilings if ceiling.unit == "FLOP/s"]
     return next((ceiling for ceiling in rates if dtype in ceiling.name), None)

@@ -35,9 +35,9 @@ PAIR_COLUMNS = {
     "outcome": "outcome",
     "rounds": "rounds",
 }
-# What follows a speed-up that is not told apart from none, and what a table calls it.
+# What follows a speed-up that is no significant difference, and what a table calls each outcome.
 MARKS: dict[object, str] = {"same": "≈", "undecided": "?"}
-OUTCOME_WORDS = {"faster": "faster", "slower": "slower", "same": "the same", "undecided": "not told apart"}
+OUTCOME_WORDS = {"faster": "faster", "slower": "slower", "same": "the same", "undecided": "no significant difference"}
 # What makes a case the same for two implementations.
 MATCH = ["run", "scenario", "problem", "dtype", "device", "direction", "cache"]
 
@@ -48,8 +48,8 @@ def speed_ups(table: pd.DataFrame, *, baseline: str, pairs: Mapping[str, Pair] |
     They are `speed_up` with `speed_up_low` and `speed_up_high`, `outcome` and `rounds`.
 
     `pairs` has comparisons of paired rounds by case id. Without one a speed-up is baseline median / median, `rounds`
-    is 0, and the interval combines both cases' own as independent, on a log scale. `outcome` says whether the two are
-    told apart: faster, slower, same, undecided, or baseline.
+    is 0, and the interval combines both cases' own as independent, on a log scale. `outcome` says whether they
+    differ significantly: faster, slower, same, undecided, or baseline.
     """
     joined = _of_medians(table, baseline=baseline)
     known = [(pairs or {}).get(name) for name in joined["id"]]
@@ -111,10 +111,10 @@ def speed_up(
         svg=style.to_svg(draw_speed_up(joined, axis), prefix=name, alt=alt, colors={}),
         alt=title,
         how=f"Each cell says how many times as fast as {baseline} the row is at one size: blue is faster, orange "
-        "slower, pale not told apart, empty did not run; the quickest at the largest size is on top. "
+        "slower, pale no significant difference, empty did not run; the fastest at the largest size is on top. "
         + _method(joined, pairs or {}, policy=policy),
         finding=_speed_finding(joined, axis, baseline),
-        columns=("implementation", axis, f"speed-up over {baseline}", "95 % from", "to", "told apart", "rounds"),
+        columns=("implementation", axis, f"speed-up over {baseline}", "95 % from", "to", "difference", "rounds"),
         rows=_rows(joined, axis),
         wide=True,
     )
@@ -130,10 +130,10 @@ def draw_speed_up(joined: pd.DataFrame, axis: str) -> Drawing:
     outcomes = outcomes.loc[wide.index]
     drawing, axes = style.canvas(inches=(style.WIDE[0], 0.9 + 0.3 * len(wide)))
     words = [
-        [_cell(value, outcome) for value, outcome in zip(values, told, strict=True)]
+        [marked(_short(value), outcome) for value, outcome in zip(values, told, strict=True)]
         for values, told in zip(wide.to_numpy(), outcomes.to_numpy(), strict=True)
     ]
-    # What is not told apart has the colour of what is equal.
+    # Without a significant difference the colour is that of equality.
     shades = wide.map(np.log2).mask(outcomes.isin(list(MARKS)), 0.0)
     size = style.FONT_POINTS if len(wide.columns) < MANY_SIZES else style.FONT_POINTS - 0.8
     sns.heatmap(
@@ -177,28 +177,29 @@ def _method(joined: pd.DataFrame, pairs: Mapping[str, Pair], *, policy: Comparis
             units.plain(rounds.min()) if rounds.min() == rounds.max() else f"{rounds.min():.0f} to {rounds.max():.0f}"
         )
         said.append(
-            f"Compared are the quickest samples of the {span} rounds in which both took turns, with the scatter "
-            f"pooled over the whole run; ≈ marks cells that are the same within {write(policy.same_within)}, ? cells "
-            f"that are not told apart (at {write(policy.false_discoveries)} false discoveries, and a difference of at "
-            f"least {write(policy.effect_at_least)})."
+            f"Each cell compares the fastest sample of each of the {span} rounds that both implementations ran in; "
+            f"noise is pooled over the run. ≈ equal within {write(policy.same_within)}; ? no significant difference "
+            f"(false discovery rate {write(policy.false_discoveries)}, smallest reported difference "
+            f"{write(policy.effect_at_least)})."
         )
         if any(pairs[name].processes == 1 for name in others["id"] if name in pairs):
             said.append(
-                f"Single process: the intervals allow {write(policy.process_deviation)} for what would differ in "
-                "another one."
+                f"Measured in one process; the intervals include {write(policy.process_deviation)} for variation "
+                "between processes."
             )
     unpaired = int((others["rounds"] == 0).sum())
     if unpaired:
         which = "All cells" if unpaired == len(others) else f"{unpaired} of {len(others)} cells"
         said.append(
-            f"{which} have no two rounds in common with the baseline: there medians are divided, and both cases' own "
-            "intervals combined; ? marks those whose interval contains 1."
+            f"{which} share fewer than two rounds with the baseline; their speed-up is the ratio of medians, its "
+            "interval combines those of both cases, and ? marks an interval that contains 1."
         )
     return " ".join(said)
 
 
-def _cell(value: float, outcome: object) -> str:
-    return f"{_short(value)} {MARKS[outcome]}" if outcome in MARKS else _short(value)
+def marked(words: str, outcome: object) -> str:
+    """Write a speed-up with the mark of its outcome, if that has one."""
+    return f"{words} {MARKS[outcome]}" if outcome in MARKS else words
 
 
 def _short(value: float) -> str:
@@ -216,7 +217,7 @@ def _speed_finding(joined: pd.DataFrame, axis: str, baseline: str) -> str:
     told = largest["outcome"].value_counts()
     faster, slower = int(told.get("faster", 0)), int(told.get("slower", 0))
     rest = len(largest) - faster - slower
-    counts = {"faster": faster, "slower": slower, "not told apart": rest}
+    counts = {"faster": faster, "slower": slower, "without a significant difference": rest}
     tally = f"of {len(largest)} others {', '.join(f'{count} {word}' for word, count in counts.items() if count)}."
     place = f"At {axis} = {units.plain(best[axis])}"
     if not faster:

@@ -31,7 +31,7 @@ QUADRATIC_STEPS = tuple(STEP + name.replace(" ", "-") for name in (*QUADRATIC_PH
 
 
 def phases(records: Sequence[Record], axis: str, *, key: str, conditions: str) -> Figure | None:
-    """Draw each phase's share of the operations, stacked by size; None where fewer than two phases were counted.
+    """Draw each phase's share of the operations, stacked by size; None if fewer than two phases were counted.
 
     `records` are of one implementation and one sweep.
     """
@@ -71,7 +71,7 @@ def phases(records: Sequence[Record], axis: str, *, key: str, conditions: str) -
 
 
 def step_times(sweep: Sweep, steps: pd.DataFrame) -> Figure | None:
-    """Draw the times of separately measured steps stacked by size; None where fewer than two steps were timed."""
+    """Draw the times of separately measured steps stacked by size; None if fewer than two steps were timed."""
     if sweep.axis is None or steps["implementation"].nunique() < 2:  # noqa: PLR2004
         return None
     wide = steps.pivot_table(index=sweep.axis, columns="implementation", values="median_s", aggfunc="median").dropna()
@@ -112,7 +112,7 @@ def step_times(sweep: Sweep, steps: pd.DataFrame) -> Figure | None:
 
 
 def crossover(times: pd.DataFrame) -> float | None:
-    """Return the n from which attention's steps take longer than the projections, None where they never meet.
+    """Return the n from which attention's steps take longer than the projections, None if they never meet.
 
     `times` are seconds, a row for each n, a column for each step. The point between two sizes is found on logarithms.
     """

@@ -1,4 +1,4 @@
-"""Throughput: operations a second against a size, with what others published for the same device."""
+"""Throughput: operations per second against a size, with what others published for the same device."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PUBLISHED_MARK = "†"
 
 
 def throughput(sweep: Sweep, colors: Looks, *, machine: str = "") -> Figure | None:
-    """Draw operations a second against the swept size; None if operations are unknown.
+    """Draw operations per second against the swept size; None if operations are unknown.
 
     Figures that others published for `machine` are laid over, at the sweep's other sizes and inside its range.
     """
@@ -85,7 +85,7 @@ def draw_throughput(
         axes.yaxis,
         [*shared["rate"], *(item.rate for theirs in others.values() for item in theirs)],
         lambda value: units.count(value, "FLOP/s", write=units.short),
-        label="operations a second",
+        label="operations per second",
     )
     style.label_ends(axes, named, looks)
     return drawing
@@ -111,7 +111,7 @@ def _numbers(
 
 
 def _sources(others: Mapping[str, Sequence[Published]]) -> str:
-    """Name where the published marks of a figure come from, nothing where there are none."""
+    """Name where the published marks of a figure come from, nothing if there are none."""
     if not others:
         return ""
     of_source: dict[str, list[str]] = {}

@@ -78,7 +78,7 @@
   const titles = {
     median_s: "median time", low_s: "95 % from", high_s: "95 % to", best_s: "best time", tflops: "throughput",
     roofline_share: "share of roofline", ideal_bytes: "ideal bytes", peak_bytes: "peak memory", extra_bytes: "extra memory",
-    predicted_extra_bytes: "predicted extra memory", agreement_ratio: "error / budget", energy_j: "energy, J a call",
+    predicted_extra_bytes: "predicted extra memory", agreement_ratio: "error / budget", energy_j: "energy, J per call",
     gpu_utilization: "GPU utilization", power_w: "power, W", clock_mhz: "clock, MHz", d: "d per head",
   };
   const title = (name) => titles[name] || name.replace(/_/g, " ");
@@ -224,7 +224,7 @@
     const memoryTitles = { device_process: "driver counts for the process", reserved: "reserved by torch's pool", rss_peak: "resident set, peak" };
     if (more.memory) grid.append(facts("Memory", Object.entries(more.memory).map(([name, bytes_]) => [memoryTitles[name] || name.replace(/_/g, " "), size(bytes_)])));
     const between = (low, high, write) => (low === null || low === undefined ? "no interval" : `${write(low)} to ${write(high)}`);
-    if (more.allocation) grid.append(facts("What fresh memory costs", [["blocks given back", seconds(more.allocation.returned)], ["blocks kept", seconds(more.allocation.kept)], ["ratio", `${digits(more.allocation.ratio)}× (95 %: ${between(more.allocation.low, more.allocation.high, digits)})`], ["page faults a call", `${plain(more.allocation.faults_returned)} given back, ${plain(more.allocation.faults_kept)} kept`], ["rounds of both", plain(more.allocation.rounds)]]));
+    if (more.allocation) grid.append(facts("What fresh memory costs", [["blocks given back", seconds(more.allocation.returned)], ["blocks kept", seconds(more.allocation.kept)], ["ratio", `${digits(more.allocation.ratio)}× (95 %: ${between(more.allocation.low, more.allocation.high, digits)})`], ["page faults per call", `${plain(more.allocation.faults_returned)} given back, ${plain(more.allocation.faults_kept)} kept`], ["rounds of both", plain(more.allocation.rounds)]]));
     if (more.launch) grid.append(facts("Launch overhead", [["a call inside a graph", more.launch.graph === null ? ABSENT : `${seconds(more.launch.graph)} (95 %: ${between(more.launch.low, more.launch.high, seconds)})`], ["launching it adds", seconds(more.launch.overhead)], ["the graph", `${plain(more.launch.calls)} calls, ${plain(more.launch.inputs)} input sets`], ...(more.launch.reason ? [["why there is no more", more.launch.reason]] : [])]));
     if (more.ran) grid.append(facts(`What ran${more.backend ? `: ${more.backend}` : ""}`, [...Object.entries(more.ran).map(([name, times]) => [name, `${times}×`]), ...(typeof more.kernel_seconds === "number" ? [["time inside kernels", seconds(more.kernel_seconds)]] : [])]));
     if (more.telemetry) grid.append(facts("Under sustained load", more.telemetry));

@@ -1,0 +1,36 @@
+"""Every registered implementation agrees with the float64 oracle, in every dtype and feature it declares.
+
+`pytest tests/test_gates.py --impl-file my_kernel.py` holds the implementations of a file to the same.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+import torch
+
+from harness.gate.battery import Examinee
+from harness.policy import GatePolicy
+from impls import registry
+from tests.support.examining import examine
+
+# Three seconds a shape and more.
+COMPILED = ("flex", "mha/flex")
+
+
+def test_an_implementation_agrees(gate_case):
+    entry, device, dtype = gate_case
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    missing = [name for name in entry.limits_on(device).requires if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+    subject = Examinee(registry.problem(entry.problem), entry, dtype, device, GatePolicy())
+    # A function that compiles is held to fewer shapes, as each compiles anew, and in 16 bits to those of one name.
+    only = "lengths" if entry.problem == "multihead" else "n_q 100"
+    only = only if entry.name in COMPILED and dtype != "float32" else ""
+    outcomes = list(examine(subject, quick=entry.prepare is not None, only=only))
+    failed = [outcome for outcome in outcomes if outcome.status not in {"ok", "unsupported"}]
+    assert not failed, "\n".join(f"{outcome.title}: {outcome.reason}" for outcome in failed)
+    assert any(outcome.status == "ok" for outcome in outcomes)

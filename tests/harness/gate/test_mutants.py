@@ -1,0 +1,49 @@
+"""The gate rejects every deliberately wrong implementation in every dtype where it is wrong beyond rounding."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from harness.gate.battery import Examinee
+from harness.policy import GatePolicy
+from impls import contract, registry
+from tests.support.examining import examine
+from tests.support.mutants import MUTANTS, honest
+
+
+def subject(function, dtype, *, seed=0):
+    """Present a function as an implementation that claims everything."""
+    limits = contract.Limits(registry.DEVICES, registry.DTYPES, frozenset(registry.FEATURES))
+    planted = contract.Implementation(problem="attention", name="planted", function=function, limits=(limits,))
+    return Examinee(registry.problem("attention"), planted, dtype, "cpu", GatePolicy(), seed=seed)
+
+
+def first_disagreement(function, dtype):
+    """Return the first disagreement; the quick probes come first, as they meet most."""
+    torch.manual_seed(0)
+    planted = subject(function, dtype)
+    outcomes = itertools.chain(examine(planted, quick=True), examine(planted))
+    return next((outcome for outcome in outcomes if outcome.status == "disagreed"), None)
+
+
+def test_there_are_enough_ways_to_be_wrong():
+    assert len(MUTANTS) >= 30
+
+
+@pytest.mark.parametrize("dtype", registry.DTYPES)
+def test_what_the_mutants_spoil_is_accepted(dtype):
+    assert first_disagreement(honest, dtype) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name, mutant in MUTANTS.items() for dtype in mutant.wrong_in]
+)
+def test_a_mutant_is_rejected(name, dtype):
+    mutant = MUTANTS[name]
+    outcome = first_disagreement(mutant.build(), dtype)
+    assert outcome is not None
+    assert outcome.direction == "backward" or not mutant.backward_only
+    assert outcome.reason

@@ -1,0 +1,202 @@
+"""The stable part decides comparability and nothing volatile enters it; whatever can't be read has a reason."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pynvml
+import pytest
+import torch
+
+from harness.machine import environment, processor
+from tests.support import fake_nvml
+
+
+def write(root, path, text):
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text)
+
+
+def test_describe_states_threads_and_versions_of_this_process():
+    described = environment.describe("cpu")
+    assert described.stable["threads"] == torch.get_num_threads()
+    assert described.stable["torch"].startswith(torch.__version__.split("+")[0])
+    assert described.stable["numpy"]
+    assert described.stable["device"] == "cpu"
+    assert described.volatile["timer_resolution_seconds"] > 0
+
+
+def test_the_id_follows_the_stable_part_alone():
+    first = environment.describe("cpu")
+    second = environment.describe("cpu")
+    assert first.id == second.id == environment.fingerprint(second.stable)
+    other = dict(second.stable, threads=second.stable["threads"] + 1)
+    assert environment.fingerprint(other) != second.id
+
+
+@pytest.mark.parametrize(
+    "name", ["load_average", "cpu_mhz", "memory_bytes", "commit", "governor", "steal_share_since_boot"]
+)
+def test_what_changes_between_runs_of_one_machine_is_not_in_the_stable_part(name):
+    assert name not in environment.describe("cpu").stable
+
+
+def test_whatever_is_absent_has_a_reason():
+    described = environment.describe("cpu")
+    for name in ("governor", "cpu_mhz", "cpu_quota_cores", "cpu_temperature_c", "triton", "cuda"):
+        present = name in described.stable or name in described.volatile
+        assert present != bool(described.reasons.get(name))
+
+
+def test_threads_of_the_calling_process_change_the_id():
+    code = (
+        "import torch; from harness.machine import environment; torch.set_num_threads({});"
+        "d = environment.describe('cpu'); print(d.id, d.stable['threads'])"
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code.format(n)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        for n in (1, 2)
+    ]
+    assert [output[1] for output in outputs] == ["1", "2"]
+    assert outputs[0][0] != outputs[1][0]
+
+
+def test_a_bare_machine_gives_reasons_and_no_error(tmp_path):
+    stable, volatile = environment.Facts(), environment.Facts()
+    environment.host_stable(stable, root=tmp_path)
+    environment.host_volatile(volatile, root=tmp_path)
+    assert {"cpu_flags", "cpu_caches", "smt", "numa_nodes"} <= set(stable.reasons)
+    assert {"governor", "turbo", "cpu_pressure", "steal_share_since_boot"} <= set(volatile.reasons)
+
+
+def test_governor_turbo_and_frequency_are_read(tmp_path):
+    cpu = "sys/devices/system/cpu"
+    for core, (name, khz) in enumerate([("performance", 3_000_000), ("powersave", 2_000_000)]):
+        write(tmp_path, f"{cpu}/cpu{core}/cpufreq/scaling_governor", name + "\n")
+        write(tmp_path, f"{cpu}/cpu{core}/cpufreq/scaling_cur_freq", f"{khz}\n")
+    write(tmp_path, f"{cpu}/intel_pstate/no_turbo", "1\n")
+    assert processor.governor(root=tmp_path) == "performance, powersave"
+    assert processor.cpu_mhz(root=tmp_path) == 2500.0
+    assert processor.turbo(root=tmp_path) is False
+    write(tmp_path, f"{cpu}/intel_pstate/no_turbo", "0\n")
+    assert processor.turbo(root=tmp_path) is True
+
+
+def test_the_smallest_quota_on_the_way_up_counts(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "0::/jobs/mine\n")
+    write(tmp_path, "sys/fs/cgroup/jobs/cpu.max", "150000 100000\n")
+    write(tmp_path, "sys/fs/cgroup/jobs/mine/cpu.max", "max 100000\n")
+    write(tmp_path, "sys/fs/cgroup/jobs/mine/cpu.stat", "nr_periods 10\nnr_throttled 4\n")
+    assert processor.cpu_quota(root=tmp_path) == 1.5
+    assert processor.throttled_periods(root=tmp_path) == 4
+
+
+def test_the_older_control_groups_are_read(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "4:cpu,cpuacct:/box\n3:memory:/box\n")
+    write(tmp_path, "sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us", "50000\n")
+    write(tmp_path, "sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us", "100000\n")
+    write(tmp_path, "sys/fs/cgroup/memory/box/memory.limit_in_bytes", "1048576\n")
+    assert processor.cpu_quota(root=tmp_path) == 0.5
+    assert processor.memory_bytes(root=tmp_path) == 2**20
+
+
+def test_no_quota_is_none_and_not_zero(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "0::/\n")
+    write(tmp_path, "sys/fs/cgroup/cpu.max", "max 100000\n")
+    assert processor.cpu_quota(root=tmp_path) is None
+    assert processor.throttled_periods(root=tmp_path) is None
+
+
+def test_steal_is_a_share_of_the_ticks_since_the_earlier_reading(tmp_path):
+    write(tmp_path, "proc/stat", "cpu  100 0 100 700 0 0 0 100 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+    assert processor.steal_share(root=tmp_path) == 0.1
+    earlier = processor.cpu_ticks(root=tmp_path)
+    write(tmp_path, "proc/stat", "cpu  150 0 100 700 0 0 0 150 0 0\n")
+    assert processor.steal_share(root=tmp_path, since=earlier) == 0.5
+
+
+def test_caches_are_data_caches_in_bytes(tmp_path):
+    for index, (level, kind, size) in enumerate(
+        [(1, "Data", "48K"), (1, "Instruction", "32K"), (2, "Unified", "2M"), (3, "Unified", "32768K")]
+    ):
+        folder = f"sys/devices/system/cpu/cpu0/cache/index{index}"
+        for name, text in (("level", str(level)), ("type", kind), ("size", size)):
+            write(tmp_path, f"{folder}/{name}", text + "\n")
+    assert processor.caches(root=tmp_path) == {"L1": 48 * 2**10, "L2": 2 * 2**20, "L3": 32 * 2**20}
+
+
+def test_the_last_level_caches_of_several_dies_add_up(tmp_path):
+    for core in processor.allowed_core_numbers():
+        for index, (level, size) in enumerate([(2, "1M"), (3, "32M")]):
+            folder = f"sys/devices/system/cpu/cpu{core}/cache/index{index}"
+            shared = str(core)  # here every core is a die of its own
+            for name, text in (("level", str(level)), ("type", "Unified"), ("size", size), ("shared_cpu_list", shared)):
+                write(tmp_path, f"{folder}/{name}", text + "\n")
+    assert processor.last_level_bytes(root=tmp_path) == processor.allowed_cores() * 32 * 2**20
+    assert processor.last_level_bytes(root=tmp_path / "nowhere") == 0
+
+
+def test_the_processor_is_named_with_what_tells_models_apart(tmp_path):
+    first = "model name\t: AMD EPYC\ncpu family\t: 25\nmodel\t\t: 17\nflags\t\t: sse avx2 avx512f made_up\n"
+    text = first + "\nmodel name\t: another\n"
+    write(tmp_path, "proc/cpuinfo", text)
+    assert processor.cpu_model(root=tmp_path) == "AMD EPYC (cpu family 25, model 17)"
+    facts = environment.Facts()
+    environment.host_stable(facts, root=tmp_path)
+    assert facts.values["cpu_flags"] == ["avx2", "avx512f"]
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Return a function that makes torch and NVML show a GPU."""
+    properties = SimpleNamespace(
+        name="NVIDIA H200",
+        major=9,
+        minor=0,
+        multi_processor_count=132,
+        total_memory=150_754_820_096,
+        L2_cache_size=62_914_560,
+        uuid=fake_nvml.UUID,
+    )
+
+    def plug(**behaviour):
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: properties)
+        monkeypatch.setattr(torch, "zeros", lambda *_sizes, **_options: None)
+        device = fake_nvml.Device(**behaviour)
+        fake_nvml.install(monkeypatch, device)
+        return device
+
+    return plug
+
+
+def test_a_gpu_is_described_by_torch_and_nvml(gpu):
+    gpu(pids=[4242, 4243])
+    described = environment.describe("cuda:0")
+    assert described.stable["gpu"] == "NVIDIA H200"
+    assert described.stable["gpu_capability"] == "9.0"
+    assert described.stable["gpu_power_limit_w"] == 700
+    assert described.stable["gpu_mig"] is False
+    assert described.volatile["gpu_other_processes"] == 1  # one of the two is this process, seen from the host
+
+
+def test_what_a_gpu_does_at_the_moment_is_not_its_identity(gpu):
+    device = gpu()
+    first = environment.describe("cuda:0")
+    device.temperature, device.sm_clock, device.power_mw, device.reasons = 85, 1200, 690_000, 0x4
+    second = environment.describe("cuda:0")
+    assert first.id == second.id
+    assert first.volatile["gpu_sm_clock_mhz"] != second.volatile["gpu_sm_clock_mhz"]
+    device.ecc = 0
+    assert environment.describe("cuda:0").id != first.id
+
+
+def test_a_gpu_without_nvml_keeps_its_name_and_gives_the_reason(gpu):
+    gpu(refuses={"nvmlInitWithFlags": pynvml.NVML_ERROR_DRIVER_NOT_LOADED})
+    described = environment.describe("cuda:0")
+    assert described.stable["gpu"] == "NVIDIA H200"
+    assert "Driver Not Loaded" in described.reasons["nvml"]
+    assert "gpu_temperature_c" not in described.volatile

@@ -1,0 +1,176 @@
+"""What fresh memory costs is measured in turn, on the cases that fault it in, and never enters a median."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.policy import AllocationPolicy
+from harness.records import Agreement, Case, Counts, Memory, PlannedCase, Preparation, Ran, Round, case_id
+from harness.results import journal
+from harness.results.run import read_run
+from harness.runner import allocator
+from harness.runner.steps import fresh_memory
+from tests.support.places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHY_NOT = allocator.why_not("cpu", os.environ)
+needs_glibc = pytest.mark.skipif(bool(WHY_NOT), reason=f"no comparison here: {WHY_NOT}")
+MEBIBYTE = 2**20
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+POLICY = AllocationPolicy(rounds=5, call_seconds_at_most=0.1, peak_bytes_over=32 * MEBIBYTE)
+
+
+def planned(implementation: str, n: int, *, direction: str = "forward") -> PlannedCase:
+    identity = {
+        "problem": "attention",
+        "point": {"n": n},
+        "dtype": "float32",
+        "device": "cpu",
+        "direction": direction,
+        "cache": "hot",
+        "implementation": implementation,
+    }
+    return PlannedCase(case=Case.model_validate({**identity, "id": case_id(**identity), "scenario": "smoke"}))
+
+
+def prepared(*, peak: int | None = 64 * MEBIBYTE, seconds: float = 0.01) -> Preparation:
+    return Preparation(
+        agreement=Agreement(passed=True, checks=[]),
+        counts=Counts(operations=1, attended=1, ideal_bytes=1),
+        memory=Memory(inputs=0, peak=peak),
+        ran=Ran(operators={}),
+        call_seconds=seconds,
+        warm_up_calls=3,
+    )
+
+
+def visit(*, seconds: float = 0.01, faults: float | None = 0.0, index: int = 0) -> Round:
+    return Round(index=index, started=0.0, calls_per_sample=1, samples=[seconds] * 3, faults_per_call=faults)
+
+
+def chosen(*entries: tuple[PlannedCase, Preparation]) -> list[PlannedCase]:
+    return fresh_memory.choose(
+        [case for case, _ in entries], prepared={case.case.id: known for case, known in entries}, policy=POLICY
+    )
+
+
+def test_the_case_with_most_memory_of_each_implementation_is_chosen():
+    small, large = planned("batched", 1024), planned("batched", 2048)
+    other = planned("einsum", 1024)
+    found = chosen((small, prepared(peak=40 * MEBIBYTE)), (large, prepared()), (other, prepared()))
+    assert found == [large, other]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param(prepared(peak=32 * MEBIBYTE), id="glibc keeps it"),
+        pytest.param(prepared(seconds=0.2), id="too long a call"),
+        pytest.param(prepared(peak=None), id="peak unknown"),
+    ],
+)
+def test_a_case_with_nothing_to_tell_is_not_chosen(known):
+    assert chosen((planned("batched", 2048), known)) == []
+
+
+def test_only_forward_calls_are_compared():
+    assert chosen((planned("batched", 2048, direction="backward"), prepared())) == []
+
+
+def test_the_ratio_is_of_neighbours_so_that_drift_cancels():
+    drift = [1.0, 1.5, 2.0, 2.5, 3.0]
+    returned = [visit(seconds=0.02 * factor, faults=100.0) for factor in drift]
+    kept = [visit(seconds=0.01 * factor, faults=1.0) for factor in drift]
+    found = fresh_memory.conclude(returned, kept, confidence=0.95)
+    assert found.ratio == pytest.approx(2.0)
+    assert found.low == pytest.approx(2.0)
+    assert found.high == pytest.approx(2.0)
+    assert (found.faults_returned, found.faults_kept, found.rounds) == (100.0, 1.0, 5)
+    assert (found.returned, found.kept) == pytest.approx((0.04, 0.02))
+
+
+def test_one_round_has_a_ratio_and_no_interval():
+    found = fresh_memory.conclude([visit(seconds=0.03)], [visit(seconds=0.01)], confidence=0.95)
+    assert found.ratio == pytest.approx(3.0)
+    assert found.low is None
+    assert found.high is None
+
+
+def test_nothing_is_compared_where_the_allocator_is_another():
+    assert "pool" in allocator.why_not("cuda:0", {})
+    reason = allocator.why_not("cpu", {"MALLOC_MMAP_MAX_": "0"})
+    assert "glibc" in reason or "MALLOC_MMAP_MAX_" in reason
+    if platform.libc_ver()[0] == "glibc":
+        assert allocator.why_not("cpu", {"HOME": "/"}) == ""
+
+
+def run(directory: Path, *arguments: str) -> None:
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "attnbench", "run", "sequence-length", "--impl", "batched"),
+            *("-a", "n=2048", "--time-budget", "5s", "-o", str(directory), *arguments),
+        ],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+        timeout=280,
+        env=os.environ | {"XDG_RUNTIME_DIR": str(directory.parent)},
+    )
+
+
+def peak_faults(directory: Path, record) -> list[float]:
+    visits = journal.read(directory).rounds[record.case.id]
+    return [(visit.faults_per_call or 0.0) * PAGE_BYTES for visit in visits]
+
+
+@needs_glibc
+def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_path):
+    # 2048^2 scores of two heads take 32 MiB and a header, which glibc maps anew at each call.
+    run(tmp_path / "run")
+    (record,) = read_run(tmp_path / "run").records
+    found = record.allocation
+    (known,) = journal.read(tmp_path / "run").prepared.values()
+    if known.call_seconds > AllocationPolicy().call_seconds_at_most:
+        pytest.skip(f"on so busy a machine a call takes {known.call_seconds:.2g} s, and is left out")
+    assert found is not None
+    assert found.faults_returned * PAGE_BYTES > 16 * MEBIBYTE
+    assert found.faults_kept < 0.5 * found.faults_returned
+    assert record.time is not None
+    # The other process's samples are in no round, and while the heap still grows a round may touch new pages.
+    assert len(peak_faults(tmp_path / "run", record)) == record.time.rounds
+    assert min(peak_faults(tmp_path / "run", record)) < MEBIBYTE
+    environment = journal.read_environment(tmp_path / "run")
+    assert environment is not None
+    assert environment.stable["variables"]["MALLOC_MMAP_MAX_"] == "0"
+
+
+@needs_glibc
+def test_a_run_may_leave_the_allocator_alone(tmp_path):
+    run(tmp_path / "run", "--allocator", "system")
+    (record,) = read_run(tmp_path / "run").records
+    assert record.allocation is None
+    environment = journal.read_environment(tmp_path / "run")
+    assert environment is not None
+    assert "MALLOC_MMAP_MAX_" not in environment.stable["variables"]
+    plan = journal.read_plan(tmp_path / "run")
+    assert plan is not None
+    assert not plan.keep_memory
+
+
+@needs_glibc
+def test_an_allocator_that_the_user_chose_stands(tmp_path, monkeypatch):
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    run(tmp_path / "run")
+    (record,) = read_run(tmp_path / "run").records
+    assert record.allocation is None
+    environment = journal.read_environment(tmp_path / "run")
+    assert environment is not None
+    assert environment.stable["variables"] == {"MALLOC_ARENA_MAX": "1"}

@@ -1,0 +1,194 @@
+"""The first screen says what the numbers say: exponents, tallies, contrasts and doubts, each number with its unit."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+from harness.records import Ceiling
+from harness.results.reasons import CausalTime, CompareLarger, MemoryBeside, TimeLaw
+from harness.results.run import read_run
+from harness.results.verdicts_file import Verdict
+from harness.scaling.reasons import FixedCost
+from reports.answer.doubts import precision_sentence, warnings
+from reports.answer.sentences import contrast_sentence, law_sentence, sentences, tiles
+from reports.answer.verdicts import verdict_tables
+from reports.frame import COLUMNS, frame
+from reports.lesson import page
+from tests.support import runs
+
+BROKEN = re.compile(r"B\.\d|\de[+-]?\d|\bnan\b|\binf\b|None|\d bytes|\d\.\d{5}")
+
+
+def verdict(implementation, outcome, *, claim="A2", quantity="all", **known):
+    fields = {"axis": "n", "expected": 2, "dtype": "float32", "device": "cpu", "direction": "forward"}
+    return Verdict(
+        claim=claim, implementation=implementation, quantity=quantity, verdict=outcome, **{**fields, **known}
+    )
+
+
+def run_of(path, verdicts, **point):
+    record = runs.ok_record("batched", **{"n": 64, "d": 64, "heads": 2, "batch": 1, **point})
+    runs.write_run(path / "run", [record], verdicts=verdicts)
+    return read_run(path / "run")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [
+        ({"loop": "confirmed"}, "O(n² d) is confirmed for 1 of 1 implementation."),
+        ({"loop": "confirmed", "batched": "consistent"}, "O(n² d) is confirmed for 2 of 2 implementations."),
+        (
+            {"loop": "refuted", "batched": "confirmed"},
+            "O(n² d) is confirmed for 1 of 2 implementations, refuted for loop.",
+        ),
+        (
+            {"loop": "contradicted", "einsum": "refuted", "batched": "inconclusive"},
+            (
+                "O(n² d) is confirmed for 0 of 3 implementations, refuted for einsum and loop, inconclusive for "
+                "batched. Refuted throughout:"
+            ),
+        ),
+        (
+            dict.fromkeys(["a", "b", "c", "d", "e"], "inconclusive"),
+            "O(n² d) is confirmed for 0 of 5 implementations, inconclusive for a, b, c and 2 others.",
+        ),
+    ],
+    ids=["one", "two", "one refuted", "all sorts", "many"],
+)
+def test_outcomes_of_the_law_are_counted(tmp_path, outcomes, words):
+    found = law_sentence(run_of(tmp_path, [verdict(name, outcome) for name, outcome in outcomes.items()]))
+    assert found.startswith(words.removesuffix(" Refuted throughout:"))
+    assert ("Refuted throughout" in found) == (set(outcomes.values()) <= {"refuted", "contradicted"})
+
+
+def test_a_claim_is_refuted_throughout_only_if_nobody_bears_it_out(tmp_path):
+    nobody = [verdict("loop", "refuted", claim="A5"), verdict("batched", "contradicted", claim="A5")]
+    assert "Refuted throughout: A5 (" in law_sentence(run_of(tmp_path / "a", nobody))
+    somebody = [*nobody, verdict("online", "inconclusive", claim="A5")]
+    assert "Refuted throughout" not in law_sentence(run_of(tmp_path / "b", somebody))
+
+
+def test_a_law_that_only_counts_bear_out_is_said_to_be_so(tmp_path):
+    time = verdict("loop", "inconclusive", quantity="time", exponent=1.5, low=1.0, high=2.5)
+    by_counts = [verdict("loop", "confirmed"), time]
+    assert "by counted operations alone" in law_sentence(run_of(tmp_path / "a", by_counts))
+    in_time = [verdict("loop", "confirmed"), time.model_copy(update={"verdict": "consistent"})]
+    assert "by counted operations alone" not in law_sentence(run_of(tmp_path / "b", in_time))
+
+
+def test_the_implementation_quoted_is_a_decided_one(tmp_path):
+    open_ = verdict("sdpa-math", "inconclusive", quantity="time", exponent=1.5, low=1.0, high=2.5)
+    known = verdict("loop", "consistent", quantity="time", exponent=1.98, low=1.94, high=2.02)
+    assert "the time of loop grows as n¹·⁹⁸ (1.94 to 2.02)" in law_sentence(run_of(tmp_path, [open_, known]))
+
+
+def ok_rows(*rows):
+    table = pd.DataFrame(
+        [{**dict.fromkeys(COLUMNS), "status": "ok", "problem": "attention", "n": 4096.0, **row} for row in rows]
+    )
+    return table.astype({"median_s": float, "extra_bytes": float})
+
+
+@pytest.mark.parametrize(
+    ("quick", "slow", "words"),
+    [
+        (
+            (1e-3, 1216512),
+            (5.41e-3, 270532608),
+            "is 5.41× as fast as batched and takes 1/222 of its extra memory, 1.16 MiB against 258 MiB.",
+        ),
+        ((1e-3, 0), (2e-3, 270532608), "is 2.00× as fast as batched."),
+        ((1e-3, None), (1.0, None), "is 1,000× as fast as batched."),
+    ],
+    ids=["memory", "no memory at all", "memory unknown"],
+)
+def test_the_contrast_has_its_factor_and_its_bytes(quick, slow, words):
+    rows = [
+        {"implementation": name, "median_s": seconds, "extra_bytes": extra}
+        for name, (seconds, extra) in (("sdpa-flash", quick), ("batched", slow))
+    ]
+    assert contrast_sentence(ok_rows(*rows), baseline="batched") == f"At n = 4,096 sdpa-flash {words}"
+
+
+def test_no_sentence_of_a_run_has_a_broken_number(tmp_path):
+    run = read_run(runs.make_run(tmp_path / "run"))
+    table = frame(run).assign(run=run.label)
+    texts = [*sentences(run, table), precision_sentence(run, table), *warnings(run, table)]
+    texts += [f"{tile.value} {tile.label} {tile.remark}" for tile in tiles(run, table)]
+    for verdicts in verdict_tables(run):
+        texts += [text for row in verdicts.rows for cell in row.cells if cell for text in (*cell.lines, cell.reason)]
+    assert len(texts) > 40
+    assert [text for text in texts if BROKEN.search(text)] == []
+
+
+REASONS = [
+    (
+        CausalTime(n=2048, ratio=0.61, low=0.58, high=0.64),
+        "at n = 2048 a causal call takes 0.61 of the time of a full one (0.58 to 0.64)",
+    ),
+    (
+        MemoryBeside(n=2048, extra_bytes=1216512, baseline="batched", baseline_bytes=270532608),
+        "at n = 2048 it takes 1.16 MiB of extra memory, batched 258 MiB",
+    ),
+    (
+        TimeLaw(
+            axis="n",
+            law=FixedCost(cost=0.000248, smallest=256, share_at_smallest=0.16, largest=1048576, share_at_largest=0.001),
+        ),
+        "a fixed cost of 248 µs hides the law: it is 16 % of the cost at 256 and 0 % at 1048576",
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "words"), REASONS, ids=[reason.kind for reason, _ in REASONS])
+def test_a_cell_of_the_verdict_table_gives_its_reason_with_units(tmp_path, reason, words):
+    run = run_of(tmp_path, [verdict("batched", "inconclusive", reason=reason, to_decide=CompareLarger(precision=0.01))])
+    cell = verdict_tables(run)[0].rows[0].cells[0]
+    assert cell.reason == f"{words}; to decide, compare at a larger n, to a precision of 1 %"
+
+
+@pytest.mark.parametrize(("reason", "words"), REASONS, ids=[reason.kind for reason, _ in REASONS])
+def test_a_line_of_the_lesson_gives_its_reason_with_units(reason, words):
+    judged = page.judge([verdict("sdpa-flash", "inconclusive", claim="B5", axis="causal", reason=reason)])
+    assert next(line for line in judged if line.line.id == "B5").verdicts == (("sdpa-flash", "inconclusive", words),)
+
+
+def test_a_ratio_is_a_factor_and_no_exponent(tmp_path):
+    found = verdict(
+        "batched", "consistent", quantity="time", form="ratio", expected=None, exponent=0.5, low=0.48, high=0.52
+    )
+    assert verdict_tables(run_of(tmp_path, [found]))[0].rows[0].cells[0].lines == ("time 0.500× (0.48 to 0.52)",)
+
+
+@pytest.mark.parametrize(("half", "words"), [(1.02, "±2.0 %"), (1.049, "±4.8 %"), (2.0, "a factor of 2.00")])
+def test_how_well_times_are_known_is_a_share_or_a_factor(tmp_path, half, words):
+    record = runs.ok_record("batched", n=64, d=64, heads=2, batch=1)
+    median = record.time.median
+    time = record.time.model_copy(
+        update={"flags": ["wide"], "low": median / half, "high": median * half, "stop_reason": "rounds"}
+    )
+    runs.write_run(tmp_path / "run", [record.model_copy(update={"time": time})], judged=False)
+    run = read_run(tmp_path / "run")
+    said = precision_sentence(run, frame(run))
+    assert said.startswith(f"Half of the times are known to {words} or better; ±2 % was asked for, and 1 of 1 miss it.")
+    assert "rounds would narrow them; --rigorous takes more" in said
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (8.1e10, ["The machine's ceilings moved over the run: matmul float32 by −10 %."]),
+        (1.8e11, ["The machine's ceilings moved over the run: matmul float32 by +100 %."]),
+        (8.9e10, []),
+    ],
+)
+def test_a_ceiling_that_moved_is_a_doubt_with_its_change(tmp_path, after, words):
+    run = run_of(tmp_path, [])
+    moved = Ceiling(name="matmul float32", value=after, unit="FLOP/s", how="again")
+    summary = run.summary.model_copy(update={"ceilings_after": [moved], "warnings": []})
+    (run.path / "summary.json").write_text(summary.model_dump_json(by_alias=True), encoding="utf-8")
+    run = read_run(run.path)
+    assert [text for text in warnings(run, frame(run)) if "ceiling" in text] == words

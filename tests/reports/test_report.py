@@ -1,0 +1,301 @@
+"""The report's data flow: run directory -> table -> page, summary, exports."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from harness.records import SchemaMismatchError
+from harness.results.journal import JournalError
+from harness.results.run import read_run, read_runs
+from harness.scaling.law import costs
+from reports import style, units
+from reports.exports.markdown import markdown
+from reports.figures.scaling.time import judged_laws, time
+from reports.figures.sweep import sweeps
+from reports.frame import COLUMNS, frames, load
+from reports.page.render import render
+from reports.terminal.results import lines, table_of
+from tests.support import runs
+from tests.support.places import ROOT
+
+
+def attnbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "attnbench", *arguments], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return runs.make_run(tmp_path_factory.mktemp("runs") / "example")
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return render([run], run / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_table_has_the_fixed_columns_and_one_row_per_case(run):
+    table = load(run)
+    assert list(table.columns) == list(COLUMNS)
+    assert table["id"].is_unique
+    assert set(table["status"]) == {"ok", *runs.FAILURES}
+
+
+def test_a_failure_has_no_number(run):
+    table = load(run)
+    failed = table[table["status"] != "ok"]
+    assert failed[["median_s", "best_s", "tflops"]].isna().all().all()
+    assert (failed["reason"] != "").all()
+
+
+def test_a_planned_case_without_a_record_is_a_row(tmp_path):
+    table = load(runs.make_run(tmp_path / "run", sweeps=("batch",), failures=False, complete=False))
+    assert list(table[table["status"] == "not run"]["reason"]) == ["the run ended before this case"] * 3
+
+
+def test_a_directory_without_a_journal_is_refused_in_one_line(tmp_path):
+    with pytest.raises(JournalError, match="no run directory"):
+        load(tmp_path)
+
+
+def test_a_newer_schema_is_refused(run, tmp_path):
+    (tmp_path / "journal.jsonl").write_text("", encoding="utf-8")
+    (tmp_path / "plan.json").write_text('{"schema": "2.0.0"}', encoding="utf-8")
+    with pytest.raises(SchemaMismatchError, match="update attnbench"):
+        load(tmp_path)
+
+
+def test_the_page_makes_no_request(page):
+    fetched = re.findall(r"""(?:src|href)=["']?(?!#|data:)([^"' >]+)""", page.split("<script>")[0])
+    assert fetched == []
+    assert 'content="default-src &#39;none&#39;; script-src' in page
+
+
+def test_a_run_without_verdicts_says_not_judged_yet(tmp_path):
+    bare = runs.make_run(tmp_path / "run", sweeps=("batch",), judged=False)
+    assert "Not judged yet" in render([bare], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "not judged yet" in markdown([read_run(bare)])
+
+
+def test_every_figure_has_title_alternative_and_both_sentences(page):
+    figures = re.findall(r'<figure class="figure.*?</figure>', page, flags=re.DOTALL)
+    assert len(figures) > 20
+    for figure in figures:
+        assert re.search(r"<h4>[^<]+</h4>", figure)
+        assert re.search(r'role="img" aria-label="[^"]{20,}"', figure)
+        assert re.search(r'class="finding">[^<]{15,}<', figure)
+        assert re.search(r'class="how">[^<]{15,}<', figure)
+
+
+def test_ids_are_unique_in_the_page(page):
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_same_run_renders_the_same_bytes(run, tmp_path):
+    first = render([run], tmp_path / "one.html").read_bytes()
+    assert first == render([run], tmp_path / "two.html").read_bytes()
+
+
+def test_an_implementation_keeps_its_colour_whatever_else_is_there():
+    alone, among = style.looks(["sdpa-flash"]), style.looks(["sdpa-flash", "batched", "mine", "yours"])
+    assert alone["sdpa-flash"] == among["sdpa-flash"]
+    assert len({look.color for look in among.values()}) == 4
+
+
+def test_the_terminal_lines_put_the_quickest_first(run):
+    found = [line for line in lines(load_run(run)) if line.scenario == "sequence-length"]
+    assert found[0].implementation == "sdpa-flash"
+    assert found[-1].implementation == "loop"
+
+
+def test_markdown_escapes_what_comes_from_outside(tmp_path):
+    record = runs.failed_record("bad|<b>", "crashed", "a | b <script>", n=64)
+    runs.write_run(tmp_path / "run", [record], judged=False)
+    text = markdown([read_run(tmp_path / "run")])
+    assert "<script>" not in text
+    assert "bad\\|&lt;b>" in text
+
+
+def test_report_writes_into_the_first_run_by_default(run):
+    (run / "report.html").unlink(missing_ok=True)
+    assert attnbench("report", str(run)).stdout.strip() == str(run / "report.html")
+    assert (run / "report.html").stat().st_size > 1000
+    assert attnbench("report", str(run), "--format", "md").stdout.startswith("## attnbench")
+
+
+def test_reports_never_import_torch(run, tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from attnbench.writing import write_page;"
+        "from harness.results.run import read_runs;"
+        f"write_page(read_runs([Path({str(run)!r})]), Path({str(tmp_path / 'page.html')!r}));"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_numbers_have_units_and_sensible_digits():
+    assert units.seconds(1.2345e-5) == "12.3 µs"
+    assert units.size(3 * 2**20) == "3.00 MiB"
+    assert units.count(6.43e10, "FLOP/s") == "64.3 GFLOP/s"
+    assert units.seconds(math.nan) == units.ABSENT
+    assert units.power(1.98) == "¹·⁹⁸"
+    assert units.digits(0.9996) == "1.00"
+    assert units.raised("O(n^2) extra, n^(-1), n^1.5") == "O(n²) extra, n⁻¹, n¹·⁵"
+    assert units.sensor("power_w_low", 61.24) == ("power, lowest", "61.2 W")
+    assert units.sensor("burst_flops", 6.5e14) == ("burst", "650 TFLOP/s")
+    assert units.sensor("gpu_utilization", 0.98) == ("gpu utilization", "98 %")
+
+
+def load_run(path):
+
+    return read_run(path)
+
+
+def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
+    from reports.figures.speed.speed_up import speed_up, speed_ups
+
+    several = read_runs([run])
+    sweep = next(found for found in sweeps(several, frames(several)) if found.scenario == "sequence-length")
+    svg = speed_up(sweep, baseline="sdpa-math").svg
+    joined = speed_ups(sweep.table, baseline="sdpa-math")
+    for value in joined["speed_up"]:
+        assert f">{units.digits(value, significant=2)}<" in svg
+
+
+def test_a_case_that_two_scenarios_share_is_drawn_in_both(run):
+    several = read_runs([run])
+    drawn = {
+        found.scenario: sorted(set(found.table[found.axis])) for found in sweeps(several, frames(several)) if found.axis
+    }
+    assert drawn["sequence-length"] == runs.SWEEPS["sequence-length"]["axes"]["n"]
+    assert drawn["head-dim"] == runs.SWEEPS["head-dim"]["axes"]["d"]
+
+
+def test_a_run_on_a_device_with_published_figures_is_set_beside_them(tmp_path):
+    record = runs.ok_record("sdpa-flash", n=8192, d=128, heads=64, batch=1, causal=True)
+    case = record.case.model_copy(update={"implementation": "sdpa-cudnn", "dtype": "bfloat16", "device": "cuda"})
+    faster = record.time.model_copy(update={"median": record.counts.operations / 322e12, "low": None, "high": None})
+    runs.write_run(
+        tmp_path / "run",
+        [record.model_copy(update={"case": case, "time": faster})],
+        device_name="NVIDIA H200",
+        judged=False,
+    )
+    page = render([tmp_path / "run"], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "644 TFLOP/s" in page
+    assert "0.500×" in page
+    other = runs.make_run(tmp_path / "other", sweeps=("batch",), device_name="NVIDIA H100 PCIe")
+    assert "Beside figures that others published" not in render([other], tmp_path / "o.html").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_the_answer_names_the_law_its_interval_and_what_is_refuted(page):
+    assert "grows as n¹·⁹⁸ (1.94 to 2.02) and d⁰·⁹⁷ (0.90 to 1.03)" in page
+    assert "O(n² d) is confirmed for 7 of 7 implementations" in page
+    assert "Refuted throughout: A5 (the cost grows exponentially with the length of the input)." in page
+
+
+def test_an_interrupted_run_says_so(tmp_path):
+    page = render([runs.make_run(tmp_path / "run", sweeps=("batch",), complete=False)], tmp_path / "page.html")
+    text = page.read_text(encoding="utf-8")
+    assert "The run is not complete" in text
+    assert "3 planned cases have no record yet" in text
+
+
+def sweep_along(axis, path):
+    several = read_runs([path])
+    return next(found for found in sweeps(several, frames(several)) if found.axis == axis)
+
+
+def test_the_law_that_is_drawn_is_the_one_that_was_judged(run):
+    sweep = sweep_along("n", run)
+    laws = judged_laws(sweep)
+    judged = {
+        verdict.implementation: verdict.law
+        for verdict in read_run(run).verdicts
+        if (verdict.axis, verdict.quantity) == ("n", "time")
+    }
+    assert laws == judged
+    rows = sweep.table[sweep.table["implementation"] == "sdpa-flash"]
+    misses = costs(laws["sdpa-flash"], rows["n"].to_numpy()) / rows["best_s"].to_numpy() - 1
+    assert abs(misses).max() < 0.1
+    assert 1.9 < laws["sdpa-flash"].exponent < 2.1
+
+
+def test_a_law_that_other_cases_were_judged_by_is_not_drawn(run):
+    sweep = sweep_along("n", run)
+    others = [
+        verdict.model_copy(update={"cases": verdict.cases[1:]}) if verdict.implementation == "loop" else verdict
+        for verdict in sweep.verdicts
+    ]
+    assert set(judged_laws(sweep)) - set(judged_laws(replace(sweep, verdicts=tuple(others)))) == {"loop"}
+
+
+def test_a_run_whose_verdicts_have_no_law_joins_its_points(run):
+    sweep = sweep_along("n", run)
+    bare = replace(sweep, verdicts=tuple(verdict.model_copy(update={"law": None}) for verdict in sweep.verdicts))
+    assert judged_laws(bare) == {}
+    assert "Lines join them." in time(bare, style.looks(bare.table["implementation"])).how
+
+
+def test_a_page_of_many_cases_stays_small(tmp_path):
+    run = runs.make_run(tmp_path / "run", cases=3000)
+    page = render([run], tmp_path / "page.html")
+    assert len(load(run)) == 3000
+    # The bar is 8 MB for 10,000 cases.
+    assert page.stat().st_size < 3_000_000
+
+
+def test_vendored_files_are_those_whose_version_is_named():
+    from reports.page.vendor import compare
+
+    script = (compare.HERE / "uplot/uPlot.iife.min.js").read_text(encoding="utf-8")
+    assert compare.PACKAGE.endswith("@1.6.32")
+    assert "v1.6.32" in script[:300]
+
+
+def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
+    record = runs.ok_record("loop", n=64, d=64, heads=2, batch=1)
+    verdicts = [
+        runs._verdict("A2", "loop", "time", "inconclusive", axis="n", expected=2, exponent=1.9, low=1.05, high=2.49),
+        runs._verdict("A2", "loop", "all", "inconclusive", axis="n", expected=2, exponent=1.9, reason="too few sizes"),
+    ]
+    runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
+    text = markdown([read_run(tmp_path / "run")])
+    assert "grows as" not in text
+    assert "decides nothing for loop along n (exponent 1.05 to 2.49)" in text
+    assert "O(n² d) is confirmed for 0 of 1 implementation, inconclusive for loop." in text
+
+
+def test_the_device_figure_draws_the_machine_not_each_of_its_cores(tmp_path):
+    record = runs.ok_record("batched", n=4096, d=64, heads=2, batch=1)
+    series = {f"core_{core}": [(0.0, 1.0), (1.0, 1.0)] for core in range(64)}
+    telemetry = record.telemetry.model_copy(
+        update={"series": {**record.telemetry.series, **series}, "summary": {"power_w": 61.0}}
+    )
+    runs.write_run(tmp_path / "run", [record.model_copy(update={"telemetry": telemetry})])
+    page = render([tmp_path / "run"], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert ">CPU busy, share<" in page
+    assert ">core 0<" not in page
+    assert "Watts drawn: 61.0 for all." in page
+
+
+def test_the_result_table_fits_a_terminal_of_eighty_columns(tmp_path):
+    from rich.console import Console
+
+    run = read_run(runs.make_run(tmp_path / "run"))
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(table_of(run, width=console.width))
+    printed = captured.get().splitlines()
+    assert len(printed) == 1 + len(lines(run))
+    assert "throughput" in printed[0]
