@@ -410,6 +410,10 @@ class Record(Fact):
         return self
 
 
+# The name of the ceiling that float32 products on tensor cores have.
+TF32 = "matmul tf32"
+
+
 class Ceiling(Fact):
     """What the machine reaches: the best matrix-product rate of a dtype, or copy bandwidth, measured here.
 

@@ -80,7 +80,7 @@ def register(
     expects: Iterable[str] | Expected = (),
     prepare: Callable[..., Callable[..., Any]] | None = None,
     deterministic: bool = True,
-    score_buffers: float = 0.0,
+    score_buffers: float | Mapping[str, float] = 0.0,
     call_seconds_per_row: float = 0.0,
     fixes: Mapping[str, Any] | None = None,
 ) -> Callable[[Function], Function]:

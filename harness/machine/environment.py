@@ -171,6 +171,8 @@ def _software(facts: Facts) -> None:
     """Add versions and the settings of torch in this process."""
     import torch
 
+    from impls.numerics.precision import float32_precision
+
     facts.values["python"] = platform.python_version()
     for package in ("attnbench", "torch", "numpy", "triton"):
         facts.put(package, _version(package), absent="not installed")
@@ -185,7 +187,7 @@ def _software(facts: Facts) -> None:
     facts.values["threads"] = torch.get_num_threads()
     facts.values["interop_threads"] = torch.get_num_interop_threads()
     facts.values["variables"] = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    facts.values["float32_matmul_precision"] = torch.get_float32_matmul_precision()
+    facts.values["float32_matmul_precision"] = float32_precision()
     facts.values["deterministic"] = torch.are_deterministic_algorithms_enabled()
     facts.values["sdpa_backends"] = _sdpa_backends()
     facts.values["sdpa_flash"] = _flash_implementation()

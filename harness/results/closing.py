@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.machine.roofline import matmul_rate, roofline_seconds
 from harness.records import (
+    TF32,
     Agreement,
     Allocation,
     Case,
@@ -161,6 +162,9 @@ def _implausible(case: Case, prepared: Preparation, seconds: float, ceilings: Se
     if rate is None or not operations:
         return ""
     achieved = operations / seconds
+    if case.dtype == "float32" and (tf32 := next((one.value for one in ceilings if one.name == TF32), None)):
+        # Three products on tensor cores make one of float32's precision (CUTLASS, OpMultiplyAddFastF32).
+        rate = max(rate, tf32 / 3)
     limit = policy.timing.implausible * rate
     if achieved <= limit:
         return ""

@@ -126,7 +126,10 @@ def _memory(
 def _warm_up(bench: Workbench, measured: MeasuredCall, *, clock: timing.Clock) -> list[float]:
     """Call until start-up cost is over; return the seconds of each call."""
     return warm_up(
-        lambda: bench.calls.block(clock, measured.call, 1).seconds, policy=bench.policy.timing, before=CALLS_BEFORE
+        lambda: bench.calls.block(clock, measured.call, 1).seconds,
+        policy=bench.policy.timing,
+        before=CALLS_BEFORE,
+        clock=None if bench.device.type == "cpu" else perf_counter,
     )
 
 

@@ -137,7 +137,7 @@ def _too_much(bench: Workbench, entry: Implementation, prediction: Prediction, c
 def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
     entry = registry.get(case.problem, case.implementation)
     itemsize = dtype_of(case).itemsize
-    buffers = entry.score_buffers
+    buffers = entry.buffers(case.dtype)
     if buffers and case.direction != "forward":
         buffers += BACKWARD_BUFFERS
     extra = int(buffers * cost.score_elements * itemsize)

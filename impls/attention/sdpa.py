@@ -43,7 +43,14 @@ def attend(
     )
 
 
-@register(problem="attention", name="sdpa-math", supports=EVERYTHING, expects=("attention_math",), score_buffers=2.25)
+@register(
+    problem="attention",
+    name="sdpa-math",
+    supports=EVERYTHING,
+    expects=("attention_math",),
+    # 16-bit inputs are computed in float32 (PyTorch issue 128922): twice the inputs' bytes for each score.
+    score_buffers={"float32": 2.25, "float64": 2.25, "bfloat16": 4.5, "float16": 4.5},
+)
 def sdpa_math(
     q: torch.Tensor,
     k: torch.Tensor,
