@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from typing import Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from scenarios.scenario import Cache, Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
 SCHEMA = "1.2.0"
@@ -73,14 +76,23 @@ class Case(Fact):
 
 
 def case_id(
-    *, problem: str, point: dict[str, Any], dtype: str, device: str, direction: str, cache: str, implementation: str
+    *,
+    problem: str,
+    point: Mapping[str, JsonValue],
+    dtype: str,
+    device: str,
+    direction: str,
+    cache: str,
+    implementation: str,
 ) -> str:
     """Hash what defines a case; neither the scenario nor the environment is part of it."""
     identity = [*_place(problem, point, dtype, device, direction, cache), implementation]
     return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
-def _place(problem: str, point: dict[str, Any], dtype: str, device: str, direction: str, cache: str) -> list[Any]:
+def _place(
+    problem: str, point: Mapping[str, JsonValue], dtype: str, device: str, direction: str, cache: str
+) -> list[Any]:
     # The kind of device counts and not its number: which GPU of a machine it was is the environment's to say.
     return [problem, sorted(point.items()), dtype, device.partition(":")[0], direction, cache]
 
@@ -231,10 +243,12 @@ class Launch(Fact):
 class Counts(Fact):
     """Operations of one call. `how` is counted where a dispatch mode saw them, declared where only a formula says so.
 
-    `by_operator` splits counted operations by operator name.
+    `by_operator` splits counted operations by operator name. `required` is what no way of computing the call can do
+    without, where that is less than `operations`.
     """
 
     operations: int
+    required: int | None = None
     attended: int
     ideal_bytes: int
     how: Literal["counted", "declared"] = "declared"
@@ -496,7 +510,7 @@ class SchemaMismatchError(ValueError):
     """A file was written by a newer major version of the schema."""
 
 
-def check_schema(document: dict[str, Any], *, source: str) -> None:
+def check_schema(document: Mapping[str, object], *, source: str) -> None:
     """Refuse a newer major version, naming it. Raises SchemaMismatchError."""
     version = str(document.get("schema", ""))
     try:

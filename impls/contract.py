@@ -81,7 +81,8 @@ class Cost:
 
     `operations` are floating-point operations of the products over attended pairs, `attended` the (query, key) pairs,
     `score_elements` batch * heads * n_q * n_k (or the problem's counterpart), bytes include each tensor once.
-    `phases` splits the forward operations by named step.
+    `phases` splits the forward operations by named step. `required` is what no way of computing the call can do
+    without, where that is less than `operations`.
     """
 
     operations: int
@@ -92,6 +93,7 @@ class Cost:
     output_bytes: int
     ideal_bytes: int
     phases: Mapping[str, int]
+    required: int | None = None
 
 
 @dataclass(frozen=True)

@@ -92,16 +92,21 @@ def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
     ]
     if mistakes:
         return mistakes
-    storages = {tensor.untyped_storage().data_ptr() for tensor in answer.inputs.tensors}
+    storages = {address(tensor) for tensor in answer.inputs.tensors}
     mistakes = [
         f"{output.name} shares memory with an input"
         for value, output in zip(answer.outputs, described, strict=True)
-        if value.untyped_storage().data_ptr() in storages
+        if address(value) in storages
+    ]
+    mistakes += [
+        f"input {position} was given attributes: {', '.join(own)}"
+        for position, tensor in enumerate(answer.inputs.tensors)
+        if (own := own_attributes(tensor))
     ]
     mistakes += [
         f"input {position} was changed"
         for position, (tensor, kept) in enumerate(zip(answer.inputs.tensors, answer.before, strict=True))
-        if not torch.equal(tensor.detach(), kept)
+        if not torch.equal(torch.Tensor.detach(tensor), kept)
     ]
     if subject.direction != "forward":
         for name, gradient, tensor in zip(
@@ -114,6 +119,10 @@ def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
 def _tensor_mistakes(name: str, value: Any, *, shape: tuple[int, ...], like: torch.Tensor) -> list[str]:
     if type(value) is not torch.Tensor:
         return [f"{name} is {type(value).__name__}, not torch.Tensor"]
+    own = own_attributes(value)
+    if own:
+        # Its methods may be among them, and compute the answer when it is looked at.
+        return [f"{name} has attributes of its own: {', '.join(own)}"]
     wrong = [
         f"{name} has {what} {got}, not {wanted}"
         for what, got, wanted in (
@@ -124,11 +133,23 @@ def _tensor_mistakes(name: str, value: Any, *, shape: tuple[int, ...], like: tor
         )
         if got != wanted
     ]
-    if not wrong and not bool(value.isfinite().all()):
+    if wrong:
+        return wrong
+    odd = ~torch.Tensor.isfinite(value)
+    if bool(odd.any()):
         # The oracle is finite wherever inputs are, and a row with nothing to attend to is zero.
-        count = int((~value.isfinite()).sum())
-        wrong.append(f"{name} has {count} elements that are not finite, first at {first_index(~value.isfinite())}")
+        wrong.append(f"{name} has {int(odd.sum())} elements that are not finite, first at {first_index(odd)}")
     return wrong
+
+
+def own_attributes(tensor: torch.Tensor) -> list[str]:
+    """List what was set on a tensor itself, which its methods would give way to."""
+    return sorted(vars(tensor))
+
+
+def address(tensor: torch.Tensor) -> int:
+    """Return where a tensor's memory begins."""
+    return int(torch.Tensor.untyped_storage(tensor).data_ptr())
 
 
 def precision_note(tensor: torch.Tensor) -> str:
@@ -145,4 +166,5 @@ def contract_check(mistakes: Sequence[str], *, note: str = "") -> Check:
 
 
 def _as_tuple(result: Any) -> tuple[Any, ...]:
-    return tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    # A tuple of a class of its own may compute what it holds when it is looked at.
+    return tuple(result) if type(result) in (tuple, list) else (result,)

@@ -22,6 +22,9 @@ from torch.utils.flop_counter import flop_registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    # The named arguments that torch hands an operator.
+    Named = dict[str, Any]
+
 
 aten = torch.ops.aten
 # Fused attention, forward and backward, with the arguments query, key, value and is_causal by name.
@@ -162,7 +165,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if not self._written.get(_storage(tensor), False):
                 self.opaque.add("its result is written by nothing that dispatches operators")
 
-    def _add(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
+    def _add(self, func: Any, args: tuple[Any, ...], named: Named, out: Any) -> None:
         packet, name = func.overloadpacket, str(func.overloadpacket)
         if packet in RESERVATIONS or _is_view(func):
             return
@@ -177,7 +180,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elements = sum(tensor.numel() for tensor in _tensors(out))
         self.by_operator[name] = self.by_operator.get(name, 0) + elements
 
-    def _follow_buffers(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
+    def _follow_buffers(self, func: Any, args: tuple[Any, ...], named: Named, out: Any) -> None:
         """Mark storages as written by what writes them; a read of one that is only reserved was written unseen."""
         if _is_view(func):
             return
@@ -193,7 +196,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._written[_storage(tensor)] = not is_reservation or tensor.numel() == 0
 
 
-def _formula(func: Any, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> int | None:
+def _formula(func: Any, args: tuple[Any, ...], named: Named, out: Any) -> int | None:
     """Return the operations of a product, None for other operators."""
     packet = func.overloadpacket
     if packet in FUSED_FORWARD or packet in FUSED_BACKWARD:

@@ -215,8 +215,9 @@ def _graph_calls(call_seconds: float, *, launches: int | None, policy: TimingPol
 
 def _outputs(result: Any, *, copy: bool) -> Outputs:
     """Return the tensors of a call's result."""
-    listed = result if isinstance(result, tuple) else (result,)
-    return tuple(tensor.clone() if copy else tensor for tensor in listed)
+    listed = result if type(result) is tuple else (result,)
+    taken = [torch.Tensor.detach(tensor) for tensor in listed]
+    return tuple(tensor.clone() if copy else tensor for tensor in taken)
 
 
 def _shared(kept: Sequence[Outputs]) -> str:

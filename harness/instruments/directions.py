@@ -64,8 +64,8 @@ def measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
 
 def output_tensor(result: Any) -> torch.Tensor:
     """Return the output that agreement and gradients are about: the result, or the first of several."""
-    first = result[0] if isinstance(result, tuple) else result
-    if not isinstance(first, torch.Tensor):
+    first = result[0] if type(result) is tuple else result
+    if type(first) is not torch.Tensor:
         raise TypeError(f"an implementation must return a tensor, not {type(first).__name__}")
     return first
 

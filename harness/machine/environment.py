@@ -12,7 +12,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -66,7 +66,7 @@ class Facts:
     """Facts under collection; a value that is None is absent and has a reason instead."""
 
     def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
+        self.values: dict[str, JsonValue] = {}
         self.reasons: dict[str, str] = {}
 
     def put(self, name: str, value: JsonValue, *, absent: str) -> None:
@@ -78,7 +78,8 @@ class Facts:
 
     def take(self, readings: nvml.Readings) -> None:
         """Add NVML readings."""
-        self.values |= readings.values
+        for name, value in readings.values.items():
+            self.values[name] = [*value] if isinstance(value, list) else value
         self.reasons |= readings.reasons
 
 
@@ -189,7 +190,7 @@ def _software(facts: Facts) -> None:
     facts.values["variables"] = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     facts.values["float32_matmul_precision"] = float32_precision()
     facts.values["deterministic"] = torch.are_deterministic_algorithms_enabled()
-    facts.values["sdpa_backends"] = _sdpa_backends()
+    facts.values["sdpa_backends"] = [*_sdpa_backends()]
     facts.values["sdpa_flash"] = _flash_implementation()
 
 

@@ -6,7 +6,7 @@ time that the request spent inside calls of an implementation.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -26,6 +26,9 @@ from harness.records import (
     Telemetry,
 )
 from scenarios.scenario import Direction
+
+if TYPE_CHECKING:
+    from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
 VERSION = 2
@@ -385,12 +388,12 @@ _ANSWERS: TypeAdapter[Answer | Step] = TypeAdapter(Annotated[Answer | Step, Fiel
 # On the pipe
 
 
-def encode(message: Fact) -> dict[str, Any]:
+def encode(message: Fact) -> Message:
     """Return a message as a JSON object."""
     return message.model_dump(by_alias=True)
 
 
-def decode_request(data: dict[str, Any]) -> Request:
+def decode_request(data: Message) -> Request:
     """Read a request. Raises MessageError, in one line, for what is none or comes from another version."""
     if data.get("do") == "start" and data.get("protocol") != VERSION:
         raise MessageError(f"the parent speaks protocol {data.get('protocol')}, this worker {VERSION}")
@@ -400,7 +403,7 @@ def decode_request(data: dict[str, Any]) -> Request:
         raise MessageError(_in_a_line(error, tag=data.get("do"))) from None
 
 
-def decode_answer(data: dict[str, Any], request: Asking[A]) -> A | Refused | Failed | Step:
+def decode_answer(data: Message, request: Asking[A]) -> A | Refused | Failed | Step:
     """Read what a worker says to a request. Raises MessageError, in one line, for what is no answer to it."""
     if data.get("kind") == "started" and data.get("protocol") != VERSION:
         raise MessageError(f"the worker speaks protocol {data.get('protocol')}, this parent {VERSION}")

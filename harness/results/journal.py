@@ -8,16 +8,16 @@ import fcntl
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
+from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from harness.records import Degrees, Environment, Preparation, Record, Round, Summary, check_schema
 from harness.results.plan_file import Plan
 from harness.results.verdicts_file import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 PLAN, JOURNAL, ENVIRONMENT, SUMMARY, VERDICTS = (
@@ -69,7 +69,7 @@ class Journal:
         os.fsync(self._descriptor)
         self._synchronised = time.monotonic()
 
-    def append(self, kind: str, content: dict[str, Any]) -> None:
+    def append(self, kind: str, content: Mapping[str, object]) -> None:
         """Write one line. Raises OSError where the disk is full; what was written before stays intact."""
         line = json.dumps({"kind": kind, **content}, separators=(",", ":"), allow_nan=False) + "\n"
         data = line.encode()
@@ -89,7 +89,7 @@ class Journal:
         """Write what was learnt of a case before its rounds."""
         self.append("prepared", {"case": case, "prepared": prepared.model_dump(mode="json", by_alias=True)})
 
-    def append_facts(self, about: str, facts: dict[str, Any]) -> None:
+    def append_facts(self, about: str, facts: Mapping[str, object]) -> None:
         """Write facts that belong to no single case, such as the degrees of an implementation's operation count."""
         self.append("facts", {"about": about, "facts": facts})
 
@@ -105,7 +105,7 @@ class Entries:
         self.records: dict[str, Record] = {}
         self.rounds: dict[str, list[Round]] = {}
         self.prepared: dict[str, Preparation] = {}
-        self.facts: dict[str, dict[str, Any]] = {}
+        self.facts: dict[str, dict[str, JsonValue]] = {}
         self.torn = 0
 
     @property
@@ -187,7 +187,7 @@ def _first_mistake(error: ValidationError) -> str:
     return f"{place}: {first['msg']}"
 
 
-def read_document(path: Path) -> dict[str, Any] | None:
+def read_document(path: Path) -> dict[str, JsonValue] | None:
     """Read a JSON object, None where the file is missing. Raises JournalError, SchemaMismatchError."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -201,7 +201,7 @@ def read_document(path: Path) -> dict[str, Any] | None:
     return document
 
 
-def write_document(path: Path, document: dict[str, Any]) -> None:
+def write_document(path: Path, document: Mapping[str, object]) -> None:
     """Replace a JSON file in one step, so that a reader never sees half of it. Raises OSError on a full disk."""
     temporary = path.with_suffix(path.suffix + ".part")
     try:

@@ -33,6 +33,10 @@ class Group:
     degrees: Degrees | None
 
 
+# What a verdict rests on, as the JSON object that the file of verdicts keeps.
+Evidence = dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Part:
     """Hold the judgement of a claim by one quantity along one axis.
@@ -51,7 +55,7 @@ class Part:
     to_decide: Advice | None = None
     law: Law | None = None
     cases: list[str] = field(default_factory=list)
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=dict)
 
 
 def series_along(records: Sequence[Record], *, axis: str, start: int = 0) -> list[tuple[int, Record]]:

@@ -13,7 +13,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from harness.protocol import messages
-from harness.protocol.channel import Channel, ClosedError
+from harness.protocol.channel import Channel, ClosedError, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,7 +79,7 @@ class Worker:
         self._bench: Workbench | None = None
         self._handlers: Mapping[type[messages.Request], Handler] = {}
 
-    def answer(self, data: dict[str, Any]) -> messages.Answer:
+    def answer(self, data: Message) -> messages.Answer:
         """Answer one request, whatever comes of it."""
         try:
             request = messages.decode_request(data)

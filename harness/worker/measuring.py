@@ -140,6 +140,7 @@ def _counts(bench: Workbench, measured: MeasuredCall, *, cost: Cost, call_second
     is_counted = counted is not None and not counted.opaque
     return Counts(
         operations=cost.operations,
+        required=cost.required,
         attended=cost.attended,
         ideal_bytes=cost.ideal_bytes,
         phases=dict(cost.phases),
