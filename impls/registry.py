@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from impls.contract import Implementation, Limits
+from impls.contract import Expected, Implementation, Limits
 
 if TYPE_CHECKING:
     from impls.contract import Problem, Unavailable
@@ -77,24 +77,25 @@ def register(
     dtypes: Iterable[str] = DTYPES,
     supports: Iterable[str] = (),
     requires: Iterable[str] = (),
-    expects: Iterable[str] = (),
+    expects: Iterable[str] | Expected = (),
     prepare: Callable[..., Callable[..., Any]] | None = None,
     deterministic: bool = True,
-    score_buffers: float = 0.0,
+    score_buffers: float | Mapping[str, float] = 0.0,
     call_seconds_per_row: float = 0.0,
     fixes: Mapping[str, Any] | None = None,
 ) -> Callable[[Function], Function]:
     """Register the decorated function as an implementation of a problem.
 
     Decorators may be stacked, one per device, where limits differ by device. `requires` names optional packages
-    by import name. Raises ValueError for an unknown device, dtype or feature, and for a duplicate name.
+    by import name; `expects` are substrings of names of operators or kernels, one of which each call must run, or an
+    `Expected`. Raises ValueError for an unknown device, dtype or feature, and for a duplicate name.
     """
     limits = Limits(
         devices=_known("device", devices, DEVICES),
         dtypes=_known("dtype", dtypes, DTYPES),
         supports=frozenset(_known("feature", supports, FEATURES)),
         requires=tuple(requires),
-        expects=tuple(expects),
+        expects=expects if isinstance(expects, Expected) else Expected(tuple(expects)),
     )
 
     def add(function: Function) -> Function:
