@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import torch
 
 
 @dataclass(frozen=True)
-class Limits:
-    """State where an implementation runs: devices, dtypes, features and optional packages.
+class Expected:
+    """Substrings of lower-case names, one of which a call must have run; a call without any is a fallback.
 
-    `expects` lists substrings, one of which the name of some operator (CPU) or kernel (CUDA) of a call must contain;
-    a call without any is a fallback.
+    `names` are of operators or kernels. `kernels` are of kernels alone and decide wherever kernels were seen: what a
+    fused operator runs, its kernel tells.
     """
+
+    names: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """State where an implementation runs: devices, dtypes, features, optional packages, and what its calls run."""
 
     devices: tuple[str, ...]
     dtypes: tuple[str, ...]
     supports: frozenset[str]
     requires: tuple[str, ...] = ()
-    expects: tuple[str, ...] = ()
+    expects: Expected = Expected()
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,8 @@ class Implementation:
     """Hold a registered function with its limits as data.
 
     `score_buffers` is how many buffers of n_q x n_k elements a forward call needs beside inputs and outputs, as the
-    planner's estimate; 0 for O(n) memory. `call_seconds_per_row` is its fixed dispatch cost per query row.
+    planner's estimate, by dtype if some are computed in a wider one; 0 for O(n) memory. `call_seconds_per_row` is its
+    fixed dispatch cost per query row on a CPU.
     `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
     `within` makes the context that its calls run in, such as the choice of a backend; it is entered once around many.
     """
@@ -44,7 +54,7 @@ class Implementation:
     limits: tuple[Limits, ...]
     prepare: Callable[..., Callable[..., Any]] | None = None
     deterministic: bool = True
-    score_buffers: float = 0.0
+    score_buffers: float | Mapping[str, float] = 0.0
     call_seconds_per_row: float = 0.0
     fixes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
@@ -63,6 +73,10 @@ class Implementation:
     def entered(self) -> AbstractContextManager[Any]:
         """Return a new context for calls, one that does nothing where none was declared."""
         return nullcontext() if self.within is None else self.within()
+
+    def buffers(self, dtype: str) -> float:
+        """Return the score buffers of a dtype."""
+        return self.score_buffers.get(dtype, 0.0) if isinstance(self.score_buffers, Mapping) else self.score_buffers
 
     def limits_on(self, device: str) -> Limits | None:
         """Return the limits that hold on a device type, or None if it does not run."""

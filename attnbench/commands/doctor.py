@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from attnbench.console import fail, say
+from attnbench.console import fail, say, warn
 from attnbench.options import Json, Place, grouped
 
 
@@ -30,7 +30,7 @@ def doctor_command(
 
     try:
         diagnosis = diagnose(
-            device=devices.choose(place.device), policy=policy.DEFAULT, threads=place.threads, is_full=aa
+            device=devices.choose(place.device, tell=warn), policy=policy.DEFAULT, threads=place.threads, is_full=aa
         )
     except ValueError as error:
         raise fail(str(error)) from None

@@ -10,6 +10,7 @@ import torch
 
 from harness.gate.errors import first_index
 from harness.records import Check
+from impls.numerics.precision import tf32_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,7 +161,7 @@ def address(tensor: torch.Tensor) -> int:
 
 def precision_note(tensor: torch.Tensor) -> str:
     """Name TF32 where float32 products may run in it: the reference does too, and the bound allows for it."""
-    tf32 = tensor.is_cuda and tensor.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
+    tf32 = tensor.is_cuda and tensor.dtype == torch.float32 and tf32_allowed()
     return "float32 products may run in TF32" if tf32 else ""
 
 

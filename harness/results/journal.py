@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import fcntl
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from harness.records import Degrees, Environment, Preparation, Record, Round, Summary, check_schema
 from harness.results.plan_file import Plan
 from harness.results.verdicts_file import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 PLAN, JOURNAL, ENVIRONMENT, SUMMARY, VERDICTS = (
@@ -68,7 +69,7 @@ class Journal:
         os.fsync(self._descriptor)
         self._synchronised = time.monotonic()
 
-    def append(self, kind: str, content: dict[str, Any]) -> None:
+    def append(self, kind: str, content: Mapping[str, object]) -> None:
         """Write one line. Raises OSError where the disk is full; what was written before stays intact."""
         line = json.dumps({"kind": kind, **content}, separators=(",", ":"), allow_nan=False) + "\n"
         data = line.encode()
@@ -88,7 +89,7 @@ class Journal:
         """Write what was learnt of a case before its rounds."""
         self.append("prepared", {"case": case, "prepared": prepared.model_dump(mode="json", by_alias=True)})
 
-    def append_facts(self, about: str, facts: dict[str, Any]) -> None:
+    def append_facts(self, about: str, facts: Mapping[str, object]) -> None:
         """Write facts that belong to no single case, such as the degrees of an implementation's operation count."""
         self.append("facts", {"about": about, "facts": facts})
 
@@ -104,7 +105,7 @@ class Entries:
         self.records: dict[str, Record] = {}
         self.rounds: dict[str, list[Round]] = {}
         self.prepared: dict[str, Preparation] = {}
-        self.facts: dict[str, dict[str, Any]] = {}
+        self.facts: dict[str, dict[str, JsonValue]] = {}
         self.torn = 0
 
     @property
@@ -186,7 +187,7 @@ def _first_mistake(error: ValidationError) -> str:
     return f"{place}: {first['msg']}"
 
 
-def read_document(path: Path) -> dict[str, Any] | None:
+def read_document(path: Path) -> dict[str, JsonValue] | None:
     """Read a JSON object, None where the file is missing. Raises JournalError, SchemaMismatchError."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -200,7 +201,7 @@ def read_document(path: Path) -> dict[str, Any] | None:
     return document
 
 
-def write_document(path: Path, document: dict[str, Any]) -> None:
+def write_document(path: Path, document: Mapping[str, object]) -> None:
     """Replace a JSON file in one step, so that a reader never sees half of it. Raises OSError on a full disk."""
     temporary = path.with_suffix(path.suffix + ".part")
     try:
@@ -225,14 +226,25 @@ class DeviceHeldError(JournalError):
 
 
 class DeviceLock:
-    """Hold a device for one run at a time on this machine, by an advisory file lock that dies with the process."""
+    """Hold a device for one run at a time on this machine, by an advisory file lock that dies with the process.
 
-    def __init__(self, device: str, *, folder: Path) -> None:
+    `device` is what tells the device from others, `name` what messages call it. If the file can't be opened, `problem`
+    says so, and nothing is held.
+    """
+
+    def __init__(self, device: str, *, folder: Path, name: str = "") -> None:
         self._path = folder / f"attnbench-{device.replace(':', '-')}.lock"
-        self._device = device
-        self._file = self._path.open("a+", encoding="utf-8")
+        self._name = name or device
+        self._file: TextIO | None = None
+        self.problem = ""
+        try:
+            self._file = os.fdopen(_shared_file(self._path), "r+", encoding="utf-8")
+        except OSError as error:
+            self.problem = f"Other runs on {self._name} go unnoticed: {self._path} can't be opened ({error.strerror})."
 
     def __enter__(self) -> Self:
+        if self._file is None:
+            return self
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -240,7 +252,7 @@ class DeviceLock:
             holder = self._file.read().strip() or "unknown"
             self._file.close()
             raise DeviceHeldError(
-                f"device {self._device} is held by another run (process {holder}); wait for it"
+                f"device {self._name} is held by another run (process {holder}); wait for it"
             ) from None
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
@@ -248,4 +260,19 @@ class DeviceLock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def _shared_file(path: Path) -> int:
+    """Open a file for reading and writing, made for everybody if there is none.
+
+    In a folder like /tmp the kernel refuses to open another user's file with O_CREAT (fs.protected_regular).
+    """
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o666)
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, 0o666)
+        return descriptor

@@ -15,7 +15,7 @@ DELIMITERS = QUOTING + "|"
 BLANKS = " "
 # Rows looked at to find the delimiter that cuts them all alike.
 LOOKED_AT = 20
-COLUMNS_AT_MOST, ROWS_AT_MOST = 1000, 50_000
+COLUMNS_AT_MOST, ROWS_AT_MOST = 1000, 40_000
 SHOWN_MISTAKES = 20
 LINE_AT_MOST = 100_000
 RULE_SIGNS = frozenset("|:+=-_ \t")

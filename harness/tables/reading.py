@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Fifty thousand rows of a table, or the samples of some hundred benchmarks; more would take seconds and memory.
+# Forty thousand rows of a table, or the samples of some hundred benchmarks; more would take seconds and memory.
 BYTES_AT_MOST = 16 * 2**20
 
 

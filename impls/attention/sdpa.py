@@ -10,6 +10,7 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from impls.attention._masks import allowed
+from impls.contract import Expected
 from impls.registry import register
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def attend(
     problem="attention",
     name="sdpa-math",
     supports=EVERYTHING,
-    expects=("attention_math", "bmm"),
-    score_buffers=2.25,
+    expects=("attention_math",),
+    # 16-bit inputs are computed in float32 (PyTorch issue 128922): twice the inputs' bytes for each score.
+    score_buffers={"float32": 2.25, "float64": 2.25, "bfloat16": 4.5, "float16": 4.5},
     within=functools.partial(sdpa_kernel, SDPBackend.MATH),
 )
 def sdpa_math(
@@ -78,7 +80,8 @@ def sdpa_math(
     devices=("cuda",),
     dtypes=HALF,
     supports=("causal", "gqa", "backward"),
-    expects=("flash",),
+    # cuDNN's kernels are called flash_fprop: no "flash" alone. FlashAttention-3 may be put in the built-in one's place.
+    expects=Expected(("_flash_attention",), kernels=("flash_fwd", "flash_bwd", "flashattn")),
     within=functools.partial(sdpa_kernel, SDPBackend.FLASH_ATTENTION),
 )
 def sdpa_flash(
@@ -109,7 +112,7 @@ def sdpa_flash(
     devices=("cuda",),
     dtypes=("float32", *HALF),
     supports=("causal", "valid_lens", "backward"),
-    expects=("fmha", "efficient", "cutlass"),
+    expects=Expected(("_efficient_attention",), kernels=("fmha_cutlass",)),
     deterministic=False,
     within=functools.partial(sdpa_kernel, SDPBackend.EFFICIENT_ATTENTION),
 )
@@ -132,7 +135,7 @@ def sdpa_efficient(
     devices=("cuda",),
     dtypes=HALF,
     supports=("causal", "valid_lens", "gqa", "backward"),
-    expects=("cudnn",),
+    expects=Expected(("_cudnn_attention",), kernels=("cudnn_generated", "sdpa_sm")),
     deterministic=False,
     within=functools.partial(sdpa_kernel, SDPBackend.CUDNN_ATTENTION),
 )
