@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,8 @@ def interleave(
 
 def calibrate(call: Call, *, clock: timing.Clock, device: torch.device, policy: TimingPolicy) -> Samples:
     """Warm a call up, and choose how many calls make a block and how many blocks a visit."""
-    warm = warm_up(lambda: clock.block(call, 1).seconds, policy=policy)
+    passing = None if device.type == "cpu" else time.perf_counter
+    warm = warm_up(lambda: clock.block(call, 1).seconds, policy=policy, clock=passing)
     seconds = statistics.median(warm[len(warm) // 2 :])
     target = policy.block_seconds_cuda if device.type == "cuda" else policy.block_seconds_cpu
     return Samples(
