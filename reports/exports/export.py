@@ -101,10 +101,10 @@ def to_github_action_benchmark(run: Run) -> str:
         time = record.time
         if time is None:
             continue
-        entry: dict[str, Any] = {"name": name_of(record), "unit": "us", "value": time.median * 1e6}
+        entry: dict[str, Any] = {"name": name_of(record), "unit": "us", "value": time.seconds * 1e6}
         # A range wider than the value would be drawn as if it said something.
-        if time.low is not None and time.high is not None and time.high - time.low < 2 * time.median:
-            entry["range"] = f"± {(time.high - time.low) / 2 * 1e6:.3g}"
+        if time.interval and time.interval[1] - time.interval[0] < 2 * time.seconds:
+            entry["range"] = f"± {(time.interval[1] - time.interval[0]) / 2 * 1e6:.3g}"
         entry["extra"] = f"scenario {record.case.scenario}; {len(time.samples)} samples in {time.rounds} rounds"
         entries.append(entry)
     return json.dumps(text.json_value(entries), indent=1, ensure_ascii=False) + "\n"
@@ -117,12 +117,12 @@ def to_bencher(run: Run) -> str:
         time = record.time
         if time is None:
             continue
-        latency = {"value": time.median * 1e9}
-        if time.low is not None and time.high is not None:
-            latency |= {"lower_value": time.low * 1e9, "upper_value": time.high * 1e9}
+        latency = {"value": time.seconds * 1e9}
+        if time.interval:
+            latency |= {"lower_value": time.interval[0] * 1e9, "upper_value": time.interval[1] * 1e9}
         measures: dict[str, Any] = {"latency": latency}
-        if record.counts and time.median > 0:
-            measures["throughput"] = {"value": record.counts.operations / time.median}
+        if record.counts and time.seconds > 0:
+            measures["throughput"] = {"value": record.counts.operations / time.seconds}
         if record.memory and record.memory.extra is not None:
             measures["extra-memory"] = {"value": float(record.memory.extra)}
         found[name_of(record)[:BENCHER_NAME_CHARACTERS]] = measures

@@ -36,14 +36,14 @@ class Line:
 
 
 HEADINGS = (
-    "scenario", "implementation", "largest point", "median", "95 % interval", "speed-up", "throughput", "extra memory",
+    "scenario", "implementation", "largest point", "time", "95 % interval", "speed-up", "throughput", "extra memory",
     "error / budget",
 )  # fmt: skip
 # An interval this many times as high as low.
 UNRESOLVED = 10.0
 # Columns of a terminal that hold every heading; a narrower one gets the few that fit into 80.
 WIDE = 150
-NARROW = ("scenario", "implementation", "median", "speed-up", "throughput", "extra memory")
+NARROW = ("scenario", "implementation", "time", "speed-up", "throughput", "extra memory")
 
 
 def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
@@ -60,20 +60,20 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     faster, outcomes = by_id["speed_up"].to_dict(), by_id["outcome"].to_dict()
     found = []
     for scenario, rows in ok.groupby("scenario", sort=False):
-        largest = rows.sort_values(["operations", "median_s"]).groupby("implementation").tail(1)
+        largest = rows.sort_values(["operations", "time_s"]).groupby("implementation").tail(1)
         found += [
             Line(
                 scenario=str(scenario),
                 implementation=str(row["implementation"]),
                 point=_point(row),
-                time=units.seconds(row["median_s"]),
+                time=units.seconds(row["time_s"]),
                 interval=interval(row["low_s"], row["high_s"]),
                 speed_up=marked(units.ratio(faster.get(row["id"])), outcomes.get(row["id"])),
                 throughput=units.ABSENT if units.absent(row["tflops"]) else units.count(row["tflops"] * 1e12, "FLOP/s"),
                 extra_memory=units.size(row["extra_bytes"]),
                 error=units.ABSENT if units.absent(row["agreement_ratio"]) else units.digits(row["agreement_ratio"]),
             )
-            for row in largest.sort_values("median_s").to_dict("records")
+            for row in largest.sort_values("time_s").to_dict("records")
         ]
     return found
 

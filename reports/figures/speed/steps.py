@@ -74,7 +74,7 @@ def step_times(sweep: Sweep, steps: pd.DataFrame) -> Figure | None:
     """Draw the times of separately measured steps stacked by size; None if fewer than two steps were timed."""
     if sweep.axis is None or steps["implementation"].nunique() < 2:  # noqa: PLR2004
         return None
-    wide = steps.pivot_table(index=sweep.axis, columns="implementation", values="median_s", aggfunc="median").dropna()
+    wide = steps.pivot_table(index=sweep.axis, columns="implementation", values="time_s", aggfunc="median").dropna()
     if len(wide) < 2:  # noqa: PLR2004
         return None
     met = crossover(wide) if sweep.axis == "n" else None
