@@ -383,11 +383,9 @@ def hostile(folder):
     ]
 
 
-def with_nan(folder):
+def with_gaps(folder):
     record = runs.ok_record("batched", n=64, d=64, heads=2, batch=1)
-    time = record.time.model_copy(
-        update={"low": None, "high": None, "samples": [1e-3, math.inf, math.nan], "canary": []}
-    )
+    time = record.time.model_copy(update={"low": None, "high": None, "samples": [1e-3], "canary": []})
     checks = [check.model_copy(update={"error": None, "ratio": None}) for check in record.agreement.checks]
     agreement = record.agreement.model_copy(update={"checks": checks})
     return [record.model_copy(update={"time": time, "agreement": agreement, "memory": None, "counts": None})]
@@ -418,9 +416,25 @@ HOSTILE = {
     "all failed": lambda _: [
         runs.failed_record("batched", "oom", "out of memory", n=2**k, d=64, heads=2, batch=1) for k in range(6, 10)
     ],
-    "not finite": with_nan,
+    "gaps": with_gaps,
     "hostile telemetry": evil_everywhere,
 }
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_number_that_json_does_not_have_is_told_as_a_damaged_line(view, tmp_path, number):
+    record = runs.ok_record("batched", n=64, d=64, heads=2, batch=1)
+    time = record.time.model_copy(update={"samples": [1e-3, number]})
+    runs.write_run(tmp_path / "run", [], judged=False)
+    line = json.dumps(
+        {"kind": "record", "record": record.model_copy(update={"time": time}).model_dump(mode="json", by_alias=True)}
+    )
+    (tmp_path / "run" / "journal.jsonl").write_text(line + "\n", encoding="utf-8")
+    page = view(render([tmp_path / "run"], tmp_path / "report.html"))
+    doubts = page.locator(".doubts").inner_text()
+    assert "1 line of the journal is torn or damaged, and left out: line 1 has" in doubts
+    assert "in the place of a finite number" in doubts
+    assert page.locator("#case-table tbody tr[data-row]").count() == 0
 
 
 @pytest.mark.parametrize("name", HOSTILE)
