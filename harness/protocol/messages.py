@@ -28,7 +28,7 @@ from harness.records import (
 from scenarios.scenario import Direction
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 1
+VERSION = 2
 
 
 class MessageError(ValueError):
@@ -95,6 +95,13 @@ class CeilingsMeasured(Fact):
 
     kind: Literal["ceilings"] = "ceilings"
     ceilings: list[Ceiling]
+
+
+class CanaryRead(Fact):
+    """A few readings of the canary, seconds each; none where the device has no canary."""
+
+    kind: Literal["canary"] = "canary"
+    seconds: list[float] = Field(default_factory=list)
 
 
 class ListedProbe(Fact):
@@ -207,6 +214,7 @@ Answer = (
     | Predicted
     | EnvironmentMeasured
     | CeilingsMeasured
+    | CanaryRead
     | ProbesListed
     | Probed
     | Prepared
@@ -256,7 +264,7 @@ class Predict(Asking[Predicted]):
 
 
 class MeasureEnvironment(Asking[EnvironmentMeasured]):
-    """Describe the machine and measure its ceilings for these dtypes, in about `seconds`."""
+    """Describe the machine and measure its ceilings for these dtypes, in about `seconds`; none without dtypes."""
 
     do: Literal["environment"] = "environment"
     dtypes: list[str]
@@ -269,6 +277,12 @@ class MeasureCeilings(Asking[CeilingsMeasured]):
     do: Literal["ceilings"] = "ceilings"
     known: list[Ceiling]
     seconds: float
+
+
+class ReadCanary(Asking[CanaryRead]):
+    """Time the canary a few times, to learn whether others have the cores."""
+
+    do: Literal["canary"] = "canary"
 
 
 class ListProbes(Asking[ProbesListed]):
@@ -357,6 +371,7 @@ Request = (
     | Predict
     | MeasureEnvironment
     | MeasureCeilings
+    | ReadCanary
     | ListProbes
     | RunProbe
     | Prepare

@@ -61,6 +61,7 @@ REQUESTS = [
         messages.Count(problem="attention", implementation="einsum", dtype="float32", direction="backward"),
         messages.Counted,
     ),
+    (messages.ReadCanary(), messages.CanaryRead),
     (messages.Visit(case=CASE, seed=1, calls=2, blocks=3, index=4, process=0), messages.Visited),
     (messages.Replay(case=CASE, seed=1, blocks=3, call_seconds=1 / 3), messages.Replayed),
     (messages.Recheck(case=CASE, seed=1), messages.Rechecked),
@@ -85,6 +86,7 @@ ANSWERS = [
     ),
     messages.EnvironmentMeasured(environment=Environment(id="abc", stable={"threads": 2}, ceilings=[CEILING])),
     messages.CeilingsMeasured(ceilings=[CEILING]),
+    messages.CanaryRead(seconds=[1 / 3]),
     messages.ProbesListed(probes=[messages.ListedProbe(probe="plain", direction="backward")]),
     messages.Probed(outcome=OUTCOME),
     messages.Prepared(prepared=PREPARATION, calls_seconds=0.1),
@@ -167,10 +169,14 @@ def test_the_answer_to_something_else_is_refused():
 def test_parent_and_worker_of_different_versions_refuse_each_other(version):
     start = next(request for request, answer_type in REQUESTS if answer_type is messages.Started)
     newer = through_the_pipe(start) | {"protocol": version, "added": True}
-    with pytest.raises(messages.MessageError, match=f"the parent speaks protocol {version}, this worker 1"):
+    with pytest.raises(
+        messages.MessageError, match=f"the parent speaks protocol {version}, this worker {messages.VERSION}"
+    ):
         messages.decode_request(newer)
     newer = through_the_pipe(messages.Started(free=1)) | {"protocol": version, "added": True}
-    with pytest.raises(messages.MessageError, match=f"the worker speaks protocol {version}, this parent 1"):
+    with pytest.raises(
+        messages.MessageError, match=f"the worker speaks protocol {version}, this parent {messages.VERSION}"
+    ):
         messages.decode_answer(newer, start)
 
 
