@@ -29,6 +29,11 @@ def fail(message: str, code: int = USAGE) -> typer.Exit:
     return typer.Exit(code)
 
 
+def warn(message: str) -> None:
+    """Print a remark on standard error, which no result is on."""
+    print(f"attnbench: {message}", file=sys.stderr)  # noqa: T201
+
+
 def wide_console() -> Console:
     """Return a console for tables: as wide as the terminal, or as a log may be."""
     from rich.console import Console

@@ -8,6 +8,9 @@ import select
 import time
 from typing import Any
 
+# One message as the JSON object that crosses; messages.py gives each its model.
+Message = dict[str, Any]
+
 
 class ClosedError(EOFError):
     """The other side has gone."""
@@ -25,7 +28,7 @@ class Channel:
         """Return the descriptors, read end first."""
         return self._read, self._write
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Message) -> None:
         """Write one message. Raises ClosedError."""
         data = (json.dumps(message, separators=(",", ":")) + "\n").encode()
         view = memoryview(data)
@@ -35,7 +38,7 @@ class Channel:
         except BrokenPipeError:
             raise ClosedError("the other side closed the channel") from None
 
-    def receive(self, *, seconds: float | None = None) -> dict[str, Any] | None:
+    def receive(self, *, seconds: float | None = None) -> Message | None:
         """Return the next message, or None when none came in time. Raises ClosedError at the end of the stream."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while b"\n" not in self._buffer:
@@ -49,7 +52,7 @@ class Channel:
             self._buffer += data
         line, _, rest = self._buffer.partition(b"\n")
         self._buffer = bytearray(rest)
-        message: dict[str, Any] = json.loads(line)
+        message: Message = json.loads(line)
         return message
 
     def close(self) -> None:

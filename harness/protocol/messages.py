@@ -6,7 +6,7 @@ time that the request spent inside calls of an implementation.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -26,6 +26,9 @@ from harness.records import (
     Telemetry,
 )
 from scenarios.scenario import Direction
+
+if TYPE_CHECKING:
+    from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
 VERSION = 2
@@ -95,6 +98,8 @@ class CeilingsMeasured(Fact):
 
     kind: Literal["ceilings"] = "ceilings"
     ceilings: list[Ceiling]
+    # Processes beside this one on a GPU, None if nobody can tell.
+    others: int | None = None
 
 
 class CanaryRead(Fact):
@@ -239,7 +244,10 @@ class Asking(Fact, Generic[A]):
 
 
 class Start(Asking[Started]):
-    """Find the implementations; `skip` names sources not to import, with the reason."""
+    """Find the implementations; `skip` names sources not to import, with the reason.
+
+    With `modelled` the device is not here: its rates are taken from a datasheet, and nothing can be measured.
+    """
 
     do: Literal["start"] = "start"
     protocol: int = VERSION
@@ -248,6 +256,7 @@ class Start(Asking[Started]):
     threads: int | None = None
     impl_files: list[str] = Field(default_factory=list)
     skip: dict[str, str] = Field(default_factory=dict)
+    modelled: bool = False
 
 
 class Describe(Asking[Described]):
@@ -327,25 +336,30 @@ class Count(Asking[Counted]):
 
 
 class Visit(Asking[Visited]):
-    """Time `blocks` blocks of `calls` calls each, on inputs drawn from `seed`."""
+    """Time `blocks` blocks of `calls` calls each, on inputs drawn from `seed`.
+
+    `launches` is how many kernels a call launches, if that is known.
+    """
 
     do: Literal["visit"] = "visit"
     case: Case
     seed: int
     calls: int
     blocks: int
+    launches: int | None = None
     index: int
     process: int
 
 
 class Replay(Asking[Replayed]):
-    """Time a case inside a CUDA graph; `call_seconds` is what a call is known to take."""
+    """Time a case inside a CUDA graph; `call_seconds` is what a call is known to take, `launches` its kernels."""
 
     do: Literal["replay"] = "replay"
     case: Case
     seed: int
     blocks: int
     call_seconds: float
+    launches: int | None = None
 
 
 class Recheck(Asking[Rechecked]):
@@ -389,12 +403,12 @@ _ANSWERS: TypeAdapter[Answer | Step] = TypeAdapter(Annotated[Answer | Step, Fiel
 # On the pipe
 
 
-def encode(message: Fact) -> dict[str, Any]:
+def encode(message: Fact) -> Message:
     """Return a message as a JSON object."""
     return message.model_dump(by_alias=True)
 
 
-def decode_request(data: dict[str, Any]) -> Request:
+def decode_request(data: Message) -> Request:
     """Read a request. Raises MessageError, in one line, for what is none or comes from another version."""
     if data.get("do") == "start" and data.get("protocol") != VERSION:
         raise MessageError(f"the parent speaks protocol {data.get('protocol')}, this worker {VERSION}")
@@ -404,7 +418,7 @@ def decode_request(data: dict[str, Any]) -> Request:
         raise MessageError(_in_a_line(error, tag=data.get("do"))) from None
 
 
-def decode_answer(data: dict[str, Any], request: Asking[A]) -> A | Refused | Failed | Step:
+def decode_answer(data: Message, request: Asking[A]) -> A | Refused | Failed | Step:
     """Read what a worker says to a request. Raises MessageError, in one line, for what is no answer to it."""
     if data.get("kind") == "started" and data.get("protocol") != VERSION:
         raise MessageError(f"the worker speaks protocol {data.get('protocol')}, this parent {VERSION}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import importlib.metadata
+import itertools
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Describe, Predict
 from harness.records import Case, DroppedPoint, PlannedCase, case_id
@@ -36,7 +37,7 @@ def select(scenario: Scenario, selection: Selection, *, device: str) -> Scenario
     chosen = scenario.on_device(device.split(":", maxsplit=1)[0])
     if selection.axes:
         chosen = chosen.with_axes(selection.axes)
-    changes: dict[str, Any] = {}
+    changes: dict[str, list[str]] = {}
     for name in ("dtypes", "directions", "caches"):
         if getattr(selection, name):
             changes[name] = list(getattr(selection, name))
@@ -70,21 +71,31 @@ def expand(
     return list(cases.values()), dropped
 
 
-def _cases(scenario: Scenario, point: dict[str, Any], implementations: list[str], *, device: str) -> Iterable[Case]:
-    for dtype in scenario.dtypes:
-        for direction in scenario.directions:
-            for cache in scenario.caches:
-                for implementation in implementations:
-                    identity: dict[str, Any] = {
-                        "problem": scenario.problem,
-                        "point": point,
-                        "dtype": dtype,
-                        "device": device,
-                        "direction": direction,
-                        "cache": cache,
-                        "implementation": implementation,
-                    }
-                    yield Case.model_validate({**identity, "id": case_id(**identity), "scenario": scenario.name})
+def _cases(
+    scenario: Scenario, point: dict[str, JsonValue], implementations: list[str], *, device: str
+) -> Iterable[Case]:
+    settings = itertools.product(scenario.dtypes, scenario.directions, scenario.caches, implementations)
+    for dtype, direction, cache, implementation in settings:
+        hashed = case_id(
+            problem=scenario.problem,
+            point=point,
+            dtype=dtype,
+            device=device,
+            direction=direction,
+            cache=cache,
+            implementation=implementation,
+        )
+        yield Case(
+            id=hashed,
+            scenario=scenario.name,
+            problem=scenario.problem,
+            implementation=implementation,
+            point=point,
+            dtype=dtype,
+            device=device,
+            direction=direction,
+            cache=cache,
+        )
 
 
 def _implementations(scenario: Scenario, known: list[str], selection: Selection) -> list[str]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 Form = Literal["pytest-benchmark", "google-benchmark"]
+# One benchmark, as the JSON object that a tool wrote.
+Entry = dict[str, Any]
 
 SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 # google-benchmark appends these to a benchmark's name; they are no arguments of it.
@@ -25,21 +27,21 @@ AGGREGATE_JUDGED = "median"
 # Sizes in names of old versions count in 1024: BM_x/4k is 4096.
 ARGUMENT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[kMG]i?)?")
 BRACKETS = re.compile(r"(?P<name>[^\[\]]*)\[(?P<arguments>.*)\]")
-BENCHMARKS_AT_MOST, NAME_AT_MOST = 20_000, 2000
+BENCHMARKS_AT_MOST, SAMPLES_AT_MOST, NAME_AT_MOST = 20_000, 500_000, 2000
 
 
 def read_benchmarks(text: str, *, file: str, form: Form | None) -> Rows:
     """Read what either tool wrote, times in seconds. Raises ValueError, one line, for anything else."""
     benchmarks = _entries(text, file=file)
     known = form or ("google-benchmark" if _is_google(benchmarks) else "pytest-benchmark")
-    found = _google(benchmarks, file=file) if known == "google-benchmark" else _pytest(benchmarks)
+    found = _google(benchmarks, file=file) if known == "google-benchmark" else _pytest(benchmarks, file=file)
     if not found.rows:
         left = f": {'; '.join(found.notes)}" if found.notes else ""
         raise ValueError(f"{file} is no JSON of {known} with times{left}")
     return found
 
 
-def _entries(text: str, *, file: str) -> list[dict[str, Any]]:
+def _entries(text: str, *, file: str) -> list[Entry]:
     try:
         document = json.loads(text)
     except RecursionError:
@@ -59,7 +61,7 @@ def _entries(text: str, *, file: str) -> list[dict[str, Any]]:
     return [entry if isinstance(entry, dict) else {} for entry in benchmarks]
 
 
-def _is_google(benchmarks: Sequence[dict[str, Any]]) -> bool:
+def _is_google(benchmarks: Sequence[Entry]) -> bool:
     return not any("stats" in entry for entry in benchmarks) and any(
         {"time_unit", "real_time", "cpu_time", "run_type", "big_o"} & entry.keys() for entry in benchmarks
     )
@@ -76,19 +78,22 @@ def _finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _pytest(benchmarks: Sequence[dict[str, Any]]) -> Rows:
+def _pytest(benchmarks: Sequence[Entry], *, file: str) -> Rows:
     """Read pytest-benchmark: all samples of a row where --benchmark-save-data kept them, else its minimum.
 
     Old versions have no parameters apart from the name: test_x[64-causal] has arg0 and arg1, and the first is also n.
     """
     rows: list[dict[str, Value]] = []
-    places, left, axes = [], Counter[str](), {"n"}
+    places, left, axes, samples = [], Counter[str](), {"n"}, 0
     for number, entry in enumerate(benchmarks, start=1):
         stats = entry.get("stats")
         times = _pytest_times(stats) if isinstance(stats, dict) else []
         if not times:
             left["without times"] += 1
             continue
+        samples += len(times)
+        if samples > SAMPLES_AT_MOST:
+            raise ValueError(f"{file} has more than {SAMPLES_AT_MOST:,} samples, which is the most that is read")
         name, given = _pytest_arguments(str(entry.get("name", "")))
         named = {key: value for part in ("params", "extra_info") for key, value in _pairs(entry.get(part))}
         row: dict[str, Value] = {**({} if named else given), **named}
@@ -102,7 +107,7 @@ def _pytest(benchmarks: Sequence[dict[str, Any]]) -> Rows:
     return from_dictionaries(rows, places, notes=_left_notes(left), axes=frozenset(axes))
 
 
-def _pytest_times(stats: dict[str, Any]) -> list[float]:
+def _pytest_times(stats: Entry) -> list[float]:
     samples = stats.get("data")
     given = samples if isinstance(samples, list) and samples else [stats.get("min")]
     return [time for time in map(_finite, given) if time is not None]
@@ -127,7 +132,7 @@ def _pytest_arguments(name: str) -> tuple[str, dict[str, Value]]:
     return found.group("name"), row | ({"n": sizes[0]} if sizes else {})
 
 
-def _google(benchmarks: Sequence[dict[str, Any]], *, file: str) -> Rows:
+def _google(benchmarks: Sequence[Entry], *, file: str) -> Rows:
     """Read google-benchmark: arguments from names like family/64 or family/n:64, errors and aggregates left out.
 
     The first argument without a name is also `n`, and each is `arg0`, `arg1`, ... Where a file has aggregates only,
@@ -159,7 +164,7 @@ def _google(benchmarks: Sequence[dict[str, Any]], *, file: str) -> Rows:
     return from_dictionaries(rows, places, notes=notes, axes=frozenset(axes))
 
 
-def _aggregate(entry: dict[str, Any]) -> str:
+def _aggregate(entry: Entry) -> str:
     """Name the aggregate that an entry is; "" for one that was measured."""
     name = str(entry.get("name", ""))
     if entry.get("run_type") == "aggregate":
@@ -169,13 +174,13 @@ def _aggregate(entry: dict[str, Any]) -> str:
     return ""
 
 
-def _why_left_out(entry: dict[str, Any], *, wanted: str) -> str:
+def _why_left_out(entry: Entry, *, wanted: str) -> str:
     """Say which kind of entry has no time to judge; "" for one that has."""
     message = entry.get("error_message") or entry.get("skip_message")
     if entry.get("error_occurred") or entry.get("skipped"):
         return f"with an error{f' ({quote(str(message))})' if message else ''}"
     if _aggregate(entry) != wanted:
-        return f"of aggregates ({_aggregate(entry)})" if _aggregate(entry) else "of single runs"
+        return f"of aggregates ({quote(_aggregate(entry))})" if _aggregate(entry) else "of single runs"
     return "without times" if _finite(entry.get("real_time")) is None else ""
 
 

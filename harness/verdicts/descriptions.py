@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.scaling.descriptive import additive_fit, joint_fit
-from harness.verdicts.evidence import finite, series_along, size_of, times_of
+from harness.verdicts.evidence import Evidence, finite, series_along, size_of, times_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ def crossover(claim: Claim, group: Group) -> dict[str, float]:
     return {"crossover": series[-1][0] * linear / quadratic} if linear and quadratic else {}
 
 
-def additive(claim: Claim, group: Group) -> dict[str, Any]:
+def additive(claim: Claim, group: Group) -> Evidence:
     """Fit the terms of an additive law to the times of the sweep over n; descriptive."""
     series = series_along(group.records, axis="n") if claim.law == "additive" else []
     axes = {axis for term in claim.terms for axis in term}
@@ -51,7 +51,7 @@ def additive(claim: Claim, group: Group) -> dict[str, Any]:
     }
 
 
-def joint(claim: Claim, group: Group, policy: ScalingPolicy) -> dict[str, Any]:
+def joint(claim: Claim, group: Group, policy: ScalingPolicy) -> Evidence:
     """Fit all four axes at once, beside the fits of one axis; descriptive."""
     if claim.law != "power" or "time" not in claim.quantities or len(claim.exponents) < len(GRID_AXES):
         return {}

@@ -33,6 +33,10 @@ class Group:
     degrees: Degrees | None
 
 
+# What a verdict rests on, as the JSON object that the file of verdicts keeps.
+Evidence = dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Part:
     """Hold the judgement of a claim by one quantity along one axis.
@@ -51,7 +55,7 @@ class Part:
     to_decide: Advice | None = None
     law: Law | None = None
     cases: list[str] = field(default_factory=list)
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=dict)
 
 
 def series_along(records: Sequence[Record], *, axis: str, start: int = 0) -> list[tuple[int, Record]]:
@@ -89,7 +93,7 @@ def changes(series: Sequence[tuple[int, Record]]) -> list[int]:
     """Return the sizes from which other operators or kernels ran, or page faults set in."""
     changed, before = [], None
     for size, record in series:
-        ran = frozenset(record.ran.operators) if record.ran else frozenset()
+        ran = frozenset(record.ran.shown) if record.ran else frozenset()
         faults = record.time.faults_per_call if record.time else None
         state = (ran, bool(faults and faults > 1.0))
         if before is not None and state != before:

@@ -7,8 +7,9 @@ inconclusive, nothing more. Counted operations with a claim that time contradict
 from __future__ import annotations
 
 import fnmatch
+import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.policy import ScalingPolicy
 from harness.results.reasons import AsClaimed, Held, JudgeSegments, SeeSlopes, TimeAlone, TimeDiffers
@@ -125,9 +126,7 @@ def _judge_group(claim: Claim, group: Group, measured: Sequence[Record], policy:
 
 
 def _of_part(claim: Claim, group: Group, part: Part) -> Verdict:
-    return Verdict(
-        **_identity(claim, group),
-        **_figures(part),
+    return _begun(claim, group, part)(
         quantity=part.quantity,
         verdict=part.verdict,
         law=part.law,
@@ -142,9 +141,7 @@ def _over_all(claim: Claim, group: Group, parts: Sequence[Part], policy: Scaling
     """Combine the parts, with what each said and with fits that describe."""
     described = {**crossover(claim, group), **joint(claim, group, policy), **additive(claim, group)}
     concluded = _conclude(claim, parts, crossover_n=described.get("crossover"))
-    return Verdict(
-        **_identity(claim, group),
-        **_figures(concluded.shown),
+    return _begun(claim, group, concluded.shown)(
         quantity="all",
         verdict=concluded.verdict,
         evidence={"by": {f"{part.quantity} along {part.axis}": part.verdict for part in parts}, **described},
@@ -153,23 +150,25 @@ def _over_all(claim: Claim, group: Group, parts: Sequence[Part], policy: Scaling
     )
 
 
-def _identity(claim: Claim, group: Group) -> dict[str, Any]:
-    """Return the fields of a verdict that say which claim of whom it is about."""
-    return {
-        "claim": claim.id,
-        "says": claim.says,
-        "source": claim.source,
-        "form": claim.law,
-        "arithmetic": claim.expected,
-        "implementation": group.implementation,
-        "dtype": group.dtype,
-        "device": group.device,
-        "direction": group.direction,
-    }
-
-
-def _figures(part: Part) -> dict[str, Any]:
-    return {"axis": part.axis, **{name: getattr(part, name) for name in ("expected", "exponent", "low", "high")}}
+def _begun(claim: Claim, group: Group, part: Part) -> functools.partial[Verdict]:
+    """Return a verdict that knows which claim of whom it is about, and the figures of one part."""
+    return functools.partial(
+        Verdict,
+        claim=claim.id,
+        says=claim.says,
+        source=claim.source,
+        form=claim.law,
+        arithmetic=claim.expected,
+        implementation=group.implementation,
+        dtype=group.dtype,
+        device=group.device,
+        direction=group.direction,
+        axis=part.axis,
+        expected=part.expected,
+        exponent=part.exponent,
+        low=part.low,
+        high=part.high,
+    )
 
 
 @dataclass(frozen=True)

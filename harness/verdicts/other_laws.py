@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.records import AxisCounts
 from harness.results.reasons import (
@@ -22,6 +22,7 @@ from harness.scaling.reasons import PRECISION
 from harness.stats.samples import round_interval
 from harness.verdicts.evidence import (
     SIZES_AT_LEAST,
+    Evidence,
     Outcome,
     Part,
     cases_of,
@@ -77,7 +78,7 @@ def _finite_degree(group: Group) -> Part:
     if degree is None:
         unknown = NoPolynomial(axis="n", sizes=len(sizes), smallest=sizes[0], largest=sizes[-1])
         return Part("operations", "n", "inconclusive", unknown)
-    evidence: dict[str, Any] = {"sizes": sizes, "operations": counts.operations, "how": "counted"}
+    evidence: Evidence = {"sizes": sizes, "operations": counts.operations, "how": "counted"}
     reason = FiniteDegree(axis="n", degree=degree)
     return Part("operations", "n", "refuted", reason, None, degree, degree, degree, evidence=evidence)
 

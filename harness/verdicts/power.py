@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.records import BYTES_PER_ELEMENT, AxisCounts
 from harness.results.reasons import CountedDegree, MeasureMemory, MemoryDegree, MemoryUnknown, NoPolynomial, TimeLaw
@@ -10,6 +10,7 @@ from harness.scaling.exact import LINEAR, MEMORY_SIZES, QUADRATIC, memory_law, s
 from harness.scaling.judgement import judge as judge_law
 from harness.verdicts.evidence import (
     SIZES_AT_LEAST,
+    Evidence,
     Outcome,
     Part,
     cases_of,
@@ -57,7 +58,7 @@ def _operations(claim: Claim, group: Group, *, axis: str, expected: float) -> Pa
     of_products = claim.phase == "products"
     degree = counts.products_degree if of_products else counts.degree
     operations = counts.products if of_products else counts.operations
-    evidence: dict[str, Any] = {"sizes": counts.sizes, "operations": operations, "how": "counted"}
+    evidence: Evidence = {"sizes": counts.sizes, "operations": operations, "how": "counted"}
     ends = {"sizes": len(counts.sizes), "smallest": counts.sizes[0], "largest": counts.sizes[-1]}
     if degree is None:
         unknown = NoPolynomial(axis=axis, products=of_products, **ends)
@@ -95,7 +96,7 @@ def _memory(series: Sequence[tuple[int, Record]], *, axis: str, expected: float,
         score_buffers=buffers,
         over_line=finite(law.over_line) if law.degree == LINEAR else None,
     )
-    evidence: dict[str, Any] = {
+    evidence: Evidence = {
         "sizes": [n for n, _, _ in known],
         "extra_bytes": [value for _, _, value in known],
         "over_linear_prediction": finite(law.over_line),

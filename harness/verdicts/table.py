@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.policy import ScalingPolicy
 from harness.tables.columns import conventions
@@ -40,7 +40,7 @@ class Verification:
     groups: list[Group]
     notes: list[str]
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return the verdicts as one JSON object."""
         return {"verdicts": [group.entry(claimed=self.exponent) for group in self.groups], "notes": self.notes}
 
@@ -86,10 +86,10 @@ def verify(
     benchmark = ["benchmark"] if rows.axes is not None and x != "benchmark" else []
     choice = Choice(x=x, y=y, by=tuple(dict.fromkeys([*by, *benchmark])), per=per)
     table, groups = group(rows, choice, how=how, file=name)
+    _check_amount(groups, kind=kind, file=name)
     found = notes(table)
     if not any(costs.samples for costs in groups):
         raise ValueError(f"{name} has nothing to judge: no row has both a size and a cost ({'; '.join(found)})")
-    _check_amount(groups, kind=kind, file=name)
     claim = Claim(exponent=exponent, kind=kind, x=x, is_exact=wording.is_exact, policy=policy)
     judged = [judge_group(costs, claim) for costs in groups]
     return Verification(exponent=exponent, x=x, y=choice.cost, groups=judged, notes=[*found, *_rides(judged)])

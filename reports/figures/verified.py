@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING
 
 from harness.scaling.law import costs
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 PLOTS = (".svg", ".png", ".pdf")
 CURVE_POINTS = 200
+# A legend of more lines leaves the axes no room.
+LEGEND_AT_MOST, NAME_AT_MOST = 16, 40
 
 
 def plot(verification: Verification, file: Path) -> None:
@@ -26,10 +29,11 @@ def plot(verification: Verification, file: Path) -> None:
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     axes = figure.subplots()
     drawn = [group for group in verification.groups if group.sizes]
-    for group in drawn:
+    for number, group in enumerate(drawn):
         name = ", ".join(map(printable, group.key.values())) or verification.y
         points = axes.plot(group.sizes, group.costs, "o", markersize=5)[0]
-        points.set_label(f"{name}: {group.verdict}")
+        if number < LEGEND_AT_MOST:
+            points.set_label(f"{name[:NAME_AT_MOST]}: {group.verdict}")
         if group.judgement is not None:
             low, high = math.log(group.sizes[0]), math.log(group.sizes[-1])
             sizes = [math.exp(low + (high - low) * i / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)]
@@ -44,6 +48,9 @@ def plot(verification: Verification, file: Path) -> None:
     for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.legend(fontsize=8).get_texts()):
         text.set_parse_math(False)
     try:
-        figure.savefig(file)
+        # A sign that the font lacks is a box in the picture; the terminal has the name.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")
+            figure.savefig(file)
     except OSError as error:
         raise ValueError(f"can't write {file}: {error.strerror}") from None

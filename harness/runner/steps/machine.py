@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from harness.machine.roofline import matmul_rate
 from harness.protocol.messages import Failed, MeasureCeilings, MeasureEnvironment, Refused
 from harness.results import journal
-from harness.results.journal import JournalError
+from harness.results.documents import JournalError
 from harness.runner import kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pydantic import JsonValue
 
     from harness.records import Ceiling, Environment
     from harness.runner.state import RunState
@@ -33,6 +35,9 @@ def describe_machine(state: RunState) -> None:
         state.environment = described.model_copy(update={"ceilings": _ceilings(state, described)})
         document = state.environment.model_dump(mode="json", by_alias=True)
         journal.write_document(state.directory / journal.ENVIRONMENT, document)
+    elif (card := described.volatile.get("gpu_uuid")) != known.volatile.get("gpu_uuid"):
+        state.warnings.append(f"The run was begun on another card of the same model, and goes on with {card}.")
+    _warn_of_others(state, described.volatile.get("gpu_other_processes"), when="at the start")
 
 
 def _ceilings(state: RunState, described: Environment) -> list[Ceiling]:
@@ -58,6 +63,7 @@ def measure_ceilings_again(state: RunState) -> None:
     if isinstance(answer, Failed | Refused):
         state.warnings.append(f"ceilings not measured again: {answer.reason}")
         return
+    _warn_of_others(state, answer.others, when="at the end")
     state.ceilings_after = answer.ceilings
     state.warnings += ceiling_warnings(known, answer.ceilings, at_least=state.policy.run.ceiling_drift)
 
@@ -70,6 +76,14 @@ def _is_known_to_hold(state: RunState, known: Sequence[Ceiling]) -> bool:
     # The canary is a small product: slower than the best size by far less than a machine that lost half its rate.
     rate = 2 * state.policy.timing.canary_size**3 / floor
     return CANARY_SHARE * single <= rate <= single * (1.0 + state.policy.run.ceiling_drift)
+
+
+def _warn_of_others(state: RunState, count: JsonValue, *, when: str) -> None:
+    """Say that other processes share the GPU: its time, its memory and its power are not this run's alone."""
+    if isinstance(count, int) and count > 0:
+        state.warnings.append(
+            f"{count} other process(es) were on the GPU {when} of the run: its times are not its own."
+        )
 
 
 def ceiling_warnings(before: Sequence[Ceiling], after: Sequence[Ceiling], *, at_least: float) -> list[str]:

@@ -174,9 +174,7 @@ def test_parent_and_worker_of_different_versions_refuse_each_other(version):
     ):
         messages.decode_request(newer)
     newer = through_the_pipe(messages.Started(free=1)) | {"protocol": version, "added": True}
-    with pytest.raises(
-        messages.MessageError, match=f"the worker speaks protocol {version}, this parent {messages.VERSION}"
-    ):
+    with pytest.raises(messages.MessageError, match=f"the worker speaks protocol {version}"):
         messages.decode_answer(newer, start)
 
 
