@@ -13,6 +13,7 @@ from harness.stats import stopping
 if TYPE_CHECKING:
     from harness.records import Agreement, Case, StopReason
     from harness.runner.state import RunState
+    from harness.stats.control import Controlled
 
 # A run may exceed its budget by a twentieth; where the checks would take more, the agreement before timing stands.
 OVERRUN = 0.03
@@ -29,6 +30,8 @@ def recheck_and_close(state: RunState) -> None:
     """Hold each timed case against the oracle on inputs it has not seen, and write its record."""
     cases = state.open
     floor = state.canary_floor()
+    points = {planned.case.id: planned.case.point_key for planned in state.plan.cases}
+    among = closing.controlled(state.timed, points=points, floor=floor)
     costs = {one.case.id: budget.check_seconds(one.call_seconds) for one in state.estimates(cases)}
     state.progress.phase_begun("agreement on fresh inputs", cost=sum(costs.values()), cases=len(cases))
     unchecked: list[Case] = []
@@ -38,7 +41,7 @@ def recheck_and_close(state: RunState) -> None:
         pace = max(state.time.preparing.factor, state.time.visiting.factor)
         if state.time.left - pace * cost < budget.report_seconds(len(state.plan.cases)) - OVERRUN * state.time.budget:
             unchecked.append(case)
-            state.close(_record(state, case, None, floor=floor))
+            state.close(_record(state, case, None, floor=floor, among=among))
             state.progress.done(case, cost=cost)
             continue
         request = Recheck(case=case, seed=state.seed(case, visit=1))
@@ -47,18 +50,21 @@ def recheck_and_close(state: RunState) -> None:
             state.progress.failed(state.refused(case, answer), cost=cost)
             continue
         state.time.calls += answer.calls_seconds
-        state.close(_record(state, case, answer.agreement, floor=floor))
+        state.close(_record(state, case, answer.agreement, floor=floor, among=among))
         state.progress.done(case, cost=cost)
     if unchecked:
         state.say_left_out("agreement on fresh inputs", unchecked)
 
 
-def _record(state: RunState, case: Case, recheck: Agreement | None, *, floor: float | None) -> Record:
+def _record(
+    state: RunState, case: Case, recheck: Agreement | None, *, floor: float | None, among: Controlled
+) -> Record:
     return closing.close(
         case,
         state.prepared[case.id],
         state.timed[case.id],
         floor=floor,
+        among=among,
         policy=state.policy,
         environment=state.environment,
         stop_reason=state.stopped.get(case.id) or _stop_reason(state, case),
