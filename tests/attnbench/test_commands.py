@@ -165,7 +165,7 @@ def test_a_plan_says_what_a_case_costs_and_why_one_is_skipped(capsys):
     assert third.endswith(": unsupported: no d_v")
     assert dropped == "smoke {'n': 1}: dropped, too small"
     assert last == "3 cases, 1 to run; one call of each takes 2.10 ms or so"
-    assert whole == "a run of them takes about 0 min or more; its time budget is 4 min"
+    assert whole == "a run of them takes about 0 min or more; its time budget is 5 min"
 
 
 def test_n_takes_the_place_of_both_lengths():
