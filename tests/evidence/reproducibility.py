@@ -79,9 +79,9 @@ class Agreement:
 
 
 def agreement(sessions: Sequence[Mapping[str, Known]]) -> Agreement:
-    """Compare every pair of sessions over the cases that all have. Raises ValueError where they share fewer than two."""
+    """Compare every pair of sessions over the cases that all have. Raises ValueError for fewer than two of either."""
     shared = sorted(set.intersection(*(set(one) for one in sessions)))
-    if len(sessions) < 2 or len(shared) < 2:  # noqa: PLR2004
+    if len(sessions) < 2 or len(shared) < 2:
         raise ValueError(f"{len(sessions)} sessions share {len(shared)} timed cases: two of each are needed")
     apart, shifts, agree = [], [], []
     for first, second in itertools.combinations(sessions, 2):
