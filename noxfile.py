@@ -94,8 +94,10 @@ def reproducibility(session: nox.Session) -> None:
 
 @nox.session
 def gpu(session: nox.Session) -> None:
-    """Run the tests that need a CUDA device."""
-    _install(session, "test")
+    """Run the tests that need a CUDA device; nothing but pytest is installed for them."""
+    _install(session)
+    if session.virtualenv.is_sandboxed:
+        session.install(*PINS, "pytest")
     session.run("python", "-m", "pytest", "-m", "gpu", *session.posargs)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from attnbench.console import warn
 from impls.registry import unknown
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def default_output() -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def make_request(cases: Cases, place: Place) -> Request:
-    """Read the options that say what is measured and where, under the default policy.
+def make_request(cases: Cases, place: Place, *, device: str | None = None) -> Request:
+    """Read the options that say what is measured and where, under the default policy; `device` needs not be here.
 
     Raises ScenarioError, SelectionError, DeviceError.
     """
@@ -136,7 +137,7 @@ def make_request(cases: Cases, place: Place) -> Request:
     return Request(
         scenarios=find_scenarios(cases.scenarios),
         selection=make_selection(cases),
-        device=devices.choose(place.device),
+        device=device or devices.choose(place.device, tell=warn),
         policy=policy.DEFAULT,
         impl_files=tuple(cases.impl_file or ()),
         threads=place.threads,
@@ -170,4 +171,6 @@ def make_worker_settings(device: str | None, impl_files: Sequence[str] | None) -
     from harness.machine import devices
     from harness.runner.supervisor import WorkerSettings
 
-    return WorkerSettings(device=devices.choose(device), policy=policy.DEFAULT, impl_files=tuple(impl_files or ()))
+    return WorkerSettings(
+        device=devices.choose(device, tell=warn), policy=policy.DEFAULT, impl_files=tuple(impl_files or ())
+    )

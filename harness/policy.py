@@ -7,7 +7,7 @@ from pydantic import Field
 from harness.records import Fact
 
 # Raised whenever a constant changes its meaning or value; runs of different policies are told apart by it.
-VERSION = "2"
+VERSION = "3"
 
 
 class TimingPolicy(Fact):
@@ -51,8 +51,11 @@ class TimingPolicy(Fact):
     graph_below_seconds: float = 20e-6
     # Input sets that a graph's calls take in turn; a stale output then shows.
     graph_inputs: int = 4
-    # Capturing more calls takes longer than it tells.
+    # Capturing more calls takes longer than it tells, and a graph of more kernels takes seconds and the memory of each.
     graph_calls_at_most: int = 256
+    graph_nodes_at_most: int = 20_000
+    # Rounds in which a case is timed inside a graph as well: three give an interval.
+    graph_rounds: int = 3
     # Faster than the measured ceiling by this factor means that work was skipped or not waited for.
     implausible: float = 1.5
 
@@ -149,7 +152,8 @@ class TelemetryPolicy(Fact):
     # The power sensor's second is over before idle power is read; then the device cools to where it began.
     idle_seconds_cuda: float = 1.0
     cool_within_c: float = 5.0
-    cool_down_at_most: float = 30.0
+    # A passively cooled GPU may take minutes; so long a wait per pass is reserved, and a warmer start is said.
+    cool_down_at_most: float = 10.0
     # On a CPU RAPL moves every millisecond and nothing is averaged; tick counters resolve 10 ms.
     lead_in_cpu: float = 0.5
     window_cpu: float = 2.0
@@ -163,7 +167,7 @@ class TelemetryPolicy(Fact):
     # The pass wants many calls in its window; longer ones are left to timing.
     call_seconds_at_most: float = 0.1
     points_cpu: int = 1
-    points_cuda: int = 2
+    points_cuda: int = 1
 
 
 class ComparisonPolicy(Fact):
@@ -194,6 +198,9 @@ class RunPolicy(Fact):
     ceiling_again_seconds: float = 1.0
     # Ceilings that moved by more between start and end are no longer one machine's.
     ceiling_drift: float = 0.05
+    # On a GPU, rows of an implementation that launches kernels row by row: so many take a third of a second per call,
+    # and a case makes some nineteen calls at least.
+    launched_rows_at_most: int = 8192
     stderr_lines: int = 20
 
 
@@ -212,10 +219,14 @@ class Policy(Fact):
 
 
 FAST = Policy(
-    timing=TimingPolicy(rounds_at_least=3, rounds_at_most=5, rounds_aimed=5, looks=(3, 5), precision=0.05),
-    run=RunPolicy(time_budget_cpu=60.0, time_budget_cuda=180.0, ceiling_seconds=1.0, ceiling_again_seconds=0.3),
+    timing=TimingPolicy(
+        rounds_at_least=3, rounds_at_most=5, rounds_aimed=5, looks=(3, 5), precision=0.05, graph_rounds=1
+    ),
+    run=RunPolicy(time_budget_cpu=60.0, time_budget_cuda=300.0, ceiling_seconds=1.0, ceiling_again_seconds=0.3),
     allocation=AllocationPolicy(rounds=0),
-    telemetry=TelemetryPolicy(lead_in_cpu=0.2, window_cpu=0.8, lead_in_cuda=1.5, window_cuda=2.0, points_cuda=1),
+    telemetry=TelemetryPolicy(
+        lead_in_cpu=0.2, window_cpu=0.8, lead_in_cuda=1.5, window_cuda=2.0, cool_down_at_most=2.0
+    ),
 )
 DEFAULT = Policy()
 RIGOROUS = Policy(

@@ -23,6 +23,7 @@ Status = Literal[
     "unsupported",
     "unavailable",
     "predicted_oom",
+    "predicted_slow",
     "oom",
     "timeout",
     "crashed",
@@ -30,7 +31,7 @@ Status = Literal[
     "invalid",
 ]
 # Statuses of cases that were never meant to run here; they fail nothing.
-SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom"})
+SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow"})
 Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 # Of the dtypes that a case may have.
@@ -92,7 +93,8 @@ def case_id(
 def _place(
     problem: str, point: Mapping[str, JsonValue], dtype: str, device: str, direction: str, cache: str
 ) -> list[Any]:
-    return [problem, sorted(point.items()), dtype, device, direction, cache]
+    # The kind of device counts and not its number: which GPU of a machine it was is the environment's to say.
+    return [problem, sorted(point.items()), dtype, device.partition(":")[0], direction, cache]
 
 
 class Check(Fact):
@@ -153,7 +155,11 @@ class Round(Fact):
     faults_per_call: float | None = None
     involuntary_switches: int | None = None
     steal_share: float | None = None
+    # On a device with a queue: what the host needs to enqueue a call in each block, whether the block was queued ahead,
+    # so that its sample holds no launch, and what a call takes one after the other, launches included.
     host_seconds: list[float] = Field(default_factory=list)
+    queued: list[bool] = Field(default_factory=list)
+    call_seconds: float | None = None
     sm_clock_mhz: float | None = None
     throttle: list[str] = Field(default_factory=list)
     # Seconds a call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none.
@@ -179,6 +185,10 @@ class Time(Fact):
     interval, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of the reference
     kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many visits,
     `round_lengths` how many samples each had.
+
+    On a GPU samples are of device time, as calls wait in its queue: `queued_share` is the share of samples for which
+    that held. `host_seconds` is what the host needs to enqueue a call, `call_seconds` what calls take one after the
+    other, which is what a user waits for.
     """
 
     samples: list[float]
@@ -205,7 +215,14 @@ class Time(Fact):
     involuntary_switches: int | None = None
     steal_share: float | None = None
     host_seconds: float | None = None
+    call_seconds: float | None = None
+    queued_share: float | None = None
     mode: Literal["calls", "events"] = "calls"
+
+    @property
+    def is_launch_bound(self) -> bool:
+        """Tell whether the host needs longer to enqueue a call than the device to run it."""
+        return self.host_seconds is not None and self.mode == "events" and self.host_seconds > self.median
 
     @property
     def seconds(self) -> float:
@@ -235,7 +252,7 @@ class Launch(Fact):
     """What launching costs: seconds a call inside a replayed CUDA graph, beside the calls that the host launches.
 
     `graph` is the median with its interval `low`, `high`; the graph has so many `calls`, over `inputs` in turn.
-    `overhead` is the eager median less `graph`. Without a figure there is a `reason`.
+    `overhead` is `call_seconds` of the time less `graph`. Without a figure there is a `reason`.
     """
 
     graph: float | None = None
@@ -251,10 +268,12 @@ class Launch(Fact):
 class Counts(Fact):
     """Operations of one call. `how` is counted where a dispatch mode saw them, declared where only a formula says so.
 
-    `by_operator` splits counted operations by operator name.
+    `by_operator` splits counted operations by operator name. `required` is what no way of computing the call can do
+    without, where that is less than `operations`.
     """
 
     operations: int
+    required: int | None = None
     attended: int
     ideal_bytes: int
     how: Literal["counted", "declared"] = "declared"
@@ -344,11 +363,26 @@ class Allocation(Fact):
 
 
 class Ran(Fact):
-    """What one profiled call ran: operators (CPU) or kernels (CUDA) with their counts, and the SDPA backend seen."""
+    """What one profiled call ran: operators, and kernels on a GPU, with their counts, and the SDPA backend seen.
+
+    `launches` is how many kernels the host launched; `copy_seconds` is the device's time in copies and fills, which no
+    kernel's time contains. `within` is the context that the implementation's calls were made in, None where it declares
+    none. Absent figures have a reason.
+    """
 
     operators: dict[str, int]
+    kernels: dict[str, int] = Field(default_factory=dict)
     backend: str | None = None
+    within: str | None = None
     kernel_seconds: float | None = None
+    copy_seconds: float | None = None
+    launches: int | None = None
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def shown(self) -> dict[str, int]:
+        """Return what says most of a call: its kernels if any were seen, else its operators."""
+        return self.kernels or self.operators
 
 
 class Telemetry(Fact):
@@ -415,6 +449,10 @@ class Record(Fact):
         if self.status != "ok" and not self.reason:
             raise ValueError(f"status {self.status} needs a reason")
         return self
+
+
+# The name of the ceiling that float32 products on tensor cores have.
+TF32 = "matmul tf32"
 
 
 class Ceiling(Fact):
@@ -501,7 +539,7 @@ class SchemaMismatchError(ValueError):
 
 def check_schema(document: Mapping[str, object], *, source: str) -> None:
     """Refuse a newer major version, naming it. Raises SchemaMismatchError."""
-    version = str(document.get("schema", ""))
+    version = str(document.get("schema", ""))[:40]
     try:
         major = int(version.split(".", maxsplit=1)[0])
     except ValueError:

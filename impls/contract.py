@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import torch
 
 
 @dataclass(frozen=True)
-class Limits:
-    """State where an implementation runs: devices, dtypes, features and optional packages.
+class Expected:
+    """Substrings of lower-case names, one of which a call must have run; a call without any is a fallback.
 
-    `expects` lists substrings, one of which the name of some operator (CPU) or kernel (CUDA) of a call must contain;
-    a call without any is a fallback.
+    `names` are of operators or kernels. `kernels` are of kernels alone and decide wherever kernels were seen: what a
+    fused operator runs, its kernel tells.
     """
+
+    names: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """State where an implementation runs: devices, dtypes, features, optional packages, and what its calls run."""
 
     devices: tuple[str, ...]
     dtypes: tuple[str, ...]
     supports: frozenset[str]
     requires: tuple[str, ...] = ()
-    expects: tuple[str, ...] = ()
+    expects: Expected = Expected()
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,10 @@ class Implementation:
     """Hold a registered function with its limits as data.
 
     `score_buffers` is how many buffers of n_q x n_k elements a forward call needs beside inputs and outputs, as the
-    planner's estimate; 0 for O(n) memory. `call_seconds_per_row` is its fixed dispatch cost per query row.
+    planner's estimate, by dtype if some are computed in a wider one; 0 for O(n) memory. `call_seconds_per_row` is its
+    fixed dispatch cost per query row on a CPU.
     `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
+    `within` makes the context that its calls run in, such as the choice of a backend; it is entered once around many.
     """
 
     problem: str
@@ -41,10 +54,29 @@ class Implementation:
     limits: tuple[Limits, ...]
     prepare: Callable[..., Callable[..., Any]] | None = None
     deterministic: bool = True
-    score_buffers: float = 0.0
+    score_buffers: float | Mapping[str, float] = 0.0
     call_seconds_per_row: float = 0.0
     fixes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    within: Callable[[], AbstractContextManager[Any]] | None = None
+
+    @property
+    def within_name(self) -> str:
+        """Name the context as it would be written, empty without one."""
+        if self.within is None:
+            return ""
+        if not isinstance(self.within, functools.partial):
+            return str(getattr(self.within, "__qualname__", type(self.within).__name__))
+        given = [*map(str, self.within.args), *(f"{name}={value}" for name, value in self.within.keywords.items())]
+        return f"{getattr(self.within.func, '__qualname__', self.within.func)}({', '.join(given)})"
+
+    def entered(self) -> AbstractContextManager[Any]:
+        """Return a new context for calls, one that does nothing where none was declared."""
+        return nullcontext() if self.within is None else self.within()
+
+    def buffers(self, dtype: str) -> float:
+        """Return the score buffers of a dtype."""
+        return self.score_buffers.get(dtype, 0.0) if isinstance(self.score_buffers, Mapping) else self.score_buffers
 
     def limits_on(self, device: str) -> Limits | None:
         """Return the limits that hold on a device type, or None if it does not run."""
@@ -67,7 +99,8 @@ class Cost:
 
     `operations` are floating-point operations of the products over attended pairs, `attended` the (query, key) pairs,
     `score_elements` batch * heads * n_q * n_k (or the problem's counterpart), bytes include each tensor once.
-    `phases` splits the forward operations by named step.
+    `phases` splits the forward operations by named step. `required` is what no way of computing the call can do
+    without, where that is less than `operations`.
     """
 
     operations: int
@@ -78,6 +111,7 @@ class Cost:
     output_bytes: int
     ideal_bytes: int
     phases: Mapping[str, int]
+    required: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast
 
-from impls.contract import Implementation, Limits
+from impls.contract import Expected, Implementation, Limits
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from impls.contract import Problem, Unavailable
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -69,6 +71,13 @@ class Registry:
 REGISTRY = Registry()
 
 
+class Planned(TypedDict, total=False):
+    """What an implementation's calls cost by its own account, for the plan: see `Implementation`."""
+
+    score_buffers: float | Mapping[str, float]
+    call_seconds_per_row: float
+
+
 def register(
     *,
     problem: str,
@@ -77,24 +86,26 @@ def register(
     dtypes: Iterable[str] = DTYPES,
     supports: Iterable[str] = (),
     requires: Iterable[str] = (),
-    expects: Iterable[str] = (),
+    expects: Iterable[str] | Expected = (),
     prepare: Callable[..., Callable[..., Any]] | None = None,
     deterministic: bool = True,
-    score_buffers: float = 0.0,
-    call_seconds_per_row: float = 0.0,
     fixes: Mapping[str, Any] | None = None,
+    within: Callable[[], AbstractContextManager[Any]] | None = None,
+    **planned: Unpack[Planned],
 ) -> Callable[[Function], Function]:
     """Register the decorated function as an implementation of a problem.
 
     Decorators may be stacked, one per device, where limits differ by device. `requires` names optional packages
-    by import name. Raises ValueError for an unknown device, dtype or feature, and for a duplicate name.
+    by import name; `expects` are substrings of names of operators or kernels, one of which each call must run, or an
+    `Expected`. `within` makes a context that is entered around calls, once for many, so that choosing a backend is no
+    part of their time. Raises ValueError for an unknown device, dtype or feature, and for a duplicate name.
     """
     limits = Limits(
         devices=_known("device", devices, DEVICES),
         dtypes=_known("dtype", dtypes, DTYPES),
         supports=frozenset(_known("feature", supports, FEATURES)),
         requires=tuple(requires),
-        expects=tuple(expects),
+        expects=expects if isinstance(expects, Expected) else Expected(tuple(expects)),
     )
 
     def add(function: Function) -> Function:
@@ -106,9 +117,9 @@ def register(
                 limits=(limits,),
                 prepare=prepare,
                 deterministic=deterministic,
-                score_buffers=score_buffers,
-                call_seconds_per_row=call_seconds_per_row,
                 fixes=dict(fixes or {}),
+                within=within,
+                **planned,
                 source=function.__code__.co_filename if hasattr(function, "__code__") else function.__module__,
             )
         )

@@ -33,7 +33,7 @@ COLUMNS: dict[str, str] = {
     "cache": "hot or cold",
     "status": "ok, or why there is no time; `not run` for a planned case without a record",
     "reason": "the cause of a status other than ok",
-    "time_s": "seconds a call: the statistic named beside it; the median in runs that name none",
+    "time_s": "seconds per call: the statistic named beside it; the median in runs that name none",
     "low_s": "lower end of the 95 % interval of time_s",
     "high_s": "upper end of it",
     "statistic": "what time_s is: a location of the samples, less what the canary and the neighbours explain",
@@ -41,7 +41,11 @@ COLUMNS: dict[str, str] = {
     "best_s": "second smallest sample",
     "law_s": "what laws and the roofline are held against: time_s, or best_s in runs that name no statistic",
     "graph_s": "median seconds a call inside a replayed CUDA graph, where calls are short",
-    "launch_overhead_s": "median_s less graph_s: what launching from the host adds",
+    "call_s": "median seconds per call of calls one after the other on a GPU, launches included",
+    "host_s": "median seconds that the host needs to enqueue a call",
+    "queued_share": "share of samples that hold no launch, 0..1",
+    "launch_bound": "whether the host needs longer to enqueue a call than the GPU to run it",
+    "launch_overhead_s": "call_s less graph_s: what launching from the host adds",
     "kernel_s": "seconds that the kernels of one profiled call ran",
     "samples": "number of samples",
     "rounds": "visits to the case, spread over the run",
@@ -118,7 +122,14 @@ def _row(record: Record) -> dict[str, Any]:
             "rounds": time.rounds,
             "stop_reason": time.stop_reason,
             "flags": " ".join(time.flags),
+            "call_s": time.call_seconds,
         }
+        if time.mode == "events":
+            row |= {
+                "host_s": time.host_seconds,
+                "queued_share": time.queued_share,
+                "launch_bound": time.is_launch_bound,
+            }
     if record.launch:
         row |= {"graph_s": record.launch.graph, "launch_overhead_s": record.launch.overhead}
     if record.ran:

@@ -6,14 +6,18 @@ import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reports import units
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 # docs/report.md says where the rows come from and how operations are counted in them.
+# Queries that one thread block of a fused kernel takes, and the processors of an H100 or H200.
+QUERIES_PER_BLOCK, PROCESSORS = 128, 132
 FILE = Path(__file__).parent / "published.csv"
 # What others call implementations that have another name here.
 OUR_NAMES = {"cudnn": "sdpa-cudnn"}
@@ -109,6 +113,18 @@ def is_causal(value: object) -> bool:
     return value is True or value == 1
 
 
+def fills_alike(item: Published, row: Mapping[Any, Any]) -> bool:
+    """Tell whether two cases load a device alike: their heads differ by a factor of two at most, or both fill it.
+
+    A kernel has a thread block for each head and 128 queries; fewer blocks than processors leave some idle.
+    """
+    # An axis that a point does not have is empty, which is no number.
+    ours = math.prod(float(row[axis]) if row[axis] == row[axis] else 1.0 for axis in ("batch", "heads"))
+    theirs = item.batch * item.heads
+    both_fill = min(ours, theirs) * item.n / QUERIES_PER_BLOCK >= PROCESSORS
+    return both_fill or max(ours, theirs) <= 2 * min(ours, theirs)
+
+
 def comparison(table: pd.DataFrame, *, machine: str) -> list[tuple[str, ...]]:
     """Return rows that set published rates beside ours at the same n, d, dtype, direction and masking.
 
@@ -129,6 +145,9 @@ def comparison(table: pd.DataFrame, *, machine: str) -> list[tuple[str, ...]]:
         if mine.empty:
             continue
         chosen = same if not same.empty else mine
+        chosen = chosen[[fills_alike(item, row) for row in chosen.to_dict("records")]]
+        if chosen.empty:
+            continue
         nearest = (chosen["batch"].fillna(1) * chosen["heads"].fillna(1) - item.batch * item.heads).abs()
         chosen = chosen.assign(gap=nearest).sort_values(["gap", "time_s"])
         row = chosen.iloc[0]

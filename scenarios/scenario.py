@@ -112,6 +112,7 @@ class Variant(Declared):
     axes: list[Axis] | None = None
     base: Point | None = None
     dtypes: list[Dtype] | None = None
+    exclude: list[str] | None = None
 
 
 class Scenario(Declared):
@@ -163,7 +164,11 @@ class Scenario(Declared):
         variant = self.on.get(device)  # type: ignore[call-overload]
         if variant is None:
             return self
-        changes = {name: value for name in ("axes", "base", "dtypes") if (value := getattr(variant, name)) is not None}
+        changes = {
+            name: value
+            for name in ("axes", "base", "dtypes", "exclude")
+            if (value := getattr(variant, name)) is not None
+        }
         return self.model_copy(update={**changes, "on": {}})
 
     def with_axes(self, overrides: dict[str, list[Value]]) -> Scenario:

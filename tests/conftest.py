@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 import pytest
 
 from impls import contract, discovery
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Seconds per test where pytest-timeout is installed; GPU tests run without it.
+os.environ.setdefault("PYTEST_TIMEOUT", "600")
+GPU_TESTS = ("mark.gpu", "gate_case")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m gpu` import only files that have such tests: the others need packages that a GPU machine may lack."""
+    if config.option.markexpr != "gpu" or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return None if any(mark in text for mark in GPU_TESTS) else True
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

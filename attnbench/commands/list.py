@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from attnbench.console import fail, quiet, say
 from attnbench.options import Device, ImplFile, Json, grouped
@@ -30,7 +31,9 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, json_outp
     scenarios = [{"name": s.name, "problem": s.problem, "question": s.question} for s in catalog.CATALOG]
     if json_output:
         listed = described.model_dump(exclude={"kind"})
-        say(json.dumps({"device": settings.device, "devices": present, "scenarios": scenarios, **listed}, indent=1))
+        usable = [one.name for one in present if not one.reason]
+        found = {"device": settings.device, "devices": usable, "found_devices": [asdict(one) for one in present]}
+        say(json.dumps({**found, "scenarios": scenarios, **listed}, indent=1))
         return
     say(f"Implementations on {settings.device} ({described.device_name}):")
     for entry in described.implementations:
@@ -40,4 +43,6 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, json_outp
     for scenario in scenarios:
         mark = "*" if scenario["name"] in catalog.DEFAULT else " "
         say(f"  {mark} {scenario['name']:<18} {scenario['question']}")
-    say(f"Devices: {', '.join(present)}")
+    say("Devices:")
+    for one in present:
+        say(f"  {one}")

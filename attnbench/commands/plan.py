@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attnbench.console import fail, quiet, say
+from attnbench.console import fail, quiet, say, warn
 from attnbench.options import Cases, Json, Place, grouped
 
 if TYPE_CHECKING:
@@ -22,20 +23,38 @@ def plan_command(cases: Cases, place: Place, *, json_output: Json = False) -> No
     from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
     shown = quiet()
+    absent = absent_gpu(place.device)
     try:
-        request = make_request(cases, place)
-        with Supervisor(WorkerSettings.of(request), progress=shown) as supervisor:
+        request = make_request(cases, place, device="cuda:0" if absent else None)
+        settings = replace(WorkerSettings.of(request), modelled=bool(absent))
+        with Supervisor(settings, progress=shown) as supervisor:
             plan = make_plan(request, supervisor, progress=shown)
     except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
+    if absent:
+        warn(f"{absent}; planned for an {plan.device_name} by its datasheet: nothing was measured")
     if json_output:
         say(plan.model_dump_json(indent=1, by_alias=True))
     else:
         show(plan)
 
 
+def absent_gpu(wanted: str | None) -> str:
+    """Say why a GPU that is asked for can't be used here, empty if it can or none is asked for."""
+    from harness.machine import devices
+
+    if wanted is None or not wanted.startswith("cuda"):
+        return ""
+    try:
+        devices.choose(wanted)
+    except devices.DeviceError as error:
+        return str(error)
+    return ""
+
+
 def show(plan: Plan) -> None:
     """Print a line for each case of a plan and each point left out, and a last one with the sum."""
+    from harness.runner import budget
     from reports import units
 
     for case in plan.cases:
@@ -49,3 +68,7 @@ def show(plan: Plan) -> None:
     running = [case for case in plan.cases if case.skip is None and case.predicted]
     total = sum(case.predicted.seconds for case in running if case.predicted)
     say(f"{len(plan.cases)} cases, {len(running)} to run; one call of each takes {units.seconds(total)} or so")
+    known = [budget.estimate(case, {}) for case in running]
+    least = budget.least_seconds(known, device=plan.device, policy=plan.policy)
+    allowed = budget.time_budget(plan.device, plan.policy.run)
+    say(f"a run of them takes about {least / 60:.0f} min or more; its time budget is {allowed / 60:.0f} min")

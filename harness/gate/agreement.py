@@ -74,7 +74,7 @@ def compare_with_oracle(
     with torch.no_grad():
         output_witnesses = witnesses(answer.inputs, rows)
     for value, output, witness in zip(answer.outputs, described, output_witnesses, strict=True):
-        sampled = value.detach().index_select(output.row_axis, rows.to(value.device))
+        sampled = torch.Tensor.detach(value).index_select(output.row_axis, rows.to(value.device))
         factor = policy.factor * chance(effective_rows(witness), policy)
         compared, element = compare(Comparison(output.name, sampled, witness, factor), policy)
         checks += compared
@@ -87,7 +87,7 @@ def compare_with_oracle(
         factor = policy.gradient_factor * chance(rows_at_least, policy)
         for name, gradient, witness in zip(answer.inputs.names, answer.gradients, gradient_witnesses, strict=True):
             assert gradient is not None
-            compared, element = compare(Comparison(f"d{name}", gradient.detach(), witness, factor), policy)
+            compared, element = compare(Comparison(f"d{name}", torch.Tensor.detach(gradient), witness, factor), policy)
             checks += compared
             worst.append((element, compared))
     element, _ = max(worst, key=lambda pair: largest_ratio(pair[1]))

@@ -142,7 +142,7 @@ def _in_call(agreement: Agreement, call: int) -> Agreement:
 
 def _fresh(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
     """Check that a later call leaves an earlier output alone, and that the same inputs give the same bits."""
-    with torch.no_grad():
+    with torch.no_grad(), subject.implementation.entered():
         call, other = (
             subject.bind(subject.inputs(seed=seed, kind=probe.kind)) for seed in (examinee.seed, examinee.seed + 1)
         )
@@ -172,8 +172,9 @@ def _fresh(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
 
 
 def _tensors(result: Any) -> list[torch.Tensor]:
-    values = list(result) if isinstance(result, (tuple, list)) else [result]
-    wrong = [type(value).__name__ for value in values if not isinstance(value, torch.Tensor)]
+    values = list(result) if type(result) in (tuple, list) else [result]
+    wrong = [type(value).__name__ for value in values if type(value) is not torch.Tensor]
     if wrong:
         raise TypeError(f"returned {', '.join(wrong)}, not torch.Tensor")
-    return values
+    # Through the class, so that nothing set on the result itself answers for it.
+    return [torch.Tensor.detach(value) for value in values]

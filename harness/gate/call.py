@@ -10,6 +10,7 @@ import torch
 
 from harness.gate.errors import first_index
 from harness.records import Check
+from impls.numerics.precision import tf32_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,19 +43,26 @@ def call(subject: Subject, inputs: Inputs, *, rows: torch.Tensor, seed: int) -> 
     first = inputs.tensors[0]
     if subject.direction == "forward":
         with torch.no_grad():
-            function = subject.bind(inputs)
-            poison(described, like=first)
-            outputs = _as_tuple(function())
+            with subject.implementation.entered():
+                function = subject.bind(inputs)
+                poison(described, like=first)
+                result = function()
+            outputs = _as_tuple(result)
         return Answer(inputs, before, outputs, None, ())
     for tensor in inputs.differentiable:
         tensor.requires_grad_(True)
-    function = subject.bind(inputs)
-    poison(described, like=first)
-    outputs = _as_tuple(function())
+    with subject.implementation.entered():
+        function = subject.bind(inputs)
+        poison(described, like=first)
+        result = function()
+    outputs = _as_tuple(result)
     upstream = upstream_gradient(described[0], rows=rows, like=first, seed=seed)
     reached = isinstance(outputs[0], torch.Tensor) and outputs[0].requires_grad and outputs[0].shape == upstream.shape
     none: tuple[torch.Tensor | None, ...] = (None,) * len(inputs.differentiable)
-    gradients = torch.autograd.grad(outputs[0], inputs.differentiable, upstream, allow_unused=True) if reached else none
+    if not reached:
+        return Answer(inputs, before, outputs, upstream, none)
+    with subject.implementation.entered():
+        gradients = torch.autograd.grad(outputs[0], inputs.differentiable, upstream, allow_unused=True)
     return Answer(inputs, before, outputs, upstream, gradients)
 
 
@@ -91,16 +99,21 @@ def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
     ]
     if mistakes:
         return mistakes
-    storages = {tensor.untyped_storage().data_ptr() for tensor in answer.inputs.tensors}
+    storages = {address(tensor) for tensor in answer.inputs.tensors}
     mistakes = [
         f"{output.name} shares memory with an input"
         for value, output in zip(answer.outputs, described, strict=True)
-        if value.untyped_storage().data_ptr() in storages
+        if address(value) in storages
+    ]
+    mistakes += [
+        f"input {position} was given attributes: {', '.join(own)}"
+        for position, tensor in enumerate(answer.inputs.tensors)
+        if (own := own_attributes(tensor))
     ]
     mistakes += [
         f"input {position} was changed"
         for position, (tensor, kept) in enumerate(zip(answer.inputs.tensors, answer.before, strict=True))
-        if not torch.equal(tensor.detach(), kept)
+        if not torch.equal(torch.Tensor.detach(tensor), kept)
     ]
     if subject.direction != "forward":
         for name, gradient, tensor in zip(
@@ -113,6 +126,10 @@ def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
 def _tensor_mistakes(name: str, value: Any, *, shape: tuple[int, ...], like: torch.Tensor) -> list[str]:
     if type(value) is not torch.Tensor:
         return [f"{name} is {type(value).__name__}, not torch.Tensor"]
+    own = own_attributes(value)
+    if own:
+        # Its methods may be among them, and compute the answer when it is looked at.
+        return [f"{name} has attributes of its own: {', '.join(own)}"]
     wrong = [
         f"{name} has {what} {got}, not {wanted}"
         for what, got, wanted in (
@@ -123,16 +140,28 @@ def _tensor_mistakes(name: str, value: Any, *, shape: tuple[int, ...], like: tor
         )
         if got != wanted
     ]
-    if not wrong and not bool(value.isfinite().all()):
+    if wrong:
+        return wrong
+    odd = ~torch.Tensor.isfinite(value)
+    if bool(odd.any()):
         # The oracle is finite wherever inputs are, and a row with nothing to attend to is zero.
-        count = int((~value.isfinite()).sum())
-        wrong.append(f"{name} has {count} elements that are not finite, first at {first_index(~value.isfinite())}")
+        wrong.append(f"{name} has {int(odd.sum())} elements that are not finite, first at {first_index(odd)}")
     return wrong
+
+
+def own_attributes(tensor: torch.Tensor) -> list[str]:
+    """List what was set on a tensor itself, which its methods would give way to."""
+    return sorted(vars(tensor))
+
+
+def address(tensor: torch.Tensor) -> int:
+    """Return where a tensor's memory begins."""
+    return int(torch.Tensor.untyped_storage(tensor).data_ptr())
 
 
 def precision_note(tensor: torch.Tensor) -> str:
     """Name TF32 where float32 products may run in it: the reference does too, and the bound allows for it."""
-    tf32 = tensor.is_cuda and tensor.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
+    tf32 = tensor.is_cuda and tensor.dtype == torch.float32 and tf32_allowed()
     return "float32 products may run in TF32" if tf32 else ""
 
 
@@ -144,4 +173,5 @@ def contract_check(mistakes: Sequence[str], *, note: str = "") -> Check:
 
 
 def _as_tuple(result: Any) -> tuple[Any, ...]:
-    return tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    # A tuple of a class of its own may compute what it holds when it is looked at.
+    return tuple(result) if type(result) in (tuple, list) else (result,)

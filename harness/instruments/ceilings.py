@@ -14,7 +14,7 @@ import torch
 from harness.instruments import memory, timing
 from harness.instruments.datasheets import datasheet
 from harness.machine import processor
-from harness.records import Ceiling
+from harness.records import TF32, Ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,6 +62,8 @@ def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceili
     share = seconds / (len(wanted) + 1)
     with torch.inference_mode():
         rates = [_matmul(target, dtype, seconds=share) for dtype in wanted]
+        if target.type == "cuda" and "float32" in wanted:
+            rates.append(_matmul_tf32(target, rates, seconds=share / len(LADDER_CUDA)))
         found = _note_slow_dtypes(rates) + _bandwidths(target, seconds=share)
     if target.type == "cuda":
         torch.cuda.empty_cache()
@@ -71,6 +73,7 @@ def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceili
 def remeasure(device: str, known: Sequence[Ceiling], *, seconds: float) -> list[Ceiling]:
     """Measure matrix-product rates and the copy bandwidth of memory again, with the sizes that were best before."""
     target = torch.device(device)
+    # The rate in TF32 has no size: it is a limit and is measured once.
     wanted = [ceiling for ceiling in known if ceiling.size and ceiling.name.startswith(("matmul ", "memory copy"))]
     best: dict[str, float] = {}
     with torch.inference_mode():
@@ -125,6 +128,20 @@ def _matmul(device: torch.device, dtype: str, *, seconds: float) -> Ceiling:
         datasheet=sheet.matmul.get(dtype) if sheet else None,
         size=best_size,
     )
+
+
+def _matmul_tf32(device: torch.device, rates: Sequence[Ceiling], *, seconds: float) -> Ceiling:
+    """Measure float32 products on tensor cores, which kernels may use in parts that add up to float32's precision."""
+    size = next(ceiling.size for ceiling in rates if ceiling.name == "matmul float32") or LADDER_CUDA[-1]
+    setting = torch.backends.cuda.matmul
+    before = setting.fp32_precision
+    setting.fp32_precision = "tf32"
+    try:
+        rate, _ = _matmul_rate(device, "float32", size, seconds=seconds)
+    finally:
+        setting.fp32_precision = before
+    how = f"product of two random {size} x {size} float32 matrices in TF32; a limit, and no ceiling of float32"
+    return Ceiling(name=TF32, value=rate, unit="FLOP/s", how=how)
 
 
 def _note_slow_dtypes(rates: list[Ceiling]) -> list[Ceiling]:
@@ -198,6 +215,9 @@ def _copy_bandwidth(buffers: Buffers, *, seconds: float) -> float:
     """Return bytes/s of target = left."""
     moved = 2 * buffers.target.nbytes
     call = functools.partial(buffers.target.copy_, buffers.left)
+    if buffers.target.device.type == "cuda":
+        # A kernel, as implementations run: copy_ is the driver's copy, which takes longer to launch than L2 to fill.
+        call = functools.partial(torch.add, buffers.left, 1.0, out=buffers.target)
     return moved / _quantile(sample(call, device=buffers.target.device, seconds=seconds))
 
 

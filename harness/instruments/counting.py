@@ -36,6 +36,14 @@ FUSED_FORWARD = frozenset(
         aten._scaled_dot_product_cudnn_attention,  # noqa: SLF001
     }
 )
+# scaled_dot_product_attention never sends is_causal with n_q != n_k here; PyTorch's bias subclass does, and means the
+# lower right (torch/nn/attention/bias.py).
+ALIGN_LAST = frozenset(
+    {
+        aten._scaled_dot_product_flash_attention,  # noqa: SLF001
+        aten._scaled_dot_product_flash_attention_backward,  # noqa: SLF001
+    }
+)
 FUSED_BACKWARD = frozenset(
     {
         aten._scaled_dot_product_flash_attention_for_cpu_backward,  # noqa: SLF001
@@ -192,7 +200,8 @@ def _formula(func: Any, args: tuple[Any, ...], named: Named, out: Any) -> int | 
     """Return the operations of a product, None for other operators."""
     packet = func.overloadpacket
     if packet in FUSED_FORWARD or packet in FUSED_BACKWARD:
-        return _fused(dict(zip(_arguments(func)[0], args, strict=False)) | named, backward=packet in FUSED_BACKWARD)
+        named_arguments = dict(zip(_arguments(func)[0], args, strict=False)) | named
+        return _fused(named_arguments, backward=packet in FUSED_BACKWARD, aligns_last=packet in ALIGN_LAST)
     if packet in VECTOR_PRODUCTS:
         return 2 * int(args[VECTOR_PRODUCTS[packet]].numel())
     if packet in flop_registry:
@@ -200,15 +209,17 @@ def _formula(func: Any, args: tuple[Any, ...], named: Named, out: Any) -> int | 
     return None
 
 
-def _fused(arguments: Mapping[str, Any], *, backward: bool) -> int:
+def _fused(arguments: Mapping[str, Any], *, backward: bool, aligns_last: bool = False) -> int:
     """Count fused attention: two products over attended pairs forward, five backward, the scores recomputed.
 
     A causal kernel is taken to skip masked pairs: FlashAttention-2 (arXiv 2307.08691), section 3.1.1.
     """
     query, key, value = arguments["query"], arguments["key"], arguments["value"]
     n_q, n_k = query.shape[-2], key.shape[-2]
-    # The operators' own is_causal aligns the first query with the first key.
-    per_head = sum(min(row + 1, n_k) for row in range(n_q)) if arguments.get("is_causal") else n_q * n_k
+    # The operators' own is_causal aligns the first query with the first key, FlashAttention's on CUDA the last two.
+    shift = n_k - n_q if aligns_last else 0
+    rows = range(n_q)
+    per_head = sum(max(0, min(row + 1 + shift, n_k)) for row in rows) if arguments.get("is_causal") else n_q * n_k
     pairs = math.prod(query.shape[:-2]) * per_head
     d, d_v = query.shape[-1], value.shape[-1]
     return int(2 * pairs * (3 * d + 2 * d_v) if backward else 2 * pairs * (d + d_v))

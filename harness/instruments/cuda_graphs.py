@@ -12,12 +12,13 @@ import torch
 
 from harness.gate import agreement
 from harness.gate.call import Answer, contract_mistakes
-from harness.instruments import directions
+from harness.instruments import cuda, directions
 from harness.stats.blocks import calls_per_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.instruments.cuda import Driver
     from harness.instruments.timing import Block
     from harness.policy import GatePolicy, TimingPolicy
     from impls.contract import Witness
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 # Libraries choose algorithms and allocate workspaces in their first calls on a stream (PyTorch's notes on CUDA graphs
 # warm up three times), which a capture would refuse.
 WARM_UPS = 3
+# Calls that are checked on each set of inputs: a second one shows results that are kept.
+CALLS_PER_INPUT = 2
 # Kept apart from the seeds of visits, which lie further from one another than there are input sets.
 SEED_OFFSET = 500
 
@@ -56,26 +59,27 @@ class Recorder(Protocol):
 class CudaRecorder:
     """Record on a stream of its own, as capturing on the default stream is refused."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, driver: Driver | None = None) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._driver = driver or cuda.DRIVER
+        self._stream = self._driver.stream(device)
 
     def eager(self, calls: Sequence[Call]) -> list[Any]:
         """Make each call a few times on the capturing stream and return its last results."""
-        current = torch.cuda.current_stream(self._device)
+        current = self._driver.current_stream(self._device)
         self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
+        with self._driver.on(self._stream):
             results = [[call() for call in calls] for _ in range(WARM_UPS)][-1]
         current.wait_stream(self._stream)
-        torch.cuda.synchronize(self._device)
+        self._driver.synchronize(self._device)
         return results
 
     def record(self, calls: Sequence[Call], *, keep: frozenset[int]) -> tuple[Graph, list[Any]]:
         """Capture the calls. Raises what torch or the implementation raises where a call can't be captured."""
-        graph = torch.cuda.CUDAGraph()
         kept: list[Any] = []
+        driver = self._driver
         # A capture that fails leaves its stream the current one: the outer context puts the caller's back.
-        with torch.cuda.stream(torch.cuda.current_stream(self._device)), torch.cuda.graph(graph, stream=self._stream):
+        with driver.on(driver.current_stream(self._device)), driver.capture(self._stream) as graph:
             for position, call in enumerate(calls):
                 result = call()
                 if position in keep:
@@ -85,7 +89,7 @@ class CudaRecorder:
 
 @dataclass(frozen=True)
 class Replays:
-    """Seconds per call of each block of replays, the calls in the graph and the input sets they take in turn.
+    """Seconds per call of each block of replays, the calls in the graph, and the input sets that it was checked on.
 
     Without samples there is a reason. After a capture that failed torch may take its allocator and its random numbers
     for still being captured, so the process should measure nothing more.
@@ -108,6 +112,7 @@ def visit(
     blocks: int,
     policy: TimingPolicy,
     gate: GatePolicy,
+    launches: int | None = None,
 ) -> Replays:
     """Draw fresh input sets, record the forward call on them in turn, and time replays of that graph.
 
@@ -126,6 +131,7 @@ def visit(
             call_seconds=call_seconds,
             blocks=blocks,
             policy=policy,
+            launches=launches,
             judge=None if subject.implementation.deterministic else _gate(subject, sets, seed=seed, policy=gate),
         )
 
@@ -138,21 +144,26 @@ def replays(
     call_seconds: float,
     blocks: int,
     policy: TimingPolicy,
+    launches: int | None = None,
     judge: Judge | None = None,
 ) -> Replays:
-    """Record calls, one for each input set, in turn until a graph fills a block; check, time, and check again.
+    """Record calls on one set of inputs until a graph fills a block, and a few on each set; check, time, check again.
 
-    `timed` times so many calls of a function. Outputs are NaN before a replay that is checked, and must then be what
-    `judge` accepts, by default what each call gave outside of the graph. An error in capturing is a reason; one of
-    the device rises.
+    The graph on one set is timed, as calls outside of it have one set too: with several it would read them from further
+    away. `timed` times so many calls of a function. Outputs are NaN before a replay that is checked, and must then be
+    what `judge` accepts, by default what each call gave outside of the graph. An error in capturing is a reason; one of
+    the device is raised.
     """
     sets = len(calls)
-    count = _graph_calls(call_seconds, sets=sets, policy=policy)
+    count = _graph_calls(call_seconds, launches=launches, policy=policy)
+    turns = CALLS_PER_INPUT * sets
     expected = [_outputs(result, copy=True) for result in recorder.eager(calls)]
-    # The first and the last call on each set: were results cached, they would be the same memory.
-    keep = frozenset([*range(sets), *range(count - sets, count)])
     try:
-        graph, results = recorder.record(list(itertools.islice(itertools.cycle(calls), count)), keep=keep)
+        rotating = _Recorded(
+            *recorder.record(list(itertools.islice(itertools.cycle(calls), turns)), keep=frozenset(range(turns)))
+        )
+        # The first call and the last: were results cached, they would be the same memory.
+        steady = _Recorded(*recorder.record([calls[0]] * count, keep=frozenset({0, count - 1})))
     # Whatever an implementation does that can't be captured costs the figure and not the case.
     except Exception as error:  # noqa: BLE001
         # Ending a capture that failed fails too; what came first says why.
@@ -160,31 +171,53 @@ def replays(
         first = str(cause).strip().split("\n")[0][:300]
         reason = f"can't be captured: {type(cause).__name__}: {first}"
         return Replays(calls=count, inputs=sets, reason=reason, capture_failed=True)
-    kept = [_outputs(result, copy=False) for result in results]
     judge = judge or (lambda number, found: _difference(found, expected[number]))
-    wrong = _shared(kept) or _checked(graph, kept, judge=judge, timed=timed, sets=sets)
+
+    def mistake() -> str:
+        return _checked(rotating, sets, judge=judge, timed=timed, of=sets) or _checked(
+            steady, 1, judge=judge, timed=timed, of=sets
+        )
+
+    wrong = _shared(rotating.outputs) or _shared(steady.outputs) or mistake()
     if wrong:
         return Replays(calls=count, inputs=sets, reason=f"before timing, {wrong}")
     # Inside the graph a call may be far shorter than outside.
-    once = timed(graph.replay, 1).seconds
+    once = timed(steady.graph.replay, 1).seconds
     again = calls_per_block(once, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most)
-    samples = [timed(graph.replay, again).seconds / count for _ in range(blocks)]
-    wrong = _checked(graph, kept, judge=judge, timed=timed, sets=sets)
+    samples = [timed(steady.graph.replay, again).seconds / count for _ in range(blocks)]
+    wrong = mistake()
     if wrong:
         return Replays(calls=count, inputs=sets, reason=f"after timing, {wrong}")
     return Replays(samples=samples, calls=count, inputs=sets)
 
 
-def _graph_calls(call_seconds: float, *, sets: int, policy: TimingPolicy) -> int:
-    """Return how many calls a graph has: the same number on each set, at least two."""
-    wanted = calls_per_block(call_seconds, target=policy.block_seconds_cuda, at_most=policy.graph_calls_at_most)
-    return sets * max(2, wanted // sets)
+@dataclass(frozen=True)
+class _Recorded:
+    """A graph and the results of those of its calls that were kept."""
+
+    graph: Graph
+    results: list[Any]
+
+    @property
+    def outputs(self) -> list[Outputs]:
+        """Return the tensors of each kept result."""
+        return [_outputs(result, copy=False) for result in self.results]
+
+
+def _graph_calls(call_seconds: float, *, launches: int | None, policy: TimingPolicy) -> int:
+    """Return how many calls the timed graph has: at least two, and no more kernels than the policy allows."""
+    at_most = policy.graph_calls_at_most
+    if launches:
+        at_most = min(at_most, policy.graph_nodes_at_most // launches)
+    wanted = calls_per_block(call_seconds, target=policy.block_seconds_cuda, at_most=max(1, at_most))
+    return max(2, wanted)
 
 
 def _outputs(result: Any, *, copy: bool) -> Outputs:
     """Return the tensors of a call's result."""
-    listed = result if isinstance(result, tuple) else (result,)
-    return tuple(tensor.clone() if copy else tensor for tensor in listed)
+    listed = result if type(result) is tuple else (result,)
+    taken = [torch.Tensor.detach(tensor) for tensor in listed]
+    return tuple(tensor.clone() if copy else tensor for tensor in taken)
 
 
 def _shared(kept: Sequence[Outputs]) -> str:
@@ -193,20 +226,18 @@ def _shared(kept: Sequence[Outputs]) -> str:
     return "" if len(set(addresses)) == len(addresses) else "calls of the graph share an output: results are cached"
 
 
-def _checked(
-    graph: Graph, kept: Sequence[Outputs], *, judge: Judge, timed: Callable[[Call, int], Block], sets: int
-) -> str:
-    """Poison the kept outputs, replay once, and say what is wrong with them."""
-    for outputs in kept:
+def _checked(recorded: _Recorded, sets: int, *, judge: Judge, timed: Callable[[Call, int], Block], of: int) -> str:
+    """Poison the kept outputs, replay once, and say what is wrong with them; calls take so many sets in turn."""
+    for outputs in recorded.outputs:
         for tensor in outputs:
             tensor.fill_(math.nan)
-    timed(graph.replay, 1)
-    for position, outputs in enumerate(kept):
+    timed(recorded.graph.replay, 1)
+    for position, outputs in enumerate(recorded.outputs):
         number = position % sets
         unwritten = sum(int(tensor.isnan().sum()) for tensor in outputs)
         wrong = f"{unwritten} elements were not written" if unwritten else judge(number, outputs)
         if wrong:
-            return f"input set {number + 1} of {sets}: {wrong}"
+            return f"input set {number + 1} of {of}: {wrong}"
     return ""
 
 

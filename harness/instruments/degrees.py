@@ -29,7 +29,8 @@ HEAD_DIMS = tuple(range(16, 16 * (SIZES + 1), 16))
 # From two on: an axis of size one takes other paths (no copies), which would break the polynomial.
 REPEATS = tuple(range(2, SIZES + 2))
 # These heads divide this width into multiples of 16 a head, of at most 256, as devices' fused kernels want them.
-HEADS_AT_WIDTH = (2, 4, 6, 8)
+# Equispaced, and features per head that every fused kernel takes: multiples of 8 up to 128.
+HEADS_AT_WIDTH = (4, 8, 12, 16)
 WIDTH = 384
 WIDTHS = tuple(range(32, 32 * (SIZES + 1), 32))
 # The length while other axes are swept: short, for implementations that dispatch operators for each row.

@@ -28,8 +28,15 @@ class MeasuredCall:
 def measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
     """Prepare the call of a subject's direction; gradients come from autograd.grad, so none accumulates between calls.
 
-    Within the context gradients are recorded only if the direction needs them.
+    Within the context gradients are recorded only if the direction needs them, and the implementation's own context,
+    such as its choice of a backend, is entered.
     """
+    with subject.implementation.entered(), _measured_call(subject, inputs) as measured:
+        yield measured
+
+
+@contextmanager
+def _measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
     if subject.direction == "forward":
         with torch.no_grad():
             yield MeasuredCall(call=subject.bind(inputs), saved_bytes=None)
@@ -64,8 +71,8 @@ def measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
 
 def output_tensor(result: Any) -> torch.Tensor:
     """Return the output that agreement and gradients are about: the result, or the first of several."""
-    first = result[0] if isinstance(result, tuple) else result
-    if not isinstance(first, torch.Tensor):
+    first = result[0] if type(result) is tuple else result
+    if type(first) is not torch.Tensor:
         raise TypeError(f"an implementation must return a tensor, not {type(first).__name__}")
     return first
 

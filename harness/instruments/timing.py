@@ -7,19 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+
+from harness.instruments import cuda
+
+if TYPE_CHECKING:
+    from harness.instruments.cuda import Driver
 
 # Bound before any implementation is imported, so that none can replace them later.
 CLOCKS = {
     name: getattr(time, name) for name in ("perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "time")
 }
 _perf_counter_ns = time.perf_counter_ns
-_Event = torch.cuda.Event
-_synchronize_cuda = torch.cuda.synchronize
 
 Call = Callable[[], Any]
+Meanwhile = Callable[[], object] | None
 # A few products small enough for the caches make a canary long enough to meet a neighbour.
 CANARY_CALLS = 3
 # A zeroed buffer at least twice the size of L2 leaves nothing of the inputs in it (Triton's do_bench uses 256 MB).
@@ -29,15 +33,21 @@ FLUSH_BYTES = 256 * 2**20
 PATIENCE = 0.5
 # Launches are queued behind a sleep about this many times as long as the host needs to enqueue them.
 QUEUE_LEAD = 2.0
-# Beyond this many launches the driver's queue fills and the host waits.
-QUEUE_AT_MOST = 1000
+# ... and no longer than this, in seconds.
+LEAD_AT_MOST = 0.05
+# A stream's queue takes about 1,024 launches before the next one waits (tritonbench pull request 779, inductor's own
+# benchmarking counts on 1,000): half of that leaves room for what calls launch beside what was counted.
+QUEUE_LAUNCHES = 500
+# A part of fewer calls would feel the half microsecond that an event resolves.
+CALLS_PER_PART_AT_LEAST = 4
 
 
 @dataclass(frozen=True)
 class Block:
-    """Seconds a call of one block; `host` is the host's time a call, `queued` whether launches ran ahead.
+    """Seconds per call of one block; `host` is what the host needs to enqueue a call, `queued` whether it ran ahead.
 
-    `calls` is how many were made, fewer than asked for where patience ran out.
+    Queued, `seconds` are the device's alone; else they hold launch latency. `calls` is how many were made, fewer than
+    asked for where patience ran out.
     """
 
     seconds: float
@@ -47,16 +57,21 @@ class Block:
 
 
 class Clock(Protocol):
-    """Time a block of calls, each finished before the clock stops."""
+    """Time a block of calls, each finished before the clock stops.
 
-    def block(self, call: Call, calls: int) -> Block: ...  # noqa: D102
+    `meanwhile` is called while the device is busy with the last of them, where that is possible. `steady` returns the
+    seconds per call as a user waits for them, launches included.
+    """
+
+    def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block: ...  # noqa: D102
+    def steady(self, call: Call, calls: int) -> float: ...  # noqa: D102
     def synchronize(self) -> None: ...  # noqa: D102
 
 
 class HostClock:
     """Time on the host: for devices whose calls return when they are done."""
 
-    def block(self, call: Call, calls: int) -> Block:
+    def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         """Time `calls` back-to-back calls; outputs are dropped inside the loop, as keeping them costs memory.
 
         The clock is looked at after 1, 2, 4, ... calls, and a block that takes longer than PATIENCE ends there.
@@ -69,8 +84,14 @@ class HostClock:
                 call()
             done += more
             now = _perf_counter_ns()
+        if meanwhile is not None:
+            meanwhile()
         seconds = (now - start) * 1e-9 / done
         return Block(seconds=seconds, host=seconds, calls=done)
+
+    def steady(self, call: Call, calls: int) -> float:
+        """Return the seconds per call of a block."""
+        return self.block(call, calls).seconds
 
     def synchronize(self) -> None:
         """Wait for nothing: a CPU call is done when it returns."""
@@ -79,82 +100,137 @@ class HostClock:
 class AcceleratorClock:
     """Time on the host around a device-wide synchronisation, for accelerators without CUDA events."""
 
-    def block(self, call: Call, calls: int) -> Block:
+    def __init__(
+        self,
+        *,
+        wait: Callable[[], object] = torch.accelerator.synchronize,
+        clock_ns: Callable[[], int] = _perf_counter_ns,
+    ) -> None:
+        self._wait, self._clock_ns = wait, clock_ns
+
+    def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         """Time `calls` calls from an idle device to an idle device."""
         self.synchronize()
-        start = _perf_counter_ns()
+        start = self._clock_ns()
         for _ in range(calls):
             call()
-        enqueued = _perf_counter_ns()
+        enqueued = self._clock_ns()
+        if meanwhile is not None:
+            meanwhile()
         self.synchronize()
         return Block(
-            seconds=(_perf_counter_ns() - start) * 1e-9 / calls,
+            seconds=(self._clock_ns() - start) * 1e-9 / calls,
             host=(enqueued - start) * 1e-9 / calls,
             queued=False,
             calls=calls,
         )
 
+    def steady(self, call: Call, calls: int) -> float:
+        """Return the seconds per call of a block."""
+        return self.block(call, calls).seconds
+
     def synchronize(self) -> None:
         """Wait for every stream of the device."""
-        torch.accelerator.synchronize()
+        self._wait()
 
 
 class EventClock:
-    """Time by CUDA events with the queue kept full; a device-wide synchronisation ends each block.
+    """Device time, by CUDA events around calls that wait in the queue; a device-wide synchronisation ends each block.
 
+    A block is timed in parts that the queue has room for: beyond that a launch waits for the device, and the host's
+    time would be the device's. `launches` is how many a call makes; without it the clock finds the room by halving.
     `cold` zeroes a flush buffer before each call, outside the events, and times call by call.
     """
 
-    def __init__(self, device: torch.device, *, cold: bool = False) -> None:
+    def __init__(
+        self, device: torch.device, *, cold: bool = False, launches: int | None = None, driver: Driver | None = None
+    ) -> None:
         self.device = device
         self.cold = cold
-        properties = torch.cuda.get_device_properties(device)
-        size = max(FLUSH_BYTES, 2 * int(properties.L2_cache_size))
+        self._driver = driver or cuda.DRIVER
+        size = max(FLUSH_BYTES, 2 * int(self._driver.properties(device).L2_cache_size)) if cold else 0
         self._flush = torch.empty(size, dtype=torch.uint8, device=device) if cold else None
-        self._cycles_per_second = float(getattr(properties, "clock_rate", 1_500_000)) * 1e3
+        # The flush and two events take places in the queue as well.
+        self._launches = None if launches is None else launches + (3 if cold else 0)
+        self._room = QUEUE_LAUNCHES if self._launches is None else QUEUE_LAUNCHES // max(1, self._launches)
         self._enqueue_seconds = 0.0
 
-    def block(self, call: Call, calls: int) -> Block:
-        """Time `calls` calls; in cold mode each has its own pair of events."""
+    def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
+        """Time `calls` calls; in cold mode each has its own pair of events.
+
+        `meanwhile` is called once the last part is queued, while the device is busy with it.
+        """
+        parts: list[Block] = []
+        done, patience = 0, self._driver.clock_ns() + int(PATIENCE * 1e9)
+        with self._driver.current(self.device):
+            while done < calls and (not parts or self._driver.clock_ns() < patience):
+                now = min(calls - done, max(1, self._room))
+                done += now
+                parts.append(self._part(call, now, meanwhile=meanwhile if done == calls else None))
+        return Block(
+            seconds=sum(part.seconds for part in parts) / done,
+            host=sum(part.host for part in parts) / done,
+            queued=all(part.queued for part in parts),
+            calls=done,
+        )
+
+    def steady(self, call: Call, calls: int) -> float:
+        """Return the seconds per call on the host's clock, from an idle device to an idle device: what a user waits."""
+        with self._driver.current(self.device):
+            self.synchronize()
+            start = self._driver.clock_ns()
+            for _ in range(calls):
+                call()
+            self.synchronize()
+            return (self._driver.clock_ns() - start) * 1e-9 / calls
+
+    def _part(self, call: Call, calls: int, *, meanwhile: Meanwhile) -> Block:
+        """Queue calls behind a sleep, so that none waits for its launch; return their seconds in all."""
+        driver = self._driver
         self.synchronize()
-        pairs = [_event_pair() for _ in range(calls if self.cold else 1)]
-        # Sleeping on the device first lets the host run ahead, so that launch latency stays out of the events.
-        lead = min(QUEUE_LEAD * self._enqueue_seconds * min(calls, QUEUE_AT_MOST), 0.05)
+        stream = driver.current_stream(self.device)
+        pairs = [(driver.event(), driver.event()) for _ in range(calls if self.cold else 1)]
+        # One call that fills the queue alone would wait for the sleep to end.
+        lead = min(QUEUE_LEAD * self._enqueue_seconds * calls, LEAD_AT_MOST) if self._room else 0.0
         if lead > 0.0:
-            torch.cuda._sleep(int(lead * self._cycles_per_second))  # type: ignore[no-untyped-call]  # noqa: SLF001
-        start = _perf_counter_ns()
+            driver.sleep(lead, self.device)
+        start = driver.clock_ns()
         if self._flush is not None:
             for first, last in pairs:
                 self._flush.zero_()
-                first.record()
+                first.record(stream)
                 call()
-                last.record()
+                last.record(stream)
         else:
-            pairs[0][0].record()
+            pairs[0][0].record(stream)
             for _ in range(calls):
                 call()
-            pairs[0][1].record()
-        host = (_perf_counter_ns() - start) * 1e-9 / calls
+            pairs[0][1].record(stream)
+        host = (driver.clock_ns() - start) * 1e-9
         queued = lead > 0.0 and not bool(pairs[0][0].query())
+        if meanwhile is not None:
+            meanwhile()
         self.synchronize()
-        self._enqueue_seconds = host
-        seconds = sum(first.elapsed_time(last) for first, last in pairs) * 1e-3 / calls
+        self._learn(host / calls, calls=calls, missed=lead > 0.0 and not queued)
+        seconds = sum(first.elapsed_time(last) for first, last in pairs) * 1e-3
         return Block(seconds=seconds, host=host, queued=queued, calls=calls)
+
+    def _learn(self, host: float, *, calls: int, missed: bool) -> None:
+        """Keep the host's time per call, which sets the next sleep; if the queue may have been full, ask for less."""
+        if missed and self._launches is None and calls > CALLS_PER_PART_AT_LEAST:
+            self._room = max(CALLS_PER_PART_AT_LEAST, calls // 2)
+        else:
+            self._enqueue_seconds = host
 
     def synchronize(self) -> None:
         """Wait for every stream of the device, side streams included."""
-        _synchronize_cuda(self.device)
+        self._driver.synchronize(self.device)
 
 
-def _event_pair() -> tuple[Any, Any]:
-    event: Callable[..., Any] = _Event
-    return event(enable_timing=True), event(enable_timing=True)
-
-
-def clock_for(device: torch.device, *, cold: bool) -> Clock:
-    """Choose the clock of a device."""
+def clock_for(device: torch.device, *, cold: bool, launches: int | None = None) -> Clock:
+    """Choose the clock of a device; `launches` is how many kernels a call launches, if that is known."""
     if device.type == "cuda":
-        return EventClock(device, cold=cold)
+        return EventClock(device, cold=cold, launches=launches)
     return HostClock() if device.type == "cpu" else AcceleratorClock()
 
 

@@ -53,7 +53,13 @@ VARIABLES = (
     *("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"),
     *("LD_PRELOAD", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_LAUNCH_BLOCKING"),
     *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
+    *("CUDA_DEVICE_MAX_CONNECTIONS", "CUDA_SCALE_LAUNCH_QUEUES", "CUDA_MODULE_LOADING", "TORCH_BLAS_PREFER_CUBLASLT"),
+    # It decides which backend scaled_dot_product_attention chooses by itself.
+    "TORCH_CUDNN_SDPA_DEPRIORITIZED",
+    *("PYTORCH_NO_CUDA_MEMORY_CACHING", "TRITON_INTERPRET"),
 )
+# What users set to say which GPU is which; it changes no time.
+PLACING = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
 
 
 class Facts:
@@ -166,6 +172,8 @@ def _software(facts: Facts) -> None:
     """Add versions and the settings of torch in this process."""
     import torch
 
+    from impls.numerics.precision import float32_precision
+
     facts.values["python"] = platform.python_version()
     for package in ("attnbench", "torch", "numpy", "triton"):
         facts.put(package, _version(package), absent="not installed")
@@ -180,7 +188,7 @@ def _software(facts: Facts) -> None:
     facts.values["threads"] = torch.get_num_threads()
     facts.values["interop_threads"] = torch.get_num_interop_threads()
     facts.values["variables"] = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    facts.values["float32_matmul_precision"] = torch.get_float32_matmul_precision()
+    facts.values["float32_matmul_precision"] = float32_precision()
     facts.values["deterministic"] = torch.are_deterministic_algorithms_enabled()
     facts.values["sdpa_backends"] = [*_sdpa_backends()]
     facts.values["sdpa_flash"] = _flash_implementation()
@@ -218,6 +226,9 @@ def _gpu(device: str, stable: Facts, volatile: Facts) -> None:
         "gpu_memory_bytes": properties.total_memory,
         "gpu_l2_bytes": properties.L2_cache_size,
     }
+    # Which of several equal cards it was: two runs on them compare, and a resumed run says if it moved.
+    volatile.values["gpu_uuid"] = f"GPU-{properties.uuid}"
+    volatile.values["variables"] = {name: os.environ[name] for name in PLACING if name in os.environ}
     # Creates this process's context, so that NVML's list of processes is known to hold it.
     torch.zeros(1, device=device)
     try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
-# NVML API reference, nvmlClocksEventReasons; drivers before 535 call the same bits throttle reasons.
+# NVML API reference, nvmlClocksEventReasons; drivers before 535 call the same bits throttle reasons, with two more.
 CLOCK_REASONS = {
     0x1: "idle",
     0x2: "application clocks",
@@ -22,6 +22,16 @@ CLOCK_REASONS = {
     0x40: "hardware thermal slowdown",
     0x80: "hardware power brake",
     0x100: "display clock setting",
+    0x200: "board limit",
+    0x400: "reliability",
+}
+# Policies that hold the clocks back, whose time the driver adds up: NVML API reference, nvmlPerfPolicyType_t.
+VIOLATIONS = {
+    "NVML_PERF_POLICY_POWER": "software power cap",
+    "NVML_PERF_POLICY_THERMAL": "thermal slowdown",
+    "NVML_PERF_POLICY_SYNC_BOOST": "sync boost",
+    "NVML_PERF_POLICY_BOARD_LIMIT": "board limit",
+    "NVML_PERF_POLICY_RELIABILITY": "reliability",
 }
 # Idle and application clocks are how a healthy device behaves; a power cap is legal, and worth saying.
 BENIGN = frozenset({"idle", "application clocks"})
@@ -33,6 +43,9 @@ SPOILING = frozenset(
         "software thermal slowdown",
         "hardware thermal slowdown",
         "hardware power brake",
+        "thermal slowdown",
+        "board limit",
+        "reliability",
     }
 )
 
@@ -116,18 +129,57 @@ def read(gpu: Gpu, wanted: Mapping[str, Callable[[Any], Value]]) -> Readings:
             readings.values[name] = reading(gpu.handle)
         except pynvml.NVMLError as error:
             readings.reasons[name] = f"NVML: {error}"
+        except UnavailableError as error:
+            readings.reasons[name] = str(error)
+        except AttributeError as error:
+            readings.reasons[name] = _stale(error)
     return readings
 
 
+def _stale(error: AttributeError) -> str:
+    """Say that the module is not the one that this was written for."""
+    return f"the installed pynvml lacks {error.name}: uninstall the old package pynvml, nvidia-ml-py has it"
+
+
 def clock_reasons(handle: Any) -> list[str]:
-    """Name why the clocks are below their maximum, through the older name of the call where the driver is older."""
+    """Name why the clocks are below their maximum, through the older name of the call if driver or module are older.
+
+    A bit that has no name here is given by its number.
+    """
     import pynvml
 
-    try:
-        mask = pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
-    except pynvml.NVMLError_FunctionNotFound:
+    mask = None
+    # The package called pynvml, where it is left over, knows the older name only.
+    newer = getattr(pynvml, "nvmlDeviceGetCurrentClocksEventReasons", None)
+    if newer is not None:
+        with suppress(pynvml.NVMLError_FunctionNotFound):
+            mask = newer(handle)
+    if mask is None:
         mask = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
-    return [name for bit, name in CLOCK_REASONS.items() if mask & bit]
+    bits = [1 << place for place in range(int(mask).bit_length()) if int(mask) >> place & 1]
+    return [CLOCK_REASONS.get(bit, f"unknown reason {bit:#x}") for bit in bits]
+
+
+def held_back(handle: Any) -> dict[str, int]:
+    """Return the nanoseconds, since the driver was loaded, in which each policy held the clocks back.
+
+    A difference of two readings misses nothing that came and went between them. Raises UnavailableError if the driver
+    counts for no policy.
+    """
+    import pynvml
+
+    found: dict[str, int] = {}
+    refused = "none of the policies is known"
+    for policy, name in VIOLATIONS.items():
+        try:
+            counted = pynvml.nvmlDeviceGetViolationStatus(handle, getattr(pynvml, policy))
+        except pynvml.NVMLError as error:
+            refused = f"NVML: {error}"
+        else:
+            found[name] = int(counted.violationTime)
+    if not found:
+        raise UnavailableError(refused)
+    return found
 
 
 def other_processes(handle: Any, *, holds_context: bool) -> int:
@@ -160,6 +212,9 @@ def process_bytes(handle: Any) -> int:
         raise UnavailableError(f"NVML lists {len(listed)} process(es), none by this one's id: a container hides ids")
     if None in ours:
         raise UnavailableError("the driver counts no memory by process here")
+    # A context alone takes over 100 MiB: newer drivers know our id in a container, and count nothing for it.
+    if not sum(ours):
+        raise UnavailableError("the driver counts 0 bytes for this process, as it does in containers")
     return int(sum(ours))
 
 
@@ -178,10 +233,12 @@ def stable_readings() -> dict[str, Callable[[Any], Value]]:
 
 
 def volatile_readings(*, holds_context: bool) -> dict[str, Callable[[Any], Value]]:
-    """Return the readings that change from one moment to the next."""
+    """Return the readings that change from one moment to the next, and those that tell a card from its like."""
     import pynvml
 
     return {
+        "gpu_uuid": lambda handle: str(pynvml.nvmlDeviceGetUUID(handle)),
+        "gpu_pci": lambda handle: str(pynvml.nvmlDeviceGetPciInfo(handle).busId),
         "gpu_temperature_c": lambda handle: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
         "gpu_sm_clock_mhz": lambda handle: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM),
         "gpu_memory_clock_mhz": lambda handle: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 1
+VERSION = 2
 
 
 class MessageError(ValueError):
@@ -98,6 +98,8 @@ class CeilingsMeasured(Fact):
 
     kind: Literal["ceilings"] = "ceilings"
     ceilings: list[Ceiling]
+    # Processes beside this one on a GPU, None if nobody can tell.
+    others: int | None = None
 
 
 class ListedProbe(Fact):
@@ -234,7 +236,10 @@ class Asking(Fact, Generic[A]):
 
 
 class Start(Asking[Started]):
-    """Find the implementations; `skip` names sources not to import, with the reason."""
+    """Find the implementations; `skip` names sources not to import, with the reason.
+
+    With `modelled` the device is not here: its rates are taken from a datasheet, and nothing can be measured.
+    """
 
     do: Literal["start"] = "start"
     protocol: int = VERSION
@@ -243,6 +248,7 @@ class Start(Asking[Started]):
     threads: int | None = None
     impl_files: list[str] = Field(default_factory=list)
     skip: dict[str, str] = Field(default_factory=dict)
+    modelled: bool = False
 
 
 class Describe(Asking[Described]):
@@ -316,25 +322,30 @@ class Count(Asking[Counted]):
 
 
 class Visit(Asking[Visited]):
-    """Time `blocks` blocks of `calls` calls each, on inputs drawn from `seed`."""
+    """Time `blocks` blocks of `calls` calls each, on inputs drawn from `seed`.
+
+    `launches` is how many kernels a call launches, if that is known.
+    """
 
     do: Literal["visit"] = "visit"
     case: Case
     seed: int
     calls: int
     blocks: int
+    launches: int | None = None
     index: int
     process: int
 
 
 class Replay(Asking[Replayed]):
-    """Time a case inside a CUDA graph; `call_seconds` is what a call is known to take."""
+    """Time a case inside a CUDA graph; `call_seconds` is what a call is known to take, `launches` its kernels."""
 
     do: Literal["replay"] = "replay"
     case: Case
     seed: int
     blocks: int
     call_seconds: float
+    launches: int | None = None
 
 
 class Recheck(Asking[Rechecked]):

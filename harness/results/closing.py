@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.machine.roofline import matmul_rate, roofline_seconds
 from harness.records import (
+    TF32,
     Agreement,
     Allocation,
     Case,
@@ -79,6 +80,8 @@ def time_of(
         canary = None
     summary = summarise([visit.samples for visit in rounds], canary, policy=policy.timing)
     host = [value for visit in rounds for value in visit.host_seconds]
+    waited = [visit.call_seconds for visit in rounds if visit.call_seconds is not None]
+    queued = [value for visit in rounds for value in visit.queued]
     return Time(
         samples=[sample for visit in rounds for sample in visit.samples],
         canary=[value for visit in canary or [] for value in visit],
@@ -99,6 +102,8 @@ def time_of(
         involuntary_switches=sum(visit.involuntary_switches or 0 for visit in rounds),
         steal_share=_mean([visit.steal_share for visit in rounds]),
         host_seconds=float(np.median(host)) if host else None,
+        call_seconds=float(np.median(waited)) if waited else None,
+        queued_share=sum(queued) / len(queued) if queued else None,
         mode="events" if host else "calls",
     )
 
@@ -212,12 +217,16 @@ def close(
 
 def _implausible(case: Case, prepared: Preparation, seconds: float, ceilings: Sequence[Ceiling], policy: Policy) -> str:
     rate = matmul_rate(ceilings, case.dtype)
-    counted = prepared.counts.counted
-    # An implementation may do less than nominal where masked blocks are skipped, never less than the attended pairs.
-    operations = prepared.counts.operations if counted is None else min(counted, prepared.counts.operations)
+    # What the attended pairs require, whatever the implementation let itself be seen doing: one that answers later
+    # shows its placeholder alone.
+    counts = prepared.counts
+    operations = counts.operations if counts.required is None else counts.required
     if rate is None or not operations:
         return ""
     achieved = operations / seconds
+    if case.dtype == "float32" and (tf32 := next((one.value for one in ceilings if one.name == TF32), None)):
+        # Three products on tensor cores make one of float32's precision (CUTLASS, OpMultiplyAddFastF32).
+        rate = max(rate, tf32 / 3)
     limit = policy.timing.implausible * rate
     if achieved <= limit:
         return ""

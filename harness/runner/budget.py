@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.runner import replays
@@ -19,10 +19,18 @@ if TYPE_CHECKING:
 PREPARATION_CALLS = 7
 # What a visit or a check costs beside the calls, in seconds: inputs, messages, the oracle.
 VISIT_SECONDS = 0.006
+VISIT_SECONDS_CUDA = 0.03
 CHECK_SECONDS = 0.08
+# A session of the profiler on a GPU, and what the memory of a call is measured with; a worker's start.
+SESSION_SECONDS = 0.35
+START_SECONDS = 8.0
 # Blocks grow up to this many times the policy's length if the time budget leaves room, in so many steps.
 BLOCK_GROWTH_AT_MOST = 4.0
 BLOCK_STEPS = 15
+# A block on a GPU waits behind a sleep of this many times what the host needs to enqueue it, up to these seconds; see
+# harness/instruments/timing.py.
+SLEEP_PER_ENQUEUED = 2.0
+SLEEP_SECONDS_AT_MOST = 0.05
 
 
 @dataclass
@@ -41,17 +49,23 @@ class TimeAccount:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A case, and the seconds that one call of it takes: as prepared, else as predicted."""
+    """A case, and the seconds that one call of it takes: as prepared, else as predicted.
+
+    `launches` is how many kernels a call launches, None if that is unknown or nothing is launched. `has_graph` tells
+    that its graph has been timed in as many rounds as it will be.
+    """
 
     case: Case
     call_seconds: float
+    launches: int | None = None
+    has_graph: bool = False
 
 
 def estimate(planned: PlannedCase, prepared: Mapping[str, Preparation]) -> Estimate:
     """Return the best estimate of a case that there is."""
     known = prepared.get(planned.case.id)
     if known is not None:
-        return Estimate(planned.case, known.call_seconds)
+        return Estimate(planned.case, known.call_seconds, known.ran.launches)
     return Estimate(planned.case, planned.predicted.seconds if planned.predicted else 0.0)
 
 
@@ -66,9 +80,9 @@ def timeout(call_seconds: float, *, policy: Policy) -> float:
     return max(policy.run.timeout_at_least, policy.run.timeout_factor * calls * call_seconds)
 
 
-def preparation_seconds(call_seconds: float) -> float:
-    """Return what preparing a case costs."""
-    return call_seconds * PREPARATION_CALLS + CHECK_SECONDS
+def preparation_seconds(call_seconds: float, *, device: str = "cpu") -> float:
+    """Return what preparing a case costs; on a GPU a session of the profiler and emptying the pool come with it."""
+    return call_seconds * PREPARATION_CALLS + CHECK_SECONDS + (SESSION_SECONDS if "cuda" in device else 0.0)
 
 
 def check_seconds(call_seconds: float) -> float:
@@ -77,11 +91,29 @@ def check_seconds(call_seconds: float) -> float:
 
 
 def visit_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
-    """Return what one visit to a case costs, with blocks of so many seconds."""
+    """Return what one visit to a case costs, with blocks of so many seconds, its graph included if one is due."""
     call = known.call_seconds
     blocks = blocks_for(call, policy=policy)
-    graph = replays.predicted_seconds(known.case, call, block=block, policy=policy)
-    return call + blocks * max(call, block) + VISIT_SECONDS + graph
+    graph = 0.0 if known.has_graph else graph_seconds(known, block=block, policy=policy)
+    beside = VISIT_SECONDS_CUDA if known.case.device.startswith("cuda") else VISIT_SECONDS
+    return call + blocks * max(call, block) + queue_seconds(known, block=block, policy=policy) + beside + graph
+
+
+def graph_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
+    """Return what timing a case inside a graph costs in one visit."""
+    return replays.predicted_seconds(
+        known.case, known.call_seconds, launches=known.launches, block=block, policy=policy
+    )
+
+
+def queue_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
+    """Return what a visit to a case on a GPU costs beside its blocks: sleeps before them, and the calls in a row."""
+    if known.launches is None or known.call_seconds >= policy.slow_call_seconds:
+        return 0.0
+    calls = max(1.0, block / known.call_seconds)
+    host = known.launches * replays.LAUNCH_SECONDS
+    sleep = min(SLEEP_PER_ENQUEUED * host * calls, SLEEP_SECONDS_AT_MOST)
+    return policy.blocks_per_round * sleep + calls * max(host, known.call_seconds)
 
 
 def pass_seconds(device: str, policy: TelemetryPolicy) -> float:
@@ -100,7 +132,7 @@ def sustained_seconds(known: Iterable[Estimate], *, device: str, policy: Telemet
     """Return what the sustained passes of a few cases per implementation take together."""
     implementations = {(one.case.problem, one.case.implementation) for one in known}
     points = policy.points_cuda if "cuda" in device else policy.points_cpu
-    return len(implementations) * points * pass_seconds(device, policy)
+    return len(implementations) * points * (pass_seconds(device, policy) + wait_seconds(device, policy))
 
 
 def fresh_memory_seconds(
@@ -128,13 +160,35 @@ def seconds_after_rounds(known: Sequence[Estimate], *, device: str, policy: Poli
     )
 
 
+def rounds_seconds(known: Sequence[Estimate], *, rounds: int, block: float, policy: TimingPolicy) -> float:
+    """Return what so many rounds cost, with graphs in the first of them only."""
+    bare = [replace(one, has_graph=True) for one in known]
+    visits = sum(visit_seconds(one, block=block, policy=policy) for one in bare)
+    graphs = sum(graph_seconds(one, block=block, policy=policy) for one in known if not one.has_graph)
+    return rounds * visits + min(rounds, policy.graph_rounds) * graphs
+
+
+def least_seconds(known: Sequence[Estimate], *, device: str, policy: Policy) -> float:
+    """Return what a run of these cases takes at least, from its first worker to its last check."""
+    timing = policy.timing
+    block = timing.block_seconds_cuda if "cuda" in device else timing.block_seconds_cpu
+    return (
+        (2 if "cuda" in device else 1) * START_SECONDS
+        + policy.run.ceiling_seconds
+        + policy.run.ceiling_again_seconds
+        + sum(preparation_seconds(one.call_seconds, device=device) for one in known)
+        + rounds_seconds(known, rounds=timing.rounds_at_least, block=block, policy=timing)
+        + seconds_after_rounds(known, device=device, policy=policy)
+    )
+
+
 def block_seconds(known: Sequence[Estimate], *, rounds: int, room: float, device: str, policy: TimingPolicy) -> float:
     """Return how long blocks may be, so that so many rounds fit into the `room`; never below the policy's."""
     least = policy.block_seconds_cuda if "cuda" in device else policy.block_seconds_cpu
     longest = least
     for step in range(1, BLOCK_STEPS + 1):
         block = least * (1.0 + (BLOCK_GROWTH_AT_MOST - 1.0) * step / BLOCK_STEPS)
-        if rounds * sum(visit_seconds(one, block=block, policy=policy) for one in known) <= room:
+        if rounds_seconds(known, rounds=rounds, block=block, policy=policy) <= room:
             longest = block
     return longest
 

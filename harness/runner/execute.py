@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.machine import devices
 from harness.results import journal
-from harness.results.journal import DeviceLock, Journal, JournalError
+from harness.results.documents import JournalError
+from harness.results.journal import DeviceLock, Journal
 from harness.runner.plan import code_fingerprint, make_plan
 from harness.runner.selection import SelectionError, TimeLimits
 from harness.runner.state import begin
@@ -18,10 +20,10 @@ from harness.runner.steps.machine import describe_machine, measure_ceilings_agai
 from harness.runner.steps.preparation import count_operations, prepare_cases
 from harness.runner.steps.rounds import take_rounds
 from harness.runner.steps.sustained import load_for_long
-from harness.runner.supervisor import Supervisor, WorkerSettings
+from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.records import Record, Status, Summary
     from harness.results.plan_file import Plan
@@ -81,11 +83,13 @@ def plan_and_execute(
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
     settings = WorkerSettings.of(request)
-    with device_lock(request.device), Supervisor(settings, progress=progress) as supervisor:
+    with device_lock(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
         plan = make_plan(request, supervisor, progress=progress)
         store_plan(plan, directory)
-        return _take(plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
+        return _take(
+            plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
+        )
 
 
 def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS) -> Finished:
@@ -94,21 +98,31 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
     settings = WorkerSettings.of(plan)
-    with device_lock(plan.device), Supervisor(settings, progress=progress) as supervisor:
+    with device_lock(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
         if journal.read_plan(directory) == plan:
             check_code(plan, directory)
             progress.resumed(str(directory / journal.PLAN))
         else:
             store_plan(plan, directory)
-        return _take(plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
+        return _take(
+            plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
+        )
 
 
 def _take(
-    plan: Plan, directory: Path, *, supervisor: Supervisor, progress: Progress, limits: TimeLimits, started: str
+    plan: Plan,
+    directory: Path,
+    *,
+    supervisor: Supervisor,
+    progress: Progress,
+    limits: TimeLimits,
+    started: str,
+    lock: DeviceLock,
 ) -> Finished:
     with Journal(directory) as log:
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
+        state.warnings += [lock.problem] if lock.problem else []
         is_complete = _measure(state)
         summary = state.summary(is_complete=is_complete)
         journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
@@ -116,12 +130,22 @@ def _take(
         return Finished(plan=plan, records=records, verdicts=_judge(state, records), summary=summary)
 
 
-def _measure(state: RunState) -> bool:
-    """Take the plan to its end, without repeating what the journal holds; return False if the user interrupts."""
+def _measure(state: RunState, *, steps: Sequence[Callable[[RunState], None]] = STEPS) -> bool:
+    """Take the plan to its end, without repeating what the journal holds; return False if it is left unfinished.
+
+    That is if the user interrupts, or if no worker can be had any more after cases were measured: what there is then
+    makes a report. Raises WorkerError if there is nothing yet.
+    """
     try:
-        for step in STEPS:
+        for step in steps:
             step(state)
     except KeyboardInterrupt:
+        state.progress.interrupted()
+        return False
+    except WorkerError as error:
+        if not (state.prepared or state.timed):
+            raise
+        state.warnings.append(f"The run ended early: {error}. What was measured until then is kept.")
         state.progress.interrupted()
         return False
     return True
@@ -141,8 +165,13 @@ def _judge(state: RunState, records: list[Record]) -> Verdicts | None:
 
 
 def device_lock(device: str) -> DeviceLock:
-    """Return the lock that keeps other runs off a device. Raises DeviceHeldError on entering."""
-    return DeviceLock(device, folder=Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp"))  # noqa: S108
+    """Return the lock that keeps other runs off a device. Raises DeviceHeldError on entering.
+
+    A GPU is everybody's on a machine, so its lock lies where every user sees it.
+    """
+    shared = Path("/tmp")  # noqa: S108
+    folder = shared if device.startswith("cuda") else Path(os.environ.get("XDG_RUNTIME_DIR") or shared)
+    return DeviceLock(devices.identity(device), folder=folder, name=device)
 
 
 def store_plan(plan: Plan, directory: Path) -> None:

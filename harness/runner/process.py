@@ -32,6 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WATCH_SECONDS = 0.25
 # A worker imports torch before it answers; a cold disk makes that slow.
 START_SECONDS = 300.0
+# A process in a driver's call that never returns does not die of SIGKILL; nobody waits longer for it.
+KILL_SECONDS = 30.0
 # Of what a lost worker printed, no more is read, and no more of a line is kept.
 STDERR_BYTES = 2**14
 LINE_AT_MOST = 300
@@ -42,7 +44,7 @@ KILLS = Path("/proc/vmstat")
 class WorkerProcess:
     """A worker process, one request at a time, run by an interpreter; `variables` are added to its environment.
 
-    `ready` is its answer to `start`; `step` is what it announced last.
+    `ready` is its answer to `start`; `step` is what it announced last; `is_stuck` if it could not be killed.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class WorkerProcess:
         variables: Mapping[str, str] | None = None,
     ) -> None:
         self.resident_cap: int | None = None
+        self.is_stuck = False
         self._stderr_lines = stderr_lines
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         to_worker, from_worker = os.pipe(), os.pipe()
@@ -113,10 +116,15 @@ class WorkerProcess:
         return None
 
     def kill(self) -> None:
-        """End the worker and whatever it started."""
+        """End the worker and whatever it started; one that hangs in the kernel is left behind, and `is_stuck`."""
+        if self.is_stuck:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        try:
+            self._process.wait(timeout=KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.is_stuck = True
 
     def close(self) -> None:
         """Kill the worker if it lives, and release its descriptors."""
@@ -135,7 +143,7 @@ class WorkerProcess:
             code = self._process.wait(timeout=10.0)
         except subprocess.TimeoutExpired:
             self.kill()
-            code = self._process.wait()
+            code = self._process.poll() or -signal.SIGKILL
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         status: Status = "crashed"
         if code == -signal.SIGKILL and oom_kills() != self._oom_kills:

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from harness.records import Case, Round
 
 # What recording and checking a graph takes beside its blocks, in seconds: inputs, warm-up, capture, two checks.
-RECORDING_SECONDS = 0.05
+RECORDING_SECONDS = 0.2
+# What the host needs to launch a kernel through torch, in seconds; between 4 and 12 us on the machines of today.
+LAUNCH_SECONDS = 6e-6
+# A graph has at least so many calls on each set of inputs.
+CALLS_PER_INPUT_AT_LEAST = 2
 
 
 def may_be_short(case: Case) -> bool:
@@ -24,9 +28,11 @@ def may_be_short(case: Case) -> bool:
 def is_wanted(case: Case, rounds: Sequence[Round], *, policy: TimingPolicy) -> bool:
     """Say whether the last visit calls for a graph: a short call, or one that the host launches no faster than it runs.
 
-    A reason found in an earlier round stands; it is not looked for again.
+    A reason found in an earlier round stands; it is not looked for again. A few rounds give the figure its interval.
     """
     if not may_be_short(case) or any(visit.graph_reason for visit in rounds):
+        return False
+    if sum(bool(visit.graph_samples) for visit in rounds) >= policy.graph_rounds:
         return False
     last = rounds[-1]
     call = statistics.median(last.samples)
@@ -46,8 +52,20 @@ def with_replays(visit: Round, replays: Replays) -> Round:
     )
 
 
-def predicted_seconds(case: Case, call_seconds: float, *, block: float, policy: TimingPolicy) -> float:
+def too_many_kernels(launches: int | None, *, policy: TimingPolicy) -> str:
+    """Say that a graph of a call's kernels would be too large; empty if it would not, or nobody counted them."""
+    least = CALLS_PER_INPUT_AT_LEAST * policy.graph_inputs
+    if launches is None or launches * least <= policy.graph_nodes_at_most:
+        return ""
+    return f"{launches:,} kernels per call: launching them is what it costs"
+
+
+def predicted_seconds(
+    case: Case, call_seconds: float, *, launches: int | None = None, block: float, policy: TimingPolicy
+) -> float:
     """Return what a round spends on a case's graph, as far as can be told before."""
-    if not may_be_short(case) or call_seconds >= policy.graph_below_seconds:
+    is_host_bound = (launches or 0) * LAUNCH_SECONDS >= call_seconds
+    is_short = call_seconds < policy.graph_below_seconds or (is_host_bound and call_seconds < policy.slow_call_seconds)
+    if not may_be_short(case) or not is_short or too_many_kernels(launches, policy=policy):
         return 0.0
     return RECORDING_SECONDS + policy.blocks_per_round * block

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, Refused
@@ -46,7 +46,8 @@ class RunState:
 
     `closed` has the records, `timed` the rounds of every case, `stopped` why its rounds ended. `uncaptured` has the
     implementations that no CUDA graph can capture, with the reason. `rounds_done` counts rounds that were begun, those
-    before a resumption included; `process` numbers the worker processes that rounds are spread over.
+    before a resumption included; `process` numbers the worker processes that rounds are spread over. `profiled` tells
+    that the worker at hand has profiled a call.
     """
 
     plan: Plan
@@ -65,6 +66,7 @@ class RunState:
     environment: Environment | None = None
     rounds_done: int = 0
     process: int = 0
+    profiled: bool = False
     stopped: dict[str, StopReason] = field(default_factory=dict)
     uncaptured: dict[tuple[str, str], str] = field(default_factory=dict)
     telemetry: dict[str, Telemetry] = field(default_factory=dict)
@@ -103,12 +105,16 @@ class RunState:
 
     def seed(self, case: Case, *, visit: int) -> int:
         """Return the seed of a visit's inputs: the implementations of a point get the same, no two visits do."""
-        digest = hashlib.sha256(case.point_key.encode()).hexdigest()
+        # The same text in every version: a seed draws the same inputs as in the runs that came before.
+        place = f"{case.problem} {sorted(case.point.items())} {case.dtype} {case.direction} {case.cache}"
+        digest = hashlib.sha256(place.encode()).hexdigest()
         return self.plan.seed + SEED_PER_VISIT * visit + int(digest[:6], 16)
 
     def estimate(self, planned: PlannedCase) -> budget.Estimate:
         """Return what a call of a case takes, as far as is known."""
-        return budget.estimate(planned, self.prepared)
+        known = budget.estimate(planned, self.prepared)
+        graphs = sum(bool(visit.graph_samples) for visit in self.timed.get(planned.case.id, []))
+        return replace(known, has_graph=graphs >= self.policy.timing.graph_rounds)
 
     def estimates(self, cases: Sequence[PlannedCase]) -> list[budget.Estimate]:
         """Return what a call of each case takes, as far as is known."""

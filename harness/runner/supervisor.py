@@ -26,6 +26,9 @@ A = TypeVar("A", bound=BaseModel)
 
 # Sources that kill the process on import are skipped one by one, at most this many.
 IMPORT_DEATHS_AT_MOST = 20
+LAUNCH_QUEUES = "CUDA_SCALE_LAUNCH_QUEUES"
+# Seconds before a worker on a GPU is started again after a start that failed.
+START_WAITS = (1.0, 5.0, 15.0)
 # Requests that make no call of an implementation answer within this many seconds.
 QUICK_SECONDS = 120.0
 # The resident cap lies by this share of free memory above the allocation limit that the worker sets itself, so that it
@@ -39,13 +42,17 @@ class WorkerError(RuntimeError):
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What every worker of a run is started with. With `keep_memory` a CPU worker reuses memory that it freed."""
+    """What every worker of a run is started with. With `keep_memory` a CPU worker reuses memory that it freed.
+
+    With `modelled` it plans for a device that is not here.
+    """
 
     device: str
     policy: Policy
     threads: int | None = None
     impl_files: tuple[str, ...] = ()
     keep_memory: bool = True
+    modelled: bool = False
 
     @classmethod
     def of(cls, wanted: Request | Plan) -> Self:
@@ -71,7 +78,13 @@ class Supervisor:
         self._interpreter = interpreter
         keeps = settings.keep_memory and not allocator.why_not(settings.device, os.environ)
         self._variables = allocator.KEEPING if keeps else {}
+        if settings.device.startswith("cuda"):
+            # More launches fit a stream's queue (CUDA 12), which a block of calls is queued in.
+            self._variables = {**self._variables, LAUNCH_QUEUES: os.environ.get(LAUNCH_QUEUES, "4x")}
         self._skip: dict[str, str] = {}
+        self._sleep = time.sleep
+        # Why no worker may use the device any more.
+        self._stuck = ""
         self._worker: WorkerProcess | None = None
 
     def __enter__(self) -> Self:
@@ -107,36 +120,51 @@ class Supervisor:
         """End the worker; the next request starts another."""
         if self._worker is not None:
             self._worker.close()
+            if self._worker.is_stuck:
+                self._stuck = "a worker hangs in the device's driver and can't be killed: the device needs a reset"
             self._worker = None
 
     def _start(self) -> WorkerProcess:
         """Start a worker that skips the sources that killed one on import. Raises WorkerError."""
-        for _ in range(IMPORT_DEATHS_AT_MOST):
-            worker = WorkerProcess(
-                Start(
-                    device=self.settings.device,
-                    policy=self.settings.policy,
-                    threads=self.settings.threads,
-                    impl_files=list(self.settings.impl_files),
-                    skip=self._skip,
-                ),
-                interpreter=self._interpreter,
-                stderr_lines=self.settings.policy.run.stderr_lines,
-                variables=self._variables,
-            )
-            self.started_workers += 1
+        if self._stuck:
+            raise WorkerError(self._stuck)
+        # A context that died a moment ago may hold its memory, or an exclusive device, for some seconds more.
+        waits = iter(START_WAITS if self.settings.device.startswith("cuda") else ())
+        while len(self._skip) < IMPORT_DEATHS_AT_MOST:
+            worker = self._launch()
             ready = worker.ready
             if isinstance(ready, Started):
                 worker.resident_cap = resident_cap(self.settings, free=ready.free)
                 self.first_ready = self.first_ready or time.monotonic()
                 return worker
-            culprit = worker.step.removeprefix(IMPORTING)
             worker.close()
-            if not worker.step.startswith(IMPORTING) or culprit in self._skip:
+            culprit = worker.step.removeprefix(IMPORTING)
+            if worker.step.startswith(IMPORTING) and culprit not in self._skip:
+                self._progress.unavailable(culprit, ready.reason)
+                self._skip[culprit] = ready.reason
+                continue
+            wait = next(waits, None)
+            if wait is None or ready.status == "timeout":
                 raise WorkerError(f"no worker can be started: {ready.reason}")
-            self._progress.unavailable(culprit, ready.reason)
-            self._skip[culprit] = ready.reason
-        raise WorkerError(f"more than {IMPORT_DEATHS_AT_MOST} sources of implementations kill the worker on import")
+            self._sleep(wait)
+        raise WorkerError(f"{IMPORT_DEATHS_AT_MOST} sources of implementations kill the worker on import")
+
+    def _launch(self) -> WorkerProcess:
+        start = Start(
+            device=self.settings.device,
+            policy=self.settings.policy,
+            threads=self.settings.threads,
+            impl_files=list(self.settings.impl_files),
+            skip=self._skip,
+            modelled=self.settings.modelled,
+        )
+        self.started_workers += 1
+        return WorkerProcess(
+            start,
+            interpreter=self._interpreter,
+            stderr_lines=self.settings.policy.run.stderr_lines,
+            variables=self._variables,
+        )
 
 
 def resident_cap(settings: WorkerSettings, *, free: int) -> int | None:

@@ -23,24 +23,31 @@ MAD_TO_SIGMA = 1.4826
 WINDOW_SIGMAS = 1.6
 
 
-def warm_up(time_call: Callable[[], float], *, policy: TimingPolicy, before: int = 0) -> list[float]:
+def warm_up(
+    time_call: Callable[[], float], *, policy: TimingPolicy, before: int = 0, clock: Callable[[], float] | None = None
+) -> list[float]:
     """Call until the data says that start-up cost is over; return the seconds of each call, in order.
 
     Ends after at least `warm_up_calls` calls and `warm_up_seconds`, when two windows agree, or at
     `warm_up_seconds_at_most`. A slow call shows its steady state within `warm_up_calls_slow`, a long one within
-    `warm_up_calls_long`, where the `before` calls made already count.
+    `warm_up_calls_long`, where the `before` calls made already count. Seconds pass by the clock, by default as calls
+    take them: on a GPU what a call takes is device time, and what surrounds it takes far longer.
     """
     seconds = [time_call()]
-    while sum(seconds) < policy.warm_up_seconds_at_most:
-        least, made = min(seconds), before + len(seconds)
+    least = spent = seconds[0]
+    begun = clock() if clock else 0.0
+    while spent < policy.warm_up_seconds_at_most:
+        made = before + len(seconds)
         if least >= policy.slow_call_seconds and len(seconds) >= policy.warm_up_calls_slow:
             break
         if least >= policy.long_call_seconds and len(seconds) > 1 and made >= policy.warm_up_calls_long:
             break
-        enough = len(seconds) >= policy.warm_up_calls and sum(seconds) >= policy.warm_up_seconds
+        enough = len(seconds) >= policy.warm_up_calls and spent >= policy.warm_up_seconds
         if enough and steady(seconds):
             break
         seconds.append(time_call())
+        least = min(least, seconds[-1])
+        spent = clock() - begun if clock else spent + seconds[-1]
     return seconds
 
 

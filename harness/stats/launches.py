@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def launch_of(rounds: Sequence[Round], *, time: Time, policy: TimingPolicy) -> Launch | None:
-    """Summarise a case's replays over its rounds beside its eager time; None where no graph was tried."""
+    """Summarise a case's replays over its rounds beside what its calls take; None if no graph was tried."""
     tried = [visit for visit in rounds if visit.graph_samples or visit.graph_reason]
     if not tried:
         return None
@@ -31,5 +31,5 @@ def launch_of(rounds: Sequence[Round], *, time: Time, policy: TimingPolicy) -> L
         calls=calls,
         inputs=inputs,
         samples=[sample for visit in tried for sample in visit.graph_samples],
-        overhead=time.median - summary.median,
+        overhead=None if time.call_seconds is None else time.call_seconds - summary.median,
     )

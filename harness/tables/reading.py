@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Fifty thousand rows of a table, or the samples of some hundred benchmarks; more would take seconds and memory.
-BYTES_AT_MOST = 16 * 2**20
+# Forty thousand rows of a table, or the samples of some hundred benchmarks; more would take seconds and memory.
+BYTES_AT_MOST = 12 * 2**20
 
 
 def read_text(file: Path) -> str:

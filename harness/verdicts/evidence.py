@@ -92,7 +92,7 @@ def changes(series: Sequence[tuple[int, Record]]) -> list[int]:
     """Return the sizes from which other operators or kernels ran, or page faults set in."""
     changed, before = [], None
     for size, record in series:
-        ran = frozenset(record.ran.operators) if record.ran else frozenset()
+        ran = frozenset(record.ran.shown) if record.ran else frozenset()
         faults = record.time.faults_per_call if record.time else None
         state = (ran, bool(faults and faults > 1.0))
         if before is not None and state != before:

@@ -96,6 +96,8 @@ class Table:
             if isinstance(cell, Mistake)
         ]
         for name, column in self.cells.items():
+            if len({cell.unit.dimension for cell in column if isinstance(cell, Number)}) < 2:  # noqa: PLR2004
+                continue
             by_key: dict[Key, list[tuple[int, Number]]] = {}
             for number, cell in enumerate(column):
                 if isinstance(cell, Number):

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # Two sizes make any column ride.
 SIZES_AT_LEAST = 3
+# Over a wider range a budget over a size is no whole number that a float holds.
+RANGE_AT_MOST, WHOLE_AT_MOST = 1e12, 2.0**53
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,17 @@ def find_ride(column: str, values: Iterable[float | None], sizes: Sequence[float
     """
     by_size: dict[float, float] = {}
     for size, value in zip(sizes, values, strict=True):
-        if value is None or value < 1.0 or value != math.floor(value) or by_size.setdefault(size, value) != value:
+        if (
+            value is None
+            or not 1.0 <= value <= WHOLE_AT_MOST
+            or value != math.floor(value)
+            or by_size.setdefault(size, value) != value
+        ):
             return None
     pairs = sorted(by_size.items())
     if len(pairs) < SIZES_AT_LEAST or len(set(by_size.values())) < SIZES_AT_LEAST:
+        return None
+    if pairs[-1][0] / pairs[0][0] > RANGE_AT_MOST:
         return None
     budget = max((size * value for size, value in pairs if value > 1.0), default=0.0)
     if all(value == max(1.0, math.floor(budget / size * (1.0 + 1e-12))) for size, value in pairs):

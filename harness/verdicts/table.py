@@ -86,10 +86,10 @@ def verify(
     benchmark = ["benchmark"] if rows.axes is not None and x != "benchmark" else []
     choice = Choice(x=x, y=y, by=tuple(dict.fromkeys([*by, *benchmark])), per=per)
     table, groups = group(rows, choice, how=how, file=name)
+    _check_amount(groups, kind=kind, file=name)
     found = notes(table)
     if not any(costs.samples for costs in groups):
         raise ValueError(f"{name} has nothing to judge: no row has both a size and a cost ({'; '.join(found)})")
-    _check_amount(groups, kind=kind, file=name)
     claim = Claim(exponent=exponent, kind=kind, x=x, is_exact=wording.is_exact, policy=policy)
     judged = [judge_group(costs, claim) for costs in groups]
     return Verification(exponent=exponent, x=x, y=choice.cost, groups=judged, notes=[*found, *_rides(judged)])

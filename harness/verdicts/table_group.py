@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 # The second smallest of fewer samples would be their middle or largest.
 BEST_FROM = 3
 SIZES_AT_MOST = 128
-# Squares of a cost over another, and of a power of the range, have to be numbers.
-SIZE_AT_MOST, COST_AT_MOST, DECADES_AT_MOST = 1e60, 1e90, 120.0
+# The fit takes fourth powers of costs times squares of powers of sizes; these keep them below 1e300.
+SIZE_AT_MOST, COST_AT_MOST, DECADES_AT_MOST = 1e30, 1e30, 80.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _by_interval(group: Costs, sizes: list[float], costs: list[float], flat: Fla
     except ValueError as error:
         return _Finding("inconclusive", str(error))
     if flat is not None and flat.is_flat(claim.policy) and judged.verdict == "inconclusive":
-        advice = f"claim --exponent 0, or measure sizes beyond {sizes[-1]:g} at which the cost grows"
+        advice = f"claim --exponent 0, or measure sizes beyond {wording.size(sizes[-1])} at which the cost grows"
         return _Finding("inconclusive", flat_sentence(flat, x=claim.x), advice, judged, flat)
     to_decide = "" if judged.to_decide is None else wording.advice(judged.to_decide)
     return _Finding(judged.verdict, wording.sentence(judged.reason), to_decide, judged, flat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 # The signal of prctl(2) by which the kernel kills this process when its parent dies.
 PR_SET_PDEATHSIG = 1
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "failed to allocate", "cannot allocate memory")
-NOT_OFFERED = ("no available kernel", "no viable backend", "not implemented for")
+# How PyTorch, cuDNN ("No execution plans support the graph", "No valid execution plans built") and Triton (a GPU with
+# too little shared memory) say that they have no kernel for a call, and a build of torch that it has none for a GPU.
+NOT_OFFERED = (
+    *("no available kernel", "no viable backend", "not implemented for"),
+    *("execution plans", "no valid triton configs", "out of resource", "no kernel image is available"),
+)
 # After these, a clock that the case's implementation replaced makes the case invalid.
 WATCHED = (messages.Prepare, messages.Visit, messages.Recheck, messages.Sustain)
 
@@ -80,19 +86,23 @@ class Worker:
             return self._start(request) if isinstance(request, messages.Start) else self._handle(request)
         # An implementation may raise anything, SystemExit and KeyboardInterrupt included; every kind becomes a status.
         except BaseException as error:  # noqa: BLE001
-            return failure(error)
+            failed = failure(error)
+            # What the error's frames hold of a case would be missing to the next.
+            error.__traceback__ = error.__context__ = error.__cause__ = None
+        if self._bench is None or not self._bench.has_context:
+            return failed
+        return failed.model_copy(update={"worker_gone": context_is_lost(self._bench.device)})
 
     def _start(self, request: messages.Start) -> messages.Started:
         # Importing torch is part of the first answer, so that a failure to import it has a reason.
-        from harness.instruments import memory
         from harness.worker import workbench
 
         self._handlers = handlers()
         self._bench = workbench.set_up(request, announce=self._announce)
-        return messages.Started(free=memory.free_bytes(self._bench.device))
+        return messages.Started(free=self._bench.free_bytes())
 
     def _handle(self, request: messages.Request) -> messages.Answer:
-        from harness.instruments import timing
+        from harness.instruments import cuda, timing
         from harness.worker.workbench import RefusedError
 
         bench = self._bench
@@ -102,6 +112,9 @@ class Worker:
         replaced: list[str] = []
         try:
             answer = self._handlers[type(request)](bench, request)
+            if bench.has_context:
+                # What a kernel did wrong is told by the next call that waits; it belongs to this request.
+                cuda.DRIVER.synchronize(bench.device)
         except RefusedError as refused:
             answer = messages.Refused(
                 status=refused.status,
@@ -130,9 +143,24 @@ def failure(error: BaseException) -> messages.Failed:
         return messages.Failed(status="oom", reason=text)
     if isinstance(error, NotImplementedError) or any(part in lowered for part in NOT_OFFERED):
         return messages.Failed(status="unsupported", reason=text)
-    # After an error on the device its context is lost: every later call would fail too.
-    lost = "CUDA error" in text or type(error).__name__ == "AcceleratorError"
-    return messages.Failed(status="crashed", reason=text + where, worker_gone=lost)
+    return messages.Failed(status="crashed", reason=text + where)
+
+
+def context_is_lost(device: Any) -> bool:
+    """Say whether a CUDA device's context still computes, and give its unused memory back.
+
+    Asked of the device: Triton, CuPy and others word the errors after which nothing works each in their own way.
+    """
+    from harness.instruments import cuda
+
+    gc.collect()
+    try:
+        cuda.DRIVER.probe(device)
+        cuda.DRIVER.empty_cache(device)
+    # Whatever the driver says, it did not compute.
+    except Exception:  # noqa: BLE001
+        return True
+    return False
 
 
 def serve(channel: Channel) -> None:

@@ -29,4 +29,5 @@ def measure_environment(bench: Workbench, request: MeasureEnvironment) -> Enviro
 def measure_ceilings(bench: Workbench, request: MeasureCeilings) -> CeilingsMeasured:
     """Measure known ceilings again, at the end of a run."""
     bench.announce("ceilings")
-    return CeilingsMeasured(ceilings=ceilings.remeasure(str(bench.device), request.known, seconds=request.seconds))
+    measured = ceilings.remeasure(str(bench.device), request.known, seconds=request.seconds)
+    return CeilingsMeasured(ceilings=measured, others=bench.watch.others() if bench.watch else None)

@@ -60,7 +60,7 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
         agreement=agreement,
         counts=counts,
         memory=used,
-        ran=profiled.profile.ran,
+        ran=profiled.profile.ran.model_copy(update={"within": subject.implementation.within_name or None}),
         prepare_seconds=prepare_seconds,
         call_seconds=call_seconds,
         warm_up_calls=len(warmed),
@@ -90,10 +90,10 @@ def _profile(bench: Workbench, subject: Subject, measured: MeasuredCall, *, cloc
         call,
         device=bench.device,
         synchronize=clock.synchronize,
-        calls=memory.REPEATS if is_quick and bench.device.type == "cpu" else 1,
+        calls=(kernels.CALLS_CUDA if bench.device.type == "cuda" else memory.REPEATS) if is_quick else 1,
     )
     limits = subject.implementation.limits_on(bench.device.type)
-    reason = kernels.is_fallback(profile.ran, limits.expects if limits else ())
+    reason = kernels.is_fallback(profile.ran, limits.expects) if limits else ""
     if reason:
         raise RefusedError("fallback", reason)
     return Profiled(profile, resident, output_bytes)
@@ -123,7 +123,10 @@ def _memory(
 def _warm_up(bench: Workbench, measured: MeasuredCall, *, clock: timing.Clock) -> list[float]:
     """Call until start-up cost is over; return the seconds of each call."""
     return warm_up(
-        lambda: bench.calls.block(clock, measured.call, 1).seconds, policy=bench.policy.timing, before=CALLS_BEFORE
+        lambda: bench.calls.block(clock, measured.call, 1).seconds,
+        policy=bench.policy.timing,
+        before=CALLS_BEFORE,
+        clock=None if bench.device.type == "cpu" else perf_counter,
     )
 
 
@@ -134,6 +137,7 @@ def _counts(bench: Workbench, measured: MeasuredCall, *, cost: Cost, call_second
     is_counted = counted is not None and not counted.opaque
     return Counts(
         operations=cost.operations,
+        required=cost.required,
         attended=cost.attended,
         ideal_bytes=cost.ideal_bytes,
         phases=dict(cost.phases),
@@ -164,18 +168,33 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
     subject = bench.subject(request.case)
     bench.announce("inputs")
     inputs = subject.inputs(seed=request.seed)
-    clock = timing.clock_for(bench.device, cold=request.case.cache == "cold")
+    clock = timing.clock_for(bench.device, cold=request.case.cache == "cold", launches=request.launches)
     timed = functools.partial(bench.calls.block, clock)
+    seen: list[sampler.Snapshot] = []
+
+    def look() -> None:
+        # While calls are queued: a moment later the clocks are those of an idle device.
+        if bench.watch is not None:
+            seen.append(bench.watch.snapshot())
+
     started = wall_clock()
     bench.announce("timing")
     with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
         timed(measured.call, 1)
+        if bench.watch is not None:
+            bench.watch.begin()
         first = timing.read_counters()
         blocks, canary = rounds.take_blocks(
-            timed, measured.call, calls=request.calls, count=request.blocks, canary=bench.canary
+            timed,
+            measured.call,
+            calls=request.calls,
+            count=request.blocks,
+            canary=bench.canary,
+            meanwhile=None if bench.watch is None else look,
         )
         last = timing.read_counters()
-    seen = bench.watch.snapshot() if bench.watch else sampler.Snapshot()
+        # A slow call is sampled once a visit; what launching it takes does not show.
+        waited = _waited(bench, clock, measured, calls=request.calls) if request.blocks > 1 else None
     calls = sum(block.calls for block in blocks)
     ticks = last.total - first.total
     visited = Round(
@@ -189,22 +208,38 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         involuntary_switches=last.involuntary_switches - first.involuntary_switches,
         steal_share=(last.steal - first.steal) / ticks if ticks > 0 else None,
         host_seconds=[block.host for block in blocks] if bench.device.type != "cpu" else [],
-        sm_clock_mhz=seen.clock_mhz,
-        throttle=seen.throttle if seen.is_throttled else [],
+        queued=[block.queued for block in blocks] if bench.device.type != "cpu" else [],
+        call_seconds=waited,
+        sm_clock_mhz=next((snapshot.clock_mhz for snapshot in seen), None),
+        throttle=sorted({name for snapshot in seen if snapshot.is_throttled for name in snapshot.throttle}),
     )
     return messages.Visited(round=visited, calls_seconds=bench.calls.seconds)
+
+
+def _waited(bench: Workbench, clock: timing.Clock, measured: MeasuredCall, *, calls: int) -> float | None:
+    """Return the seconds per call of calls in a row, launches included; None on a CPU, where samples are just that."""
+    if bench.device.type == "cpu":
+        return None
+    started = perf_counter()
+    waited = clock.steady(measured.call, calls)
+    bench.calls.seconds += perf_counter() - started
+    return waited
 
 
 def replay(bench: Workbench, request: messages.Replay) -> messages.Replayed:
     """Time a case inside a CUDA graph over inputs in turn, its outputs checked before and after."""
     subject = replace(bench.subject(request.case), direction="forward")
     bench.announce("CUDA graph")
+    # One stream for all: each that cuBLAS runs on keeps a workspace of some 32 MiB.
+    bench.recorder = bench.recorder or cuda_graphs.CudaRecorder(bench.device)
     replays = cuda_graphs.visit(
         subject,
-        recorder=cuda_graphs.CudaRecorder(bench.device),
-        timed=functools.partial(bench.calls.block, timing.clock_for(bench.device, cold=False)),
+        recorder=bench.recorder,
+        # A replay is one launch, whatever it holds.
+        timed=functools.partial(bench.calls.block, timing.clock_for(bench.device, cold=False, launches=1)),
         seed=request.seed,
         call_seconds=request.call_seconds,
+        launches=request.launches,
         blocks=request.blocks,
         policy=bench.policy.timing,
         gate=bench.policy.gate,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harness.instruments import memory, timing
+from harness.instruments import timing
 from harness.machine import processor
 from harness.protocol.messages import (
     CasePrediction,
@@ -31,6 +31,8 @@ EXPECTED_SHARE = 0.4
 SCORE_PASSES = 6
 # Dispatch cost of one call, in seconds.
 CALL_SECONDS = 2e-5
+# A row that takes a CPU 15 us of dispatch takes a GPU's host four launches and their operators: 30 to 40 us.
+LAUNCHED_ROW = 2.5
 # Backward of a materialising implementation keeps the weights and needs two gradients of their size.
 BACKWARD_BUFFERS = 2.0
 
@@ -44,7 +46,8 @@ def describe(bench: Workbench, _: Describe) -> Described:
         )
         for missing in bench.registry.unavailable.values()
     ]
-    return Described(device_name=device_name(bench.device), implementations=listed, threads=torch.get_num_threads())
+    name = bench.modelled.name if bench.modelled else device_name(bench.device)
+    return Described(device_name=name, implementations=listed, threads=torch.get_num_threads())
 
 
 def _described(entry: Implementation, device: torch.device) -> DescribedImplementation:
@@ -92,11 +95,13 @@ def _predicted(bench: Workbench, case: Case) -> CasePrediction:
         return CasePrediction(skip="predicted_oom", reason=reason)
     prediction = _prediction(bench, case, cost)
     needed = subject.problem.features(subject.point, direction=case.direction)
-    skip, reason = _skip(bench, case, needed, prediction)
+    skip, reason = _skip(bench, case, needed, prediction, cost)
     return CasePrediction(skip=skip, reason=reason, predicted=prediction)
 
 
-def _skip(bench: Workbench, case: Case, needed: frozenset[str], prediction: Prediction) -> tuple[Status | None, str]:
+def _skip(
+    bench: Workbench, case: Case, needed: frozenset[str], prediction: Prediction, cost: Cost
+) -> tuple[Status | None, str]:
     """Say with which status a case is skipped and why; None if it will run."""
     entry = registry.get(case.problem, case.implementation)
     limits = entry.limits_on(bench.device.type)
@@ -109,7 +114,19 @@ def _skip(bench: Workbench, case: Case, needed: frozenset[str], prediction: Pred
     lacks = sorted(needed - limits.supports)
     if lacks:
         return "unsupported", f"lacks {', '.join(lacks)}"
-    free = memory.free_bytes(bench.device)
+    return _too_much(bench, entry, prediction, cost)
+
+
+def _too_much(bench: Workbench, entry: Implementation, prediction: Prediction, cost: Cost) -> tuple[Status | None, str]:
+    """Say that a case needs more memory than there is, or more launches than a run has time for."""
+    rows, rows_at_most = cost.query_rows, bench.policy.run.launched_rows_at_most
+    if bench.device.type == "cuda" and entry.call_seconds_per_row and rows > rows_at_most:
+        call = _row_seconds(bench, entry) * rows
+        return (
+            "predicted_slow",
+            f"{rows:,} rows > {rows_at_most:,}: launched one by one, {call:.1f} s per call",
+        )
+    free = bench.free_bytes()
     share = bench.policy.memory.share
     needs = prediction.resident_bytes + prediction.extra_bytes
     if needs > share * free:
@@ -120,7 +137,7 @@ def _skip(bench: Workbench, case: Case, needed: frozenset[str], prediction: Pred
 def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
     entry = registry.get(case.problem, case.implementation)
     itemsize = dtype_of(case).itemsize
-    buffers = entry.score_buffers
+    buffers = entry.buffers(case.dtype)
     if buffers and case.direction != "forward":
         buffers += BACKWARD_BUFFERS
     extra = int(buffers * cost.score_elements * itemsize)
@@ -128,7 +145,7 @@ def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
     if case.direction != "forward":
         resident += cost.input_bytes + 2 * cost.output_bytes
     seconds = cost.operations / (EXPECTED_SHARE * _rate(bench, case.dtype))
-    seconds += entry.call_seconds_per_row * cost.query_rows + CALL_SECONDS
+    seconds += _row_seconds(bench, entry) * cost.query_rows + CALL_SECONDS
     if buffers:
         seconds += SCORE_PASSES * cost.score_elements * itemsize / (4 * _rate(bench, "bytes"))
     return Prediction(
@@ -138,6 +155,11 @@ def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
         seconds=seconds,
         arithmetic=f"{buffers:g} score buffers x {cost.score_elements:,} x {itemsize} B + {resident:,} B tensors",
     )
+
+
+def _row_seconds(bench: Workbench, entry: Implementation) -> float:
+    """Return what an implementation spends on each row beside its operations: on a GPU it launches several kernels."""
+    return entry.call_seconds_per_row * (LAUNCHED_ROW if bench.device.type == "cuda" else 1.0)
 
 
 def _rate(bench: Workbench, kind: str) -> float:

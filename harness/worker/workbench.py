@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-# Timers are bound in harness.timing before the first implementation is imported.
+# Timers are bound in harness.instruments.timing before the first implementation is imported.
 from harness.instruments import timing  # isort: skip
 from harness.gate.agreement import agree, describe
-from harness.instruments import memory
+from harness.instruments import cuda, memory
 from harness.instruments.telemetry import sampler, sustained
+from harness.worker.modelled import modelled_device
 from impls import discovery, registry
 from impls.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.instruments.cuda_graphs import CudaRecorder
     from harness.policy import MemoryPolicy, Policy
     from harness.protocol.messages import Start
     from harness.records import Agreement, Case, Status
+    from harness.worker.modelled import ModelledDevice
     from impls.contract import Implementation, Witness
     from impls.registry import Registry
 
@@ -66,10 +69,12 @@ class CallsAccount:
             return replace(entry, function=self.counted(entry.function))
         return replace(entry, prepare=lambda *tensors, **options: self.counted(build(*tensors, **options)))
 
-    def block(self, clock: timing.Clock, call: Callable[[], Any], calls: int) -> timing.Block:
+    def block(
+        self, clock: timing.Clock, call: Callable[[], Any], calls: int, *, meanwhile: timing.Meanwhile = None
+    ) -> timing.Block:
         """Time a block of calls and add the whole of it to the account."""
         start = perf_counter()
-        block = clock.block(call, calls)
+        block = clock.block(call, calls, meanwhile=meanwhile)
         self.seconds += perf_counter() - start
         return block
 
@@ -95,7 +100,10 @@ class KnownWitnesses:
 
 @dataclass
 class Workbench:
-    """What the answers to requests share. `canary` is a CPU's, `watch` a CUDA device's."""
+    """What the answers to requests share. `canary` is a CPU's, `watch` a CUDA device's.
+
+    With `modelled` the device is not here, and plans alone are made for it.
+    """
 
     device: torch.device
     policy: Policy
@@ -107,6 +115,17 @@ class Workbench:
     rest: sustained.Rest
     canary: timing.Canary | None = None
     watch: sampler.Watch | None = None
+    recorder: CudaRecorder | None = None
+    modelled: ModelledDevice | None = None
+
+    @property
+    def has_context(self) -> bool:
+        """Tell whether there is a CUDA device whose context can be asked."""
+        return self.device.type == "cuda" and self.modelled is None
+
+    def free_bytes(self) -> int:
+        """Return the bytes that a new case could use."""
+        return self.modelled.free_bytes if self.modelled else memory.free_bytes(self.device)
 
     def subject(self, case: Case) -> Subject:
         """Return what a case is about. Raises KeyError, ValueError."""
@@ -133,18 +152,23 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
     device = torch.device(start.device)
     if start.threads:
         torch.set_num_threads(start.threads)
-    if device.type == "cuda":
+    modelled = modelled_device() if start.modelled else None
+    has_context = device.type == "cuda" and modelled is None
+    if has_context:
         torch.cuda.set_device(device)
+        # Creates the context, so that NVML's list of processes is known to hold this one.
+        cuda.DRIVER.probe(device)
     bench = Workbench(
         device=device,
         policy=start.policy,
         announce=announce,
         calls=CallsAccount(),
         witnesses=KnownWitnesses(),
-        rates={},
+        rates=dict(modelled.rates) if modelled else {},
+        modelled=modelled,
         rest=sustained.Rest(start.policy.telemetry),
         canary=timing.Canary(start.policy.timing.canary_size) if device.type == "cpu" else None,
-        watch=sampler.Watch(str(device)) if device.type == "cuda" else None,
+        watch=sampler.Watch(str(device)) if has_context else None,
         registry=discovery.discover(impl_files=start.impl_files, announce=announce, skip=start.skip),
     )
     announce("start")
@@ -152,7 +176,8 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
     # What is imported stays: without it each collection before timing would walk all of torch, 0.2 s a visit.
     gc.collect()
     gc.freeze()
-    cap_allocations(device, policy=start.policy.memory)
+    if modelled is None:
+        cap_allocations(device, policy=start.policy.memory)
     return bench
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -9,6 +10,7 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from impls.attention._masks import allowed
+from impls.contract import Expected
 from impls.registry import register
 
 if TYPE_CHECKING:
@@ -43,7 +45,13 @@ def attend(
 
 
 @register(
-    problem="attention", name="sdpa-math", supports=EVERYTHING, expects=("attention_math", "bmm"), score_buffers=2.25
+    problem="attention",
+    name="sdpa-math",
+    supports=EVERYTHING,
+    expects=("attention_math",),
+    # 16-bit inputs are computed in float32 (PyTorch issue 128922): twice the inputs' bytes for each score.
+    score_buffers={"float32": 2.25, "float64": 2.25, "bfloat16": 4.5, "float16": 4.5},
+    within=functools.partial(sdpa_kernel, SDPBackend.MATH),
 )
 def sdpa_math(
     q: torch.Tensor,
@@ -55,8 +63,7 @@ def sdpa_math(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the math backend, which materialises the scores."""
-    with sdpa_kernel(SDPBackend.MATH):
-        return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
 @register(
@@ -65,6 +72,7 @@ def sdpa_math(
     devices=("cpu",),
     supports=("causal", "valid_lens", "gqa", "dead_rows", "backward"),
     expects=("flash_attention_for_cpu",),
+    within=functools.partial(sdpa_kernel, SDPBackend.FLASH_ATTENTION),
 )
 @register(
     problem="attention",
@@ -72,7 +80,9 @@ def sdpa_math(
     devices=("cuda",),
     dtypes=HALF,
     supports=("causal", "gqa", "backward"),
-    expects=("flash",),
+    # cuDNN's kernels are called flash_fprop: no "flash" alone. FlashAttention-3 may be put in the built-in one's place.
+    expects=Expected(("_flash_attention",), kernels=("flash_fwd", "flash_bwd", "flashattn")),
+    within=functools.partial(sdpa_kernel, SDPBackend.FLASH_ATTENTION),
 )
 def sdpa_flash(
     q: torch.Tensor,
@@ -84,17 +94,16 @@ def sdpa_flash(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the flash backend; on CUDA it takes no mask, so bottom-right causal goes through PyTorch's bias subclass."""
-    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        if q.is_cuda and causal and 1 < q.shape[2] != k.shape[2]:
-            return scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                attn_mask=causal_lower_right(q.shape[2], k.shape[2]),
-                scale=scale,
-                enable_gqa=q.shape[1] != k.shape[1],
-            )
-        return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    if q.is_cuda and causal and 1 < q.shape[2] != k.shape[2]:
+        return scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=causal_lower_right(q.shape[2], k.shape[2]),
+            scale=scale,
+            enable_gqa=q.shape[1] != k.shape[1],
+        )
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
 @register(
@@ -103,8 +112,9 @@ def sdpa_flash(
     devices=("cuda",),
     dtypes=("float32", *HALF),
     supports=("causal", "valid_lens", "backward"),
-    expects=("fmha", "efficient", "cutlass"),
+    expects=Expected(("_efficient_attention",), kernels=("fmha_cutlass",)),
     deterministic=False,
+    within=functools.partial(sdpa_kernel, SDPBackend.EFFICIENT_ATTENTION),
 )
 def sdpa_efficient(
     q: torch.Tensor,
@@ -116,8 +126,7 @@ def sdpa_efficient(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the memory-efficient backend (CUTLASS)."""
-    with sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION):
-        return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
 @register(
@@ -126,8 +135,9 @@ def sdpa_efficient(
     devices=("cuda",),
     dtypes=HALF,
     supports=("causal", "valid_lens", "gqa", "backward"),
-    expects=("cudnn",),
+    expects=Expected(("_cudnn_attention",), kernels=("cudnn_generated", "sdpa_sm")),
     deterministic=False,
+    within=functools.partial(sdpa_kernel, SDPBackend.CUDNN_ATTENTION),
 )
 def sdpa_cudnn(
     q: torch.Tensor,
@@ -139,8 +149,7 @@ def sdpa_cudnn(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the cuDNN backend."""
-    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-        return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
 @register(problem="attention", name="sdpa-auto", supports=EVERYTHING, deterministic=False)

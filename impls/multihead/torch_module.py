@@ -65,7 +65,7 @@ def torch_module(x_q: torch.Tensor, x_k: torch.Tensor, x_v: torch.Tensor, weight
     devices=("cpu", "cuda"),
     dtypes=("float32", "bfloat16", "float16"),
     prepare=build_fast,
-    expects=("_native_multi_head_attention", "native_multi_head", "fmha", "flash"),
+    expects=("_native_multi_head_attention",),
     score_buffers=2.0,
 )
 def torch_module_fast(x_q: torch.Tensor, x_k: torch.Tensor, x_v: torch.Tensor, weights: Weights, **options: Any) -> Any:

@@ -42,6 +42,7 @@ def place(core: Implementation) -> Implementation:
         score_buffers=core.score_buffers,
         call_seconds_per_row=core.call_seconds_per_row,
         source=core.source,
+        within=core.within,
     )
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from impls.numerics.precision import tf32_allowed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -72,7 +74,7 @@ def units(dtype: torch.dtype, device: torch.device) -> Units:
     """Return what a dtype rounds to; on CUDA, float32 products run in TF32 where the process allows it."""
     store = torch.finfo(dtype).eps / 2
     flush, flush_terms = FLUSH[dtype], min(FLUSH[dtype], FLUSH_FLOAT32)
-    tf32 = dtype == torch.float32 and device.type == "cuda" and torch.get_float32_matmul_precision() != "highest"
+    tf32 = dtype == torch.float32 and device.type == "cuda" and tf32_allowed()
     if tf32:
         return Units(store=UNIT_TF32, accumulate=UNIT_TF32, flush=flush, flush_terms=flush_terms)
     return Units(store=store, accumulate=min(UNIT_FLOAT32, store), flush=flush, flush_terms=flush_terms)

@@ -282,6 +282,8 @@ def cost(point: Point, *, itemsize: int, direction: str) -> Cost:
         output_bytes=written,
         ideal_bytes=factor * (read + written),
         phases=phases,
+        # Weights that are no exponential need no evaluation each, but each is written.
+        required=None if point.kernel == "gaussian" else pairs,
     )
 
 

@@ -146,14 +146,17 @@ def _launches(run: Run) -> Table | None:
         if launch is None or record.time is None:
             continue
         span = "" if launch.low is None else f"{units.seconds(launch.low)} to {units.seconds(launch.high)}"
-        share = None if launch.overhead is None else launch.overhead / record.time.median
+        waited = record.time.call_seconds
+        share = None if launch.overhead is None or not waited else launch.overhead / waited
         inside = f"{launch.calls} calls, {units.counted(launch.inputs, 'input set')}" if launch.calls else ""
         rows.append((record.case.implementation, ", ".join(f"{k} {v}" for k, v in record.case.point.items()),
-                     record.case.dtype, units.seconds(record.time.median), units.seconds(launch.graph), span,
+                     record.case.dtype, units.seconds(waited), units.seconds(record.time.median),
+                     units.seconds(record.time.host_seconds), units.seconds(launch.graph), span,
                      units.seconds(launch.overhead), units.percent(share), launch.reason or inside))  # fmt: skip
     if not rows:
         return None
-    columns = ("implementation", "point", "dtype", "per call", "inside a graph", "95 %", "launch overhead",
+    columns = ("implementation", "point", "dtype", "per call, launched by the host", "of device time",
+               "the host enqueues it in", "inside a graph", "95 %", "launch overhead",
                "of the call", "the graph, or why there is none")  # fmt: skip
     return Table("Launch overhead apart from kernel time", columns, tuple(rows[:ROWS_AT_MOST]))
 

@@ -120,7 +120,7 @@ def _detail(record: Record) -> dict[str, Any]:
         ]
         detail["worst"] = record.agreement.worst
     if record.ran:
-        detail["ran"] = record.ran.operators
+        detail["ran"] = record.ran.shown
         detail["backend"] = record.ran.backend
         detail["kernel_seconds"] = _number(record.ran.kernel_seconds)
     if record.memory:

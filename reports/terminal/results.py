@@ -9,6 +9,7 @@ from harness.results.paired import paired
 from reports import units
 from reports.answer.sentences import baseline_of
 from reports.frame import frame
+from reports.text import styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +88,6 @@ def interval(low: float | None, high: float | None) -> str:
 def table_of(run: Run, *, width: int = WIDE) -> Table:
     """Return the result table of a run for a terminal of so many columns; a narrow one is spared what can wait."""
     from rich.table import Table
-    from rich.text import Text
 
     baseline = baseline_of(run)
     shown = HEADINGS if width >= WIDE else NARROW
@@ -95,21 +95,20 @@ def table_of(run: Run, *, width: int = WIDE) -> Table:
     for heading in shown:
         words = f"speed-up over {baseline}" if heading == "speed-up" and baseline and width >= WIDE else heading
         is_text = heading in HEADINGS[:3]
-        table.add_column(words, justify="left" if is_text else "right", overflow="fold", no_wrap=True)
+        table.add_column(styled(words), justify="left" if is_text else "right", overflow="fold", no_wrap=True)
     last = ""
     for line in lines(run):
         first = line.scenario if line.scenario != last else ""
         last = line.scenario
         cells = (first, line.implementation, line.point, line.time, line.interval, line.speed_up)
         of_heading = dict(zip(HEADINGS, (*cells, line.throughput, line.extra_memory, line.error), strict=True))
-        table.add_row(*(Text(of_heading[heading]) for heading in shown))
+        table.add_row(*(styled(of_heading[heading]) for heading in shown))
     return table
 
 
 def verdicts_of(run: Run) -> Table:
     """Return the verdicts over all quantities for a terminal: a row for each claim and outcome."""
     from rich.table import Table
-    from rich.text import Text
 
     from harness.results.verdicts_file import Verdicts
     from harness.verdicts.judging import summary_rows
@@ -126,7 +125,7 @@ def verdicts_of(run: Run) -> Table:
         table.add_column(heading, overflow="fold")
     for (claim, verdict), found in gathered.items():
         words = "; ".join(f"{', '.join(names)} {exponent}".strip() for exponent, names in found.items())
-        table.add_row(Text(claim), Text(verdict), Text(words))
+        table.add_row(styled(claim), styled(verdict), styled(words))
     return table
 
 

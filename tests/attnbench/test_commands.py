@@ -17,6 +17,7 @@ from attnbench.app import COMMANDS, make_app
 from attnbench.commands.plan import show
 from attnbench.console import USAGE
 from harness.instruments import timing
+from harness.policy import DEFAULT
 from harness.records import DroppedPoint, PlannedCase, Prediction
 from harness.results.plan_file import Plan
 from harness.runner.process import oom_kills
@@ -148,6 +149,8 @@ def test_a_plan_says_what_a_case_costs_and_why_one_is_skipped(capsys):
     case = runs.ok_case(n=64)
     cost = Prediction(operations=2_000_000, extra_bytes=1536, resident_bytes=0, seconds=0.0021)
     shown = Plan.model_construct(
+        device="cpu",
+        policy=DEFAULT,
         cases=[
             PlannedCase(case=case, predicted=cost),
             PlannedCase(case=case, predicted=cost, skip="predicted_oom", reason="needs 2 TiB"),
@@ -156,12 +159,13 @@ def test_a_plan_says_what_a_case_costs_and_why_one_is_skipped(capsys):
         dropped=[DroppedPoint(scenario="smoke", point={"n": 1}, reason="too small")],
     )
     show(shown)
-    first, second, third, dropped, last = capsys.readouterr().out.splitlines()
+    first, second, third, dropped, last, whole = capsys.readouterr().out.splitlines()
     assert first.endswith(": 2e+06 FLOP, 1.50 KiB extra, 2.10 ms")
     assert second.endswith("2.10 ms; predicted_oom: needs 2 TiB")
     assert third.endswith(": unsupported: no d_v")
     assert dropped == "smoke {'n': 1}: dropped, too small"
     assert last == "3 cases, 1 to run; one call of each takes 2.10 ms or so"
+    assert whole == "a run of them takes about 0 min or more; its time budget is 4 min"
 
 
 def test_n_takes_the_place_of_both_lengths():
@@ -228,3 +232,16 @@ def test_replaced_clocks_are_put_back_and_named(monkeypatch):
 def test_the_kernel_counts_its_kills_or_says_nothing():
     kills = oom_kills()
     assert kills is None or kills >= 0
+
+
+def test_a_plan_for_a_gpu_that_is_not_here_is_modelled_and_says_so():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    result = in_process("plan", "head-dim", "--device", "cuda", "--impl", "sdpa-flash")
+    assert result.exit_code == 0
+    assert "planned for an NVIDIA H100 80GB HBM3 by its datasheet: nothing was measured" in result.stderr
+    assert "a run of them takes about" in result.stdout
+    assert "its time budget is 13 min" in result.stdout
+    assert "sdpa-flash n=4096,heads=16,batch=1,d=64 bfloat16" in result.stdout

@@ -104,7 +104,7 @@ def honest_rejections() -> tuple[int, dict[str, int]]:
             if not PROBLEM.features(point, direction="forward") <= limits.supports:
                 continue
             inputs = PROBLEM.inputs(point, dtype=getattr(torch, dtype), device=CPU, seed=0, kind=probe.kind)
-            with torch.no_grad():
+            with torch.no_grad(), entry.entered():
                 wide = (tensor.double() for tensor in (inputs.q, inputs.k, inputs.v))
                 exact, plain = honest(*wide, **inputs.options), honest(inputs.q, inputs.k, inputs.v, **inputs.options)
                 out = PROBLEM.bind(entry, inputs)()

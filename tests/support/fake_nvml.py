@@ -33,6 +33,8 @@ class Device:
     pids: list[int] = field(default_factory=list)
     # Bytes that the driver counts, by process id; a process without an entry is listed without a count.
     process_bytes: dict[int, int] = field(default_factory=dict)
+    # Nanoseconds that each policy held the clocks back, by NVML's number of it.
+    violations: dict[int, int] = field(default_factory=dict)
     refuses: dict[str, int] = field(default_factory=dict)
     lacks: set[str] = field(default_factory=set)
     lost_after_readings: int | None = None
@@ -83,6 +85,12 @@ class Library:
                 CFUNCTYPE(c_int, c_void_p, POINTER(c_ulonglong)),
                 self._number(lambda: self.device.reasons),
             ),
+            "nvmlDeviceGetViolationStatus": (
+                CFUNCTYPE(c_int, c_void_p, c_uint, POINTER(pynvml.c_nvmlViolationTime_t)),
+                self._violation,
+            ),
+            "nvmlDeviceGetUUID": (CFUNCTYPE(c_int, c_void_p, c_void_p, c_uint), self._uuid),
+            "nvmlDeviceGetPciInfo_v3": (CFUNCTYPE(c_int, c_void_p, POINTER(pynvml.nvmlPciInfo_t)), self._pci),
             "nvmlDeviceGetUtilizationRates": (
                 CFUNCTYPE(c_int, c_void_p, POINTER(pynvml.c_nvmlUtilization_t)),
                 self._utilization,
@@ -136,6 +144,21 @@ class Library:
 
     def _name(self, _handle, buffer, size):
         ctypes.memmove(buffer, self.device.name + b"\0", min(size, len(self.device.name) + 1))
+        return pynvml.NVML_SUCCESS
+
+    def _uuid(self, _handle, buffer, _size):
+        whole = self.device.uuid_prefix + UUID.encode() + b"\0"
+        ctypes.memmove(buffer, whole, len(whole))
+        return pynvml.NVML_SUCCESS
+
+    def _pci(self, _handle, out):
+        out[0].busId = b"00000000:18:00.0"
+        return pynvml.NVML_SUCCESS
+
+    def _violation(self, _handle, policy, out):
+        if policy not in self.device.violations:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        out[0].referenceTime, out[0].violationTime = 1, self.device.violations[policy]
         return pynvml.NVML_SUCCESS
 
     def _driver(self, buffer, _size):

@@ -151,9 +151,14 @@ class Watch:
     def __init__(self, device: str) -> None:
         self._stack = ExitStack()
         self._probe = self._stack.enter_context(probe(device))
+        self._held: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """Remember for how long clocks were held back until now; the next snapshot tells what was added."""
+        self._held = self._held_back()
 
     def snapshot(self) -> Snapshot:
-        """Read clock, temperature and throttle reasons, what is absent as None."""
+        """Read clock, temperature and throttle reasons, those since `begin` included; what is absent is None."""
         values: dict[str, float | None] = {}
         for name in ("clock_mhz", "temperature_c"):
             reading = self._probe.readings.get(name)
@@ -165,7 +170,21 @@ class Watch:
             throttle = self._probe.throttle() if self._probe.throttle else []
         except ReadingError:
             throttle = []
-        return Snapshot(throttle=[name for name in throttle if name not in nvml.BENIGN], **values)
+        grown = [name for name, held in self._held_back().items() if held > self._held.get(name, held)]
+        return Snapshot(throttle=sorted({*throttle, *grown} - nvml.BENIGN), **values)
+
+    def _held_back(self) -> dict[str, int]:
+        try:
+            return self._probe.held_back() if self._probe.held_back else {}
+        except ReadingError:
+            return {}
+
+    def others(self) -> int | None:
+        """Count the processes on a GPU besides this one, None if the driver doesn't tell."""
+        try:
+            return self._probe.others() if self._probe.others else None
+        except ReadingError:
+            return None
 
     def process_bytes(self) -> int:
         """Return the bytes that the driver counts for this process. Raises ReadingError."""

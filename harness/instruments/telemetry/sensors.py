@@ -37,7 +37,9 @@ class Probe:
     readings: dict[str, Callable[[], float]] = field(default_factory=dict)
     energy: Callable[[], float] | None = None
     throttle: Callable[[], list[str]] | None = None
+    held_back: Callable[[], dict[str, int]] | None = None
     process_bytes: Callable[[], int] | None = None
+    others: Callable[[], int] | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -88,7 +90,9 @@ def gpu_probe(gpu: nvml.Gpu) -> Probe:
         readings=usable,
         energy=energy,
         throttle=throttle,
+        held_back=_on(gpu, nvml.held_back),
         process_bytes=_on(gpu, nvml.process_bytes),
+        others=_on(gpu, lambda handle: nvml.other_processes(handle, holds_context=True)),
         reasons=reasons,
     )
 
@@ -106,7 +110,7 @@ def _shared_with(gpu: nvml.Gpu) -> str:
 
 
 def _on(gpu: nvml.Gpu, reading: Callable[[Any], Value]) -> Callable[[], Value]:
-    """Bind a reading to a GPU; a refusal rises as ReadingError, in NVML's words where they are NVML's."""
+    """Bind a reading to a GPU; a refusal is raised as ReadingError, in NVML's words if they are NVML's."""
     import pynvml
 
     def read() -> Value:
@@ -114,7 +118,7 @@ def _on(gpu: nvml.Gpu, reading: Callable[[Any], Value]) -> Callable[[], Value]:
             return reading(gpu.handle)
         except pynvml.NVMLError as error:
             raise ReadingError(f"NVML: {error}") from None
-        except nvml.UnavailableError as error:
+        except (nvml.UnavailableError, AttributeError) as error:
             raise ReadingError(str(error)) from None
 
     return read

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, MeasureCeilings, MeasureEnvironment, Refused
 from harness.results import journal
-from harness.results.journal import JournalError
+from harness.results.documents import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pydantic import JsonValue
 
     from harness.records import Ceiling
     from harness.runner.state import RunState
@@ -27,6 +29,9 @@ def describe_machine(state: RunState) -> None:
         state.environment = found
     elif known.id != found.id:
         raise JournalError(f"{state.directory} was begun on another machine or setup ({known.id}, now {found.id})")
+    elif (card := found.volatile.get("gpu_uuid")) != known.volatile.get("gpu_uuid"):
+        state.warnings.append(f"The run was begun on another card of the same model, and goes on with {card}.")
+    _warn_of_others(state, found.volatile.get("gpu_other_processes"), when="at the start")
 
 
 def measure_ceilings_again(state: RunState) -> None:
@@ -38,8 +43,17 @@ def measure_ceilings_again(state: RunState) -> None:
     if isinstance(answer, Failed | Refused):
         state.warnings.append(f"ceilings not measured again: {answer.reason}")
         return
+    _warn_of_others(state, answer.others, when="at the end")
     state.ceilings_after = answer.ceilings
     state.warnings += ceiling_warnings(known, answer.ceilings, at_least=state.policy.run.ceiling_drift)
+
+
+def _warn_of_others(state: RunState, count: JsonValue, *, when: str) -> None:
+    """Say that other processes share the GPU: its time, its memory and its power are not this run's alone."""
+    if isinstance(count, int) and count > 0:
+        state.warnings.append(
+            f"{count} other process(es) were on the GPU {when} of the run: its times are not its own."
+        )
 
 
 def ceiling_warnings(before: Sequence[Ceiling], after: Sequence[Ceiling], *, at_least: float) -> list[str]:

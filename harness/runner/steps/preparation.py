@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def prepare_cases(state: RunState) -> None:
     """Prepare every case that is open and has not been prepared before, cheapest points first."""
     cases = [planned for planned in state.open if planned.case.id not in state.prepared]
-    costs = {planned.case.id: budget.preparation_seconds(state.estimate(planned).call_seconds) for planned in cases}
+    costs = {
+        planned.case.id: budget.preparation_seconds(state.estimate(planned).call_seconds, device=state.plan.device)
+        for planned in cases
+    }
     state.progress.phase_begun("agreement", cost=sum(costs.values()), cases=len(cases))
     for planned in budget.by_point(cases):
         _prepare(state, planned, cost=costs[planned.case.id])
@@ -30,6 +33,7 @@ def _prepare(state: RunState, planned: PlannedCase, *, cost: float) -> None:
         seed=state.seed(case, visit=0),
         predicted_bytes=planned.predicted.extra_bytes if planned.predicted else None,
     )
+    state.profiled = True
     answer = state.supervisor.ask(request, seconds=state.timeout(planned))
     if isinstance(answer, Failed | Refused):
         state.progress.failed(state.refused(case, answer), cost=cost)

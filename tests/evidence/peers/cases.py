@@ -20,8 +20,8 @@ def build(implementation, point, *, dtype, device):
     problem = registry.problem("attention")
     parsed = problem.parse(point)
     inputs = problem.inputs(parsed, dtype=getattr(torch, dtype), device=torch.device(device), seed=SEED)
-    call = problem.bind(registry.get("attention", implementation), inputs)
-    return Case(implementation, point, dtype, device, call)
+    entry = registry.get("attention", implementation)
+    return Case(implementation, point, dtype, device, problem.bind(entry, inputs), entry.entered)
 
 
 def every(device, *, is_quick):

@@ -62,7 +62,8 @@ def measure(tools, cases, *, repeats, policy, seed=SEED):
                         found[OURS][name].append(timed)
                 else:
                     for case in order.sample(cases, len(cases)):
-                        found[tool.name][case.name].append(tool.time(case))
+                        with case.within():
+                            found[tool.name][case.name].append(tool.time(case))
     return found
 
 

@@ -20,7 +20,7 @@ def main():
     def attention(state):
         def launch(launched):
             stream = torch.cuda.ExternalStream(launched.get_stream().addressof())
-            with torch.cuda.stream(stream), torch.no_grad():
+            with torch.cuda.stream(stream), torch.no_grad(), case.within():
                 case.call()
 
         # The caching allocator may synchronise, which nvbench's blocking kernel would wait for for ever.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,8 @@ class Case:
     dtype: str
     device: str
     call: Callable[[], object] = field(compare=False, repr=False)
+    # Entered around whatever times the call, as attnbench does.
+    within: Callable[[], AbstractContextManager[object]] = field(default=nullcontext, compare=False, repr=False)
 
     @property
     def name(self):

@@ -92,6 +92,37 @@ def test_a_broken_contract_is_named(returned, mistake):
         raise AssertionError(check.detail)
 
 
+LATER = ("detach", "isfinite", "double", "cpu", "clone", "index_select", "untyped_storage", "unremarkable")
+
+
+@pytest.mark.parametrize("method", LATER)
+def test_a_result_that_computes_when_it_is_looked_at_is_refused(method):
+    def lazy(q, k, v, **options):
+        out = q.new_zeros(*q.shape[:3], v.shape[-1])
+        setattr(out, method, lambda *_: batched(q, k, v, **options))
+        return out
+
+    agreement = gate(lazy)
+    assert not agreement.passed
+    assert agreement.checks[0].detail == f"out has attributes of its own: {method}"
+
+
+def test_a_tuple_that_computes_when_it_is_looked_at_is_refused():
+    class Lazy(tuple):
+        __slots__ = ()
+
+    agreement = gate(lambda q, k, v, **options: Lazy([batched(q, k, v, **options)]))
+    assert agreement.checks[0].detail == "out is Lazy, not torch.Tensor"
+
+
+def test_an_answer_kept_on_an_input_is_refused():
+    def keeps(q, k, v, **options):
+        q.kept = batched(q, k, v, **options)
+        return q.kept.clone()
+
+    assert gate(keeps).checks[0].detail == "input 0 was given attributes: kept"
+
+
 def test_a_gradient_that_does_not_reach_an_input_is_named():
     agreement = gate(lambda q, k, v, **o: batched(q, k.detach(), v, **o), direction="backward")
     assert not agreement.passed

@@ -8,6 +8,7 @@ import torch
 from harness.instruments import directions, kernels
 from harness.records import Ran
 from impls import discovery, registry
+from impls.contract import Expected
 from impls.subject import Subject
 
 CPU = torch.device("cpu")
@@ -37,9 +38,9 @@ def test_bookkeeping_is_no_work():
 
 def test_another_kernel_than_asked_for_is_a_fallback():
     ran = Ran(operators={"aten::bmm": 2})
-    assert kernels.is_fallback(ran, ("bmm",)) == ""
-    assert kernels.is_fallback(ran, ()) == ""
-    assert kernels.is_fallback(ran, ("flash", "cudnn")) == "asked for flash or cudnn, ran aten::bmm"
+    assert kernels.is_fallback(ran, Expected(("bmm",))) == ""
+    assert kernels.is_fallback(ran, Expected()) == ""
+    assert kernels.is_fallback(ran, Expected(("flash", "cudnn"))) == "asked for flash or cudnn, ran aten::bmm"
 
 
 @pytest.mark.parametrize(

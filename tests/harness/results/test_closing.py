@@ -77,8 +77,12 @@ def test_work_that_was_skipped_is_invalid_and_has_no_time():
     assert "skipped work?" in record.reason
 
 
-def test_a_kernel_that_skips_masked_blocks_is_judged_by_what_it_does():
-    assert closed(seconds=OPERATIONS / RATE / 2, counted=OPERATIONS // 4).status == "ok"
+def test_what_an_implementation_was_seen_doing_excuses_no_speed():
+    assert closed(seconds=OPERATIONS / RATE / 2, counted=OPERATIONS // 4).status == "invalid"
+
+
+def test_a_problem_that_can_be_computed_with_less_says_so():
+    assert closed(seconds=OPERATIONS / RATE / 2, required=OPERATIONS // 4).status == "ok"
 
 
 def test_ceilings_measured_on_a_busy_machine_accuse_nobody():

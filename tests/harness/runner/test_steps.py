@@ -28,8 +28,10 @@ from harness.protocol.messages import (
 from harness.records import Agreement, Degrees, PlannedCase, Prediction, Record, Round, Telemetry
 from harness.results import journal
 from harness.results.journal import JournalError
-from harness.runner.execute import STEPS, exit_code
+from harness.runner.execute import STEPS, _measure, exit_code
+from harness.runner.state import degrees_key
 from harness.runner.steps import closing, fresh_memory, machine, preparation, rounds, sustained
+from harness.runner.supervisor import WorkerError
 from tests.harness.results.test_closing import prepared
 from tests.support.runs import environment, ok_case, ok_record
 from tests.support.scripted import state_of
@@ -111,6 +113,35 @@ def test_a_case_that_fails_in_preparation_is_closed_and_the_others_go_on():
     assert state.journal.prepared == [(SECOND.case.id, prepared())]
     assert state.time.calls == 0.75
     assert sorted(state.progress.names()) == ["failed", "phase_begun", "prepared"]
+
+
+@pytest.mark.parametrize(("device", "drops"), [("cuda:0", 1), ("cpu", 0)])
+def test_rounds_on_a_gpu_run_in_a_worker_that_was_never_profiled(device, drops):
+    order = []
+    answers = {
+        Prepare: lambda request: order.append("prepare") or _prepared(request),
+        Visit: lambda request: order.append("visit") or visited(request),
+    }
+    state = state_of(FIRST, SECOND, answers=answers, policy=QUICK, device=device)
+    state.supervisor.drop = lambda: order.append("drop")
+    preparation.prepare_cases(state)
+    rounds.take_rounds(state)
+    assert order.count("drop") == drops
+    assert order[2] == ("drop" if drops else "visit")
+
+
+def test_a_run_whose_worker_can_not_be_had_any_more_keeps_what_was_measured():
+    def lost(_request):
+        raise WorkerError("no worker can be started: no CUDA-capable device is detected")
+
+    state = ready(FIRST, answers={Visit: lost})
+    state.closed["done"] = ok_record("batched")
+    state.degrees[degrees_key(FIRST.case)] = Degrees(problem="attention", implementation="batched", how="declared")
+    assert _measure(state, steps=(rounds.take_rounds,)) is False
+    assert "no CUDA-capable device" in state.warnings[0]
+    bare = state_of(FIRST, answers={Prepare: lost})
+    with pytest.raises(WorkerError):
+        _measure(bare, steps=(preparation.prepare_cases,))
 
 
 def _prepared(_request):

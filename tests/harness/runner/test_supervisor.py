@@ -13,6 +13,7 @@ import pytest
 from harness.policy import DEFAULT
 from harness.protocol.messages import Describe, Described, Failed
 from harness.runner import allocator
+from harness.runner import process as runner_process
 from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings, resident_cap
 from tests.support.places import ROOT
 from tests.support.scripted import Listener
@@ -158,6 +159,54 @@ def test_a_source_that_kills_the_worker_on_import_is_skipped_and_told_of(supervi
 def test_a_worker_that_can_not_start_ends_the_run_with_the_reason(supervised, body, said):
     with pytest.raises(WorkerError, match=said):
         supervised(body + "\nanswer = None").ask(Describe())
+
+
+GPU = WorkerSettings(device="cuda:0", policy=DEFAULT)
+
+
+def test_a_start_that_fails_on_a_gpu_is_tried_again_with_patience(supervised):
+    waited = []
+    supervisor = supervised(
+        """
+        def started(request):
+            if times() < 3:
+                return say(Failed(status="crashed", reason="all CUDA-capable devices are busy or unavailable"))
+            say(Started(free=2**30))
+
+        def answer(request): described(os.environ["CUDA_SCALE_LAUNCH_QUEUES"])
+        """,
+        GPU,
+    )
+    supervisor._sleep = waited.append
+    assert supervisor.require(Describe()).device_name == "4x"
+    assert waited == [1.0, 5.0]
+    assert supervisor.started_workers == 3
+
+
+def test_a_gpu_that_fell_off_the_bus_ends_the_run_after_a_few_starts(supervised):
+    waited = []
+    supervisor = supervised(
+        "def started(request): say(Failed(status='crashed', reason='no CUDA-capable device'))\nanswer = None", GPU
+    )
+    supervisor._sleep = waited.append
+    with pytest.raises(WorkerError, match="no CUDA-capable device"):
+        supervisor.ask(Describe())
+    assert sum(waited) <= 30
+    assert supervisor.started_workers == 4
+
+
+def test_a_worker_that_can_not_be_killed_is_left_behind_and_none_is_started_beside_it(supervised, monkeypatch):
+    supervisor = supervised("def answer(request): described()", GPU)
+    supervisor.ask(Describe())
+    process = supervisor._worker._process
+    monkeypatch.setattr(runner_process, "KILL_SECONDS", 0.2)
+    monkeypatch.setattr(runner_process.os, "killpg", lambda *_: None)
+    supervisor.drop()
+    with pytest.raises(WorkerError, match="can't be killed"):
+        supervisor.ask(Describe())
+    assert supervisor.started_workers == 1
+    process.kill()
+    process.wait()
 
 
 def test_an_answer_to_another_question_is_a_crash_and_not_a_result(supervised):

@@ -43,7 +43,13 @@ def test_aggregates_of_the_current_form_are_left_out_with_a_note(tmp_path):
     found = verify(write(tmp_path, google(rows)), exponent=2)
     assert [group.verdict for group in found.groups] == ["consistent"]
     assert found.groups[0].sizes == SIZES
-    assert found.notes == ["1 entry of aggregates (BigO) left out", "1 entry of aggregates (RMS) left out"]
+    assert found.notes == ["1 entry of aggregates ('BigO') left out", "1 entry of aggregates ('RMS') left out"]
+
+
+def test_an_aggregate_of_any_name_is_told_in_letters_that_a_terminal_has(tmp_path):
+    rows = [new("BM_x/1", 5.0), aggregate("BM_x", "\ud800\n")]
+    notes = verify(write(tmp_path, google(rows)), exponent=2).notes
+    assert notes == ["1 entry of aggregates ('\\ud800') left out"]
 
 
 def test_rows_of_the_old_form_without_times_are_left_out(tmp_path):
@@ -169,3 +175,9 @@ def test_json_of_another_shape_is_one_line(tmp_path, document):
     with pytest.raises(ValueError, match=r"b\.json") as caught:
         verify(write(tmp_path, document), exponent=1)
     assert "\n" not in str(caught.value)
+
+
+def test_more_samples_than_can_be_judged_in_time_are_refused(tmp_path):
+    rows = [{"name": "t[64]", "stats": {"min": 1.0, "data": [1.5] * 500_001}}]
+    with pytest.raises(ValueError, match="more than 500,000 samples"):
+        verify(write(tmp_path, {"benchmarks": rows}), exponent=1)

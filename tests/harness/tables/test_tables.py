@@ -353,6 +353,13 @@ def test_a_batch_that_falls_as_lengths_grow_leaves_the_law_open(tmp_path):
     assert lines(per)[0].startswith("seconds per batch ~ n^2 is consistent")
 
 
+@pytest.mark.parametrize("batch", [1e300, 2.5, -4, 0])
+def test_a_column_that_is_no_axis_rides_on_nothing(tmp_path, batch):
+    rows = [(10.0 ** (4 * place), batch / 2**place, square(2)) for place in range(8)]
+    found = verify(of_cells(tmp_path, rows, header="n,batch,seconds"), exponent=2)
+    assert found.groups[0].rides == []
+
+
 def test_an_axis_that_grows_along_is_noted(tmp_path):
     rows = [(n, n // 64, n, square(n)) for n in SIZES]
     found = verify(of_cells(tmp_path, rows, header="n,heads,n_k,seconds"), exponent=2)
@@ -380,6 +387,8 @@ def test_an_exponent_that_can_not_be_judged_is_refused(tmp_path, exponent):
     [
         ([(10.0 ** (9 * place), 1.0 + place) for place in range(8)], "beyond what can be fitted"),
         ([(2**place, 10.0 ** (20 * place - 100)) for place in range(9)], "beyond what can be fitted"),
+        ([(64 * 2**place, 1e-80 * 4.0**place) for place in range(9)], "a cost of 1e-80 is beyond what can be fitted"),
+        ([(64 * 2**place, 1e31 * 4.0**place) for place in range(9)], "beyond what can be fitted"),
         ([(n, 1.0) for n in range(1, 200)], "199 different sizes are more than can be judged at once"),
     ],
 )
@@ -414,8 +423,9 @@ def test_files_of_any_kind_are_one_line(tmp_path):
         (b"\x89PNG\r\n\x1a\n", "not a UTF-8 text: byte 0x89 on line 1"),
         (b"n,seconds\n64," + b"9" * (LINE_AT_MOST + 1), "longer than"),
         (b",".join([b"c"] * (COLUMNS_AT_MOST + 1)) + b"\n1\n", "columns; at most"),
-        (b"n,seconds\n" + b"1,1\n" * (ROWS_AT_MOST + 1), "more than 50,000 rows"),
-        (b"n,seconds\n" + b" " * BYTES_AT_MOST, "larger than 16 MiB"),
+        (b"n,seconds\n" + b"1,1\n" * (ROWS_AT_MOST + 1), "more than 40,000 rows"),
+        (b"n,seconds\n" + b"1,1\n" * 3_000_000, "more than 200,000 lines"),
+        (b"n,seconds\n" + b" " * BYTES_AT_MOST, "larger than 12 MiB"),
         (b'n,seconds\n64,"1\n' + b"x" * 200 + b"\n", "1 fields, not 2|too long"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),

@@ -89,6 +89,12 @@ def test_a_case_is_described_predicted_prepared_visited_and_rechecked(worker, st
     assert steps[-6:] == ["agreement", "profile", "warm-up", "inputs", "timing", "agreement after timing"]
 
 
+def test_the_record_says_which_context_was_entered(worker):
+    pinned = ask(worker, messages.Prepare(case=ok_case("sdpa-math", n=16, d=8), seed=1)).prepared
+    assert (pinned.ran.within, pinned.ran.backend) == ("sdpa_kernel(SDPBackend.MATH)", "math")
+    assert ask(worker, messages.Prepare(case=CASE, seed=1)).prepared.ran.within is None
+
+
 def test_seconds_inside_calls_are_those_of_one_request(worker, planted):
     case = planted(lambda q, k, v, **_: time.sleep(0.01) or torch.softmax(q @ k.mT / 8**0.5, -1) @ v)
     first, second = ask(worker, visit(case)), ask(worker, visit(case))
@@ -108,7 +114,7 @@ def test_a_wrong_answer_is_refused_with_the_check_that_failed(worker, planted):
 
 
 def test_another_kernel_than_asked_for_is_refused(worker, planted):
-    case = planted(lambda q, k, v, **_: torch.softmax(q @ k.mT / 8**0.5, -1) @ v, expects=("flash",))
+    case = planted(lambda q, k, v, **_: torch.softmax(q @ k.mT / 8**0.5, -1) @ v, expects=contract.Expected(("flash",)))
     refused = ask(worker, messages.Prepare(case=case, seed=1))
     assert (refused.status, refused.agreement) == ("fallback", None)
     assert refused.reason.startswith("asked for flash, ran aten::")
@@ -146,7 +152,8 @@ def test_whatever_an_implementation_raises_becomes_a_status(worker, planted, err
         (RuntimeError("CUDA out of memory. Tried"), "oom", False),
         (NotImplementedError("not here"), "unsupported", False),
         (RuntimeError("No available kernel. Aborting"), "unsupported", False),
-        (RuntimeError("CUDA error: an illegal memory access"), "crashed", True),
+        # Whether the worker goes on is asked of the device: tests/test_lost_context.py.
+        (RuntimeError("CUDA error: an illegal memory access"), "crashed", False),
         (ValueError(), "crashed", False),
     ],
 )

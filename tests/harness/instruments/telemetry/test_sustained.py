@@ -204,6 +204,8 @@ def test_the_gpu_part_of_the_environment_comes_with_reasons(gpu):
     assert stable.reasons == {"gpu_ecc": "NVML: Not Supported"}
     assert volatile.values["gpu_persistence"] is True
     assert volatile.values["gpu_other_processes"] == 0
+    assert volatile.values["gpu_uuid"] == f"GPU-{fake_nvml.UUID}"
+    assert volatile.values["gpu_pci"] == "00000000:18:00.0"
 
 
 @pytest.mark.parametrize(("holds_context", "others"), [(True, 1), (False, 2)])
@@ -229,6 +231,38 @@ def test_a_snapshot_tells_of_throttling(gpu):
     assert watch.snapshot() == sampler.Snapshot()
     watch.close()
     assert device.opened == 0
+
+
+def test_a_slow_down_that_is_over_by_the_time_of_the_look_is_told(gpu):
+    thermal = pynvml.NVML_PERF_POLICY_THERMAL
+    device = gpu(reasons=0x1, violations={thermal: 1_000, pynvml.NVML_PERF_POLICY_POWER: 5})
+    watch = sampler.Watch("cuda:0")
+    watch.begin()
+    assert not watch.snapshot().is_throttled
+    device.violations[thermal] += 1
+    snapshot = watch.snapshot()
+    assert snapshot.throttle == ["thermal slowdown"]
+    assert snapshot.is_throttled
+    watch.close()
+
+
+def test_a_reason_without_a_name_is_told_by_its_number(gpu):
+    gpu(reasons=0x200 | 0x8000)
+    with nvml.opened(fake_nvml.UUID) as opened:
+        assert nvml.clock_reasons(opened.handle) == ["board limit", "unknown reason 0x8000"]
+
+
+def test_an_old_package_pynvml_costs_readings_and_not_the_run(gpu, monkeypatch):
+    gpu(reasons=0x40)
+    monkeypatch.delattr(pynvml, "nvmlDeviceGetCurrentClocksEventReasons")
+    with nvml.opened(fake_nvml.UUID) as opened:
+        assert nvml.clock_reasons(opened.handle) == ["hardware thermal slowdown"]
+    monkeypatch.delattr(pynvml, "nvmlDeviceGetCurrentClocksThrottleReasons")
+    monkeypatch.delattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption")
+    found = measure()
+    assert "uninstall the old package pynvml" in found.reasons["throttle"]
+    assert "nvmlDeviceGetTotalEnergyConsumption" in found.reasons["energy_counter"]
+    assert found.summary["clock_mhz"] == 1755
 
 
 def test_a_snapshot_of_a_processor_invents_nothing():
@@ -416,9 +450,10 @@ def test_the_sustained_pass_runs_on_few_named_points_of_each_implementation():
     assert all(chosen.values())
 
 
-def test_a_gpu_affords_a_second_point():
+def test_a_gpu_has_a_second_point_where_the_policy_affords_it():
     cases = [planned("fast", n, n * 1e-4, device="cuda:0") for n in range(1, 10)]
-    assert set(choose(cases, policy=TelemetryPolicy())) == {"fast-9-forward", "fast-5-forward"}
+    assert set(choose(cases, policy=TelemetryPolicy(points_cuda=2))) == {"fast-9-forward", "fast-5-forward"}
+    assert set(choose(cases, policy=TelemetryPolicy())) == {"fast-9-forward"}
 
 
 def test_an_implementation_with_long_calls_only_gets_its_shortest():
@@ -440,7 +475,7 @@ class Room:
         self.device.temperature = round(self.device.temperature - self.degrees_a_second * seconds)
 
     def rest(self, **known):
-        return Rest(TelemetryPolicy(), sleep=self.sleep, clock=lambda: self.asleep, **known)
+        return Rest(TelemetryPolicy(cool_down_at_most=30.0), sleep=self.sleep, clock=lambda: self.asleep, **known)
 
 
 def taken(rest):
@@ -469,7 +504,7 @@ def test_the_next_loads_wait_until_the_device_is_as_cool_as_before_the_first(gpu
 def test_a_device_that_does_not_cool_is_waited_for_no_longer_than_the_policy_says(gpu):
     device = gpu(temperature=70)
     idle = taken(Room(device, degrees_a_second=0).rest(start_c=40.0))
-    assert idle.figures["cool_down_s"] == TelemetryPolicy().cool_down_at_most
+    assert idle.figures["cool_down_s"] == 30.0
     assert idle.reasons["cool_down_s"] == "still 30 C warmer than before the first load"
     assert "idle_power_w" in idle.figures
 
@@ -565,6 +600,7 @@ def test_a_share_of_a_gpu_has_an_entry_for_each_instance(gpu):
         ({"pids": []}, "NVML lists no process on the device"),
         ({"pids": [4242], "process_bytes": {4242: 1}}, "lists 1 process.es., none by this one's id"),
         ({"pids": [os.getpid()]}, "counts no memory by process"),
+        ({"pids": [os.getpid()], "process_bytes": {os.getpid(): 0}}, "counts 0 bytes for this process"),
         (
             {"refuses": {"nvmlDeviceGetComputeRunningProcesses_v3": pynvml.NVML_ERROR_NO_PERMISSION}},
             "NVML: Insufficient Permissions",

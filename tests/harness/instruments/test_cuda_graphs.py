@@ -89,8 +89,8 @@ def test_a_replay_that_computes_what_the_calls_did_has_a_time():
     assert len(found.samples) == 3
     assert all(sample > 0 for sample in found.samples)
     assert found.inputs == 4
-    # 10 calls of 20 us would fill the block: every set gets the same number of them.
-    assert found.calls == recorder.calls == 8
+    # 10 calls of 20 us fill the block.
+    assert found.calls == recorder.calls == 10
 
 
 def test_each_input_set_has_values_of_its_own():
@@ -127,9 +127,10 @@ def test_seconds_are_those_of_a_call_and_not_of_a_replay():
     assert found.samples == [1e-4, 1e-4]
 
 
-def test_a_graph_has_no_more_calls_than_the_policy_allows_and_two_on_each_set():
-    assert cuda_graphs._graph_calls(1e-9, sets=4, policy=POLICY) == POLICY.graph_calls_at_most
-    assert cuda_graphs._graph_calls(10.0, sets=4, policy=POLICY) == 8
+def test_a_graph_has_no_more_calls_and_kernels_than_the_policy_allows_and_two_calls_at_least():
+    assert cuda_graphs._graph_calls(1e-9, launches=1, policy=POLICY) == POLICY.graph_calls_at_most
+    assert cuda_graphs._graph_calls(10.0, launches=None, policy=POLICY) == 2
+    assert cuda_graphs._graph_calls(1e-9, launches=1000, policy=POLICY) == 20
 
 
 class Stale(FakeGraph):

@@ -56,6 +56,28 @@ def test_other_cases_get_none(changes):
     assert replays.predicted_seconds(short(**changes), 1e-6, block=1e-3, policy=TIMING) == 0.0
 
 
+def test_a_graph_is_timed_in_a_few_rounds_only():
+    done = [visit(graph_samples=[1e-6]) for _ in range(TIMING.graph_rounds)]
+    assert replays.is_wanted(short(), [*done[1:], visit()], policy=TIMING)
+    assert not replays.is_wanted(short(), [*done, visit()], policy=TIMING)
+
+
+def test_a_call_of_thousands_of_kernels_gets_a_reason_instead_of_a_graph():
+    assert replays.too_many_kernels(16_384, policy=TIMING) == "16,384 kernels per call: launching them is what it costs"
+    assert replays.too_many_kernels(12, policy=TIMING) == replays.too_many_kernels(None, policy=TIMING) == ""
+
+
+def test_device_host_and_call_are_told_apart_with_the_share_that_was_queued():
+    visits = [visit(5e-6, host=12e-6, call_seconds=12.5e-6, queued=[True, True, index > 0]) for index in range(4)]
+    time = closing.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
+    assert time.median == pytest.approx(5e-6)
+    assert (time.host_seconds, time.call_seconds) == (12e-6, 12.5e-6)
+    assert time.queued_share == pytest.approx(11 / 12)
+    assert time.is_launch_bound
+    assert not time.model_copy(update={"host_seconds": 4e-6}).is_launch_bound
+    assert not time.model_copy(update={"host_seconds": None}).is_launch_bound
+
+
 def test_a_graph_that_failed_is_not_tried_again():
     failed = visit(graph_reason="can't be captured")
     assert not replays.is_wanted(short(), [failed, visit()], policy=TIMING)
@@ -64,6 +86,8 @@ def test_a_graph_that_failed_is_not_tried_again():
 def test_the_time_of_a_graph_is_in_the_prediction_of_a_round():
     assert replays.predicted_seconds(short(), 1e-5, block=1e-3, policy=TIMING) > 3e-3
     assert replays.predicted_seconds(short(), 1e-4, block=1e-3, policy=TIMING) == 0.0
+    # 20 kernels take the host 120 us to launch.
+    assert replays.predicted_seconds(short(), 1e-4, launches=20, block=1e-3, policy=TIMING) > 3e-3
 
 
 def of_rounds(visits):
@@ -71,9 +95,11 @@ def of_rounds(visits):
     return launches.launch_of(visits, time=time, policy=TIMING)
 
 
-def test_overhead_is_the_eager_median_less_that_of_the_graph_over_all_rounds():
-    visits = [visit(1e-5, graph_samples=[2e-6, 3e-6, 4e-6], graph_calls=64, graph_inputs=4) for _ in range(5)]
-    found = of_rounds(visits)
+def test_overhead_is_what_calls_in_a_row_take_less_the_graph_and_not_device_time_less_it():
+    visits = [visit(5e-6, graph_samples=[2e-6, 3e-6, 4e-6], graph_calls=64, graph_inputs=4) for _ in range(5)]
+    assert of_rounds(visits).overhead is None
+    waited = [one.model_copy(update={"call_seconds": 1e-5}) for one in visits]
+    found = of_rounds(waited)
     assert found.graph == pytest.approx(3e-6)
     assert found.low <= found.graph <= found.high
     assert found.overhead == pytest.approx(7e-6)

@@ -1,0 +1,116 @@
+"""A device that is there and does not compute is told with its reason, and is nobody's default."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from harness.machine import devices
+from harness.machine.devices import DeviceError
+from harness.runner import execute
+
+OLD = "The NVIDIA driver on your system is too old (found version 12020)."
+FIRST = {"name": "cuda:0", "model": "NVIDIA H100 80GB HBM3", "uuid": "aaaa", "capability": "9.0"}
+SECOND = {"name": "cuda:1", "model": "Tesla V100-SXM2-16GB", "reason": "no kernel image is available"}
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Return a function that lets the probe find some devices beside the CPU."""
+
+    def plug(*gpus, returncode=0, stderr=""):
+        listed = json.dumps([{"name": "cpu"}, *gpus])
+        done = SimpleNamespace(returncode=returncode, stdout=f"a warning\n{listed}\n", stderr=stderr)
+        monkeypatch.setattr(devices.subprocess, "run", lambda *_, **__: done)
+        devices.present.cache_clear()
+
+    yield plug
+    devices.present.cache_clear()
+
+
+def test_the_first_gpu_that_works_is_the_default(found):
+    found(SECOND | {"name": "cuda:0"}, FIRST | {"name": "cuda:1"})
+    assert devices.choose(None) == devices.choose("cuda") == "cuda:1"
+
+
+def test_a_driver_that_is_too_old_leaves_the_processor_and_a_line(found):
+    found({"name": "cuda:0", "reason": OLD})
+    told = []
+    assert devices.choose(None, tell=told.append) == "cpu"
+    assert told == [f"cuda:0 can't be used: {OLD}"]
+    with pytest.raises(DeviceError, match="too old"):
+        devices.choose("cuda")
+
+
+def test_a_gpu_that_is_asked_for_and_does_not_work_is_an_error_with_its_reason(found):
+    found(FIRST, SECOND)
+    assert devices.choose("cuda:0") == "cuda:0"
+    with pytest.raises(DeviceError, match="have cpu, cuda:0; cuda:1 can't be used: no kernel image"):
+        devices.choose("cuda:1")
+    with pytest.raises(DeviceError, match=r"no device 'cuda:7' here: have cpu, cuda:0$"):
+        devices.choose("cuda:7")
+
+
+def test_the_processor_is_taken_without_asking_torch(monkeypatch):
+    monkeypatch.setattr(devices.subprocess, "run", None)
+    assert devices.choose("cpu") == "cpu"
+
+
+def test_a_probe_that_hangs_or_can_not_import_torch_says_so(found, monkeypatch):
+    found(returncode=1, stderr="Traceback\nImportError: libcudart.so.13")
+    with pytest.raises(DeviceError, match=r"torch can't be imported: ImportError: libcudart"):
+        devices.present()
+
+    def hang(*_, **__):
+        raise subprocess.TimeoutExpired("probe", 300)
+
+    monkeypatch.setattr(devices.subprocess, "run", hang)
+    with pytest.raises(DeviceError, match="do not answer"):
+        devices.present()
+
+
+def test_the_probe_itself_finds_this_machine():
+    devices.present.cache_clear()
+    assert str(devices.present()[0]) == "cpu"
+
+
+def test_a_gpu_is_told_from_others_by_its_uuid_and_not_by_its_number(found):
+    found(FIRST, FIRST | {"name": "cuda:1", "uuid": "bbbb"})
+    assert [devices.identity(name) for name in ("cuda:0", "cuda:1", "cpu")] == ["aaaa", "bbbb", "cpu"]
+    assert str(devices.present()[1]) == "cuda:0 (NVIDIA H100 80GB HBM3, sm 9.0, aaaa)"
+
+
+def test_a_gpus_lock_is_shared_by_all_users_and_a_cpus_is_ones_own(found, tmp_path, monkeypatch):
+    found(FIRST)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    locks = []
+    monkeypatch.setattr(execute, "DeviceLock", lambda *wanted, **more: locks.append((wanted, more)))
+    execute.device_lock("cuda:0")
+    execute.device_lock("cpu")
+    (gpu, more), (cpu, own) = locks
+    assert (gpu, str(more["folder"]), more["name"]) == (("aaaa",), "/tmp", "cuda:0")
+    assert (cpu, own["folder"]) == (("cpu",), tmp_path)
+
+
+def test_a_lock_file_is_everybodys(tmp_path):
+    from harness.results.journal import DeviceLock
+
+    before = os.umask(0o077)
+    try:
+        with DeviceLock("aaaa", folder=tmp_path, name="cuda:0") as lock:
+            assert lock.problem == ""
+    finally:
+        os.umask(before)
+    assert (tmp_path / "attnbench-aaaa.lock").stat().st_mode & 0o777 == 0o666
+
+
+def test_a_lock_that_can_not_be_had_is_told_and_the_run_goes_on(tmp_path):
+    from harness.results.journal import DeviceLock
+
+    (tmp_path / "attnbench-aaaa.lock").mkdir()
+    with DeviceLock("aaaa", folder=tmp_path, name="cuda:0") as lock:
+        assert lock.problem.startswith("Other runs on cuda:0 go unnoticed: ")
