@@ -30,7 +30,7 @@ def write_file(content: bytes, path: Path) -> Path:
 @contextlib.contextmanager
 def _made(path: Path) -> Iterator[None]:
     """Make the folder of a file, and say which file could not be written."""
-    from harness.results.journal import JournalError
+    from harness.results.documents import JournalError
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -522,7 +522,7 @@ class SchemaMismatchError(ValueError):
 
 def check_schema(document: Mapping[str, object], *, source: str) -> None:
     """Refuse a newer major version, naming it. Raises SchemaMismatchError."""
-    version = str(document.get("schema", ""))
+    version = str(document.get("schema", ""))[:40]
     try:
         major = int(version.split(".", maxsplit=1)[0])
     except ValueError:

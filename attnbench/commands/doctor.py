@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,10 @@ def doctor_command(
     aa: Annotated[
         bool, typer.Option("--aa", help="A long A/A test: how often equal code is called different.")
     ] = False,
+    rehearse: Annotated[
+        Path | None,
+        typer.Option("--rehearse", help="On a GPU: ask it what is assumed of GPUs, into a JSON file; 3 minutes."),
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Say what would spoil a measurement on this machine, and how small a difference it can show. Changes nothing.
@@ -28,6 +33,9 @@ def doctor_command(
     from harness.machine import devices
     from reports.terminal.doctor import as_text
 
+    if rehearse is not None:
+        write_rehearsal(place.device, rehearse)
+        return
     try:
         diagnosis = diagnose(
             device=devices.choose(place.device, tell=warn), policy=policy.DEFAULT, threads=place.threads, is_full=aa
@@ -35,3 +43,32 @@ def doctor_command(
     except ValueError as error:
         raise fail(str(error)) from None
     say(diagnosis.model_dump_json(indent=1) if json_output else as_text(diagnosis, false_alarms=FALSE_ALARMS))
+
+
+def write_rehearsal(wanted: str | None, file: Path) -> None:
+    """Ask a GPU what is assumed of GPUs, write the answers, and print the part that reads in a line each."""
+    from harness.doctor.rehearsal import rehearse
+    from harness.machine import devices
+
+    try:
+        device = devices.choose(wanted or "cuda")
+    except devices.DeviceError as error:
+        raise fail(str(error)) from None
+    if not device.startswith("cuda"):
+        raise fail(f"--rehearse asks a GPU, and {device} is none")
+    answers = rehearse(device, announce=warn)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(answers.model_dump_json(indent=1, by_alias=True), encoding="utf-8")
+    except OSError as error:
+        raise fail(f"{file}: {error.strerror}") from None
+    for row in answers.recorded:
+        what = row.fallback or row.reason or ", ".join(name.split("<", maxsplit=1)[0] for name in row.kernels[:3])
+        say(f"{row.implementation} {row.dtype} n={row.n}: {what}")
+    for sessions, times in answers.launching.items():
+        say(f"after {sessions} profiles: " + ", ".join(f"{name} {value * 1e6:.2f} us" for name, value in times.items()))
+    for setting, depth in answers.queue_depth.items():
+        say(f"launch queue, {setting}: {depth} launches")
+    for part, reason in answers.reasons.items():
+        say(f"{part}: {reason}")
+    say(f"rehearsal: {file}, {sum(answers.seconds.values()):.0f} s")

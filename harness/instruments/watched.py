@@ -10,10 +10,11 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.instruments.timing import Block
+    from harness.instruments.timing import Block, Meanwhile
 
     Call = Callable[[], Any]
-    Timed = Callable[[Call, int], Block]
+    # Times a block of so many calls of a function; takes `meanwhile` as a clock does.
+    Timed = Callable[..., Block]
 
 Outputs = tuple[torch.Tensor, ...]
 # Bound before any implementation is imported, so that none can replace them later.
@@ -87,12 +88,12 @@ class WatchedBlocks:
         self.timed(kept, 1)
         self._before = kept.take()
 
-    def block(self, call: Call, calls: int) -> Block:
-        """Write the inputs and time so many calls."""
+    def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
+        """Write the inputs and time so many calls; `meanwhile` is called while the block keeps a device busy."""
         self.pair = None
         self.write()
         kept = Kept(call)
-        opening = self._timed(kept, 1)
+        opening = self._timed(kept, 1, meanwhile=meanwhile if calls == 1 else None)
         self.first.append(opening.seconds)
         given = kept.take()
         if self._before is not None and self.is_new:
@@ -104,7 +105,7 @@ class WatchedBlocks:
             return opening
         del before
         if not self.is_split:
-            whole = self._timed(call, calls)
+            whole = self._timed(call, calls, meanwhile=meanwhile)
             self.later.append(whole.seconds)
             self._timed(kept, 1)
             self.pair = (given, kept.take())
@@ -115,9 +116,9 @@ class WatchedBlocks:
         self.later.append(_joined(others).seconds)
         return _joined([opening, *others])
 
-    def _timed(self, call: Call, calls: int) -> Block:
+    def _timed(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         before = self.faults()
-        block = self.timed(call, calls)
+        block = self.timed(call, calls, meanwhile=meanwhile) if meanwhile else self.timed(call, calls)
         self.faulted += self.faults() - before
         return block
 

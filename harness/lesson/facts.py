@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from harness.records import SCHEMA, Fact, Record
-from harness.results import journal
+from harness.results import documents, journal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 LESSON = "lesson.json"
@@ -125,13 +126,18 @@ def write(lesson: Lesson, directory: Path) -> None:
 
 
 def found(directory: Path) -> Lesson | None:
-    """Read lesson.json where there is one. Raises SchemaMismatchError for a newer schema."""
-    return read(directory) if (directory / LESSON).exists() else None
+    """Read lesson.json where there is one. Raises JournalError, SchemaMismatchError for a newer schema."""
+    document = journal.read_document(directory / LESSON)
+    return None if document is None else _lesson(document, directory)
 
 
 def read(directory: Path) -> Lesson:
     """Read lesson.json. Raises JournalError where there is none, SchemaMismatchError for a newer schema."""
     document = journal.read_document(directory / LESSON)
     if document is None:
-        raise journal.JournalError(f"{directory} holds no lesson: it has no {LESSON}")
-    return Lesson.model_validate(document)
+        raise documents.JournalError(f"{directory} holds no lesson: it has no {LESSON}")
+    return _lesson(document, directory)
+
+
+def _lesson(document: Mapping[str, JsonValue], directory: Path) -> Lesson:
+    return documents.read_model(Lesson, document, source=str(directory / LESSON))

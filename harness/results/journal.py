@@ -10,14 +10,16 @@ import os
 import time
 from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
 from harness.records import Degrees, Environment, Preparation, Record, Round, Summary, check_schema
+from harness.results import documents
+from harness.results.documents import JournalError, JsonMistakeError
 from harness.results.plan_file import Plan
 from harness.results.verdicts_file import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 PLAN, JOURNAL, ENVIRONMENT, SUMMARY, VERDICTS = (
@@ -35,10 +37,6 @@ DEGREES = "degrees "
 SYNC_SECONDS = 1.0
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class JournalError(ValueError):
-    """A run directory can't be read or written; the message is one line for the user."""
 
 
 class Journal:
@@ -99,14 +97,22 @@ class Journal:
 
 
 class Entries:
-    """What a journal holds: records, preparations and rounds by case id, facts by subject, the count of torn lines."""
+    """What a journal holds: records, preparations and rounds by case id, facts by subject.
+
+    `damages` says of each line that can't be read what is wrong with it: a killed writer tore it, or something else.
+    """
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
         self.rounds: dict[str, list[Round]] = {}
         self.prepared: dict[str, Preparation] = {}
         self.facts: dict[str, dict[str, JsonValue]] = {}
-        self.torn = 0
+        self.damages: list[str] = []
+
+    @property
+    def torn(self) -> int:
+        """Return how many lines can't be read."""
+        return len(self.damages)
 
     @property
     def degrees(self) -> dict[str, Degrees]:
@@ -116,39 +122,54 @@ class Entries:
 
 
 def read(directory: Path) -> Entries:
-    """Read a journal, counting lines that a killed writer tore. Raises JournalError, SchemaMismatchError."""
+    """Read a journal: damaged lines are told of, the rest is read. Raises JournalError, SchemaMismatchError."""
+    path = directory / JOURNAL
     entries = Entries()
-    for number, line in _lines(directory / JOURNAL):
+    for number, line in documents.lines(path):
         try:
-            content = json.loads(line)
-            kind = content["kind"]
-        except (ValueError, TypeError, KeyError):
-            entries.torn += 1
-            continue
-        try:
-            if kind == "record":
-                check_schema(content["record"], source=str(directory / JOURNAL))
-                record = Record.model_validate(content["record"])
-                entries.records[record.case.id] = record
-            elif kind == "round":
-                entries.rounds.setdefault(content["case"], []).append(Round.model_validate(content["round"]))
-            elif kind == "prepared":
-                entries.prepared[content["case"]] = Preparation.model_validate(content["prepared"])
-            elif kind == "facts":
-                entries.facts[content["about"]] = content["facts"]
-        except ValidationError as error:
-            raise JournalError(f"{directory / JOURNAL} line {number}: {_first_mistake(error)}") from None
+            _enter(entries, line, source=str(path))
+        except (JournalError, JsonMistakeError) as error:
+            entries.damages.append(f"line {number} {str(error).splitlines()[0]}")
     return entries
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, line
-    except FileNotFoundError:
-        raise JournalError(f"{path.parent} is no run directory: it has no {path.name}") from None
+def _enter(entries: Entries, line: str | None, *, source: str) -> None:
+    """Take one line in. Raises JournalError, JsonMistakeError for a damaged one, SchemaMismatchError."""
+    if line is None:
+        raise JsonMistakeError(f"is longer than {documents.LINE_BYTES} bytes")
+    content = documents.read_json(line)
+    if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+        raise JsonMistakeError("is no line of a journal")
+    if content["kind"] == "record":
+        document = content.get("record")
+        if isinstance(document, dict) and "schema" in document:
+            check_schema(document, source=source)
+        record = documents.read_model(Record, document, source="record")
+        entries.records[record.case.id] = record
+    elif content["kind"] == "facts":
+        about = _text(content, "about")
+        entries.facts[about] = _facts(about, content.get("facts"))
+    elif content["kind"] == "round":
+        case, visit = _text(content, "case"), documents.read_model(Round, content.get("round"), source="round")
+        entries.rounds.setdefault(case, []).append(visit)
+    elif content["kind"] == "prepared":
+        case, prepared = _text(content, "case"), content.get("prepared")
+        entries.prepared[case] = documents.read_model(Preparation, prepared, source="prepared")
+
+
+def _text(content: Mapping[str, JsonValue], name: str) -> str:
+    found = content.get(name)
+    if not isinstance(found, str):
+        raise JsonMistakeError(f"{name} is no text")
+    return found
+
+
+def _facts(about: str, facts: JsonValue) -> dict[str, JsonValue]:
+    if not isinstance(facts, dict):
+        raise JsonMistakeError("facts is no object")
+    if about.startswith(DEGREES):
+        documents.read_model(Degrees, facts, source="facts")
+    return facts
 
 
 def read_plan(directory: Path) -> Plan | None:
@@ -173,31 +194,14 @@ def read_verdicts(directory: Path) -> Verdicts | None:
 
 def _model(path: Path, model: type[Model]) -> Model | None:
     document = read_document(path)
-    if document is None:
-        return None
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        raise JournalError(f"{path}: {_first_mistake(error)}") from None
-
-
-def _first_mistake(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}"
+    return None if document is None else documents.read_model(model, document, source=str(path))
 
 
 def read_document(path: Path) -> dict[str, JsonValue] | None:
     """Read a JSON object, None where the file is missing. Raises JournalError, SchemaMismatchError."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise JournalError(f"{path} is not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise JournalError(f"{path} holds no JSON object")
-    check_schema(document, source=str(path))
+    document = documents.read_document(path)
+    if document is not None:
+        check_schema(document, source=str(path))
     return document
 
 

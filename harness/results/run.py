@@ -23,7 +23,7 @@ NOT_RUN = "not run"
 
 @dataclass(frozen=True)
 class Run:
-    """Hold everything a run directory says. `torn` counts journal lines that a killed writer left unfinished.
+    """Hold everything a run directory says. `torn` counts journal lines that can't be read, `damages` tells of each.
 
     `records` has those of closed cases, and provisional ones of cases that have rounds but never closed. `waiting` has
     the planned cases without one: the case, what stands for its status, and the reason. `rounds` has the visits to each
@@ -41,6 +41,7 @@ class Run:
     judged: bool
     torn: int
     rounds: Mapping[str, Sequence[Round]]
+    damages: tuple[str, ...] = ()
 
     @cached_property
     def by_id(self) -> dict[str, Record]:
@@ -76,6 +77,7 @@ def read_run(path: str | Path, *, label: str | None = None) -> Run:
         judged=verdicts is not None,
         torn=entries.torn,
         rounds=entries.rounds,
+        damages=tuple(entries.damages),
     )
 
 

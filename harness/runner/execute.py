@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.machine import devices
 from harness.results import journal
-from harness.results.journal import DeviceLock, Journal, JournalError
+from harness.results.documents import JournalError
+from harness.results.journal import DeviceLock, Journal
 from harness.runner.plan import code_fingerprint, make_plan
 from harness.runner.selection import SelectionError, TimeLimits
 from harness.runner.state import begin

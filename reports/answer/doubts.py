@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Below this, half a width in log time is the share that it is of the time.
 CLOSE_TO_SHARE = 0.4
+# As many damaged lines of a journal are told of.
+DAMAGES_AT_MOST = 3
 # As many implementations with wide intervals are named.
 WORST_NAMED = 2
 
@@ -76,7 +78,9 @@ def warnings(run: Run, table: pd.DataFrame) -> list[str]:
     found = []
     ok = table[table["status"] == "ok"]
     if run.torn:
-        found.append(f"{units.counted(run.torn, 'line')} of the journal were torn by a killed writer and are left out.")
+        shown = "; ".join(run.damages[:DAMAGES_AT_MOST]) + ("; …" if run.torn > DAMAGES_AT_MOST else "")
+        verb = "is torn or damaged, and" if run.torn == 1 else "are torn or damaged, and"
+        found.append(f"{units.counted(run.torn, 'line')} of the journal {verb} left out: {shown}.")
     if run.summary is None:
         found.append("The run has no summary: it was interrupted or is still under way.")
     else:

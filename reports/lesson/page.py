@@ -54,7 +54,8 @@ def write(run: Run) -> Path:
     Raises JournalError if the directory holds no lesson, SchemaMismatchError for a newer schema.
     """
     target = run.path / PAGE
-    target.write_text(html(facts.read(run.path), run), encoding="utf-8")
+    with style.names_as_text():
+        target.write_text(html(facts.read(run.path), run), encoding="utf-8", errors="replace")
     return target
 
 

@@ -42,7 +42,8 @@ def write(runs: Sequence[Run], output: Path) -> Path:
     """Write the report of runs that are read to a file, or into a directory as report.html."""
     target = output / REPORT if output.is_dir() else output
     with collector_paused():
-        target.write_text(html(runs), encoding="utf-8")
+        # Half a character, as the file system's names may have, can't be written.
+        target.write_text(html(runs), encoding="utf-8", errors="replace")
     return target
 
 
@@ -60,6 +61,11 @@ def collector_paused() -> Iterator[None]:
 
 def html(runs: Sequence[Run]) -> str:
     """Return the page of some runs."""
+    with style.names_as_text():
+        return _html(runs)
+
+
+def _html(runs: Sequence[Run]) -> str:
     table = frames(runs)
     colors = style.looks(table["implementation"])
     scripts = [asset("vendor/uplot/uPlot.iife.min.js"), asset("templates/report.js")]

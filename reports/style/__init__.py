@@ -1,7 +1,7 @@
 """One visual language: a colour and a marker per implementation, readable log axes, SVG in the page's theme."""
 
 from reports.style.axes import clipped, label_ends, quantity_axis, size_axis
-from reports.style.drawing import FONT_POINTS, HALF, WIDE, canvas, to_svg
+from reports.style.drawing import FONT_POINTS, HALF, WIDE, canvas, names_as_text, to_svg
 from reports.style.palette import (
     ALARM,
     INK,
@@ -33,6 +33,7 @@ __all__ = [
     "label_ends",
     "looks",
     "markers_of",
+    "names_as_text",
     "quantity_axis",
     "size_axis",
     "to_svg",

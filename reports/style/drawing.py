@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
+import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from reports.style.axes import ABOVE_POINTS, BELOW_POINTS, BESIDE, CHARACTER_POI
 from reports.style.palette import FURNITURE, INK, LINE, MUTED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -51,6 +53,20 @@ RC: Any = {
     # Any fixed text: it makes the ids of clip paths the same in every rendering.
     "svg.hashsalt": "attnbench",
 }
+
+
+@contextlib.contextmanager
+def names_as_text() -> Iterator[None]:
+    """Keep the drawing library from reading names as formulas, and from warning of letters that its font lacks.
+
+    The page's font draws them; the library only measures.
+    """
+    from matplotlib import rc_context
+
+    with rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        yield
 
 
 def canvas(

@@ -27,7 +27,7 @@ def test_implementation(benchmark, case):
         "implementation": case.implementation.name,
         "operations": cost.operations,
         "ideal_bytes": cost.ideal_bytes,
-        "predicted_extra_bytes": int(case.implementation.score_buffers * cost.score_elements * dtype.itemsize),
+        "predicted_extra_bytes": int(case.implementation.buffers(case.dtype) * cost.score_elements * dtype.itemsize),
         "agreement_ratio": agreement.ratio,
         "rows_checked": agreement.rows_checked,
         "threads": torch.get_num_threads(),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, MeasureCeilings, MeasureEnvironment, Refused
 from harness.results import journal
-from harness.results.journal import JournalError
+from harness.results.documents import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

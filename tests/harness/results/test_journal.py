@@ -8,8 +8,9 @@ import os
 
 import pytest
 
+from harness.lesson import facts
 from harness.records import Case, Record, Round, SchemaMismatchError, case_id
-from harness.results import journal
+from harness.results import documents, journal
 from harness.results.journal import DeviceHeldError, DeviceLock, Journal, JournalError
 
 
@@ -128,9 +129,131 @@ def test_a_newer_schema_is_refused_by_name(tmp_path):
         journal.read(tmp_path)
 
 
-def test_a_broken_record_is_named_by_its_line(tmp_path):
-    (tmp_path / journal.JOURNAL).write_text('\n{"kind": "record", "record": {"schema": "1.0.0"}}\n')
-    with pytest.raises(JournalError, match="line 2: case: Field required"):
+DAMAGED = {
+    "a record without its parts": ('{"kind": "record", "record": {"schema": "1.0.0"}}', "record: case is missing"),
+    "a record that is null": ('{"kind": "record", "record": null}', "record: "),
+    "a record that is not there": ('{"kind": "record"}', "record: "),
+    "a round of a list": ('{"kind": "round", "case": [], "round": {}}', "case is no text"),
+    "a round without samples": (
+        '{"kind": "round", "case": "x", "round": {"index": 0, "started": 0.0, "calls_per_sample": 1}}',
+        "round: samples is missing",
+    ),
+    "samples that are no numbers": (
+        '{"kind":"round","case":"x","round":{"index":0,"started":0.0,"calls_per_sample":1,"samples":[NaN]}}',
+        "NaN in the place of a finite number",
+    ),
+    "samples beyond any number": (
+        '{"kind":"round","case":"x","round":{"index":0,"started":0.0,"calls_per_sample":1,"samples":[1e999]}}',
+        "1e999 in the place",
+    ),
+    "a number of many digits": ('{"kind": "facts", "about": "x", "facts": {"n": ' + "9" * 5000 + "}}", "5000 digits"),
+    "facts without a subject": ('{"kind": "facts", "facts": {}}', "about is no text"),
+    "degrees that are none": ('{"kind": "facts", "about": "degrees x", "facts": {}}', "facts: problem is missing"),
+    "preparation that is none": ('{"kind": "prepared", "case": "x"}', "prepared: "),
+    "a line nested thousands deep": ("[" * 100_000, "nests more than"),
+    "a line nested forty deep": ('{"kind": ' + "[" * 40 + "]" * 40 + "}", "nests more than"),
+    "half a line": ('{"kind": "rec', "is not JSON"),
+    "a line of another kind of file": ("[1, 2]", "is no line of a journal"),
+    "a line that is too long": ("1" * (documents.LINE_BYTES + 5), "is longer than"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_line_is_named_and_the_rest_is_read(tmp_path, name):
+    line, mistake = DAMAGED[name]
+    whole = json.dumps({"kind": "record", "record": record(8).model_dump(mode="json", by_alias=True)})
+    (tmp_path / journal.JOURNAL).write_text(f"\n{line}\n{whole}\n")
+    entries = journal.read(tmp_path)
+    assert [found.case.point["n"] for found in entries.records.values()] == [8]
+    (damage,) = entries.damages
+    assert damage.startswith("line 2 ")
+    assert mistake in damage
+    assert len(damage) < 400
+
+
+def test_half_a_character_is_replaced_where_it_is_read(tmp_path):
+    content = record(8).model_dump(mode="json", by_alias=True)
+    content["case"]["implementation"] = "a\ud800b"
+    (tmp_path / journal.JOURNAL).write_text(json.dumps({"kind": "record", "record": content}) + "\n")
+    (read,) = journal.read(tmp_path).records.values()
+    assert read.case.implementation == "a\ufffdb"
+
+
+def put_directory(path):
+    path.mkdir()
+
+
+def put_loop(path):
+    path.symlink_to(path)
+
+
+def put_pipe(path):
+    os.mkfifo(path)
+
+
+def put_sparse(path):
+    with path.open("wb") as file:
+        file.truncate(2**40)
+
+
+def put_text(text):
+    return lambda path: path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+PUT = {
+    "a directory": (put_directory, "is a directory"),
+    "a link to itself": (put_loop, "can't be read: Too many levels"),
+    "a pipe": (put_pipe, "is no regular file"),
+    "a terabyte": (put_sparse, "has 1099511627776 bytes, and at most"),
+    "nested JSON": (put_text('{"schema": "1.0.0", "a": ' + "[" * 100_000), "nests more than 32 deep"),
+    "a huge integer": (put_text('{"schema": "1.0.0", "id": ' + "1" * 400 + "}"), "a number of 400 digits"),
+    "a number beyond float": (put_text('{"schema": "1.0.0", "id": 1e400}'), "1e400 in the place of a finite number"),
+    "UTF-16": (put_text('{"schema": "1.0.0"}'.encode("utf-16")), "is no UTF-8 text"),
+    "a list": (put_text("[]"), "holds no JSON object"),
+    "nothing": (put_text(""), "is not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", [journal.PLAN, journal.ENVIRONMENT, journal.SUMMARY, journal.VERDICTS, "lesson.json"])
+@pytest.mark.parametrize("kind", PUT)
+def test_whatever_stands_in_place_of_a_document_is_refused_in_a_line(tmp_path, name, kind):
+    put, mistake = PUT[kind]
+    put(tmp_path / name)
+    readers = {
+        journal.PLAN: journal.read_plan,
+        journal.ENVIRONMENT: journal.read_environment,
+        journal.SUMMARY: journal.read_summary,
+        journal.VERDICTS: journal.read_verdicts,
+        "lesson.json": facts.found,
+    }
+    with pytest.raises(JournalError) as refused:
+        readers[name](tmp_path)
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith(str(tmp_path / name))
+    assert mistake in line
+
+
+def test_every_mistake_of_a_document_has_its_line(tmp_path):
+    path = tmp_path / journal.ENVIRONMENT
+    path.write_text(json.dumps({"schema": "1.0.0", "stabel": {}, "volatile": [], "ceilings": [{"name": "x"}]}))
+    with pytest.raises(JournalError) as refused:
+        journal.read_environment(tmp_path)
+    said = [line.removeprefix(f"{path}: ") for line in str(refused.value).splitlines()]
+    assert said == [
+        "id is missing",
+        "stable is missing",
+        "volatile: should be a valid dictionary",
+        "ceilings.0.value is missing",
+        "ceilings.0.unit is missing",
+        "ceilings.0.how is missing",
+        "stabel is no field of it; did you mean 'stable'?",
+    ]
+
+
+@pytest.mark.parametrize("put", [put_directory, put_loop, put_pipe])
+def test_a_journal_that_is_no_file_is_refused_in_a_line(tmp_path, put):
+    put(tmp_path / journal.JOURNAL)
+    with pytest.raises(JournalError, match=r"journal\.jsonl (is a directory|can't be read|is no regular file)"):
         journal.read(tmp_path)
 
 

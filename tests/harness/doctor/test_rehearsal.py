@@ -1,0 +1,74 @@
+"""A rehearsal asks a device what is assumed of it; here a simulated one answers, and a missing one is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from attnbench.app import make_app
+from harness.doctor import rehearsal
+from harness.instruments import timing
+from tests.support.simulated_cuda import Simulated
+
+US = 1_000
+
+
+@pytest.mark.parametrize("depth", [1024, 4096])
+def test_the_depth_of_the_launch_queue_is_found(depth):
+    cuda = Simulated(depth=depth)
+    found = rehearsal.queue_depth(cuda, 0, lambda: cuda.launch(US))
+    # The sleep takes a place.
+    assert found == depth - 1
+
+
+def test_a_queue_in_which_no_launch_waits_has_no_depth():
+    cuda = Simulated(depth=10**6)
+    assert rehearsal.queue_depth(cuda, 0, lambda: cuda.launch(US)) is None
+
+
+def test_launching_is_told_apart_from_the_device():
+    cuda = Simulated()
+    clock = timing.EventClock(torch.device("cuda:0"), launches=1, driver=cuda)
+    found = rehearsal.launch_seconds(lambda: cuda.launch(3 * US, cost=8 * US), clock)
+    assert found["device"] == pytest.approx(3e-6, rel=0.05)
+    assert found["host"] == pytest.approx(8e-6, rel=0.05)
+    assert found["call"] == pytest.approx(8e-6, rel=0.05)
+    assert found["queued"] == 1.0
+
+
+def test_a_part_that_fails_costs_itself_and_has_its_reason(monkeypatch):
+    def fails(*_):
+        raise RuntimeError("no such counter\nand more")
+
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _device: None)
+    for name in ("describe", "launching", "queue_depths", "sensors", "recorded"):
+        monkeypatch.setattr(rehearsal, name, fails)
+    monkeypatch.setattr(rehearsal, "l2_copy", lambda _device: {"queued": 5e12})
+    told = []
+    answers = rehearsal.rehearse("cuda:0", announce=told.append)
+    assert told[:2] == ["device", "launching"], "launching is timed before the first profile"
+    assert told[-1] == "recorded"
+    assert answers.l2_copy == {"queued": 5e12}
+    assert answers.reasons["sensors"] == "RuntimeError: no such counter"
+    assert json.loads(answers.model_dump_json(by_alias=True))["recorded"] == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_there_is_nothing_to_rehearse(tmp_path):
+    result = CliRunner().invoke(make_app(), ["doctor", "--rehearse", str(tmp_path / "r.json")])
+    assert result.exit_code == 2
+    assert "no device 'cuda' here" in result.stderr
+    assert not (tmp_path / "r.json").exists()
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_answers_in_three_minutes(tmp_path):
+    result = CliRunner().invoke(make_app(), ["doctor", "--rehearse", str(tmp_path / "r.json")])
+    assert result.exit_code == 0
+    answers = rehearsal.Rehearsal.model_validate_json((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert answers.reasons == {}
+    assert [row.implementation for row in answers.recorded if row.fallback] == []
+    assert sum(answers.seconds.values()) < 180
