@@ -155,6 +155,12 @@ class Round(Fact):
     faults_per_call: float | None = None
     involuntary_switches: int | None = None
     steal_share: float | None = None
+    # Of each block, seconds of the first call after the inputs were written in place, and of a call after it; whether
+    # that gave them values that no call had seen (else the same again); how many sets of values calls were made on.
+    first_seconds: list[float] = Field(default_factory=list)
+    later_seconds: list[float] = Field(default_factory=list)
+    new_values: bool = False
+    input_sets: int = 1
     # On a device with a queue: what the host needs to enqueue a call in each block, whether the block was queued ahead,
     # so that its sample holds no launch, and what a call takes one after the other, launches included.
     host_seconds: list[float] = Field(default_factory=list)
@@ -196,6 +202,8 @@ class Time(Fact):
     rounds: int
     round_lengths: list[int] = Field(default_factory=list)
     processes: int = 1
+    # How many sets of values the calls were made on, over all rounds.
+    input_sets: int = 0
     calls_per_sample: int = 1
     median: float
     low: float | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import gc
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,8 @@ class Workbench:
     rest: sustained.Rest
     canary: timing.Canary | None = None
     watch: sampler.Watch | None = None
+    # How often each case was visited in this process, by its id.
+    visits: Counter[str] = field(default_factory=Counter)
     recorder: CudaRecorder | None = None
     modelled: ModelledDevice | None = None
 
