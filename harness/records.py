@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
-SCHEMA = "1.2.0"
+SCHEMA = "1.3.0"
 
 Status = Literal[
     "ok",
@@ -29,9 +29,10 @@ Status = Literal[
     "crashed",
     "fallback",
     "invalid",
+    "over_budget",
 ]
-# Statuses of cases that were never meant to run here; they fail nothing.
-SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow"})
+# Statuses of cases that were not meant to run here, or not in this time; they fail nothing.
+SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow", "over_budget"})
 Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 # Of the dtypes that a case may have.
@@ -520,9 +521,11 @@ class DroppedPoint(Fact):
 
 
 class Summary(Fact):
-    """The contents of summary.json. `call_share` is the share of wall time inside calls of implementations.
+    """The contents of summary.json. `wall_seconds` run from the start of the command until the records were closed.
 
-    `ceilings_after` are ceilings of the run's start measured again at its end.
+    `call_share` is the share of them inside calls of implementations, `timed_share` that in timed samples, which runs
+    before schema 1.3 don't have. `left_out` says what the time budget did not hold. `ceilings_after` are ceilings of
+    the run's start measured again at its end.
     """
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
@@ -531,6 +534,9 @@ class Summary(Fact):
     wall_seconds: float
     call_seconds: float
     call_share: float
+    timed_seconds: float | None = None
+    timed_share: float | None = None
+    left_out: list[str] = Field(default_factory=list)
     statuses: dict[str, int]
     rounds: int
     workers: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import typer
@@ -24,6 +25,7 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
+    started = time.monotonic()
     from attnbench.reading import default_output, make_run_request, make_time_limits
     from harness.results import journal
     from harness.runner.execute import create_directory
@@ -34,7 +36,7 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
     directory = output.output or default_output()
     try:
         request = make_run_request(cases, place, effort)
-        limits = make_time_limits(effort)
+        limits = make_time_limits(effort, started=started)
         if output.output is not None and not output.resume:
             create_directory(directory)
         finished = measure(request, directory, limits=limits, resume=output.resume)
@@ -50,7 +52,7 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
         raise fail(f"{error.filename or directory}: {error.strerror}; the journal is intact") from None
     except ValueError as error:
         raise fail(f"{error}; the journal is intact") from None
-    show(finished.summary, page=directory / journal.REPORT)
+    show(finished.summary, seconds=time.monotonic() - started, page=directory / journal.REPORT)
     raise typer.Exit(INTERRUPTED if finished.is_interrupted else exit_code(found, fail_on=output.fail_on))
 
 
@@ -94,10 +96,10 @@ def report(directory: Path, *, device: str) -> Run:
     return run
 
 
-def show(summary: Summary, *, page: Path) -> None:
-    """Print how a run went, and where its page is."""
+def show(summary: Summary, *, seconds: float, page: Path) -> None:
+    """Print how a run of so many seconds went, its report included, and where its page is."""
     say(
-        f"{summary.wall_seconds:.0f} s, {summary.call_share:.0%} of them inside calls of implementations; "
+        f"{seconds:.0f} s, {(summary.timed_seconds or 0.0) / seconds:.0%} of them in timed samples; "
         f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
     )
     for warning in summary.warnings:

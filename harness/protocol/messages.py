@@ -102,6 +102,13 @@ class CeilingsMeasured(Fact):
     others: int | None = None
 
 
+class CanaryRead(Fact):
+    """A few readings of the canary, seconds each; none where the device has no canary."""
+
+    kind: Literal["canary"] = "canary"
+    seconds: list[float] = Field(default_factory=list)
+
+
 class ListedProbe(Fact):
     """One probe of a battery, in one direction."""
 
@@ -212,6 +219,7 @@ Answer = (
     | Predicted
     | EnvironmentMeasured
     | CeilingsMeasured
+    | CanaryRead
     | ProbesListed
     | Probed
     | Prepared
@@ -265,7 +273,7 @@ class Predict(Asking[Predicted]):
 
 
 class MeasureEnvironment(Asking[EnvironmentMeasured]):
-    """Describe the machine and measure its ceilings for these dtypes, in about `seconds`."""
+    """Describe the machine and measure its ceilings for these dtypes, in about `seconds`; none without dtypes."""
 
     do: Literal["environment"] = "environment"
     dtypes: list[str]
@@ -278,6 +286,12 @@ class MeasureCeilings(Asking[CeilingsMeasured]):
     do: Literal["ceilings"] = "ceilings"
     known: list[Ceiling]
     seconds: float
+
+
+class ReadCanary(Asking[CanaryRead]):
+    """Time the canary a few times, to learn whether others have the cores."""
+
+    do: Literal["canary"] = "canary"
 
 
 class ListProbes(Asking[ProbesListed]):
@@ -371,6 +385,7 @@ Request = (
     | Predict
     | MeasureEnvironment
     | MeasureCeilings
+    | ReadCanary
     | ListProbes
     | RunProbe
     | Prepare

@@ -15,6 +15,7 @@ from harness.runner.plan import code_fingerprint, make_plan
 from harness.runner.selection import SelectionError, TimeLimits
 from harness.runner.state import begin
 from harness.runner.steps.closing import close_skipped, recheck_and_close
+from harness.runner.steps.fitting import fit_budget
 from harness.runner.steps.fresh_memory import compare_fresh_memory
 from harness.runner.steps.machine import describe_machine, measure_ceilings_again
 from harness.runner.steps.preparation import count_operations, prepare_cases
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 STEPS = (
     close_skipped,
     describe_machine,
+    fit_budget,
     prepare_cases,
     count_operations,
     take_rounds,
@@ -124,6 +126,7 @@ def _take(
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
         state.warnings += [lock.problem] if lock.problem else []
         is_complete = _measure(state)
+        state.warnings += state.watch.warning()
         summary = state.summary(is_complete=is_complete)
         journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
         records = state.records()

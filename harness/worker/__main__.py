@@ -60,6 +60,7 @@ def handlers() -> Mapping[type[messages.Request], Handler]:
         messages.Predict: prediction.predict,
         messages.MeasureEnvironment: machine.measure_environment,
         messages.MeasureCeilings: machine.measure_ceilings,
+        messages.ReadCanary: machine.read_canary,
         messages.ListProbes: probing.list_probes,
         messages.RunProbe: probing.run_probe,
         messages.Prepare: measuring.prepare,
