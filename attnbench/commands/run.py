@@ -13,8 +13,8 @@ from attnbench.options import Cases, Effort, Output, Place, grouped
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.records import Summary
     from harness.results.run import Run
+    from harness.results.summary_file import Summary
     from harness.runner.execute import Finished
     from harness.runner.selection import Request, TimeLimits
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
-from harness.records import Degrees, Environment, Preparation, Record, Round, Summary, check_schema
+from harness.records import Degrees, Environment, Preparation, Record, Round
 from harness.results import documents
 from harness.results.documents import JournalError, JsonMistakeError
 from harness.results.plan_file import Plan
+from harness.results.schema import check_schema
+from harness.results.summary_file import Summary
 from harness.results.verdicts_file import Verdicts
 
 if TYPE_CHECKING:

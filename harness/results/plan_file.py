@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator
 
 from harness.policy import Policy
-from harness.records import SCHEMA, DroppedPoint, Fact, PlannedCase, Record
+from harness.records import SCHEMA, Fact, PlannedCase, Record
 from scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 # Reports read the plan's scenarios, and import them from here.
 __all__ = ["Plan", "Scenario"]
+
+
+class DroppedPoint(Fact):
+    """A point that a constraint of its scenario drops."""
+
+    scenario: str
+    point: dict[str, JsonValue]
+    reason: str
 
 
 class Plan(Fact):

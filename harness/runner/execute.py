@@ -26,8 +26,9 @@ from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.records import Record, Status, Summary
+    from harness.records import Record, Status
     from harness.results.plan_file import Plan
+    from harness.results.summary_file import Summary
     from harness.results.verdicts_file import Verdicts
     from harness.runner.progress import Progress
     from harness.runner.selection import Request

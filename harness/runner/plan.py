@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Describe, Predict
-from harness.records import Case, DroppedPoint, PlannedCase, case_id
+from harness.records import Case, PlannedCase, case_id
 from harness.results.journal import now
-from harness.results.plan_file import Plan
+from harness.results.plan_file import DroppedPoint, Plan
 from harness.runner.process import ROOT
 from harness.runner.selection import Keyword, SelectionError, check_names, in_shard
 

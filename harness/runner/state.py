@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, Refused
-from harness.records import Degrees, Record, Summary
+from harness.records import Degrees, Record
 from harness.results import closing, journal
+from harness.results.summary_file import Summary
 from harness.runner import budget
 from harness.runner.busy import BusyWatch
 

@@ -18,8 +18,8 @@ from attnbench.commands.plan import show
 from attnbench.console import USAGE
 from harness.instruments import timing
 from harness.policy import DEFAULT
-from harness.records import DroppedPoint, PlannedCase, Prediction
-from harness.results.plan_file import Plan
+from harness.records import PlannedCase, Prediction
+from harness.results.plan_file import DroppedPoint, Plan
 from harness.runner.process import oom_kills
 from harness.runner.state import thread_warnings
 from scenarios import catalog
