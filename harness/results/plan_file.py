@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Reports read the plan's scenarios, and import them from here.
-__all__ = ["Plan", "Scenario"]
+__all__ = ["DroppedPoint", "Plan", "Scenario"]
 
 
 class DroppedPoint(Fact):
