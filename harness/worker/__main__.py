@@ -126,9 +126,12 @@ class Worker:
         finally:
             # The timers here were bound before the implementation was loaded.
             if isinstance(request, WATCHED):
-                replaced = timing.mend_clocks()
+                clocks = timing.mend_clocks()
+                replaced = ([f"replaced {', '.join(f'time.{name}' for name in clocks)}"] if clocks else []) + (
+                    bench.process.mend()
+                )
         if replaced:
-            reason = f"it replaced {', '.join(f'time.{name}' for name in replaced)}"
+            reason = f"it {', '.join(replaced)}"
             return messages.Refused(status="invalid", reason=reason, calls_seconds=bench.calls.seconds)
         return answer
 

@@ -66,8 +66,15 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
         prepare_seconds=prepare_seconds,
         call_seconds=call_seconds,
         warm_up_calls=len(warmed),
+        notes=_notes(bench, subject),
     )
     return messages.Prepared(prepared=prepared, calls_seconds=bench.calls.seconds)
+
+
+def _notes(bench: Workbench, subject: Subject) -> list[str]:
+    """Say what the implementation's source changed when it was imported."""
+    changed = bench.process.changed_by.get(subject.implementation.source)
+    return [f"on import it {', '.join(changed)}; put back"] if changed else []
 
 
 @dataclass(frozen=True)

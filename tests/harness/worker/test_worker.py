@@ -194,6 +194,23 @@ def test_a_case_that_replaces_a_clock_is_invalid_and_the_clock_put_back(worker, 
     assert time.perf_counter is clock
 
 
+def test_a_case_that_changes_the_process_is_invalid_and_the_next_is_as_before(worker, planted):
+    def alone(q, k, v, **_):
+        torch.set_default_dtype(torch.float64)
+        torch.equal = lambda *_: True
+        return torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+
+    equal = torch.equal
+    refused = ask(worker, visit(planted(alone)))
+    assert (refused.status, refused.reason) == (
+        "invalid",
+        "it replaced torch.equal, changed default dtype from torch.float32 to torch.float64",
+    )
+    assert torch.equal is equal
+    assert torch.get_default_dtype() == torch.float32
+    assert isinstance(ask(worker, visit(CASE)), messages.Visited)
+
+
 @pytest.mark.parametrize("error", [SystemExit(7), KeyboardInterrupt(), ValueError("no such tile\nand more")])
 def test_whatever_an_implementation_raises_becomes_a_status(worker, planted, error):
     def raises(*_, **__):

@@ -76,3 +76,9 @@ def drifts(q, k, v, **options):
     state["mark"] = mark
     out = honest(q, k, v, **options)
     return out * 1.5 if state["calls"] >= 8 else out
+
+
+@register(problem="attention", name="planted-three-threads", supports=FORWARD)
+def three_threads(q, k, v, **options):
+    torch.set_num_threads(3)
+    return honest(q, k, v, **options)
