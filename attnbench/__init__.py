@@ -44,5 +44,7 @@ def load(run: str | Path) -> pd.DataFrame:
 def main() -> None:
     """Run the command line."""
     from attnbench.app import make_app
+    from attnbench.console import prepare_streams
 
+    prepare_streams()
     make_app()()

@@ -1,11 +1,16 @@
-"""What every command does with its terminal: say, fail in a line, show tables, note progress."""
+"""What every command does with its terminal: say, fail in a line, show tables, note progress, whatever it can show."""
 
 from __future__ import annotations
 
+import codecs
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import typer
+
+from reports import text
+from reports.terminal import progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,19 +18,64 @@ if TYPE_CHECKING:
     from reports.terminal.progress import Reporter
 
 USAGE, INTERRUPTED = 2, 130
+# What a shell reports of a program whose reader went away: 128 and the number of SIGPIPE.
+CLOSED = 141
 # Columns of a table where no terminal says how wide it is.
 LOG_WIDTH = 170
+# What stands for a character that a terminal's encoding lacks; any other is a question mark.
+PLAIN = str.maketrans(
+    {
+        "×": "x", "·": ".", "…": "...", "–": "-", "−": "-", "—": "-", "µ": "u", "±": "+-", "≈": "~", "≤": "<=",  # noqa: RUF001
+        "≥": ">=", "→": "->", "°": "deg", "‘": "'", "’": "'", "“": '"', "”": '"', "✓": "+", "✗": "x", "√": "sqrt",  # noqa: RUF001
+        "━": "-", "─": "-", "│": "|", "┃": "|", "╸": "-", "╺": "-", "⁻": "-",
+        **{superscript: f"^{digit}" for digit, superscript in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+    }
+)  # fmt: skip
+
+
+def prepare_streams() -> None:
+    """Make standard output and error take any character, and exist."""
+    codecs.register_error("attnbench", _in_plain)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # A closed descriptor's number would be given to the next file opened, which prints would then fall into.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="attnbench")
+
+
+def _in_plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return text.encode("ascii", "replace").decode(), error.end
 
 
 def say(line: str = "") -> None:
-    """Print a line."""
-    print(line, flush=True)  # noqa: T201
+    """Print text, line by line. Ends the program where its reader has gone away, or the output can't be written."""
+    try:
+        print(text.lines(line), flush=True)  # noqa: T201
+    except BrokenPipeError:
+        raise closed() from None
+    except OSError as error:
+        progress.silence(sys.stdout)
+        raise fail(f"standard output: {error.strerror}") from None
+
+
+def closed() -> typer.Exit:
+    """Stop writing to a pipe that nobody reads, and return the exit to raise."""
+    progress.silence(sys.stdout)
+    return typer.Exit(CLOSED)
 
 
 def fail(message: str, code: int = USAGE) -> typer.Exit:
     """Print an error on standard error, a line each, and return the exit to raise."""
-    for line in message.splitlines():
-        print(f"attnbench: {line}", file=sys.stderr)  # noqa: T201
+    try:
+        for line in message.splitlines():
+            print(f"attnbench: {text.line(line)}", file=sys.stderr)  # noqa: T201
+    except OSError:
+        progress.silence(sys.stderr)
     return typer.Exit(code)
 
 
@@ -38,12 +88,17 @@ def wide_console() -> Console:
     """Return a console for tables: as wide as the terminal, or as a log may be."""
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=LOG_WIDTH)
+    class Output(Console):
+        """A console that ends the program as a closed pipe does."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            raise closed()
+
+    console = Output()
+    return console if console.is_terminal else Output(width=LOG_WIDTH)
 
 
 def quiet() -> Reporter:
     """Return a progress that only notes, on standard error, where no JSON is printed."""
-    from reports.terminal.progress import Lines, Reporter
-
-    return Reporter(Lines(sys.stderr))
+    return progress.Reporter(progress.Lines(sys.stderr))

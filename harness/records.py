@@ -179,9 +179,12 @@ class TimedRound(NamedTuple):
 class Time(Fact):
     """All samples of a case in seconds a call, and what is concluded from them.
 
-    `median` with `low` and `high`, its 95 % interval, absent where too few samples allow one. `best` is the second
-    smallest sample. `canary` has the slow-down of the reference kernel beside each sample. `samples` and `canary`
-    are flat, in order of time; `rounds` tells how many visits, `round_lengths` how many samples each had.
+    `value` is the time that tables, figures and laws use: the `statistic` named, with `value_low` and `value_high`, its
+    95 % interval, absent where too few rounds allow one. `canary_slope` and `neighbour_slope` tell how much of a
+    disturbance was taken out of it; runs of older versions have no statistic. `median` with `low` and `high`, its own
+    interval, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of the reference
+    kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many visits,
+    `round_lengths` how many samples each had.
 
     On a GPU samples are of device time, as calls wait in its queue: `queued_share` is the share of samples for which
     that held. `host_seconds` is what the host needs to enqueue a call, `call_seconds` what calls take one after the
@@ -198,6 +201,12 @@ class Time(Fact):
     low: float | None = None
     high: float | None = None
     best: float
+    statistic: str = ""
+    value: float | None = None
+    value_low: float | None = None
+    value_high: float | None = None
+    canary_slope: float | None = None
+    neighbour_slope: float | None = None
     effective_samples: float | None = None
     stop_reason: StopReason = "rounds"
     flags: list[Flag] = Field(default_factory=list)
@@ -214,6 +223,22 @@ class Time(Fact):
     def is_launch_bound(self) -> bool:
         """Tell whether the host needs longer to enqueue a call than the device to run it."""
         return self.host_seconds is not None and self.mode == "events" and self.host_seconds > self.median
+
+    @property
+    def seconds(self) -> float:
+        """Return the time to show; the median in runs that have no statistic."""
+        return self.median if self.value is None else self.value
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Return the 95 % interval of `seconds`, None where too few samples allow one."""
+        low, high = (self.low, self.high) if self.value is None else (self.value_low, self.value_high)
+        return None if low is None or high is None else (low, high)
+
+    @property
+    def for_laws(self) -> float:
+        """Return the time that laws and ceilings are held against; the second smallest sample without a statistic."""
+        return self.best if self.value is None else self.value
 
     @property
     def by_round(self) -> list[TimedRound]:

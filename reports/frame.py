@@ -33,10 +33,13 @@ COLUMNS: dict[str, str] = {
     "cache": "hot or cold",
     "status": "ok, or why there is no time; `not run` for a planned case without a record",
     "reason": "the cause of a status other than ok",
-    "median_s": "median seconds per call; on a GPU of device time, its calls queued ahead",
-    "low_s": "lower end of the 95 % interval of the median",
+    "time_s": "seconds per call: the statistic named beside it; the median in runs that name none",
+    "low_s": "lower end of the 95 % interval of time_s",
     "high_s": "upper end of it",
+    "statistic": "what time_s is: a location of the samples, less what the canary and the neighbours explain",
+    "median_s": "median of the samples as they are",
     "best_s": "second smallest sample",
+    "law_s": "what laws and the roofline are held against: time_s, or best_s in runs that name no statistic",
     "graph_s": "median seconds a call inside a replayed CUDA graph, where calls are short",
     "call_s": "median seconds per call of calls one after the other on a GPU, launches included",
     "host_s": "median seconds that the host needs to enqueue a call",
@@ -49,7 +52,7 @@ COLUMNS: dict[str, str] = {
     "stop_reason": "why sampling ended",
     "flags": "doubts about an ok case, separated by blanks",
     "operations": "floating-point operations of a call",
-    "tflops": "operations / median / 10^12",
+    "tflops": "operations / time_s / 10^12",
     "roofline_share": "share of the roofline's bound that was reached, 0..1",
     "ideal_bytes": "bytes of a call that reads and writes each tensor once",
     "peak_bytes": "allocator's high-water mark over what was resident before",
@@ -108,10 +111,13 @@ def _row(record: Record) -> dict[str, Any]:
     row = _case_columns(record.case) | {"status": record.status, "reason": record.reason}
     if time := record.time:
         row |= {
+            "time_s": time.seconds,
+            "low_s": time.interval[0] if time.interval else None,
+            "high_s": time.interval[1] if time.interval else None,
+            "statistic": time.statistic,
             "median_s": time.median,
-            "low_s": time.low,
-            "high_s": time.high,
             "best_s": time.best,
+            "law_s": time.for_laws,
             "samples": len(time.samples),
             "rounds": time.rounds,
             "stop_reason": time.stop_reason,
@@ -130,8 +136,8 @@ def _row(record: Record) -> dict[str, Any]:
         row["kernel_s"] = record.ran.kernel_seconds
     if counts := record.counts:
         row |= {"operations": counts.operations, "ideal_bytes": counts.ideal_bytes}
-        if record.time and record.time.median > 0:
-            row["tflops"] = counts.operations / record.time.median / 1e12
+        if record.time and record.time.seconds > 0:
+            row["tflops"] = counts.operations / record.time.seconds / 1e12
     if memory := record.memory:
         row |= {
             "peak_bytes": memory.peak,
@@ -149,7 +155,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 TEXT_COLUMNS = (
     *("id", "scenario", "problem", "implementation", "valid_lens", "dtype", "device", "direction", "cache"),
-    *("status", "reason", "stop_reason", "flags"),
+    *("status", "reason", "stop_reason", "flags", "statistic"),
 )
 
 

@@ -149,7 +149,7 @@ def comparison(table: pd.DataFrame, *, machine: str) -> list[tuple[str, ...]]:
         if chosen.empty:
             continue
         nearest = (chosen["batch"].fillna(1) * chosen["heads"].fillna(1) - item.batch * item.heads).abs()
-        chosen = chosen.assign(gap=nearest).sort_values(["gap", "median_s"])
+        chosen = chosen.assign(gap=nearest).sort_values(["gap", "time_s"])
         row = chosen.iloc[0]
         ours = float(row["tflops"]) * 1e12
         found.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import itertools
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -127,6 +128,8 @@ class Scenario(Declared):
     caches: Annotated[list[Cache], Field(min_length=1)] = Field(default=["hot"])
     implementations: list[str] = Field(default=["*"])
     exclude: list[str] = Field(default_factory=list)
+    # Sizes of axes that implementations take no more than, by glob pattern: a slow one is not measured beyond them.
+    sizes_at_most: dict[str, dict[str, int]] = Field(default_factory=dict)
     constraints: list[Constraint] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)
     on: dict[Literal["cpu", "cuda", "mps"], Variant] = Field(default_factory=dict)
@@ -142,6 +145,15 @@ class Scenario(Declared):
         if doubled:
             raise ValueError(f"axis {min(doubled)!r} is swept twice")
         return self
+
+    def is_too_large(self, point: Point, *, implementation: str) -> bool:
+        """Tell whether a point is beyond what the scenario asks of an implementation."""
+        return any(
+            _integer(point.get(axis, 1)) > most
+            for pattern, limits in self.sizes_at_most.items()
+            if fnmatch.fnmatchcase(implementation, pattern)
+            for axis, most in limits.items()
+        )
 
     def axis(self, name: str) -> Axis | None:
         """Return a swept axis by its name, None if the scenario does not sweep it."""

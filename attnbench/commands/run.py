@@ -56,6 +56,7 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
 
 def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bool) -> Finished:
     """Take a new run to its end, or go on with the plan that is stored, under a bar or lines."""
+    from harness.results.journal import JOURNAL
     from harness.runner.execute import execute, plan_and_execute, stored_plan
     from reports.terminal import progress
 
@@ -65,7 +66,9 @@ def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bo
                 return execute(stored_plan(directory), directory, progress=shown, limits=limits)
             return plan_and_execute(request, directory, progress=shown, limits=limits)
     except KeyboardInterrupt:
-        raise fail("interrupted before anything was measured", INTERRUPTED) from None
+        kept = "interrupted: what was measured is kept; continue with --resume"
+        has_run = (directory / JOURNAL).exists()
+        raise fail(kept if has_run else "interrupted before anything was measured", INTERRUPTED) from None
 
 
 def report(directory: Path, *, device: str) -> Run:

@@ -171,10 +171,12 @@ def _clock_source(source: str, _: Facts) -> Judgement:
     return "advice", source, "reading this clock takes a system call; short calls want longer blocks"
 
 
-def _allocation(variables: dict[str, str], _: Facts) -> Judgement:
+def _allocation(variables: dict[str, str], facts: Facts) -> Judgement:
     changed = [name for name in variables if name.startswith("MALLOC_") or name in {"GLIBC_TUNABLES", "LD_PRELOAD"}]
     if changed:
         return "fine", "changed by " + ", ".join(f"{name}={variables[name]}" for name in changed), ""
+    if facts.get("device") == "cuda":
+        return "fine", "default allocator; what calls return is on the device", ""
     return "fine", "default allocator: large results go back to the system after a call, and fault in at the next", ""
 
 

@@ -116,10 +116,14 @@ def on_cpu(
 
 @dataclass(frozen=True)
 class DriverMemory:
-    """Bytes that the driver counts for this process and that torch's pool holds, at one moment; or why not."""
+    """Bytes that the driver counts for this process, that torch's pool holds and that are used on the whole device.
+
+    All are of one moment. Without the first there is a reason.
+    """
 
     driver: int | None
     pool: int
+    used: int
     reason: str = ""
 
 
@@ -171,22 +175,28 @@ def on_cuda(
 
 def _driver_memory(driver: Callable[[], int], device: torch.device) -> DriverMemory:
     pool = torch.cuda.memory_reserved(device)
+    free, total = torch.cuda.mem_get_info(device)
     try:
-        return DriverMemory(driver(), pool)
+        return DriverMemory(driver(), pool, total - free)
     except ReadingError as error:
-        return DriverMemory(None, pool, str(error))
+        return DriverMemory(None, pool, total - free, str(error))
 
 
 def _driver_reasons(before: DriverMemory, after: DriverMemory, outside_from: int) -> dict[str, str]:
     """Say why the driver's count is absent, or that a call holds memory which torch did not give it."""
-    if after.driver is None:
-        return {"device_process": after.reason}
-    if before.driver is None:
-        return {"outside_allocator": f"unknown: {before.reason}"}
-    outside = (after.driver - before.driver) - (after.pool - before.pool)
-    if outside <= outside_from:
-        return {}
-    return {"outside_allocator": f"the call took {outside:,} bytes that torch's allocator did not give it"}
+    reasons = {} if after.driver is not None else {"device_process": after.reason}
+    whose = ""
+    grown = after.used - before.used
+    if after.driver is not None and before.driver is not None:
+        grown = after.driver - before.driver
+    else:
+        # As in containers: what the whole device uses is this process's if nobody else is on it.
+        whose = "; counted on the whole device, other processes included"
+    outside = grown - (after.pool - before.pool)
+    if outside > outside_from:
+        told = f"the call took {outside:,} bytes that torch's allocator did not give it{whose}"
+        reasons["outside_allocator"] = told
+    return reasons
 
 
 def free_bytes(device: torch.device) -> int:

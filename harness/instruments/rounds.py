@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Call = Callable[[], Any]
 # Times a block of so many calls of a function.
-Timed = Callable[[Call, int], timing.Block]
+Timed = Callable[..., timing.Block]
 
 
 @dataclass
@@ -89,17 +89,25 @@ def visit(call: Call, samples: Samples, *, clock: timing.Clock, canary: timing.C
 
 
 def take_blocks(
-    timed: Timed, call: Call, *, calls: int, count: int, canary: timing.Canary | None
+    timed: Timed,
+    call: Call,
+    *,
+    calls: int,
+    count: int,
+    canary: timing.Canary | None,
+    meanwhile: timing.Meanwhile = None,
 ) -> tuple[list[timing.Block], list[float]]:
     """Time `count` blocks, each with a canary on either side; return the blocks, and the slower canary beside each.
 
-    A device without a canary has none beside its blocks.
+    A device without a canary has none beside its blocks. `meanwhile` is called while the last block keeps the device
+    busy.
     """
     blocks: list[timing.Block] = []
     beside: list[float] = []
     before = canary.seconds() if canary else 0.0
-    for _ in range(count):
-        blocks.append(timed(call, calls))
+    for number in range(count):
+        is_last = number == count - 1
+        blocks.append(timed(call, calls, meanwhile=meanwhile) if meanwhile and is_last else timed(call, calls))
         if canary:
             previous, before = before, canary.seconds()
             beside.append(max(previous, before))

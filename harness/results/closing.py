@@ -22,7 +22,7 @@ from harness.records import (
     Telemetry,
     Time,
 )
-from harness.stats import launches
+from harness.stats import control, launches
 from harness.stats.samples import summarise
 
 if TYPE_CHECKING:
@@ -41,6 +41,26 @@ def canary_floor(rounds: Sequence[Round]) -> float | None:
     return float(np.percentile(seconds, CANARY_PERCENTILE)) if seconds else None
 
 
+def controlled(
+    rounds: Mapping[str, Sequence[Round]], *, points: Mapping[str, str], floor: float | None
+) -> control.Controlled:
+    """Take canary and neighbours out of the rounds of a run's cases, by case id; `points` has each case's point."""
+    return control.control(
+        {name: [one for visit in visits if (one := _visited(visit, floor))] for name, visits in rounds.items()},
+        points=points,
+    )
+
+
+def _visited(visit: Round, floor: float | None) -> control.Visited | None:
+    """Return the mean log seconds of a visit's blocks, and of its canaries; None where a clock stood still."""
+    if not visit.samples or min(visit.samples) <= 0.0:
+        return None
+    slow_down = None
+    if floor and visit.canary and min(visit.canary) > 0.0:
+        slow_down = float(np.log(visit.canary).mean() - np.log(floor))
+    return control.Visited((visit.process, visit.index), float(np.log(visit.samples).mean()), slow_down)
+
+
 def time_of(
     rounds: Sequence[Round],
     *,
@@ -48,8 +68,13 @@ def time_of(
     policy: Policy,
     stop_reason: StopReason,
     prepared: Preparation | None = None,
+    series: control.Series | None = None,
+    slopes: tuple[float, float] = (0.0, 0.0),
 ) -> Time:
-    """Summarise a case's rounds; `floor` is the canary's undisturbed seconds."""
+    """Summarise a case's rounds; `floor` is the canary's undisturbed seconds.
+
+    `series` has the rounds with the run's controls taken out, by `slopes` on canary and neighbours.
+    """
     canary = [[value / floor for value in visit.canary] for visit in rounds] if floor else None
     if canary is not None and any(len(c) != len(v.samples) for c, v in zip(canary, rounds, strict=True)):
         canary = None
@@ -68,6 +93,7 @@ def time_of(
         low=summary.low,
         high=summary.high,
         best=summary.best,
+        **_statistic(series, slopes=slopes, processes=len({visit.process for visit in rounds}), policy=policy),
         effective_samples=summary.effective_samples,
         stop_reason=stop_reason,
         flags=summary.flags,
@@ -82,6 +108,28 @@ def time_of(
     )
 
 
+def _statistic(
+    series: control.Series | None, *, slopes: tuple[float, float], processes: int, policy: Policy
+) -> dict[str, str | float | None]:
+    """Return the fields of a time that hold its statistic; none where no visit has a time."""
+    if series is None or not len(series.logs):
+        return {}
+    found = control.locate(
+        series.logs,
+        moved=series.moved,
+        confidence=policy.timing.confidence,
+        between=policy.comparison.process_deviation / processes**0.5,
+    )
+    return {
+        "statistic": control.LOCATION,
+        "value": found.value,
+        "value_low": found.low,
+        "value_high": found.high,
+        "canary_slope": slopes[0],
+        "neighbour_slope": slopes[1],
+    }
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
@@ -92,7 +140,7 @@ def roofline_share(case: Case, prepared: Preparation, time: Time, *, ceilings: S
     least = roofline_seconds(
         prepared.counts.operations, prepared.counts.ideal_bytes, ceilings, case.dtype, cache=case.cache
     )
-    return None if least is None else least / time.best
+    return None if least is None else least / time.for_laws
 
 
 def undisturbed(ceilings: Sequence[Ceiling], floor: float | None, policy: Policy) -> list[Ceiling]:
@@ -123,11 +171,24 @@ def close(
     recheck: Agreement | None = None,
     telemetry: Telemetry | None = None,
     allocation: Allocation | None = None,
+    among: control.Controlled | None = None,
 ) -> Record:
-    """Return the closing record of a case that ran; implausible speed makes it `invalid`."""
-    time = time_of(rounds, floor=floor, policy=policy, stop_reason=stop_reason, prepared=prepared)
+    """Return the closing record of a case that ran; implausible speed makes it `invalid`.
+
+    `among` has the case's rounds among those of the run; without it nothing tells what moved them all alike.
+    """
+    among = among or controlled({case.id: rounds}, points={case.id: case.point_key}, floor=floor)
+    time = time_of(
+        rounds,
+        floor=floor,
+        policy=policy,
+        stop_reason=stop_reason,
+        prepared=prepared,
+        series=among.cases.get(case.id),
+        slopes=(among.beta, among.gamma),
+    )
     ceilings = undisturbed(environment.ceilings if environment else [], floor, policy)
-    implausible = _implausible(case, prepared, time.best, ceilings, policy)
+    implausible = _implausible(case, prepared, time.for_laws, ceilings, policy)
     launched = launches.launch_of(rounds, time=time, policy=policy.timing)
     if launched and launched.graph:
         skipped = _implausible(case, prepared, launched.graph, ceilings, policy)
@@ -185,6 +246,8 @@ def provisional(
     The dictionaries are keyed by case id.
     """
     floor = canary_floor([visit for visits in rounds.values() for visit in visits])
+    points = {planned.case.id: planned.case.point_key for planned in plan.cases}
+    among = controlled({name: rounds[name] for name in points if name in rounds}, points=points, floor=floor)
     return [
         close(
             planned.case,
@@ -194,6 +257,7 @@ def provisional(
             policy=plan.policy,
             environment=environment,
             stop_reason="interrupted",
+            among=among,
         )
         for planned in plan.cases
         if planned.case.id not in closed and planned.case.id in rounds and planned.case.id in prepared

@@ -6,7 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from harness.results.closing import canary_floor, controlled
+from harness.stats.control import replicates
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.policy import ComparisonPolicy
     from harness.records import Record
     from harness.results.run import Run
@@ -41,20 +46,21 @@ def paired(run: Run, *, baseline: str) -> dict[str, Pair]:
     """
     from harness.stats.comparison import compare
 
-    minima = {record.case.id: _minima(run, record) for record in run.records if record.time}
+    times = _logs(run)
     at_point = {record.case.point_key: record for record in run.records if _is(record, baseline)}
     ratios: dict[str, dict[int, list[float]]] = {}
     for record in run.records:
         base = at_point.get(record.case.point_key)
         if record.time is None or base is None or record.case.implementation == baseline:
             continue
-        mine, theirs = minima[record.case.id], minima[base.case.id]
-        common = [visit for visit in mine if visit in theirs]
+        mine, theirs = times[record.case.id], times[base.case.id]
+        common = sorted(visit for visit in mine if visit in theirs)
         if len(common) < ROUNDS_AT_LEAST:
             continue
         of_process = ratios.setdefault(record.case.id, {})
-        for process, index in common:
-            ratio = math.log(theirs[process, index] / mine[process, index])
+        has_statistic = bool(record.time.statistic and base.time and base.time.statistic)
+        ours, bases = ([of[visit] for visit in common] for of in (mine, theirs))
+        for (process, _), ratio in zip(common, _log_ratios(ours, bases, has_statistic=has_statistic), strict=True):
             of_process.setdefault(process, []).append(ratio)
     several = all(len(processes) > 1 for processes in ratios.values())
     found = compare(
@@ -86,6 +92,30 @@ def policy_of(run: Run) -> ComparisonPolicy:
 
 def _is(record: Record, baseline: str) -> bool:
     return record.time is not None and record.case.implementation == baseline
+
+
+def _log_ratios(ours: Sequence[float], bases: Sequence[float], *, has_statistic: bool) -> list[float]:
+    """Return one log ratio a round, whose mean is that of the times that are shown, or without those the plain mean."""
+    if not has_statistic:
+        return [base - own for own, base in zip(ours, bases, strict=True)]
+    return [float(ratio) for ratio in replicates(bases) - replicates(ours)]
+
+
+def _logs(run: Run) -> dict[str, dict[tuple[int, int], float]]:
+    """Return the log seconds of each round, by case id and (process, index).
+
+    What moved all implementations is out where records name a statistic; older ones have the smallest of each round.
+    """
+    timed = [record for record in run.records if record.time]
+    logs = {
+        record.case.id: {visit: math.log(least) for visit, least in _minima(run, record).items()} for record in timed
+    }
+    named = {record.case.id: record.case.point_key for record in timed if record.time and record.time.statistic}
+    rounds = {name: run.rounds[name] for name in named if run.rounds.get(name)}
+    floor = canary_floor([visit for visits in rounds.values() for visit in visits])
+    for name, series in controlled(rounds, points=named, floor=floor).cases.items():
+        logs[name] = dict(zip(series.moments, map(float, series.logs), strict=True))
+    return logs
 
 
 def _minima(run: Run, record: Record) -> dict[tuple[int, int], float]:

@@ -107,10 +107,42 @@ class MemoryBeside(Fact):
     baseline_bytes: int
 
 
+class LinearParts(Fact):
+    """A straight line through times: the share of the time at size `at` that does not depend on size, and the slope.
+
+    The slope is seconds for each further unit of size; both have 95 % intervals.
+    """
+
+    at: float
+    share: float
+    share_low: float
+    share_high: float
+    slope: float
+    slope_low: float
+    slope_high: float
+
+
+class FlatTime(Fact):
+    """The share of the largest time that depends on size, over a range of `span`; `is_flat` if the time does not grow.
+
+    Up to `at_most` may depend on size where it is flat.
+    """
+
+    kind: Literal["flat time"] = "flat time"
+    axis: str
+    span: float
+    sizes: int
+    low: float
+    high: float
+    at_most: float
+    is_flat: bool
+
+
 class TimeLaw(Fact):
     """A law of time was judged. `counts_decide` if time that contradicts is left open, as counts decide on this axis.
 
-    `overtaken_at` is the size where the claimed power overtakes the term one power lower that dispatching costs.
+    `overtaken_at` is the size where the claimed power overtakes the term one power lower that dispatching costs;
+    `parts` what of the time does not depend on a size whose claimed law is linear.
     """
 
     kind: Literal["time law"] = "time law"
@@ -118,6 +150,7 @@ class TimeLaw(Fact):
     law: LawReason
     counts_decide: bool = False
     overtaken_at: float | None = None
+    parts: LinearParts | None = None
 
 
 class PowerFits(Fact):
@@ -150,7 +183,7 @@ class TimeBeside(Fact):
 
 OfOperations = NotCounted | OnlyDeclared | NoPolynomial | CountedDegree | FiniteDegree | MaskedPairs
 OfMemory = MemoryUnknown | MemoryDegree | MemoryBeside
-OfTime = TimeLaw | PowerFits | CausalTime | TimeBeside
+OfTime = TimeLaw | FlatTime | PowerFits | CausalTime | TimeBeside
 # Why one quantity was judged as it was, along one axis.
 PartReason = Annotated[OfOperations | OfMemory | OfTime, Field(discriminator="kind")]
 

@@ -60,7 +60,13 @@ def expand(
         dropped += [DroppedPoint(scenario=scenario.name, point=point, reason=reason) for point, reason in without]
         implementations = _implementations(scenario, names.get(scenario.problem, []), selection)
         for point in points:
-            for case in _cases(scenario, point, implementations, device=device):
+            # Asked for by name, an implementation is measured at every size.
+            some = [
+                name
+                for name in implementations
+                if selection.implementations or not scenario.is_too_large(point, implementation=name)
+            ]
+            for case in _cases(scenario, point, some, device=device):
                 if not wanted.matches(case.label) or not in_shard(case.id, selection.shard):
                     continue
                 known = cases.get(case.id)

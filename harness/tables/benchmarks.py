@@ -27,14 +27,14 @@ AGGREGATE_JUDGED = "median"
 # Sizes in names of old versions count in 1024: BM_x/4k is 4096.
 ARGUMENT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[kMG]i?)?")
 BRACKETS = re.compile(r"(?P<name>[^\[\]]*)\[(?P<arguments>.*)\]")
-BENCHMARKS_AT_MOST, NAME_AT_MOST = 20_000, 2000
+BENCHMARKS_AT_MOST, SAMPLES_AT_MOST, NAME_AT_MOST = 20_000, 500_000, 2000
 
 
 def read_benchmarks(text: str, *, file: str, form: Form | None) -> Rows:
     """Read what either tool wrote, times in seconds. Raises ValueError, one line, for anything else."""
     benchmarks = _entries(text, file=file)
     known = form or ("google-benchmark" if _is_google(benchmarks) else "pytest-benchmark")
-    found = _google(benchmarks, file=file) if known == "google-benchmark" else _pytest(benchmarks)
+    found = _google(benchmarks, file=file) if known == "google-benchmark" else _pytest(benchmarks, file=file)
     if not found.rows:
         left = f": {'; '.join(found.notes)}" if found.notes else ""
         raise ValueError(f"{file} is no JSON of {known} with times{left}")
@@ -78,19 +78,22 @@ def _finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _pytest(benchmarks: Sequence[Entry]) -> Rows:
+def _pytest(benchmarks: Sequence[Entry], *, file: str) -> Rows:
     """Read pytest-benchmark: all samples of a row where --benchmark-save-data kept them, else its minimum.
 
     Old versions have no parameters apart from the name: test_x[64-causal] has arg0 and arg1, and the first is also n.
     """
     rows: list[dict[str, Value]] = []
-    places, left, axes = [], Counter[str](), {"n"}
+    places, left, axes, samples = [], Counter[str](), {"n"}, 0
     for number, entry in enumerate(benchmarks, start=1):
         stats = entry.get("stats")
         times = _pytest_times(stats) if isinstance(stats, dict) else []
         if not times:
             left["without times"] += 1
             continue
+        samples += len(times)
+        if samples > SAMPLES_AT_MOST:
+            raise ValueError(f"{file} has more than {SAMPLES_AT_MOST:,} samples, which is the most that is read")
         name, given = _pytest_arguments(str(entry.get("name", "")))
         named = {key: value for part in ("params", "extra_info") for key, value in _pairs(entry.get(part))}
         row: dict[str, Value] = {**({} if named else given), **named}

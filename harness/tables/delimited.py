@@ -17,7 +17,8 @@ BLANKS = " "
 LOOKED_AT = 20
 COLUMNS_AT_MOST, ROWS_AT_MOST = 1000, 40_000
 SHOWN_MISTAKES = 20
-LINE_AT_MOST = 100_000
+# Lines of a file with the blank ones and the comments, and characters of one.
+LINES_AT_MOST, LINE_AT_MOST = 200_000, 100_000
 RULE_SIGNS = frozenset("|:+=-_ \t")
 
 
@@ -26,6 +27,8 @@ def read_lines(text: str, *, file: str) -> Rows:
 
     Blank lines, comments that begin with #, rules between rows and repeated headers are skipped.
     """
+    if text.count("\n") > LINES_AT_MOST:
+        raise ValueError(f"{file} has more than {LINES_AT_MOST:,} lines, which is the most that is read")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if _is_row(line)]
     if not lines:
         raise ValueError(f"{file} is empty")
@@ -118,15 +121,13 @@ def _table(cut: list[tuple[int, list[str]]], columns: list[str], *, delimiter: s
     rows: list[list[Value]] = []
     places, mistakes, repeated = [], [], 0
     for number, fields in cut[1:]:
-        kept = [field.strip() for field in fields]
-        while len(kept) > len(columns) and kept[-1] == "":
-            kept.pop()
+        kept = _trimmed(fields, len(columns))
         if len(kept) != len(columns):
             mistakes.append(f"{file} line {number}: {_miscounted(len(kept), len(columns), delimiter)}")
         elif kept == header:
             repeated += 1
         else:
-            rows.append(list(kept))
+            rows.append([*kept])
             places.append(f"line {number}")
     if mistakes:
         raise ValueError(all_of(mistakes))
@@ -134,6 +135,16 @@ def _table(cut: list[tuple[int, list[str]]], columns: list[str], *, delimiter: s
         raise ValueError(f"{file} has a header and no rows")
     notes = [f"{repeated} repeated header{'s are' if repeated > 1 else ' is'} skipped"] if repeated else []
     return Rows(columns=columns, rows=rows, places=places, notes=notes, delimiter=delimiter)
+
+
+def _trimmed(fields: list[str], wanted: int) -> list[str]:
+    """Return a row's fields without the empty ones that spreadsheets add at its end; thousands are another mistake."""
+    if len(fields) > wanted + COLUMNS_AT_MOST:
+        return fields
+    kept = [field.strip() for field in fields]
+    while len(kept) > wanted and kept[-1] == "":
+        kept.pop()
+    return kept
 
 
 def all_of(mistakes: list[str]) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Forty thousand rows of a table, or the samples of some hundred benchmarks; more would take seconds and memory.
-BYTES_AT_MOST = 16 * 2**20
+BYTES_AT_MOST = 12 * 2**20
 
 
 def read_text(file: Path) -> str:

@@ -56,7 +56,7 @@ def joint(claim: Claim, group: Group, policy: ScalingPolicy) -> Evidence:
     if claim.law != "power" or "time" not in claim.quantities or len(claim.exponents) < len(GRID_AXES):
         return {}
     plain = [
-        (point, record.time.best)
+        (point, record.time.for_laws)
         for record in group.records
         if record.time is not None and (point := _grid_point(record.case.point)) is not None
     ]

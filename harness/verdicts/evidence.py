@@ -78,10 +78,9 @@ def series_along(records: Sequence[Record], *, axis: str, start: int = 0) -> lis
 def times_of(
     series: Sequence[tuple[int, Record]],
 ) -> tuple[list[int], list[float], list[tuple[float, float] | None]]:
-    """Return the sizes of a series, the best times in seconds, and the intervals of the medians."""
+    """Return the sizes of a series, the times in seconds that laws rest on, and their intervals."""
     times = [(n, r.time) for n, r in series if r.time is not None]
-    intervals = [None if t.low is None or t.high is None else (t.low, t.high) for _, t in times]
-    return [n for n, _ in times], [t.best for _, t in times], intervals
+    return [n for n, _ in times], [t.for_laws for _, t in times], [t.interval for _, t in times]
 
 
 def cases_of(series: Sequence[tuple[int, Record]]) -> list[str]:

@@ -51,8 +51,8 @@ def judge_exponential(claim: Claim, group: Group, policy: ScalingPolicy) -> list
     series = series_along(group.records, axis="n")
     if len(series) < SIZES_AT_LEAST:
         return [exact] if group.degrees is not None else []
-    sizes, best, _ = times_of(series)
-    judged = judge_law(sizes, best, claimed=claim.exponents.get("n", 2.0), policy=policy)
+    sizes, seconds, _ = times_of(series)
+    judged = judge_law(sizes, seconds, claimed=claim.exponents.get("n", 2.0), policy=policy)
     bounded = judged.verdict != "inconclusive" and judged.high < policy.exponent_high
     timed = Part(
         "time",

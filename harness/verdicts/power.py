@@ -5,8 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.records import BYTES_PER_ELEMENT, AxisCounts
-from harness.results.reasons import CountedDegree, MeasureMemory, MemoryDegree, MemoryUnknown, NoPolynomial, TimeLaw
+from harness.results.reasons import (
+    CountedDegree,
+    FlatTime,
+    LinearParts,
+    MeasureMemory,
+    MemoryDegree,
+    MemoryUnknown,
+    NoPolynomial,
+    TimeLaw,
+)
 from harness.scaling.exact import LINEAR, MEMORY_SIZES, QUADRATIC, memory_law, score_buffers
+from harness.scaling.fixed_part import fixed_part
+from harness.scaling.flatness import flatness
 from harness.scaling.judgement import judge as judge_law
 from harness.verdicts.evidence import (
     SIZES_AT_LEAST,
@@ -29,6 +40,7 @@ if TYPE_CHECKING:
     from harness.records import Record
     from harness.scaling.decision import Kind
     from harness.scaling.exact import MemoryLaw
+    from harness.scaling.flatness import Flatness
     from harness.verdicts.evidence import Group
     from scenarios.scenario import Claim
 
@@ -45,7 +57,9 @@ def judge_power(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part]
         series = series_along(group.records, axis=axis, start=claim.holds_from.get(axis, 0))
         if "memory" in claim.quantities:
             parts.append(_memory(series, axis=axis, expected=expected, policy=policy))
-        if "time" in claim.quantities and expected >= policy.exponent_low and len(series) >= SIZES_AT_LEAST:
+        if "time" in claim.quantities and expected == 0.0:
+            parts += _flat_time(series, axis=axis, policy=policy)
+        elif "time" in claim.quantities and expected >= policy.exponent_low and len(series) >= SIZES_AT_LEAST:
             parts.append(_time(claim, group, series, axis=axis, expected=expected, policy=policy))
     measured = any(part.quantity != "operations" or part.verdict != "inconclusive" for part in parts)
     return parts if measured or group.degrees is not None else []
@@ -125,6 +139,40 @@ def _score_buffers(law: MemoryLaw, record: Record) -> float:
     return round(score_buffers(law, score_elements_per_square=squares, itemsize=itemsize), 4)
 
 
+def _flat_time(series: Sequence[tuple[int, Record]], *, axis: str, policy: ScalingPolicy) -> list[Part]:
+    """Judge the claim that time does not depend on size; nothing where sizes are too few to say anything of it."""
+    sizes, seconds, _ = times_of(series)
+    found = flatness(sizes, seconds, policy=policy)
+    if found is None:
+        return []
+    evidence: Evidence = {"sizes": list(sizes), "seconds": seconds}
+    reason = _flat(found, axis=axis, policy=policy)
+    verdict = found.verdict(policy)
+    return [Part("time", axis, verdict, reason, 0.0, cases=cases_of(series), evidence=evidence)]
+
+
+def _flat(found: Flatness, *, axis: str, policy: ScalingPolicy) -> FlatTime:
+    return FlatTime(
+        axis=axis,
+        span=found.span,
+        sizes=found.sizes,
+        low=found.low,
+        high=found.high,
+        at_most=policy.flat_share_at_most,
+        is_flat=found.is_flat(policy),
+    )
+
+
+def _linear_parts(
+    sizes: Sequence[int], seconds: Sequence[float], *, expected: float, policy: ScalingPolicy
+) -> LinearParts | None:
+    """Return fixed part and slope of a law that is claimed linear; None where no line describes the times."""
+    found = fixed_part(sizes, seconds, exponent=expected, policy=policy) if expected == 1.0 else None
+    if found is None or not found.fits:
+        return None
+    return LinearParts(**{name: getattr(found, name) for name in LinearParts.model_fields})
+
+
 def _time(
     claim: Claim,
     group: Group,
@@ -134,17 +182,22 @@ def _time(
     expected: float,
     policy: ScalingPolicy,
 ) -> Part:
-    sizes, best, intervals = times_of(series)
+    sizes, seconds, intervals = times_of(series)
     counts = counts_along(group, axis)
     # Each dispatched operator costs time of its own: where their number grows, so does a term of lower order.
     dispatching = isinstance(counts, AxisCounts) and (counts.calls_degree is None or counts.calls_degree > 0)
     kind: Kind = "layer" if claim.kind == "layer" or dispatching else "component"
-    judged = judge_law(sizes, best, claimed=expected, kind=kind, intervals=intervals, policy=policy)
+    judged = judge_law(sizes, seconds, claimed=expected, kind=kind, intervals=intervals, policy=policy)
     counts_decide = judged.verdict == "contradicted" and axis not in DECIDED_BY_TIME
+    flat = flatness(sizes, seconds, policy=policy)
+    if flat is not None and flat.is_flat(policy) and judged.verdict == "inconclusive":
+        evidence = {"sizes": list(sizes), "seconds": seconds}
+        reason = _flat(flat, axis=axis, policy=policy)
+        return Part("time", axis, "inconclusive", reason, expected, cases=cases_of(series), evidence=evidence)
     evidence = {
         "rule": kind,
         "sizes": list(sizes),
-        "best_seconds": best,
+        "seconds": seconds,
         "floor_ends": judged.floor_ends,
         "half": judged.half,
         "rivals": list(judged.rivals),
@@ -163,6 +216,7 @@ def _time(
             law=judged.reason,
             counts_decide=counts_decide,
             overtaken_at=judged.half if dispatching else None,
+            parts=_linear_parts(sizes, seconds, expected=expected, policy=policy),
         ),
         expected,
         judged.exponent,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from time import time as wall_clock
 from typing import TYPE_CHECKING
@@ -21,8 +20,6 @@ from harness.worker.workbench import RefusedError
 from impls import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from harness.instruments.directions import MeasuredCall
     from harness.worker.workbench import Workbench
     from impls.contract import Cost, Inputs
@@ -173,13 +170,27 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
     inputs = subject.inputs(seed=request.seed)
     clock = timing.clock_for(bench.device, cold=request.case.cache == "cold", launches=request.launches)
     timed = functools.partial(bench.calls.block, clock)
+    seen: list[sampler.Snapshot] = []
+
+    def look() -> None:
+        # While calls are queued: a moment later the clocks are those of an idle device.
+        if bench.watch is not None:
+            seen.append(bench.watch.snapshot())
+
     started = wall_clock()
     bench.announce("timing")
-    with directions.measured_call(subject, inputs) as measured, timing.quiet_collector(), _watching(bench) as seen:
+    with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
         timed(measured.call, 1)
+        if bench.watch is not None:
+            bench.watch.begin()
         first = timing.read_counters()
         blocks, canary = rounds.take_blocks(
-            timed, measured.call, calls=request.calls, count=request.blocks, canary=bench.canary
+            timed,
+            measured.call,
+            calls=request.calls,
+            count=request.blocks,
+            canary=bench.canary,
+            meanwhile=None if bench.watch is None else look,
         )
         last = timing.read_counters()
         # A slow call is sampled once a visit; what launching it takes does not show.
@@ -199,28 +210,10 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         host_seconds=[block.host for block in blocks] if bench.device.type != "cpu" else [],
         queued=[block.queued for block in blocks] if bench.device.type != "cpu" else [],
         call_seconds=waited,
-        sm_clock_mhz=seen.snapshot.clock_mhz,
-        throttle=seen.snapshot.throttle if seen.snapshot.is_throttled else [],
+        sm_clock_mhz=next((snapshot.clock_mhz for snapshot in seen), None),
+        throttle=sorted({name for snapshot in seen if snapshot.is_throttled for name in snapshot.throttle}),
     )
     return messages.Visited(round=visited, calls_seconds=bench.calls.seconds)
-
-
-@dataclass
-class Seen:
-    """What a device showed while it was busy; of a CPU nothing is read."""
-
-    snapshot: sampler.Snapshot = field(default_factory=sampler.Snapshot)
-
-
-@contextmanager
-def _watching(bench: Workbench) -> Iterator[Seen]:
-    """Read the device once at the end of a visit's blocks, and how long its clocks were held back since their begin."""
-    seen = Seen()
-    if bench.watch is not None:
-        bench.watch.begin()
-    yield seen
-    if bench.watch is not None:
-        seen.snapshot = bench.watch.snapshot()
 
 
 def _waited(bench: Workbench, clock: timing.Clock, measured: MeasuredCall, *, calls: int) -> float | None:

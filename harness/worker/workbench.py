@@ -69,10 +69,12 @@ class CallsAccount:
             return replace(entry, function=self.counted(entry.function))
         return replace(entry, prepare=lambda *tensors, **options: self.counted(build(*tensors, **options)))
 
-    def block(self, clock: timing.Clock, call: Callable[[], Any], calls: int) -> timing.Block:
+    def block(
+        self, clock: timing.Clock, call: Callable[[], Any], calls: int, *, meanwhile: timing.Meanwhile = None
+    ) -> timing.Block:
         """Time a block of calls and add the whole of it to the account."""
         start = perf_counter()
-        block = clock.block(call, calls)
+        block = clock.block(call, calls, meanwhile=meanwhile)
         self.seconds += perf_counter() - start
         return block
 

@@ -134,14 +134,15 @@ def _one_buffer(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Triple:
     Where n_q differs from n_k, one lies behind the other.
     """
     if q.shape[2] != k.shape[2]:
-        buffer = torch.cat([tensor.flatten() for tensor in (q, k, v)])
-        parts = buffer.split([tensor.numel() for tensor in (q, k, v)])
-        return tuple(part.view(tensor.shape) for part, tensor in zip(parts, (q, k, v), strict=True))  # type: ignore[return-value]
-    rows = [tensor.transpose(1, 2).flatten(2) for tensor in (q, k, v)]  # [batch, n, heads * d]
-    parts = torch.cat(rows, -1).split([row.shape[-1] for row in rows], -1)
-    return tuple(  # type: ignore[return-value]
-        part.unflatten(-1, (tensor.shape[1], tensor.shape[3])).transpose(1, 2)
-        for part, tensor in zip(parts, (q, k, v), strict=True)
+        flat = torch.cat([tensor.flatten() for tensor in (q, k, v)])
+        first, second = q.numel(), q.numel() + k.numel()
+        return flat[:first].view(q.shape), flat[first:second].view(k.shape), flat[second:].view(v.shape)
+    rows = torch.cat([tensor.transpose(1, 2).flatten(2) for tensor in (q, k, v)], -1)  # [batch, n, heads * d]
+    first, second = q.shape[1] * q.shape[3], q.shape[1] * q.shape[3] + k.shape[1] * k.shape[3]
+    return (
+        rows[..., :first].unflatten(-1, (q.shape[1], q.shape[3])).transpose(1, 2),
+        rows[..., first:second].unflatten(-1, (k.shape[1], k.shape[3])).transpose(1, 2),
+        rows[..., second:].unflatten(-1, (v.shape[1], v.shape[3])).transpose(1, 2),
     )
 
 

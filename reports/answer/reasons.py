@@ -10,7 +10,9 @@ from harness.results.reasons import (
     CompareLarger,
     CountedDegree,
     FiniteDegree,
+    FlatTime,
     JudgeSegments,
+    LinearParts,
     MaskedPairs,
     MeasureMemory,
     MemoryBeside,
@@ -133,6 +135,8 @@ def _of_time(reason: OfTime) -> str:
     match reason:
         case TimeLaw():
             text = wording.sentence(reason.law, cost=units.seconds) + _beside_law(reason)
+        case FlatTime():
+            text = _flat(reason)
         case PowerFits():
             text = f"a power of {reason.axis} between {reason.low:.2f} and {reason.high:.2f} describes the times"
         case CausalTime():
@@ -211,8 +215,27 @@ def _coefficient(reason: MemoryDegree) -> str:
     return "" if reason.over_line is None else f", {reason.over_line:.2f} times the line through smaller sizes"
 
 
+def _flat(reason: FlatTime) -> str:
+    """Say how much of a time depends on size."""
+    over = f"over a range of {wording.size(reason.span)}"
+    if reason.is_flat:
+        return f"time does not grow: {over} at most {units.percent(reason.high)} of it depends on {reason.axis}"
+    share = f"between {units.percent(reason.low)} and {units.percent(reason.high)} of the time depends on {reason.axis}"
+    return f"{over} {share}, where {units.percent(reason.at_most)} is the most that a flat time may have"
+
+
+def _parts(parts: LinearParts, axis: str) -> str:
+    """Say what does not depend on a size, and what each further unit costs."""
+    share = f"{units.percent(parts.share)} ({units.percent(parts.share_low)} to {units.percent(parts.share_high)})"
+    slope = f"{units.seconds(parts.slope)} ({units.seconds(parts.slope_low)} to {units.seconds(parts.slope_high)})"
+    return (
+        f"; as a line, {share} of the time at {axis} = {wording.size(parts.at)} does not depend on {axis}, "
+        f"and each further one costs {slope}"
+    )
+
+
 def _beside_law(reason: TimeLaw) -> str:
-    text = ""
+    text = "" if reason.parts is None else _parts(reason.parts, reason.axis)
     if reason.counts_decide:
         text += f", but along {reason.axis} lower-order terms and parallel speed-up bend time, and counts decide"
     if reason.overtaken_at is not None:

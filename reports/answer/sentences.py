@@ -88,13 +88,13 @@ def contrast_sentence(ok: pd.DataFrame, *, baseline: str) -> str:
     point = _largest_point(ok)
     if point.empty or point["implementation"].nunique() < 2:  # noqa: PLR2004  (a contrast has two sides)
         return ""
-    quickest = point.sort_values("median_s").iloc[0]
+    quickest = point.sort_values("time_s").iloc[0]
     others = point[point["implementation"] != quickest["implementation"]]
-    against = others[(others["implementation"] == baseline) & (others["median_s"] > CLOSE * quickest["median_s"])]
+    against = others[(others["implementation"] == baseline) & (others["time_s"] > CLOSE * quickest["time_s"])]
     if against.empty:
-        against = others.sort_values(["extra_bytes", "median_s"], na_position="first").tail(1)
+        against = others.sort_values(["extra_bytes", "time_s"], na_position="first").tail(1)
     other = against.iloc[0]
-    factor, n = units.ratio(other["median_s"] / quickest["median_s"]), units.plain(quickest["n"])
+    factor, n = units.ratio(other["time_s"] / quickest["time_s"]), units.plain(quickest["n"])
     words = f"At n = {n} {quickest['implementation']} is {factor} as fast as {other['implementation']}"
     mine, theirs = quickest["extra_bytes"], other["extra_bytes"]
     if not units.absent(mine) and not units.absent(theirs) and theirs > mine > 0:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import math
 import statistics
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from reports.frame import frame
+from reports import text
+from reports.frame import TEXT_COLUMNS, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +40,7 @@ def export(run: Run, *, to: str) -> bytes:
     if to not in FORMATS:
         raise ValueError(f"no export format {to!r} (have: {', '.join(FORMATS)})")
     written = _WRITERS[to](run)
-    return written if isinstance(written, bytes) else written.encode()
+    return written if isinstance(written, bytes) else text.whole(written).encode()
 
 
 def name_of(record: Record) -> str:
@@ -49,23 +51,32 @@ def name_of(record: Record) -> str:
 
 
 def to_csv(run: Run) -> str:
-    """Return the table of `load` as CSV."""
-    text: str = frame(run).to_csv(index=False, lineterminator="\n")
-    return text
+    """Return the table of `load` as CSV; a text that a spreadsheet would compute has a quotation mark before it."""
+    table = frame(run)
+    for name in TEXT_COLUMNS:
+        table[name] = table[name].map(text.csv_cell)
+    written: str = table.to_csv(index=False, lineterminator="\n")
+    return written
 
 
 def to_json(run: Run) -> str:
     """Return the table of `load` as a list of JSON objects, absent figures as null."""
-    rows = [{name: _finite(value) for name, value in row.items()} for row in frame(run).to_dict("records")]
+    rows = [
+        text.json_value({name: _finite(value) for name, value in row.items()}) for row in frame(run).to_dict("records")
+    ]
     return json.dumps(rows, indent=1, allow_nan=False) + "\n"
 
 
 def to_parquet(run: Run) -> bytes:
     """Return the table of `load` as Parquet. Raises ModuleNotFoundError without pyarrow."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ModuleNotFoundError("Parquet needs pyarrow, which is not installed: pip install 'attnbench[parquet]'")
     target = io.BytesIO()
     table = frame(run)
     # Parquet columns have one type; `causal` mixes booleans with gaps.
-    table["causal"] = table["causal"].astype("boolean")
+    table["causal"] = table["causal"].map({True: True, False: False}).astype("boolean")
+    for name in TEXT_COLUMNS:
+        table[name] = table[name].map(text.whole)
     table.to_parquet(target, index=False, engine="pyarrow")
     return target.getvalue()
 
@@ -80,7 +91,7 @@ def to_pytest_benchmark(run: Run) -> str:
         "version": PYTEST_BENCHMARK_LAYOUT,
         "benchmarks": [_benchmark(record) for record in _timed(run)],
     }
-    return json.dumps(document, indent=1) + "\n"
+    return json.dumps(text.json_value(document), indent=1) + "\n"
 
 
 def to_github_action_benchmark(run: Run) -> str:
@@ -90,13 +101,13 @@ def to_github_action_benchmark(run: Run) -> str:
         time = record.time
         if time is None:
             continue
-        entry: dict[str, Any] = {"name": name_of(record), "unit": "us", "value": time.median * 1e6}
+        entry: dict[str, Any] = {"name": name_of(record), "unit": "us", "value": time.seconds * 1e6}
         # A range wider than the value would be drawn as if it said something.
-        if time.low is not None and time.high is not None and time.high - time.low < 2 * time.median:
-            entry["range"] = f"± {(time.high - time.low) / 2 * 1e6:.3g}"
+        if time.interval and time.interval[1] - time.interval[0] < 2 * time.seconds:
+            entry["range"] = f"± {(time.interval[1] - time.interval[0]) / 2 * 1e6:.3g}"
         entry["extra"] = f"scenario {record.case.scenario}; {len(time.samples)} samples in {time.rounds} rounds"
         entries.append(entry)
-    return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(text.json_value(entries), indent=1, ensure_ascii=False) + "\n"
 
 
 def to_bencher(run: Run) -> str:
@@ -106,16 +117,16 @@ def to_bencher(run: Run) -> str:
         time = record.time
         if time is None:
             continue
-        latency = {"value": time.median * 1e9}
-        if time.low is not None and time.high is not None:
-            latency |= {"lower_value": time.low * 1e9, "upper_value": time.high * 1e9}
+        latency = {"value": time.seconds * 1e9}
+        if time.interval:
+            latency |= {"lower_value": time.interval[0] * 1e9, "upper_value": time.interval[1] * 1e9}
         measures: dict[str, Any] = {"latency": latency}
-        if record.counts and time.median > 0:
-            measures["throughput"] = {"value": record.counts.operations / time.median}
+        if record.counts and time.seconds > 0:
+            measures["throughput"] = {"value": record.counts.operations / time.seconds}
         if record.memory and record.memory.extra is not None:
             measures["extra-memory"] = {"value": float(record.memory.extra)}
         found[name_of(record)[:BENCHER_NAME_CHARACTERS]] = measures
-    return json.dumps(found, indent=1) + "\n"
+    return json.dumps(text.json_value(found), indent=1) + "\n"
 
 
 _WRITERS: Mapping[str, Callable[[Run], str | bytes]] = {

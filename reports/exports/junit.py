@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from reports.terminal.check import by_implementation
+from reports.text import xml
 
 if TYPE_CHECKING:
     from harness.runner.check import Report
@@ -21,21 +22,18 @@ def junit(report: Report) -> str:
     for (name, dtype), outcomes in by_implementation(report.outcomes).items():
         tags = [TAGS.get(outcome.status, "error") for outcome in outcomes]
         count = Counter(tags)
-        suite = ET.SubElement(root, "testsuite", name=f"{name} {dtype}".strip(), tests=str(len(outcomes)))
+        suite = ET.SubElement(root, "testsuite", name=xml(f"{name} {dtype}".strip()), tests=str(len(outcomes)))
         suite.set("failures", str(count["failure"]))
         suite.set("errors", str(count["error"]))
         suite.set("skipped", str(count["skipped"]))
         for outcome, tag in zip(outcomes, tags, strict=True):
-            element = ET.SubElement(suite, "testcase", classname=f"{name}.{dtype}", name=outcome.title)
+            element = ET.SubElement(suite, "testcase", classname=xml(f"{name}.{dtype}"), name=xml(outcome.title))
             if tag:
-                ET.SubElement(element, tag, message=_xml_text(outcome.reason))
+                ET.SubElement(element, tag, message=xml(outcome.reason))
     for missing in report.unavailable:
-        suite = ET.SubElement(root, "testsuite", name=missing.name, tests="1", errors="1" if missing.asked else "0")
-        element = ET.SubElement(suite, "testcase", classname=missing.name, name="import")
-        ET.SubElement(element, "error" if missing.asked else "skipped", message=_xml_text(missing.reason))
+        suite = ET.SubElement(
+            root, "testsuite", name=xml(missing.name), tests="1", errors="1" if missing.asked else "0"
+        )
+        element = ET.SubElement(suite, "testcase", classname=xml(missing.name), name="import")
+        ET.SubElement(element, "error" if missing.asked else "skipped", message=xml(missing.reason))
     return ET.tostring(root, encoding="unicode", xml_declaration=True)
-
-
-def _xml_text(text: str) -> str:
-    """Drop the control characters that XML has no way to write."""
-    return "".join(character for character in text if character in "\t\n" or ord(character) >= ord(" "))

@@ -9,6 +9,7 @@ from reports.answer.sentences import baseline_of, sentences
 from reports.answer.verdicts import verdict_tables
 from reports.frame import frame
 from reports.terminal.results import HEADINGS, lines
+from reports.text import markdown as as_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,16 +27,16 @@ def markdown(runs: Sequence[Run]) -> str:
 
 def _markdown(run: Run) -> str:
     table = frame(run).assign(run=run.label)
-    said = [f"## attnbench: {_escaped(run.label)}", ""]
-    said += [f"**{_escaped(sentence)}**" if not index else _escaped(sentence) for index, sentence in
+    said = [f"## attnbench: {as_markdown(run.label)}", ""]
+    said += [f"**{as_markdown(sentence)}**" if not index else as_markdown(sentence) for index, sentence in
              enumerate(sentences(run, table))]  # fmt: skip
     precision = precision_sentence(run, table)
-    said += ["", _escaped(precision)] if precision else []
+    said += ["", as_markdown(precision)] if precision else []
     doubts = warnings(run, table)
     if doubts:
-        said += ["", "Doubts about this measurement:", "", *(f"- {_escaped(doubt)}" for doubt in doubts)]
+        said += ["", "Doubts about this measurement:", "", *(f"- {as_markdown(doubt)}" for doubt in doubts)]
     for verdicts in verdict_tables(run):
-        said += ["", f"### Verdicts ({_escaped(verdicts.conditions)})", ""]
+        said += ["", f"### Verdicts ({as_markdown(verdicts.conditions)})", ""]
         rows = [
             (f"{row.claim} {row.says}".strip(), *(f"{cell.mark} {cell.verdict}" if cell else "" for cell in row.cells))
             for row in verdicts.rows
@@ -72,15 +73,8 @@ def _markdown(run: Run) -> str:
 
 
 def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines_ = [f"| {' | '.join(_escaped(heading) for heading in headings)} |", f"|{' --- |' * len(headings)}"]
-    return lines_ + [f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in rows]
-
-
-def _escaped(text: str) -> str:
-    """Keep a text from outside from being read as Markdown or HTML."""
-    for mark in ("\\", "|", "<", "*", "`", "[", "_"):
-        text = text.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")
-    return " ".join(text.split())
+    lines_ = [f"| {' | '.join(as_markdown(heading) for heading in headings)} |", f"|{' --- |' * len(headings)}"]
+    return lines_ + [f"| {' | '.join(as_markdown(cell) for cell in row)} |" for row in rows]
 
 
 def _brief(reason: str, *, at_most: int = 160) -> str:

@@ -21,16 +21,16 @@ SAME = ["scenario", "problem", "implementation", "dtype", "direction", "cache"]
 
 
 def against_first(table: pd.DataFrame, *, first: str, other: str) -> pd.DataFrame:
-    """Return the ok cases that two runs share, with `factor`: the other run's median over the first's."""
+    """Return the ok cases that two runs share, with `factor`: the other run's time over the first's."""
     from reports.frame import AXES
 
     ok = table[table["status"] == "ok"]
     keyed = ok.assign(point=ok[list(AXES)].map(str).agg(" ".join, axis=1))
     base = keyed[keyed["run"] == first].drop_duplicates([*SAME, "point"])
     joined = keyed[keyed["run"] == other].merge(
-        base[[*SAME, "point", "median_s"]], on=[*SAME, "point"], suffixes=("", "_first")
+        base[[*SAME, "point", "time_s"]], on=[*SAME, "point"], suffixes=("", "_first")
     )
-    return joined.assign(factor=joined["median_s"] / joined["median_s_first"])
+    return joined.assign(factor=joined["time_s"] / joined["time_s_first"])
 
 
 def relative(sweep: Sweep, colors: dict[str, style.Look], *, first: str) -> Figure | None:
@@ -58,8 +58,8 @@ def relative(sweep: Sweep, colors: dict[str, style.Look], *, first: str) -> Figu
         joined,
         sweep.axis,
         [
-            (first, "median_s_first", units.seconds),
-            (sweep.run, "median_s", units.seconds),
+            (first, "time_s_first", units.seconds),
+            (sweep.run, "time_s", units.seconds),
             ("factor", "factor", units.ratio),
         ],
     )

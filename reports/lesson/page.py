@@ -102,7 +102,7 @@ def crossover(table: pd.DataFrame) -> Crossover | None:
     ]  # fmt: skip
     if timed.empty:
         return None
-    times = timed.pivot_table(index="n", columns="implementation", values="best_s", aggfunc="min").dropna()
+    times = timed.pivot_table(index="n", columns="implementation", values="law_s", aggfunc="min").dropna()
     width = int(timed["width"].iloc[0])
     return Crossover(width=width, operations=2.0 * width, time=steps.crossover(times))
 
@@ -119,9 +119,9 @@ def gains(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
         found.append(
             (
                 units.plain(float(n)),  # type: ignore[arg-type]
-                units.seconds(plain["median_s"]),
-                units.seconds(fused["median_s"]),
-                units.ratio(plain["median_s"] / fused["median_s"]),
+                units.seconds(plain["time_s"]),
+                units.seconds(fused["time_s"]),
+                units.ratio(plain["time_s"] / fused["time_s"]),
                 units.size(plain["extra_bytes"]),
                 units.size(fused["extra_bytes"]),
             )

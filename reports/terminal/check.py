@@ -7,6 +7,8 @@ import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from reports.text import styled
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -28,8 +30,8 @@ DECLARING = (
 
 def render(report: Report, console: Console, *, impl_files: Sequence[str | Path] = ()) -> None:
     """Print a table of implementations by dtype, then each first failure and the command that reproduces it."""
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=f"Agreement with the float64 oracle: {report.problem} on {report.device}", title_justify="left")
     for heading in ("implementation", "dtype", "result", "probes", "largest error / budget", "in"):
@@ -40,29 +42,23 @@ def render(report: Report, console: Console, *, impl_files: Sequence[str | Path]
         ratios = [(o.agreement.ratio, o.title) for o in outcomes if o.agreement is not None and o.agreement.ratio]
         ratio, title = max(ratios, default=(None, ""))
         passed, asked = (sum(o.status == "ok" for o in outcomes), sum(o.status != "unsupported" for o in outcomes))
-        result = f"[red]{bad[0].status}[/]" if bad else "[green]agrees[/]"
-        table.add_row(
-            escape(name), dtype, result, f"{passed}/{asked}", "" if ratio is None else f"{ratio:.3g}", escape(title)
-        )
+        nothing = styled("nothing asked", "yellow") if not asked else styled("agrees", "green")
+        result = styled(bad[0].status, "red") if bad else nothing
+        largest = "" if ratio is None else f"{ratio:.3g}"
+        table.add_row(styled(name), dtype, result, f"{passed}/{asked}", largest, styled(title))
         failures += bad[:1]
     console.print(table)
     for missing in report.unavailable:
-        console.print(f"[yellow]unavailable[/] {escape(missing.name)}: {escape(missing.reason)}", highlight=False)
+        console.print(Text.assemble(styled("unavailable", "yellow"), styled(f" {missing.name}: {missing.reason}")))
     for outcome in failures:
-        console.print(
-            f"[red]{outcome.status}[/] {escape(outcome.implementation)} {outcome.dtype}, {escape(outcome.title)}: "
-            f"{escape(outcome.reason)}",
-            highlight=False,
-        )
-        console.print(
-            f"  again: {escape(reproduction(outcome, problem=report.problem, impl_files=impl_files))}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        said = f" {outcome.implementation} {outcome.dtype}, {outcome.title}: {outcome.reason}"
+        console.print(Text.assemble(styled(outcome.status, "red"), styled(said)))
+        again = reproduction(outcome, problem=report.problem, impl_files=impl_files)
+        console.print(styled(f"  again: {again}"), soft_wrap=True)
     if any(is_exception(outcome) for outcome in failures):
-        console.print(f"  {DECLARING}", highlight=False, soft_wrap=True)
+        console.print(styled(f"  {DECLARING}"), soft_wrap=True)
     for sentence in closing(report):
-        console.print(escape(sentence), highlight=False, soft_wrap=True)
+        console.print(styled(sentence), soft_wrap=True)
 
 
 def is_exception(outcome: Outcome) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
-from reports import units
+from reports import text, units
 
 if TYPE_CHECKING:
     from harness.records import Case, Preparation, Record
@@ -34,36 +35,56 @@ class Display(Protocol):
     """Where text about a run goes; `amount` and `total` are predicted seconds."""
 
     def phase(self, name: str, *, total: float) -> None: ...  # noqa: D102
-    def advance(self, amount: float, line: str, *, count: str = "") -> None: ...  # noqa: D102
+    def advance(self, amount: float, line: str, *, count: str = "", point: str = "") -> None: ...  # noqa: D102
     def note(self, line: str) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
 
+def silence(stream: TextIO | None) -> None:
+    """Let what is still printed to a stream that fails go nowhere, its buffer included."""
+    if stream is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 class Lines:
-    """One plain line per case, for logs; on standard output unless told otherwise."""
+    """Plain lines for logs, on standard output unless told otherwise.
+
+    The cases of a point have one line, that of the first, or one in ten seconds; failures always have theirs. Where
+    the reader of a pipe has gone away, the run under way is interrupted, and the rest is said on standard error.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
         self._pace = Pace(0.0)
         self._name = ""
+        self._point = ""
         self._last = 0.0
 
     def phase(self, name: str, *, total: float) -> None:
         """Begin a phase whose predicted seconds are `total`."""
-        self._pace, self._name = Pace(total), name
+        self._pace, self._name, self._point = Pace(total), name, ""
 
-    def advance(self, amount: float, line: str, *, count: str = "") -> None:
-        """Say what was done, worth `amount` predicted seconds."""
+    def advance(self, amount: float, line: str, *, count: str = "", point: str = "") -> None:
+        """Say what was done, worth `amount` predicted seconds; `point` if the line may be spared beside others of it.
+
+        Raises KeyboardInterrupt where nobody reads any more.
+        """
         self._pace.done += amount
         now = time.monotonic()
-        if line:
+        is_due = now - self._last >= LINE_SECONDS
+        if line and (is_due or not point or point != self._point):
             self._print(f"[{count}] {line} ETA {units.clock(self._pace.left())}" if count else line)
-        elif now - self._last >= LINE_SECONDS:
+            self._point = point
+        elif not line and is_due:
             share = self._pace.done / self._pace.total if self._pace.total else 1.0
             self._print(f"{self._name}: {share:.0%} ETA {units.clock(self._pace.left())}")
 
     def note(self, line: str) -> None:
-        """Say something outside the phases."""
+        """Say something outside the phases. Raises KeyboardInterrupt where nobody reads any more."""
         self._print(line)
 
     def close(self) -> None:
@@ -71,7 +92,15 @@ class Lines:
 
     def _print(self, line: str) -> None:
         self._last = time.monotonic()
-        print(line, flush=True, file=self._stream or sys.stdout)
+        stream = self._stream or sys.stdout
+        try:
+            print(text.line(line), flush=True, file=stream)
+        except BrokenPipeError:
+            silence(stream)
+            if stream is sys.stderr:
+                return
+            self._stream = sys.stderr
+            raise KeyboardInterrupt from None
 
 
 class Bar:
@@ -99,16 +128,16 @@ class Bar:
         self._pace = Pace(total)
         self._task = self._bar.add_task(name, total=max(total, 1e-9), eta="-:--", line="")
 
-    def advance(self, amount: float, line: str, *, count: str = "") -> None:
+    def advance(self, amount: float, line: str, *, count: str = "", point: str = "") -> None:  # noqa: ARG002
         """Say what was done, worth `amount` predicted seconds."""
         self._pace.done += amount
         self._bar.update(self._task, advance=amount, eta=units.clock(self._pace.left()))
         if line:
-            self._bar.update(self._task, line=f"{count} {line}"[:60])
+            self._bar.update(self._task, line=text.line(f"{count} {line}")[:60])
 
     def note(self, line: str) -> None:
         """Say something outside the phases."""
-        self._bar.console.print(line, markup=False)
+        self._bar.console.print(text.line(line), markup=False)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -143,7 +172,8 @@ class Reporter:
         """Say how well a case agreed and what a call takes."""
         ratio = preparation.agreement.ratio
         agreed = "agrees" if ratio is None else f"agrees ({ratio:.2f} of budget)"
-        self._advance(cost, f"{case.label}: {agreed}, {units.duration(preparation.call_seconds)} a call")
+        took = units.duration(preparation.call_seconds)
+        self._advance(cost, f"{case.label}: {agreed}, {took} a call", point=case.point_key)
 
     def done(self, case: Case, *, cost: float) -> None:  # noqa: ARG002  # most cases pass without a word
         """Move on without a word."""
@@ -178,9 +208,9 @@ class Reporter:
         """Say under which plan a run goes on."""
         self._display.note(f"resuming: scenarios, cases and options are those of {directory}")
 
-    def _advance(self, cost: float, line: str) -> None:
+    def _advance(self, cost: float, line: str, *, point: str = "") -> None:
         self._done += 1
-        self._display.advance(cost, line, count=f"{self._done}/{self._cases}" if self._cases else "")
+        self._display.advance(cost, line, count=f"{self._done}/{self._cases}" if self._cases else "", point=point)
 
 
 def make() -> Reporter:

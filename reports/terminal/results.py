@@ -9,6 +9,7 @@ from harness.results.paired import paired
 from reports import units
 from reports.answer.sentences import baseline_of
 from reports.frame import frame
+from reports.text import styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,14 +36,14 @@ class Line:
 
 
 HEADINGS = (
-    "scenario", "implementation", "largest point", "median", "95 % interval", "speed-up", "throughput", "extra memory",
+    "scenario", "implementation", "largest point", "time", "95 % interval", "speed-up", "throughput", "extra memory",
     "error / budget",
 )  # fmt: skip
 # An interval this many times as high as low.
 UNRESOLVED = 10.0
 # Columns of a terminal that hold every heading; a narrower one gets the few that fit into 80.
 WIDE = 150
-NARROW = ("scenario", "implementation", "median", "speed-up", "throughput", "extra memory")
+NARROW = ("scenario", "implementation", "time", "speed-up", "throughput", "extra memory")
 
 
 def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
@@ -59,20 +60,20 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     faster, outcomes = by_id["speed_up"].to_dict(), by_id["outcome"].to_dict()
     found = []
     for scenario, rows in ok.groupby("scenario", sort=False):
-        largest = rows.sort_values(["operations", "median_s"]).groupby("implementation").tail(1)
+        largest = rows.sort_values(["operations", "time_s"]).groupby("implementation").tail(1)
         found += [
             Line(
                 scenario=str(scenario),
                 implementation=str(row["implementation"]),
                 point=_point(row),
-                time=units.seconds(row["median_s"]),
+                time=units.seconds(row["time_s"]),
                 interval=interval(row["low_s"], row["high_s"]),
                 speed_up=marked(units.ratio(faster.get(row["id"])), outcomes.get(row["id"])),
                 throughput=units.ABSENT if units.absent(row["tflops"]) else units.count(row["tflops"] * 1e12, "FLOP/s"),
                 extra_memory=units.size(row["extra_bytes"]),
                 error=units.ABSENT if units.absent(row["agreement_ratio"]) else units.digits(row["agreement_ratio"]),
             )
-            for row in largest.sort_values("median_s").to_dict("records")
+            for row in largest.sort_values("time_s").to_dict("records")
         ]
     return found
 
@@ -87,7 +88,6 @@ def interval(low: float | None, high: float | None) -> str:
 def table_of(run: Run, *, width: int = WIDE) -> Table:
     """Return the result table of a run for a terminal of so many columns; a narrow one is spared what can wait."""
     from rich.table import Table
-    from rich.text import Text
 
     baseline = baseline_of(run)
     shown = HEADINGS if width >= WIDE else NARROW
@@ -95,21 +95,20 @@ def table_of(run: Run, *, width: int = WIDE) -> Table:
     for heading in shown:
         words = f"speed-up over {baseline}" if heading == "speed-up" and baseline and width >= WIDE else heading
         is_text = heading in HEADINGS[:3]
-        table.add_column(words, justify="left" if is_text else "right", overflow="fold", no_wrap=True)
+        table.add_column(styled(words), justify="left" if is_text else "right", overflow="fold", no_wrap=True)
     last = ""
     for line in lines(run):
         first = line.scenario if line.scenario != last else ""
         last = line.scenario
         cells = (first, line.implementation, line.point, line.time, line.interval, line.speed_up)
         of_heading = dict(zip(HEADINGS, (*cells, line.throughput, line.extra_memory, line.error), strict=True))
-        table.add_row(*(Text(of_heading[heading]) for heading in shown))
+        table.add_row(*(styled(of_heading[heading]) for heading in shown))
     return table
 
 
 def verdicts_of(run: Run) -> Table:
     """Return the verdicts over all quantities for a terminal: a row for each claim and outcome."""
     from rich.table import Table
-    from rich.text import Text
 
     from harness.results.verdicts_file import Verdicts
     from harness.verdicts.judging import summary_rows
@@ -126,7 +125,7 @@ def verdicts_of(run: Run) -> Table:
         table.add_column(heading, overflow="fold")
     for (claim, verdict), found in gathered.items():
         words = "; ".join(f"{', '.join(names)} {exponent}".strip() for exponent, names in found.items())
-        table.add_row(Text(claim), Text(verdict), Text(words))
+        table.add_row(styled(claim), styled(verdict), styled(words))
     return table
 
 

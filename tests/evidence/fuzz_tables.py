@@ -186,6 +186,8 @@ def bulk(generator: random.Random) -> bytes:
             b"n,seconds" + b"".join(b",c%d" % i for i in range(900)) + b"\n" + b"1" + b",1" * 901 + b"\n"
         ),
         "wide": lambda: b",".join(b"%d" % i for i in range(many)) + b"\n",
+        "lines": lambda: b"n,seconds\n" + b"1,1\n" * 4_000_000,
+        "empties": lambda: b'{"benchmarks": [{"a":1}' + b',{"a":1}' * 2_000_000 + b"]}",
         "commas": lambda: b"n,seconds\n" + b"," * 2**24,
         "zeros": lambda: bytes(2**24),
         "line": lambda: b"n,seconds\n1," + b"9" * many + b"\n",

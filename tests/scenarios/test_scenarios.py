@@ -14,10 +14,10 @@ from scenarios.scenario import Axis, Constraint, Scenario
 SCHEMA = Path(catalog.__file__).with_name("schema.json")
 
 
-def test_the_default_sweep_has_thirteen_lengths_over_a_ratio_of_64():
+def test_the_default_sweep_has_eleven_lengths_over_a_ratio_of_64():
     points, dropped = catalog.find("sequence-length").on_device("cpu").points()
     lengths = [point["n"] for point in points]
-    assert len(lengths) == 13
+    assert len(lengths) == 11
     assert (lengths[0], lengths[-1]) == (64, 4096)
     assert {(point["heads"], point["d"]) for point in points} == {(2, 64)}
     assert dropped == []
@@ -30,7 +30,22 @@ def test_a_gpu_has_its_own_ranges_and_dtypes():
     assert on_gpu.dtypes == ["bfloat16", "float16"]
 
 
-@pytest.mark.parametrize("name", [name for name in catalog.DEFAULT if name not in {"sequence-length", "grid"}])
+def test_a_slow_implementation_is_not_asked_for_large_sizes():
+    scenario = catalog.find("sequence-length")
+    points, _ = scenario.points()
+    assert max(p["n"] for p in points if not scenario.is_too_large(p, implementation="loop")) == 2048
+    assert not any(scenario.is_too_large(point, implementation="batched") for point in points)
+
+
+@pytest.mark.parametrize("name", ["heads", "batch"])
+def test_counts_are_multiples_of_four_over_a_range_of_64(name):
+    points, _ = catalog.find(name).on_device("cpu").points()
+    counts = [point[name] for point in points]
+    assert all(count % 4 == 0 for count in counts)
+    assert counts[-1] / counts[0] == 64
+
+
+@pytest.mark.parametrize("name", ["head-dim", "heads", "batch"])
 def test_the_other_axes_have_nine_sizes_at_moderate_n(name):
     points, _ = catalog.find(name).on_device("cpu").points()
     assert len(points) == 9

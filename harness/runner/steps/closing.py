@@ -13,6 +13,7 @@ from harness.stats import stopping
 if TYPE_CHECKING:
     from harness.records import Agreement, Case, StopReason
     from harness.runner.state import RunState
+    from harness.stats.control import Controlled
 
 
 def close_skipped(state: RunState) -> None:
@@ -26,6 +27,8 @@ def recheck_and_close(state: RunState) -> None:
     """Hold each timed case against the oracle on inputs it has not seen, and write its record."""
     cases = state.open
     floor = state.canary_floor()
+    points = {planned.case.id: planned.case.point_key for planned in state.plan.cases}
+    among = closing.controlled(state.timed, points=points, floor=floor)
     costs = {one.case.id: budget.check_seconds(one.call_seconds) for one in state.estimates(cases)}
     state.progress.phase_begun("agreement on fresh inputs", cost=sum(costs.values()), cases=len(cases))
     for planned in budget.by_point(cases):
@@ -36,16 +39,17 @@ def recheck_and_close(state: RunState) -> None:
             state.progress.failed(state.refused(case, answer), cost=cost)
             continue
         state.time.calls += answer.calls_seconds
-        state.close(_record(state, case, answer.agreement, floor=floor))
+        state.close(_record(state, case, answer.agreement, floor=floor, among=among))
         state.progress.done(case, cost=cost)
 
 
-def _record(state: RunState, case: Case, recheck: Agreement, *, floor: float | None) -> Record:
+def _record(state: RunState, case: Case, recheck: Agreement, *, floor: float | None, among: Controlled) -> Record:
     return closing.close(
         case,
         state.prepared[case.id],
         state.timed[case.id],
         floor=floor,
+        among=among,
         policy=state.policy,
         environment=state.environment,
         stop_reason=state.stopped.get(case.id) or _stop_reason(state, case),

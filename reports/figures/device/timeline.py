@@ -154,7 +154,9 @@ def _draw_panel(axes: Axes, name: str, found: Timeline, colors: Mapping[str, sty
         times, values = zip(*series, strict=True)
         axes.plot(np.divide(times, unit), values, color=colors[implementation].color, linewidth=1.3)
     _marks(axes, found.marks, last=found.last, unit=unit)
-    axes.set_xlim(-0.01 * found.last / unit, 1.01 * found.last / unit)
+    # A run that ended within its first visit has one moment, and no width of its own.
+    last = found.last / unit or 1.0
+    axes.set_xlim(-0.01 * last, 1.01 * last)
     axes.set_xlabel(f"{'seconds' if unit == 1.0 else 'minutes'} since the first round")
     axes.set_ylabel(PANELS[name])
     if name.endswith("utilization"):

@@ -75,16 +75,16 @@ def joint(sweep: Sweep, colors: Looks) -> Figure | None:
     if rows.empty:
         return None
     drawing, axes = style.canvas()
-    cloud(axes, rows, "operations", "median_s", colors)
+    cloud(axes, rows, "operations", "time_s", colors)
     style.quantity_axis(axes.xaxis, rows["operations"], round_count_in("FLOP"), label="operations per call")
-    style.quantity_axis(axes.yaxis, rows["median_s"], round_seconds, label="seconds per call")
-    style.label_ends(axes, ends(rows, "operations", "median_s"), colors)
+    style.quantity_axis(axes.yaxis, rows["time_s"], round_seconds, label="seconds per call")
+    style.label_ends(axes, ends(rows, "operations", "time_s"), colors)
     title = "Time against operations, all sizes together"
     quickest = top(rows, "tflops")
     columns, table = numbers(
         rows.head(300),
         "operations",
-        [("median", "median_s", units.seconds), ("rate in TFLOP/s", "tflops", units.plain)],
+        [("time", "time_s", units.seconds), ("rate in TFLOP/s", "tflops", units.plain)],
     )
     return Figure(
         id=f"joint-{sweep.key}",

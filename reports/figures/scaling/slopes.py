@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def slopes(sweep: Sweep, colors: Looks, *, band: float) -> Figure:
     """Draw the local exponent between neighbouring sizes; `band` is the tolerance on either side of the claimed one."""
     axis = axis_of(sweep)
-    local = local_slopes(sweep.sorted_by_axis(), axis, "best_s")
+    local = local_slopes(sweep.sorted_by_axis(), axis, "law_s")
     drawing = draw_slopes(local, axis, colors, shared=sweep.shared, band=band)
     columns, table = numbers(local, axis, [("local exponent", "slope", units.plain)])
     expected = EXPECTED.get(axis, 1.0)
@@ -42,7 +42,7 @@ def slopes(sweep: Sweep, colors: Looks, *, band: float) -> Figure:
         title=title,
         svg=svg_of(drawing, f"slope-{sweep.key}", title, sweep, colors),
         alt=title,
-        how="The exponent between neighbouring sizes, from the best (second smallest) samples. A clean law settles on "
+        how="The exponent between neighbouring sizes, from the times that laws are fitted to. A clean law settles on "
         f"a level; the band is {expected:g} ± {band:g}, the claimed exponent and its tolerance. Fixed costs pull the "
         "left end down, a change of kernel or cache makes a bump.",
         finding=_slope_finding(local, axis, expected, band=band),
@@ -84,7 +84,7 @@ def local_slopes(table: pd.DataFrame, axis: str, quantity: str) -> pd.DataFrame:
 
 
 def residuals(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law]) -> Figure | None:
-    """Draw how far the best samples lie from the laws that were judged; None if there are none."""
+    """Draw how far the times lie from the laws that were judged; None if there are none."""
     import pandas as pd
 
     axis = axis_of(sweep)
@@ -93,7 +93,7 @@ def residuals(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law]) -> Figure
         rows = sweep.table[sweep.table["implementation"] == name].sort_values(axis)
         rows = rows[rows[axis].between(law.first, law.last)]
         expected = costs(law, rows[axis].to_numpy(float))
-        parts.append(rows.assign(residual=rows["best_s"].to_numpy(float) / expected - 1.0))
+        parts.append(rows.assign(residual=rows["law_s"].to_numpy(float) / expected - 1.0))
     if not parts:
         return None
     joined = pd.concat(parts)
@@ -109,7 +109,7 @@ def residuals(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law]) -> Figure
     spread = joined.groupby("implementation")["residual"].apply(lambda values: float((values**2).mean() ** 0.5))
     worst = str(spread.idxmax())
     columns, table = numbers(
-        joined, axis, [("best", "best_s", units.seconds), ("against the law", "residual", units.percent)]
+        joined, axis, [("time", "law_s", units.seconds), ("against the law", "residual", units.percent)]
     )
     title = f"What the law leaves over, along {axis}"
     return Figure(
@@ -117,7 +117,7 @@ def residuals(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law]) -> Figure
         title=title,
         svg=svg_of(drawing, f"residual-{sweep.key}", title, sweep, colors),
         alt=title,
-        how="The best samples relative to the law by which time was judged. Scatter is noise; a bend or a wave that "
+        how="The times relative to the law by which time was judged. Scatter is noise; a bend or a wave that "
         "several sizes share is a cost that the law does not know.",
         finding=f"The laws miss by {units.percent(float(spread.median()))} as a rule (root mean square), most for "
         f"{worst}: {units.percent(float(spread.max()))}.",

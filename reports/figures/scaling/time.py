@@ -44,7 +44,7 @@ def time(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law] | None = None) 
     laws = judged_laws(sweep) if laws is None else laws
     drawing = draw_time(rows, axis, colors, shared=sweep.shared, laws=laws)
     columns, table = numbers(
-        rows, axis, [("median", "median_s", units.seconds), ("95 % from", "low_s", units.seconds),
+        rows, axis, [("time", "time_s", units.seconds), ("95 % from", "low_s", units.seconds),
                      ("to", "high_s", units.seconds), ("best", "best_s", units.seconds), ("flags", "flags", str)]
     )  # fmt: skip
     title = f"Time against {AXIS_WORDS.get(axis, axis)}"
@@ -53,7 +53,7 @@ def time(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law] | None = None) 
         title=title,
         svg=svg_of(drawing, f"time-{sweep.key}", title, sweep, colors),
         alt=title,
-        how=f"Points are median seconds per call with 95 % intervals. {_lines(axis, laws)} Both axes are logarithmic: "
+        how=f"Points are seconds per call with 95 % intervals. {_lines(axis, laws)} Both axes are logarithmic: "
         f"steepness is the exponent; the dashed guide rises as {axis}{units.power(EXPECTED.get(axis, 1.0))}. "
         "A ring marks a crossover.",
         finding=_time_finding(rows, axis),
@@ -70,15 +70,15 @@ def draw_time(
     shared: pd.DataFrame | None = None,
     laws: Mapping[str, Law] | None = None,
 ) -> Drawing:
-    """Draw median seconds with intervals against a size, both logarithmic, with a guide of the expected slope.
+    """Draw seconds per call with intervals against a size, both logarithmic, with a guide of the expected slope.
 
     Points of an implementation without a law are joined.
     """
     drawing, axes = style.canvas()
     everything = table if shared is None else shared
     laws = laws or {}
-    points(axes, table, axis, "median_s", colors)
-    lines(axes, table[~table["implementation"].isin(laws)], axis, "median_s", colors)
+    points(axes, table, axis, "time_s", colors)
+    lines(axes, table[~table["implementation"].isin(laws)], axis, "time_s", colors)
     for name, law in laws.items():
         sizes = np.geomspace(law.first, law.last, 60)
         axes.plot(sizes, costs(law, sizes), color=colors[name].color, linewidth=1.3, zorder=1.5)
@@ -93,14 +93,14 @@ def draw_time(
             rows[axis], rows["low_s"], rows["high_s"], color=colors[str(measured)].color, linewidth=2.2, alpha=0.45
         )
     style.size_axis(axes.xaxis, everything[axis], label=AXIS_WORDS.get(axis, axis))
-    style.quantity_axis(axes.yaxis, everything["median_s"], round_seconds, label="seconds per call")
-    guide(axes, table, axis, "median_s")
+    style.quantity_axis(axes.yaxis, everything["time_s"], round_seconds, label="seconds per call")
+    guide(axes, table, axis, "time_s")
     for one, _, where in crossovers(table, axis):
         mine = table[table["implementation"] == one].sort_values(axis)
-        level = math.exp(np.interp(math.log(where), np.log(mine[axis]), np.log(mine["median_s"])))
+        level = math.exp(np.interp(math.log(where), np.log(mine[axis]), np.log(mine["time_s"])))
         axes.plot([where], [level], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=style.INK,
                   markeredgewidth=0.9, linestyle="none")  # fmt: skip
-    style.label_ends(axes, ends(table, axis, "median_s"), colors)
+    style.label_ends(axes, ends(table, axis, "time_s"), colors)
     return drawing
 
 
@@ -109,7 +109,7 @@ def _lines(axis: str, laws: Mapping[str, Law]) -> str:
     if not laws:
         return "Lines join them."
     return (
-        f"Lines are the laws by which time was judged, fixed cost + power of {axis}, fitted to the best samples; "
+        f"Lines are the laws by which time was judged, fixed cost + power of {axis}, fitted to these times; "
         "where none was judged, they join the points. A dotted stub at the left is the fixed cost, a wedge (▾) a step "
         "of the cost."
     )
@@ -122,7 +122,7 @@ def judged_laws(sweep: Sweep) -> dict[str, Law]:
     """
     axis = axis_of(sweep)
     laws: dict[str, Law] = {}
-    for name, rows in sweep.table.dropna(subset=[axis, "best_s"]).groupby("implementation"):
+    for name, rows in sweep.table.dropna(subset=[axis, "law_s"]).groupby("implementation"):
         for verdict in sweep.verdicts:
             law = verdict.law
             if law is None or (verdict.implementation, verdict.axis) != (name, axis) or law.sizes < SIZES_FOR_A_LAW:
@@ -152,20 +152,20 @@ def law_rows(laws: Mapping[str, Law], axis: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _time_finding(rows: pd.DataFrame, axis: str) -> str:
-    largest = rows[rows[axis] == rows[axis].max()].sort_values("median_s")
+    largest = rows[rows[axis] == rows[axis].max()].sort_values("time_s")
     if largest.empty:
         return "No case was timed."
     first, last = largest.iloc[0], largest.iloc[-1]
-    words = f"At {axis} = {units.plain(first[axis])} {first['implementation']} needs {units.seconds(first['median_s'])}"
-    if len(largest) > 1 and first["median_s"] > 0:
-        factor = last["median_s"] / first["median_s"]
-        words += f", {last['implementation']} {units.seconds(last['median_s'])}: {units.ratio(factor)} as long"
+    words = f"At {axis} = {units.plain(first[axis])} {first['implementation']} needs {units.seconds(first['time_s'])}"
+    if len(largest) > 1 and first["time_s"] > 0:
+        factor = last["time_s"] / first["time_s"]
+        words += f", {last['implementation']} {units.seconds(last['time_s'])}: {units.ratio(factor)} as long"
     return f"{words}.{_crossover(rows, axis)}"
 
 
 def crossovers(rows: pd.DataFrame, axis: str) -> list[tuple[str, str, float]]:
     """List (slower at first, slower at last, size) where two implementations change places for good."""
-    wide = rows.pivot_table(index=axis, columns="implementation", values="median_s", aggfunc="median").sort_index()
+    wide = rows.pivot_table(index=axis, columns="implementation", values="time_s", aggfunc="median").sort_index()
     found = []
     names = list(wide.columns)
     for index, one in enumerate(names):

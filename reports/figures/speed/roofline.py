@@ -54,7 +54,7 @@ def roofline(
         ),
         alt=title,
         how="Each point is a case: how many operations it does for each byte that must move, and the rate it reached, "
-        f"from its best samples. The line is what the machine can do: flat, the best matrix product measured here "
+        f"from its time. The line is what the machine can do: flat, the best matrix product measured here "
         f"({rate.how}{sheet}); sloped, the measured {bandwidth.name} of {units.count(bandwidth.value, 'B/s')}. Tensors "
         "that stay in a cache may move faster than the slope." + _again([rate, bandwidth], after) + sampled(rows),
         finding=_finding(shares),
@@ -67,8 +67,8 @@ def roofline(
 def _cases(table: pd.DataFrame, dtype: str) -> pd.DataFrame:
     """Return the ok cases of a dtype whose operations and bytes are known, with `intensity` and `rate`."""
     rows = table[(table["status"] == "ok") & (table["dtype"] == dtype)].dropna(subset=["operations", "ideal_bytes"])
-    rows = rows[(rows["ideal_bytes"] > 0) & (rows["best_s"] > 0) & (rows["operations"] > 0)]
-    return rows.assign(intensity=rows["operations"] / rows["ideal_bytes"], rate=rows["operations"] / rows["best_s"])
+    rows = rows[(rows["ideal_bytes"] > 0) & (rows["law_s"] > 0) & (rows["operations"] > 0)]
+    return rows.assign(intensity=rows["operations"] / rows["ideal_bytes"], rate=rows["operations"] / rows["law_s"])
 
 
 def _shares(rows: pd.DataFrame, rate: Ceiling, bandwidth: Ceiling) -> pd.Series[float]:

@@ -47,11 +47,11 @@ def speed_ups(table: pd.DataFrame, *, baseline: str, pairs: Mapping[str, Pair] |
 
     They are `speed_up` with `speed_up_low` and `speed_up_high`, `outcome` and `rounds`.
 
-    `pairs` has comparisons of paired rounds by case id. Without one a speed-up is baseline median / median, `rounds`
+    `pairs` has comparisons of paired rounds by case id. Without one a speed-up is baseline time / time, `rounds`
     is 0, and the interval combines both cases' own as independent, on a log scale. `outcome` says whether they
     differ significantly: faster, slower, same, undecided, or baseline.
     """
-    joined = _of_medians(table, baseline=baseline)
+    joined = _of_times(table, baseline=baseline)
     known = [(pairs or {}).get(name) for name in joined["id"]]
     compared = [pair is not None for pair in known]
     for column, field in PAIR_COLUMNS.items() if any(compared) else ():
@@ -62,8 +62,8 @@ def speed_ups(table: pd.DataFrame, *, baseline: str, pairs: Mapping[str, Pair] |
     return joined
 
 
-def _of_medians(table: pd.DataFrame, *, baseline: str) -> pd.DataFrame:
-    """Divide the baseline's median by that of each ok row at the same point, with an interval."""
+def _of_times(table: pd.DataFrame, *, baseline: str) -> pd.DataFrame:
+    """Divide the baseline's time by that of each ok row at the same point, with an interval."""
     import pandas as pd
 
     ok = table[table["status"] == "ok"]
@@ -71,12 +71,12 @@ def _of_medians(table: pd.DataFrame, *, baseline: str) -> pd.DataFrame:
     # NaN never equals NaN in a merge of objects; text does.
     comparable = ok.assign(**{name: ok[name].map(str) for name in AXES})
     base = comparable[comparable["implementation"] == baseline]
-    base = base.drop_duplicates(keys)[[*keys, "median_s", "low_s", "high_s"]]
+    base = base.drop_duplicates(keys)[[*keys, "time_s", "low_s", "high_s"]]
     joined = comparable.merge(base, on=keys, suffixes=("", "_base"))
-    joined["speed_up"] = joined["median_s_base"] / joined["median_s"]
-    own_down, own_up = np.log(joined["median_s"] / joined["low_s"]), np.log(joined["high_s"] / joined["median_s"])
-    base_down = np.log(joined["median_s_base"] / joined["low_s_base"])
-    base_up = np.log(joined["high_s_base"] / joined["median_s_base"])
+    joined["speed_up"] = joined["time_s_base"] / joined["time_s"]
+    own_down, own_up = np.log(joined["time_s"] / joined["low_s"]), np.log(joined["high_s"] / joined["time_s"])
+    base_down = np.log(joined["time_s_base"] / joined["low_s_base"])
+    base_up = np.log(joined["high_s_base"] / joined["time_s_base"])
     joined["speed_up_low"] = joined["speed_up"] * np.exp(-np.hypot(own_up, base_down))
     joined["speed_up_high"] = joined["speed_up"] * np.exp(np.hypot(own_down, base_up))
     joined["outcome"] = np.select(
@@ -191,7 +191,7 @@ def _method(joined: pd.DataFrame, pairs: Mapping[str, Pair], *, policy: Comparis
     if unpaired:
         which = "All cells" if unpaired == len(others) else f"{unpaired} of {len(others)} cells"
         said.append(
-            f"{which} share fewer than two rounds with the baseline; their speed-up is the ratio of medians, its "
+            f"{which} share fewer than two rounds with the baseline; their speed-up is the ratio of times, its "
             "interval combines those of both cases, and ? marks an interval that contains 1."
         )
     return " ".join(said)

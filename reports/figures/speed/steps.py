@@ -31,14 +31,14 @@ QUADRATIC_STEPS = tuple(STEP + name.replace(" ", "-") for name in (*QUADRATIC_PH
 
 
 def phases(records: Sequence[Record], axis: str, *, key: str, conditions: str) -> Figure | None:
-    """Draw each phase's share of the operations, stacked by size; None if fewer than two phases were counted.
+    """Draw each phase's share of the operations, stacked by size; None if phases were counted at fewer than two sizes.
 
     `records` are of one implementation and one sweep.
     """
     counted = [
         record for record in records if record.counts and len(record.counts.phases) > 1 and record.case.point.get(axis)
     ]
-    if len(counted) < 2:  # noqa: PLR2004
+    if len({record.case.point[axis] for record in counted}) < 2:  # noqa: PLR2004
         return None
     counted.sort(key=lambda record: float(str(record.case.point[axis])))
     sizes = [float(str(record.case.point[axis])) for record in counted]
@@ -74,7 +74,7 @@ def step_times(sweep: Sweep, steps: pd.DataFrame) -> Figure | None:
     """Draw the times of separately measured steps stacked by size; None if fewer than two steps were timed."""
     if sweep.axis is None or steps["implementation"].nunique() < 2:  # noqa: PLR2004
         return None
-    wide = steps.pivot_table(index=sweep.axis, columns="implementation", values="median_s", aggfunc="median").dropna()
+    wide = steps.pivot_table(index=sweep.axis, columns="implementation", values="time_s", aggfunc="median").dropna()
     if len(wide) < 2:  # noqa: PLR2004
         return None
     met = crossover(wide) if sweep.axis == "n" else None

@@ -50,7 +50,7 @@ def throughput(sweep: Sweep, colors: Looks, *, machine: str = "") -> Figure | No
             colors=colors,
         ),
         alt=title,
-        how="Operations of the formula divided by the median time: higher is better. Both axes are logarithmic."
+        how="Operations of the formula divided by the time of a call: higher is better. Both axes are logarithmic."
         + _sources(others),
         finding=f"{best['implementation']} reaches the most, {units.count(best['rate'], 'FLOP/s')} at {axis} = "
         f"{units.plain(best[axis])}.{beside}",

@@ -76,7 +76,7 @@
     return (number, significant) => (typeof number === "number" ? (significant ? decimal(number, significant) : plain(number)) : String(number ?? ""));
   };
   const titles = {
-    median_s: "median time", low_s: "95 % from", high_s: "95 % to", best_s: "best time", tflops: "throughput",
+    time_s: "time", median_s: "median", low_s: "95 % from", high_s: "95 % to", best_s: "best time", tflops: "throughput",
     roofline_share: "share of roofline", ideal_bytes: "ideal bytes", peak_bytes: "peak memory", extra_bytes: "extra memory",
     predicted_extra_bytes: "predicted extra memory", agreement_ratio: "error / budget", energy_j: "energy, J per call",
     gpu_utilization: "GPU utilization", power_w: "power, W", clock_mhz: "clock, MHz", d: "d per head",
@@ -101,13 +101,13 @@
   const PAGE = 50;
   const shown = [
     ["implementation", "implementation"], ["scenario", "scenario"], ["point", "sizes"], ["dtype", "dtype"], ["direction", "direction"],
-    ["status", "status"], ["median_s", "median"], ["interval", "95 % interval"], ["tflops", "throughput"], ["extra_bytes", "extra memory"],
+    ["status", "status"], ["time_s", "time"], ["interval", "95 % interval"], ["tflops", "throughput"], ["extra_bytes", "extra memory"],
     ["agreement_ratio", "error / budget"], ["flags", "flags"], ["reason", "reason"],
   ];
   if (distinct("run").length > 1) shown.unshift(["run", "run"]);
   // A column that says the same in every row says nothing; the opened row has it.
   for (const name of ["dtype", "direction", "flags"]) if (distinct(name).length < (name === "flags" ? 1 : 2)) shown.splice(shown.findIndex(([other]) => other === name), 1);
-  const numeric = new Set(["median_s", "tflops", "extra_bytes", "agreement_ratio", "interval"]);
+  const numeric = new Set(["time_s", "tflops", "extra_bytes", "agreement_ratio", "interval"]);
   const table = byId("case-table");
   const body = table.tBodies[0];
   // Timed cases come first, then failures, then what was never meant to run here; inside each, the order of the run.
@@ -141,7 +141,7 @@
   table.tHead.append(make("tr", {}, ...heads.map(([, head]) => head)));
 
   const key = (name, row) => (name === "point" ? points[row] : name === "interval" ? width(row) : value(name, row));
-  const width = (row) => (value("low_s", row) === null || !value("median_s", row) ? null : (value("high_s", row) - value("low_s", row)) / value("median_s", row));
+  const width = (row) => (value("low_s", row) === null || !value("time_s", row) ? null : (value("high_s", row) - value("low_s", row)) / value("time_s", row));
   const resort = () => {
     if (!state.sort) return;
     const sign = state.ascending ? 1 : -1;
@@ -219,7 +219,7 @@
     const grid = make("div", { class: "detail-grid" });
     if (more.samples && more.samples.length) grid.append(order(more, value("median_s", row)), distribution(more, value("median_s", row)));
     if (value("reason", row)) grid.append(make("div", { class: "full" }, make("h4", { text: "Why there is no time" }), make("pre", { text: value("reason", row), tabindex: "0" })));
-    if (value("status", row) === "ok") grid.append(facts("Time", [["median", seconds(value("median_s", row))], ["best (second smallest)", seconds(value("best_s", row))], ["samples", `${value("samples", row)} in ${value("rounds", row)} rounds`], ["calls a sample", plain(more.calls)], ["ended by", value("stop_reason", row) || ABSENT], ["flags", value("flags", row) || "none"]]));
+    if (value("status", row) === "ok") grid.append(facts("Time", [["time", seconds(value("time_s", row))], ["what it is", value("statistic", row) || "median"], ["median", seconds(value("median_s", row))], ["best (second smallest)", seconds(value("best_s", row))], ["samples", `${value("samples", row)} in ${value("rounds", row)} rounds`], ["calls a sample", plain(more.calls)], ["ended by", value("stop_reason", row) || ABSENT], ["flags", value("flags", row) || "none"]]));
     if (more.checks) grid.append(facts("Agreement", [...more.checks.map(([name, error, budget, ratio, passed, note]) => [`${name}${passed ? "" : ": over budget"}`, `${ratio === null ? "not finite" : digits(ratio)} of the budget${budget === null ? "" : ` (${digits(error ?? NaN, 2)} of ${digits(budget, 2)})`}${note ? `; ${note}` : ""}`]), ...(more.worst ? [["worst element", more.worst]] : [])]));
     const memoryTitles = { device_process: "driver counts for the process", reserved: "reserved by torch's pool", rss_peak: "resident set, peak" };
     if (more.memory) grid.append(facts("Memory", Object.entries(more.memory).map(([name, bytes_]) => [memoryTitles[name] || name.replace(/_/g, " "), size(bytes_)])));
@@ -276,7 +276,7 @@
   const groups = ["implementation", "run", "scenario", "problem", "dtype", "direction", "cache", "device", ...axes].filter((name) => columns[name] && distinct(name).length > 0);
   const several = groups.filter((name) => distinct(name).length > 1);
   const timed = everyRow.filter((row) => value("status", row) === "ok");
-  const defaults = { x: numbersOf.includes("n") ? "n" : numbersOf[0] || "", y: numbersOf.includes("median_s") ? "median_s" : numbersOf[0] || "", color: "implementation", facet: "", logx: "1", logy: "1" };
+  const defaults = { x: numbersOf.includes("n") ? "n" : numbersOf[0] || "", y: numbersOf.includes("time_s") ? "time_s" : numbersOf[0] || "", color: "implementation", facet: "", logx: "1", logy: "1" };
   const reach = {};
   for (const row of timed) (reach[value("scenario", row)] ??= new Set()).add(value(defaults.x, row));
   if (columns.scenario && timed.length) defaults.scenario = Object.keys(reach).sort((a, b) => reach[b].size - reach[a].size)[0];

@@ -136,6 +136,7 @@ class FakeCuda:
             "max_memory_allocated": lambda _device: self.peak,
             "memory_reserved": lambda _device: self.reserved,
             "max_memory_reserved": lambda _device: self.reserved,
+            "mem_get_info": lambda _device: (80 * 2**30 - self.driver, 80 * 2**30),
         }.items():
             monkeypatch.setattr(torch.cuda, name, value)
 
@@ -174,10 +175,11 @@ def test_a_driver_that_does_not_count_leaves_its_reason(monkeypatch):
     used = fake.measure(driver=refuse)
     assert used.device_process is None
     assert used.reasons["device_process"] == "a container hides ids"
-    assert "outside_allocator" not in used.reasons
+    assert used.reasons["outside_allocator"].startswith("the call took 1,073,741,824 bytes")
+    assert used.reasons["outside_allocator"].endswith("counted on the whole device, other processes included")
 
 
-def test_a_driver_that_counts_only_after_the_call_says_nothing_of_the_call(monkeypatch):
+def test_a_driver_that_counts_only_after_the_call_leaves_the_whole_devices_count(monkeypatch):
     fake = FakeCuda(allocates=2**20, reserves=0, outside=2**30)
     fake.install(monkeypatch)
     answers = iter([0, 0, sensors.ReadingError("NVML lists no process on the device"), 7])
@@ -190,4 +192,4 @@ def test_a_driver_that_counts_only_after_the_call_says_nothing_of_the_call(monke
 
     used = fake.measure(driver=driver)
     assert used.device_process == 7
-    assert used.reasons["outside_allocator"] == "unknown: NVML lists no process on the device"
+    assert "counted on the whole device" in used.reasons["outside_allocator"]

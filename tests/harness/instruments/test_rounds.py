@@ -69,3 +69,17 @@ def test_beside_each_block_stands_the_slower_of_the_canaries_around_it():
     assert [(block.seconds, block.calls) for block in blocks] == [(0.0, 7), (1.0, 7), (2.0, 7)]
     assert beside == [3.0, 2.0, 2.0]
     assert rounds.take_blocks(timed, lambda: 0, calls=1, count=2, canary=None)[1] == []
+
+
+def test_a_device_is_looked_at_while_the_last_block_keeps_it_busy():
+    looks, given = [], []
+
+    def timed(call, calls, *, meanwhile=None):
+        given.append(meanwhile)
+        if meanwhile:
+            meanwhile()
+        return timing.Block(seconds=1.0, host=1.0, calls=calls)
+
+    rounds.take_blocks(timed, lambda: 0, calls=2, count=3, canary=None, meanwhile=lambda: looks.append(len(given)))
+    assert looks == [3]
+    assert given[:2] == [None, None]

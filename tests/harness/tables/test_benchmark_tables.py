@@ -175,3 +175,9 @@ def test_json_of_another_shape_is_one_line(tmp_path, document):
     with pytest.raises(ValueError, match=r"b\.json") as caught:
         verify(write(tmp_path, document), exponent=1)
     assert "\n" not in str(caught.value)
+
+
+def test_more_samples_than_can_be_judged_in_time_are_refused(tmp_path):
+    rows = [{"name": "t[64]", "stats": {"min": 1.0, "data": [1.5] * 500_001}}]
+    with pytest.raises(ValueError, match="more than 500,000 samples"):
+        verify(write(tmp_path, {"benchmarks": rows}), exponent=1)

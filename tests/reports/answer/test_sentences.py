@@ -89,7 +89,7 @@ def ok_rows(*rows):
     table = pd.DataFrame(
         [{**dict.fromkeys(COLUMNS), "status": "ok", "problem": "attention", "n": 4096.0, **row} for row in rows]
     )
-    return table.astype({"median_s": float, "extra_bytes": float})
+    return table.astype({"time_s": float, "extra_bytes": float})
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def ok_rows(*rows):
 )
 def test_the_contrast_has_its_factor_and_its_bytes(quick, slow, words):
     rows = [
-        {"implementation": name, "median_s": seconds, "extra_bytes": extra}
+        {"implementation": name, "time_s": seconds, "extra_bytes": extra}
         for name, (seconds, extra) in (("sdpa-flash", quick), ("batched", slow))
     ]
     assert contrast_sentence(ok_rows(*rows), baseline="batched") == f"At n = 4,096 sdpa-flash {words}"

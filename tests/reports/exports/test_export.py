@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import subprocess
@@ -42,6 +43,12 @@ def test_a_parquet_export_round_trips(run, tmp_path):
 
     (tmp_path / "cases.parquet").write_bytes(export(read_run(run), to="parquet"))
     assert list(pd.read_parquet(tmp_path / "cases.parquet").columns) == list(COLUMNS)
+
+
+def test_parquet_without_its_library_is_a_line_that_names_the_extra(run, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'attnbench\[parquet\]'$"):
+        export(read_run(run), to="parquet")
 
 
 def test_json_has_null_where_a_figure_is_absent(run):

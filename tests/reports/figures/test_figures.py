@@ -65,6 +65,14 @@ def test_throttled_rounds_are_marks_as_well(tmp_path):
     assert ">clocks held back<" in figure.svg
 
 
+def test_a_run_of_one_visit_is_drawn_for_what_there_is(tmp_path):
+    record = runs.ok_record("batched", n=256, d=64, heads=2, batch=1)
+    runs.write_run(tmp_path / "run", [record], judged=False, rounds=[runs.rounds_of(record, first=5.0)[:1]])
+    run = read_run(tmp_path / "run")
+    # Warnings are errors in tests: matplotlib's of axes without a width too.
+    assert timeline.over_run(run, colors_of(run), key="k", label="") is not None
+
+
 def test_a_steady_machine_has_no_marks(tmp_path):
     run = read_run(runs.make_run(tmp_path / "run", sweeps=("batch",), failures=False))
     figure = timeline.over_run(run, colors_of(run), key="k", label="")

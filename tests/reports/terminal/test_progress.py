@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from harness.records import Agreement, Check, Record
 from reports import units
 from reports.terminal import progress
@@ -16,6 +19,36 @@ def test_every_case_has_its_line(capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("[1/2] loop n=64: agrees ETA ")
     assert second == "[2/2] loop n=4096: agrees ETA 0:00"
+
+
+def test_cases_of_a_point_share_a_line_and_failures_have_theirs(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines = progress.Lines()
+    lines.phase("agreement", total=10.0)
+    for number in range(4):
+        lines.advance(1.0, f"case {number}", count=f"{number + 1}/9", point="p")
+    lines.advance(1.0, "it crashed", count="5/9")
+    lines.advance(1.0, "next", count="6/9", point="q")
+    now[0] += progress.LINE_SECONDS
+    lines.advance(1.0, "late", count="7/9", point="q")
+    printed = [line.split(" ETA")[0] for line in capsys.readouterr().out.splitlines()]
+    assert printed == ["[1/9] case 0", "[5/9] it crashed", "[6/9] next", "[7/9] late"]
+
+
+def test_a_reader_that_went_away_interrupts_once_and_is_told_of_on_standard_error():
+    program = (
+        "import sys, os\n"
+        "from reports.terminal.progress import Lines, Reporter\n"
+        "read, write = os.pipe(); os.close(read); os.dup2(write, 1)\n"
+        "shown = Reporter(Lines())\n"
+        "try:\n    shown.judging()\n"
+        "except KeyboardInterrupt:\n    shown.interrupted()\n"
+        "print('nobody reads this')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0
+    assert done.stderr == "interrupted: what was measured is kept; continue with --resume\n"
 
 
 def test_a_round_says_something_at_most_every_few_seconds(capsys, monkeypatch):
