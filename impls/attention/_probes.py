@@ -140,9 +140,9 @@ def _one_buffer(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Triple:
     rows = torch.cat([tensor.transpose(1, 2).flatten(2) for tensor in (q, k, v)], -1)  # [batch, n, heads * d]
     first, second = q.shape[1] * q.shape[3], q.shape[1] * q.shape[3] + k.shape[1] * k.shape[3]
     return (
-        rows[..., :first].unflatten(-1, (q.shape[1], q.shape[3])).transpose(1, 2),
-        rows[..., first:second].unflatten(-1, (k.shape[1], k.shape[3])).transpose(1, 2),
-        rows[..., second:].unflatten(-1, (v.shape[1], v.shape[3])).transpose(1, 2),
+        rows[..., :first].view(*q.transpose(1, 2).shape).transpose(1, 2),
+        rows[..., first:second].view(*k.transpose(1, 2).shape).transpose(1, 2),
+        rows[..., second:].view(*v.transpose(1, 2).shape).transpose(1, 2),
     )
 
 
@@ -251,7 +251,7 @@ SHAPES = (
     # Positions past 2^15 and 2^16, where short integers wrap.
     Probe("n_k 66000, causal", {"n_q": 2, "n_k": 66000, "d": 4, "causal": True}),
     Probe("d 1", {"n": 33, "d": 1, "heads": 2}),
-    *(Probe(f"d {d}", {"n": 17, "d": d}) for d in (3, 80, 96, 128, 160, 224, 256)),
+    *(Probe(f"d {d}", {"n": 17, "d": d}) for d in (3, 20, 80, 96, 128, 160, 224, 256)),
     Probe("d 192", {"n": 17, "d": 192}, quick=True),
     Probe("d 192, d_v 128, causal", {"n": 17, "d": 192, "d_v": 128, "causal": True}),
     Probe("d_v 24", {**SMALL, "d_v": 24}),
