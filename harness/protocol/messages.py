@@ -110,10 +110,11 @@ class CanaryRead(Fact):
 
 
 class ListedProbe(Fact):
-    """One probe of a battery, in one direction."""
+    """One probe of a battery, in one direction; `length` is the greatest of its n, n_q and n_k."""
 
     probe: str
     direction: Direction
+    length: int = 0
 
 
 class ProbesListed(Fact):

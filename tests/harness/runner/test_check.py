@@ -118,3 +118,39 @@ def test_junit_has_a_case_for_every_probe(tmp_path):
     cases = root.findall("testsuite/testcase")
     assert len(cases) == len(report.outcomes)
     assert {case.find("failure") is not None for case in cases} == {True}
+
+
+HONEST = "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)"
+
+
+@pytest.mark.parametrize(
+    "limit", ["raise ValueError('head size must be 64')", "assert q.shape[-1] == 64", "raise RuntimeError('64 only')"]
+)
+def test_an_exception_names_its_probe_and_says_how_a_limit_is_declared(tmp_path, limit):
+    file = kernel(tmp_path, f"if q.shape[-1] != 64:\n    {limit}\n{HONEST}")
+    report = examine(file, only="d 80, forward")
+    text = shown(report, file)
+    assert report.exit_code == 4
+    assert "d 80, forward: " in text
+    assert "raise NotImplementedError" in text
+
+
+def test_a_declared_limit_is_counted_and_fine(tmp_path):
+    file = kernel(tmp_path, f"if q.shape[-1] != 64:\n    raise NotImplementedError('64 only')\n{HONEST}")
+    report = examine(file, only="n 257")
+    assert report.exit_code == 0
+    report = examine(file, only="d ")
+    assert "NotImplementedError: 64 only" in shown(report, file)
+    assert "not asked of mine: " in shown(report, file)
+
+
+def test_a_check_says_up_to_which_length_it_looked(tmp_path):
+    report = examine(kernel(tmp_path, HONEST), only="n 257, forward")
+    assert shown(report).rstrip().endswith("looked at lengths up to 257; a run checks each case at its own")
+
+
+@pytest.mark.parametrize("only", ["no such probe", "NaN padding"])
+def test_nothing_asked_is_no_success(tmp_path, only):
+    report = examine(kernel(tmp_path, HONEST), only=only)
+    assert report.exit_code == 2
+    assert "nothing was asked" in shown(report)
