@@ -443,6 +443,8 @@ class Record(Fact):
     prepare_seconds: float | None = None
     roofline_share: float | None = None
     environment_id: str = ""
+    # Tells one version of the implementation's source from others.
+    digest: str = ""
     notes: list[str] = Field(default_factory=list)
 
     model_config = ConfigDict(

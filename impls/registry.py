@@ -33,10 +33,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass
 class Registry:
-    """Collect implementations by problem and name."""
+    """Collect implementations by problem and name; `digests` tell versions of their sources apart."""
 
     entries: dict[tuple[str, str], Implementation] = field(default_factory=dict)
     unavailable: dict[tuple[str, str], Unavailable] = field(default_factory=dict)
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
     derivations: dict[str, list[Callable[[Implementation], Implementation]]] = field(default_factory=dict)
 

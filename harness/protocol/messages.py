@@ -42,11 +42,12 @@ class MessageError(ValueError):
 
 
 class Started(Fact):
-    """The worker is ready; `free` is the device's free memory."""
+    """The worker is ready; `free` is the device's free memory, `digests` the versions of the sources it imported."""
 
     kind: Literal["started"] = "started"
     protocol: int = VERSION
     free: int
+    digests: dict[str, str] = Field(default_factory=dict)
 
 
 class DescribedImplementation(Fact):
@@ -60,6 +61,7 @@ class DescribedImplementation(Fact):
     supports: list[str] = Field(default_factory=list)
     deterministic: bool = True
     source: str
+    digest: str = ""
 
 
 class Described(Fact):

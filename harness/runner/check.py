@@ -53,7 +53,16 @@ class Report(Fact):
             return DISAGREED
         if statuses & NO_ANSWER or any(missing.asked for missing in self.unavailable):
             return FAILED
-        return FINE if statuses - {"unsupported"} else NOTHING
+        return NOTHING if self.nothing else FINE
+
+    @property
+    def nothing(self) -> str:
+        """Say why nothing was held against the oracle; "" where something was."""
+        if any(outcome.status != "unsupported" for outcome in self.outcomes):
+            return ""
+        if self.outcomes:
+            return f"nothing was checked: none of {len(self.outcomes)} probes is supported by what was asked for"
+        return "nothing was checked: no probe, implementation and dtype fit what was asked for"
 
 
 def check(

@@ -94,8 +94,9 @@ class RunState:
 
     def close(self, record: Record) -> None:
         """Write the record of a case; it is visited no more."""
-        self.journal.append_record(record)
-        self.closed[record.case.id] = record
+        known = record.model_copy(update={"digest": self.plan.digest_of(record.case)})
+        self.journal.append_record(known)
+        self.closed[record.case.id] = known
 
     def refused(self, case: Case, answer: Refused | Failed) -> Record:
         """Close a case that got no answer, with its status and reason; return the record."""

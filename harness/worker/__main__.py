@@ -100,7 +100,13 @@ class Worker:
 
         self._handlers = handlers()
         self._bench = workbench.set_up(request, announce=self._announce)
-        return messages.Started(free=self._bench.free_bytes())
+        registry = self._bench.registry
+        digests = {
+            f"{name} of {entry.source}": registry.digests[problem, name]
+            for (problem, name), entry in registry.entries.items()
+            if (problem, name) in registry.digests
+        }
+        return messages.Started(free=self._bench.free_bytes(), digests=digests)
 
     def _handle(self, request: messages.Request) -> messages.Answer:
         from harness.instruments import cuda, timing

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from harness import policy
+from harness.records import Outcome
 from harness.runner import check
 from harness.runner.supervisor import WorkerSettings
 from reports.exports.junit import junit
@@ -154,3 +155,27 @@ def test_nothing_asked_is_no_success(tmp_path, only):
     report = examine(kernel(tmp_path, HONEST), only=only)
     assert report.exit_code == 2
     assert "nothing was asked" in shown(report)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [(0, "no probe, implementation and dtype"), (2, "none of 2 probes is supported")],
+)
+def test_a_check_of_nothing_is_no_success(outcomes, words):
+    one = Outcome(
+        implementation="x", probe="p", dtype="float32", device="cpu", direction="forward", seed=0, status="unsupported"
+    )
+    made = [one] * outcomes
+    report = check.Report(problem="attention", device="cpu", outcomes=made, unavailable=[])
+    assert report.exit_code == 2
+    assert words in report.nothing
+    fine = report.model_copy(
+        update={"outcomes": [*made, *(one.model_copy(update={"status": "ok"}) for one in made[:1])]}
+    )
+    assert fine.exit_code == (0 if made else 2)
+
+
+def test_a_filter_that_fits_no_probe_leaves_nothing_checked(tmp_path):
+    file = kernel(tmp_path, "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)")
+    report = examine(file, only="nosuchprobe")
+    assert (report.outcomes, report.exit_code) == ([], 2)
