@@ -42,7 +42,7 @@ def make_selection(cases: Cases) -> Selection:
     from harness.runner import selection
     from scenarios import catalog, scenario
 
-    axes = dict(catalog.parse_axis(text) for text in cases.axis or ())
+    axes = catalog.parse_axes(cases.axis or ())
     check_dtypes(cases.dtype)
     check_known("direction", cases.direction, get_args(scenario.Direction))
     check_known("cache", cases.cache, get_args(scenario.Cache))

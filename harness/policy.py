@@ -65,6 +65,12 @@ class TimingPolicy(Fact):
     graph_rounds: int = 3
     # Faster than the measured ceiling by this factor means that work was skipped or not waited for.
     implausible: float = 1.5
+    # A first call on new values takes as long as one on the same values written again, but for noise; an implementation
+    # that keeps results takes many times that.
+    remembered: float = 1.5
+    # ... and no more than this many times what the calls after it take, and the time to wake threads and fill caches.
+    first_call: float = 3.0
+    first_call_seconds: float = 5e-5
 
 
 class GatePolicy(Fact):

@@ -13,10 +13,13 @@ from attnbench.options import Cases, Effort, Output, Place, grouped
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.records import Summary
     from harness.results.run import Run
+    from harness.results.summary_file import Summary
     from harness.runner.execute import Finished
     from harness.runner.selection import Request, TimeLimits
+
+# Verdicts that say something of a claim.
+DECIDED = frozenset({"confirmed", "refuted", "consistent", "contradicted"})
 
 
 @grouped
@@ -29,6 +32,7 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
     from attnbench.reading import default_output, make_run_request, make_time_limits
     from harness.results import journal
     from harness.runner.execute import create_directory
+    from harness.runner.selection import EmptyShardError
     from harness.runner.supervisor import WorkerError
 
     if output.resume and output.output is None:
@@ -40,6 +44,9 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
         if output.output is not None and not output.resume:
             create_directory(directory)
         finished = measure(request, directory, limits=limits, resume=output.resume)
+    except EmptyShardError as empty:
+        say(str(empty))
+        return
     except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
@@ -108,10 +115,13 @@ def show(summary: Summary, *, seconds: float, page: Path) -> None:
 
 
 def exit_code(run: Run, *, fail_on: str | None) -> int:
-    """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, else 0."""
+    """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, 2 where none was reached, else 0."""
     from harness.results.verdicts_file import Verdicts
     from harness.runner.execute import exit_code as of_records
     from harness.verdicts.judging import unexpected
 
     failing = unexpected(Verdicts(verdicts=list(run.verdicts)), fail_on=(fail_on,) if fail_on else ())
-    return of_records(run.records) or (1 if failing else 0)
+    code = of_records(run.records) or (1 if failing else 0)
+    if not code and fail_on and not any(verdict.verdict in DECIDED for verdict in run.verdicts):
+        raise fail(f"--fail-on {fail_on}: no claim was decided, {len(run.verdicts)} verdicts are inconclusive")
+    return code

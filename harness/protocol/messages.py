@@ -42,11 +42,12 @@ class MessageError(ValueError):
 
 
 class Started(Fact):
-    """The worker is ready; `free` is the device's free memory."""
+    """The worker is ready; `free` is the device's free memory, `digests` the versions of the sources it imported."""
 
     kind: Literal["started"] = "started"
     protocol: int = VERSION
     free: int
+    digests: dict[str, str] = Field(default_factory=dict)
 
 
 class DescribedImplementation(Fact):
@@ -60,6 +61,7 @@ class DescribedImplementation(Fact):
     supports: list[str] = Field(default_factory=list)
     deterministic: bool = True
     source: str
+    digest: str = ""
 
 
 class Described(Fact):
@@ -110,10 +112,11 @@ class CanaryRead(Fact):
 
 
 class ListedProbe(Fact):
-    """One probe of a battery, in one direction."""
+    """One probe of a battery, in one direction; `length` is the greatest of its n, n_q and n_k."""
 
     probe: str
     direction: Direction
+    length: int = 0
 
 
 class ProbesListed(Fact):

@@ -63,5 +63,8 @@ class Progress(Protocol):
     def interrupted(self) -> None:
         """Hear that the user ended the run early."""
 
+    def replaced(self, implementation: str) -> None:
+        """Hear that an implementation's source changed since the run was begun, and that it is measured anew."""
+
     def resumed(self, directory: str) -> None:
         """Hear that a run goes on, under the plan that is stored there."""

@@ -21,6 +21,10 @@ class SelectionError(ValueError):
     """What was asked for selects nothing, or names what there isn't; the message is for the user."""
 
 
+class EmptyShardError(SelectionError):
+    """A legal split leaves this shard no case; nothing is wrong."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """What of the scenarios is wanted; empty fields don't restrict."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, Refused
-from harness.records import Degrees, Record, Summary
+from harness.records import Degrees, Record
 from harness.results import closing, journal
+from harness.results.summary_file import Summary
 from harness.runner import budget
 from harness.runner.busy import BusyWatch
 
@@ -93,8 +94,9 @@ class RunState:
 
     def close(self, record: Record) -> None:
         """Write the record of a case; it is visited no more."""
-        self.journal.append_record(record)
-        self.closed[record.case.id] = record
+        known = record.model_copy(update={"digest": self.plan.digest_of(record.case)})
+        self.journal.append_record(known)
+        self.closed[record.case.id] = known
 
     def refused(self, case: Case, answer: Refused | Failed) -> Record:
         """Close a case that got no answer, with its status and reason; return the record."""

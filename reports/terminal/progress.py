@@ -222,6 +222,10 @@ class Reporter:
         """Say how an interrupted run is continued."""
         self._display.note("interrupted: what was measured is kept; continue with --resume")
 
+    def replaced(self, implementation: str) -> None:
+        """Say what is measured anew."""
+        self._display.note(f"{implementation}: its source changed since the run was begun; it is measured anew")
+
     def resumed(self, directory: str) -> None:
         """Say under which plan a run goes on."""
         self._display.note(f"resuming: scenarios, cases and options are those of {directory}")
