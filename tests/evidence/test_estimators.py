@@ -21,7 +21,7 @@ def ours(kind, rounds):
 @pytest.mark.parametrize("rounds", [8, 20, 40])
 def test_the_interval_holds_the_truth_and_two_runs_agree(kind, rounds):
     row = ours(kind, rounds)
-    # 92 % where the whole machine drifts, 93 to 97 % elsewhere; 50 runs leave two points of chance.
+    # 92 % where the whole machine drifts, 93 to 97 % elsewhere; 50 runs that share disturbances leave two points.
     assert 0.90 <= row.held <= 0.99
     assert row.agree >= 0.90
 

@@ -86,7 +86,7 @@ def page(*, runs: int) -> str:
         "",
         "Sampling back to back takes hundreds of samples of one moment. Where neighbouring blocks resemble each other,",
         "or the machine drifts over seconds, more of them make the interval narrower and no truer. attnbench takes",
-        "few blocks in each of several rounds with other cases in between, and its interval is the wider of the rank",
+        "one block in each of many rounds with other cases in between, and its interval is the wider of the rank",
         "interval over all blocks (widened by their autocorrelation time) and the t interval over the rounds. It stops",
         "once the interval is within the precision asked for, 2 % by default and 1 % with `--rigorous`, or when its",
         "rounds are used up; then the interval says how far it came. (`--rigorous` also spreads its rounds over",
