@@ -198,6 +198,13 @@ def put(page: str, text: str) -> str:
     return before + marked + rest.partition(END)[2].lstrip("\n")
 
 
+def keep(old: str, new: str) -> str:
+    """Return a new page with the section that the old one has, if any."""
+    if BEGIN not in old:
+        return new
+    return put(new, old.partition(BEGIN)[2].partition(END)[0].removeprefix("\n"))
+
+
 def compare(directories: Sequence[Path]) -> list[str]:
     """Compare run directories that exist."""
     runs = [read_run(directory) for directory in directories]

@@ -57,3 +57,5 @@ def test_a_page_keeps_what_is_not_the_section():
     assert "first" in once
     assert again == once.replace("first", "second")
     assert reproducibility.BEGIN in again
+    assert reproducibility.keep(once, "# New\n") == put("# New\n", "first\n")
+    assert reproducibility.keep("# Page\n", "# New\n") == "# New\n"

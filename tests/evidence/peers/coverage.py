@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tests.evidence import estimators, reproducibility
 from tests.evidence.peers.rules import RULES, Rule
 from tests.evidence.peers.streams import STREAMS, Stream, true_median
 from tests.support.places import ROOT
@@ -16,6 +17,7 @@ PAGE = ROOT / "docs" / "sampling.md"
 SEED = 20
 # A block of a few milliseconds, as short calls are timed in; and a slow call, which is a block of its own.
 BLOCKS = (0.002, 0.05)
+ESTIMATOR_RUNS = 60
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def page(*, runs: int) -> str:
         "Rounds are a second apart, ten in the drift column, as in a run over a grid of cases; a run with only a few",
         "cases has rounds closer together and covers drift less. tests/evidence/peers has streams and rules.",
     ]
+    lines += ["", *estimators.section(runs=ESTIMATOR_RUNS)]
     return "\n".join(lines) + "\n"
 
 
@@ -112,7 +115,7 @@ def main() -> None:
     if options.only_print:
         print(text)  # noqa: T201
     else:
-        PAGE.write_text(text, encoding="utf-8")
+        PAGE.write_text(reproducibility.keep(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 
 if __name__ == "__main__":
