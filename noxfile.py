@@ -86,6 +86,13 @@ def sampling(session: nox.Session) -> None:
 
 
 @nox.session
+def reproducibility(session: nox.Session) -> None:
+    """Repeat a bench and two other tools, and write how far runs differ: `-- --quick`, or `-- --runs A B`."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.evidence.reproducibility", *session.posargs)
+
+
+@nox.session
 def gpu(session: nox.Session) -> None:
     """Run the tests that need a CUDA device; nothing but pytest is installed for them."""
     _install(session)

@@ -15,6 +15,7 @@ from impls.registry import unknown
 SEED_AT_MOST = 2**62
 
 Allocator = Literal["keep", "system"]
+Ceilings = Literal["today", "fresh"]
 Refuted = Literal["refuted"]
 
 
@@ -119,8 +120,24 @@ class Effort:
     ] = None
     time_budget: Annotated[
         str | None,
-        typer.Option("--time-budget", help="Time for the run, e.g. 300 or 10m. Fewer rounds, never fewer cases."),
+        typer.Option(
+            "--time-budget", help="Time for the run with its report, e.g. 300 or 10m; says first what it leaves out."
+        ),
     ] = None
+    sustain: Annotated[
+        bool, typer.Option("--sustain", help="Load the device for seconds with a few cases, whatever time is left.")
+    ] = False
+    fresh_memory: Annotated[
+        bool, typer.Option("--fresh-memory", help="Compare calls on fresh memory (CPU), whatever time is left.")
+    ] = False
+    ceilings: Annotated[
+        Ceilings,
+        typer.Option(
+            "--ceilings",
+            help="today: those of an earlier run of today, if there are any; fresh: measure them.",
+            parser=one_of("ceilings", get_args(Ceilings)),
+        ),
+    ] = "today"
     allocator: Annotated[
         Allocator,
         typer.Option(

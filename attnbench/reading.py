@@ -42,7 +42,7 @@ def make_selection(cases: Cases) -> Selection:
     from harness.runner import selection
     from scenarios import catalog, scenario
 
-    axes = dict(catalog.parse_axis(text) for text in cases.axis or ())
+    axes = catalog.parse_axes(cases.axis or ())
     check_dtypes(cases.dtype)
     check_known("direction", cases.direction, get_args(scenario.Direction))
     check_known("cache", cases.cache, get_args(scenario.Cache))
@@ -146,9 +146,13 @@ def make_request(cases: Cases, place: Place, *, device: str | None = None) -> Re
 
 def make_run_request(cases: Cases, place: Place, effort: Effort) -> Request:
     """Read the options of a run, its time limits aside. Raises ScenarioError, SelectionError, DeviceError."""
+    request = make_request(cases, place)
+    if [scenario.name for scenario in request.scenarios] == ["smoke"] and not effort.rigorous:
+        # Whether everything works shows in few rounds.
+        effort = replace(effort, fast=True)
     preset, policy = make_policy(effort)
     return replace(
-        make_request(cases, place),
+        request,
         policy=policy,
         preset=preset,
         keep_memory=effort.allocator == "keep",
@@ -158,11 +162,18 @@ def make_run_request(cases: Cases, place: Place, effort: Effort) -> Request:
     )
 
 
-def make_time_limits(effort: Effort) -> TimeLimits:
-    """Read how long a run may take. Raises SelectionError."""
+def make_time_limits(effort: Effort, *, started: float | None = None) -> TimeLimits:
+    """Read how long a run may take that was `started` at this moment of the monotonic clock. Raises SelectionError."""
     from harness.runner.selection import TimeLimits
 
-    return TimeLimits(timeout=parse_duration(effort.timeout), budget=parse_duration(effort.time_budget))
+    return TimeLimits(
+        timeout=parse_duration(effort.timeout),
+        budget=parse_duration(effort.time_budget),
+        started=started,
+        sustain=effort.sustain,
+        fresh_memory=effort.fresh_memory,
+        fresh_ceilings=effort.ceilings == "fresh",
+    )
 
 
 def make_worker_settings(device: str | None, impl_files: Sequence[str] | None) -> WorkerSettings:

@@ -18,14 +18,21 @@ class TimingPolicy(Fact):
     # 1 ms is 2000 times the resolution of a CUDA event.
     block_seconds_cuda: float = 1e-3
     calls_per_block_at_most: int = 2**16
-    rounds_at_least: int = 5
-    rounds_at_most: int = 15
-    # Blocks are made longer where this many rounds fit the time budget: what varies most lies between rounds, and from
-    # five to ten the factor on their scatter falls from 1.24 to 0.72 (t quantile over the root of the count).
-    rounds_aimed: int = 10
+    # Every case gets so many visits where the budget allows: fewer than six samples have no rank interval.
+    rounds_at_least: int = 6
+    # Without time for those, no case is begun that can't have so many.
+    rounds_needed: int = 5
+    rounds_at_most: int = 40
+    # Blocks are made longer where this many rounds fit the time budget. Visits seconds apart are independent, blocks of
+    # a visit are not: at equal wall time two runs differ by 3 % with 20 rounds of one block, by 9 % with 5 of three.
+    rounds_aimed: int = 20
     # Looking only at these counts of rounds keeps optional stopping from narrowing the interval.
-    looks: tuple[int, ...] = (5, 7, 10, 15)
-    blocks_per_round: int = 3
+    looks: tuple[int, ...] = (10, 20, 30, 40)
+    blocks_per_round: int = 1
+    # They grow no further once these rounds give a case this many seconds: a small run is a quick run.
+    case_seconds: float = 0.9
+    # A case's own scatter counts as so many further rounds with the scatter of all cases (degrees of freedom).
+    scatter_prior: int = 6
     # Worker processes that the rounds are spread over, for the variance between processes.
     processes: int = 1
     # A call longer than this is sampled once a round; its rounds still give an interval.
@@ -58,6 +65,12 @@ class TimingPolicy(Fact):
     graph_rounds: int = 3
     # Faster than the measured ceiling by this factor means that work was skipped or not waited for.
     implausible: float = 1.5
+    # A first call on new values takes as long as one on the same values written again, but for noise; an implementation
+    # that keeps results takes many times that.
+    remembered: float = 1.5
+    # ... and no more than this many times what the calls after it take, and the time to wake threads and fill caches.
+    first_call: float = 3.0
+    first_call_seconds: float = 5e-5
 
 
 class GatePolicy(Fact):
@@ -191,13 +204,22 @@ class RunPolicy(Fact):
     timeout_at_least: float = 60.0
     # Predictions are rough: a case is given this many times its predicted cost before it is called hung.
     timeout_factor: float = 20.0
-    time_budget_cpu: float = 240.0
+    # From the start of the command until the report is written.
+    time_budget_cpu: float = 300.0
     time_budget_cuda: float = 780.0
     # Ceilings are measured at the start for about this long, and those that were best again at the end.
     ceiling_seconds: float = 3.0
     ceiling_again_seconds: float = 1.0
     # Ceilings that moved by more between start and end are no longer one machine's.
     ceiling_drift: float = 0.05
+    # Sustained load and fresh memory take at most this share of the time spent so far, unless they are asked for.
+    extras_share: float = 0.05
+    # With its cores taken by others a machine gives times that are a hundred times too long: where the canary has been
+    # over so many times its best for some seconds, the run waits for at most this long in all.
+    busy_canary: float = 3.0
+    busy_seconds: float = 3.0
+    busy_wait_at_most: float = 60.0
+    busy_wait_share: float = 0.2
     # On a GPU, rows of an implementation that launches kernels row by row: so many take a third of a second per call,
     # and a case makes some nineteen calls at least.
     launched_rows_at_most: int = 8192
@@ -220,9 +242,16 @@ class Policy(Fact):
 
 FAST = Policy(
     timing=TimingPolicy(
-        rounds_at_least=3, rounds_at_most=5, rounds_aimed=5, looks=(3, 5), precision=0.05, graph_rounds=1
+        rounds_at_least=5,
+        rounds_at_most=10,
+        rounds_aimed=8,
+        looks=(6, 10),
+        precision=0.05,
+        case_seconds=0.12,
+        warm_up_seconds=0.02,
+        graph_rounds=1,
     ),
-    run=RunPolicy(time_budget_cpu=60.0, time_budget_cuda=300.0, ceiling_seconds=1.0, ceiling_again_seconds=0.3),
+    run=RunPolicy(time_budget_cpu=70.0, time_budget_cuda=300.0, ceiling_seconds=1.0, ceiling_again_seconds=0.3),
     allocation=AllocationPolicy(rounds=0),
     telemetry=TelemetryPolicy(
         lead_in_cpu=0.2, window_cpu=0.8, lead_in_cuda=1.5, window_cuda=2.0, cool_down_at_most=2.0
@@ -231,23 +260,14 @@ FAST = Policy(
 DEFAULT = Policy()
 RIGOROUS = Policy(
     timing=TimingPolicy(
-        rounds_at_least=9,
-        rounds_at_most=12,
-        rounds_aimed=12,
-        looks=(9, 12),
-        # 36 samples of 2 % scatter leave a rank interval of 1.1 %; 60 leave 0.9 %.
-        blocks_per_round=5,
-        precision=0.01,
-        processes=3,
+        rounds_at_least=30, rounds_at_most=60, rounds_aimed=60, looks=(30, 45, 60), precision=0.01, processes=3
     ),
     run=RunPolicy(time_budget_cpu=1800.0, time_budget_cuda=3600.0),
 )
 # A lesson takes a minute: few rounds, no sustained load.
 LESSON = Policy(
-    timing=TimingPolicy(
-        rounds_at_least=5, rounds_at_most=7, rounds_aimed=7, looks=(5, 7), precision=0.05, blocks_per_round=2
-    ),
-    run=RunPolicy(time_budget_cpu=45.0, time_budget_cuda=120.0, ceiling_again_seconds=0.3),
+    timing=TimingPolicy(rounds_at_least=6, rounds_at_most=14, rounds_aimed=12, looks=(6, 10, 14), precision=0.05),
+    run=RunPolicy(time_budget_cpu=55.0, time_budget_cuda=120.0, ceiling_again_seconds=0.3),
     allocation=AllocationPolicy(rounds=0),
     telemetry=TelemetryPolicy(points_cpu=0, points_cuda=0),
 )

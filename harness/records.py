@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
-SCHEMA = "1.2.0"
+SCHEMA = "1.3.0"
 
 Status = Literal[
     "ok",
@@ -29,9 +29,10 @@ Status = Literal[
     "crashed",
     "fallback",
     "invalid",
+    "over_budget",
 ]
-# Statuses of cases that were never meant to run here; they fail nothing.
-SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow"})
+# Statuses of cases that were not meant to run here, or not in this time; they fail nothing.
+SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow", "over_budget"})
 Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 # Of the dtypes that a case may have.
@@ -155,6 +156,12 @@ class Round(Fact):
     faults_per_call: float | None = None
     involuntary_switches: int | None = None
     steal_share: float | None = None
+    # Of each block, seconds of the first call after the inputs were written in place, and of a call after it; whether
+    # that gave them values that no call had seen (else the same again); how many sets of values calls were made on.
+    first_seconds: list[float] = Field(default_factory=list)
+    later_seconds: list[float] = Field(default_factory=list)
+    new_values: bool = False
+    input_sets: int = 1
     # On a device with a queue: what the host needs to enqueue a call in each block, whether the block was queued ahead,
     # so that its sample holds no launch, and what a call takes one after the other, launches included.
     host_seconds: list[float] = Field(default_factory=list)
@@ -196,6 +203,8 @@ class Time(Fact):
     rounds: int
     round_lengths: list[int] = Field(default_factory=list)
     processes: int = 1
+    # How many sets of values the calls were made on, over all rounds.
+    input_sets: int = 0
     calls_per_sample: int = 1
     median: float
     low: float | None = None
@@ -434,6 +443,8 @@ class Record(Fact):
     prepare_seconds: float | None = None
     roofline_share: float | None = None
     environment_id: str = ""
+    # Tells one version of the implementation's source from others.
+    digest: str = ""
     notes: list[str] = Field(default_factory=list)
 
     model_config = ConfigDict(
@@ -501,49 +512,3 @@ class PlannedCase(Fact):
     predicted: Prediction | None = None
     skip: Status | None = None
     reason: str = ""
-
-
-class DroppedPoint(Fact):
-    """A point that a constraint of its scenario drops."""
-
-    scenario: str
-    point: dict[str, JsonValue]
-    reason: str
-
-
-class Summary(Fact):
-    """The contents of summary.json. `call_share` is the share of wall time inside calls of implementations.
-
-    `ceilings_after` are ceilings of the run's start measured again at its end.
-    """
-
-    schema_version: str = Field(default=SCHEMA, alias="schema")
-    started: str
-    ended: str
-    wall_seconds: float
-    call_seconds: float
-    call_share: float
-    statuses: dict[str, int]
-    rounds: int
-    workers: int = 1
-    complete: bool
-    warnings: list[str] = Field(default_factory=list)
-    ceilings_after: list[Ceiling] = Field(default_factory=list)
-
-    model_config = Record.model_config
-
-
-class SchemaMismatchError(ValueError):
-    """A file was written by a newer major version of the schema."""
-
-
-def check_schema(document: Mapping[str, object], *, source: str) -> None:
-    """Refuse a newer major version, naming it. Raises SchemaMismatchError."""
-    version = str(document.get("schema", ""))[:40]
-    try:
-        major = int(version.split(".", maxsplit=1)[0])
-    except ValueError:
-        raise SchemaMismatchError(f"{source} has no schema version that can be read: {version!r}") from None
-    ours = int(SCHEMA.split(".", maxsplit=1)[0])
-    if major > ours:
-        raise SchemaMismatchError(f"{source} has schema {version}; this version reads up to {ours}.x: update attnbench")

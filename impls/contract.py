@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,17 +140,31 @@ class Output:
     row_axis: int
 
 
+# How an upstream gradient lies in memory: in order; as a transposed view; one number seen everywhere, as a sum's is.
+Upstream = Literal["dense", "strided", "expanded"]
+
+
 @dataclass(frozen=True)
 class Probe:
     """Name one small adversarial case: a point, and the kind of values that its inputs get.
 
-    `quick` probes alone are run where little time is given.
+    `quick` probes alone are run where little time is given. `upstream` is how the gradient handed in lies in memory.
+    `needs` are features that its kind asks for beside the point's. Where `spoils_row`, its kind puts NaN into a row of
+    the first tensor: that row of the output is not finite, the others are what they were.
     """
 
     name: str
     point: Mapping[str, Any]
     kind: str = "normal"
     quick: bool = False
+    upstream: Upstream = "dense"
+    needs: frozenset[str] = frozenset()
+    spoils_row: bool = False
+
+    @property
+    def length(self) -> int:
+        """Return the greatest of n, n_q and n_k."""
+        return max((int(self.point[name]) for name in ("n", "n_q", "n_k") if name in self.point), default=0)
 
 
 class Inputs(Protocol):

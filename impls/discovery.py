@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "attnbench.implementations"
 # What `announce` is told before the import of a source: this, then the source.
 IMPORTING = "import "
+# Hexadecimal digits of a digest: two versions of a file share one once in 2^64.
+DIGEST_LENGTH = 16
 
 
 def discover(
@@ -46,7 +49,11 @@ def discover(
                     module, problem=folder.name, file=file, importer=functools.partial(importlib.import_module, module)
                 )
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        load(f"entry point {point.name}", problem="attention", file=None, importer=point.load, name=point.name)
+        package = f"{point.dist.name} {point.dist.version}" if point.dist else ""
+        load(
+            f"entry point {point.name}", problem="attention", file=None, importer=point.load, name=point.name,
+            package=package,
+        )  # fmt: skip
     for impl_file in impl_files:
         path = Path(impl_file).resolve()
         load(str(path), problem="attention", file=path, importer=functools.partial(_import_file, path))
@@ -62,9 +69,12 @@ def _load(
     announce: Callable[[str], object],
     skip: Mapping[str, str],
     name: str | None = None,
+    package: str = "",
 ) -> None:
     if key in REGISTRY.loaded:
         return
+    # Before the import, so that no edit comes between what is run and what is hashed.
+    content = _content(file)
     REGISTRY.loaded.add(key)
     before = dict(REGISTRY.entries)
     try:
@@ -81,6 +91,18 @@ def _load(
         fallback = name or (file.stem.replace("_", "-") if file else key)
         for of, missing in declared or [(problem, fallback)]:
             REGISTRY.unavailable[of, missing] = Unavailable(of, missing, reason, str(file or key))
+    for added in REGISTRY.entries.keys() - before.keys():
+        source = Path(REGISTRY.entries[added].source)
+        told = content if file is not None and source == file else _content(source)
+        REGISTRY.digests[added] = hashlib.sha256(package.encode() + b"\0" + content + told).hexdigest()[:DIGEST_LENGTH]
+
+
+def _content(file: Path | None) -> bytes:
+    """Return a file's content, nothing where it can't be read."""
+    try:
+        return file.read_bytes() if file is not None and file.is_file() else b""
+    except OSError:
+        return b""
 
 
 def _refuse(reason: str) -> None:

@@ -21,6 +21,8 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 # What an implementation may lack; n_q != n_k and a custom scale are always supported by attention itself.
 FEATURES = (
     *("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"),
+    # NaN in keys and values beyond the lengths stays there; finite padding must never leak.
+    "dirty_padding",
     # Of multi-head modules: dropout on the weights, queries from another source than keys, queries of another size than
     # the module's width, an odd number of heads.
     *("dropout", "cross_attention", "query_size", "odd_heads"),
@@ -31,10 +33,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass
 class Registry:
-    """Collect implementations by problem and name."""
+    """Collect implementations by problem and name; `digests` tell versions of their sources apart."""
 
     entries: dict[tuple[str, str], Implementation] = field(default_factory=dict)
     unavailable: dict[tuple[str, str], Unavailable] = field(default_factory=dict)
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
     derivations: dict[str, list[Callable[[Implementation], Implementation]]] = field(default_factory=dict)
 

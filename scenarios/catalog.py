@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
+import stat
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from scenarios import claims, tutorial
+from scenarios import claims, tutorial, values
 from scenarios.scenario import Axis, Constraint, Scenario, Value, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Sizes of the default sweeps are chosen so that time decides the true law in at least nine of ten simulated runs at the
 # 2.7 to 5 % that times repeat by (tests/evidence/test_design.py): a range of 64, and a fixed cost under a quarter.
@@ -179,6 +184,10 @@ CATALOG: tuple[Scenario, ...] = (
 DEFAULT: tuple[str, ...] = ("sequence-length", "head-dim", "heads", "heads-fixed-width", "batch")
 
 
+# A scenario takes a page or two.
+BYTES_AT_MOST = 2**20
+
+
 class ScenarioError(ValueError):
     """A scenario can't be found or read; the message lists every mistake, a line each."""
 
@@ -198,16 +207,41 @@ def find(name: str) -> Scenario:
 def read(path: Path) -> Scenario:
     """Read a scenario from a TOML file. Raises ScenarioError with all of its mistakes at once."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(_content(path).decode())
+    except ScenarioError:
+        raise
     except OSError as error:
         raise ScenarioError(f"scenario {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ScenarioError(f"scenario {path} is not TOML: it nests too deep") from None
+    except ValueError as error:
         raise ScenarioError(f"scenario {path} is not TOML: {error}") from None
     document.setdefault("name", path.stem)
     try:
-        return Scenario.model_validate(document)
+        found = Scenario.model_validate(document)
     except ValidationError as error:
         raise ScenarioError("\n".join(_mistakes(path, error))) from None
+    wrong = [mistake for axis in found.axes for mistake in values.size_mistakes(axis.name, axis.values)]
+    wrong += [mistake for name, value in found.base.items() for mistake in values.size_mistakes(name, [value])]
+    if wrong:
+        raise ScenarioError("\n".join(f"scenario {path}: {mistake}" for mistake in wrong))
+    return found
+
+
+def _content(path: Path) -> bytes:
+    """Return a file's content. Raises OSError, ScenarioError for what is no file or too large for a scenario."""
+    try:
+        status = path.stat()
+    except ValueError as error:
+        raise ScenarioError(f"scenario {str(path)!r}: {error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise ScenarioError(f"scenario {path}: Is a directory")
+    if not stat.S_ISREG(status.st_mode):
+        raise ScenarioError(f"scenario {path} is no regular file")
+    if status.st_size > BYTES_AT_MOST:
+        raise ScenarioError(f"scenario {path} has {status.st_size} bytes, and at most {BYTES_AT_MOST} are read")
+    with path.open("rb") as file:
+        return file.read(BYTES_AT_MOST)
 
 
 def _mistakes(path: Path, error: ValidationError) -> list[str]:
@@ -228,38 +262,26 @@ def schema() -> str:
 
 
 def parse_axis(text: str) -> tuple[str, list[Value]]:
-    """Read `n=512,1024`, `n[pow2]=9:13` (2^9 to 2^13) or `n=64:256:64` (first:last:step) from the command line.
-
-    Raises ScenarioError that shows the forms.
-    """
-    name, equals, values = text.partition("=")
-    name, bracket, form = name.partition("[")
+    """Read an axis from the command line. Raises ScenarioError that shows the forms, or names each wrong size."""
     try:
-        if bracket and form == "pow2]":
-            first, last, *step = (int(part) for part in values.split(":"))
-            return name, [2**power for power in range(first, last + 1, *step)]
-        if ":" in values and not bracket:
-            first, last, *step = (int(part) for part in values.split(":"))
-            return name, list(range(first, last + 1, *step))
-        parsed = [_value(part) for part in values.split(",")] if equals and not bracket else []
-    except (ValueError, TypeError):
-        parsed = []
-    if not parsed:
-        raise ScenarioError(f"axis {text!r} must read n=512,1024 or n[pow2]=9:13 or n=64:256:64")
+        name, parsed = values.read_axis(text)
+    except ValueError as error:
+        raise ScenarioError(str(error)) from None
+    wrong = values.size_mistakes(name, parsed)
+    if wrong:
+        raise ScenarioError("\n".join(wrong))
     return name, parsed
 
 
-def _value(text: str) -> Value:
-    words: dict[str, Value] = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        if text.isidentifier():
-            return text
-        raise
+def parse_axes(texts: Iterable[str]) -> dict[str, list[Value]]:
+    """Read axes from the command line. Raises ScenarioError with every mistake, a line each."""
+    axes, wrong = {}, []
+    for text in texts:
+        try:
+            name, parsed = parse_axis(text)
+            axes[name] = parsed
+        except ScenarioError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ScenarioError("\n".join(wrong))
+    return axes

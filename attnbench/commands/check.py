@@ -60,4 +60,6 @@ def check_command(
         say(report.model_dump_json(indent=1))
     else:
         render(report, wide_console(), impl_files=impl_file or ())
+    if report.nothing:
+        raise fail(report.nothing, report.exit_code)
     raise typer.Exit(report.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ def plan_command(cases: Cases, place: Place, *, json_output: Json = False) -> No
     """
     from attnbench.reading import make_request
     from harness.runner.plan import make_plan
+    from harness.runner.selection import EmptyShardError
     from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
     shown = quiet()
@@ -29,6 +31,9 @@ def plan_command(cases: Cases, place: Place, *, json_output: Json = False) -> No
         settings = replace(WorkerSettings.of(request), modelled=bool(absent))
         with Supervisor(settings, progress=shown) as supervisor:
             plan = make_plan(request, supervisor, progress=shown)
+    except EmptyShardError as empty:
+        say(json.dumps({"cases": [], "reason": str(empty)}) if json_output else str(empty))
+        return
     except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     if absent:

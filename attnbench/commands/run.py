@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,10 +13,13 @@ from attnbench.options import Cases, Effort, Output, Place, grouped
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.records import Summary
     from harness.results.run import Run
+    from harness.results.summary_file import Summary
     from harness.runner.execute import Finished
     from harness.runner.selection import Request, TimeLimits
+
+# Verdicts that say something of a claim.
+DECIDED = frozenset({"confirmed", "refuted", "consistent", "contradicted"})
 
 
 @grouped
@@ -24,9 +28,11 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """
+    started = time.monotonic()
     from attnbench.reading import default_output, make_run_request, make_time_limits
     from harness.results import journal
     from harness.runner.execute import create_directory
+    from harness.runner.selection import EmptyShardError
     from harness.runner.supervisor import WorkerError
 
     if output.resume and output.output is None:
@@ -34,10 +40,13 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
     directory = output.output or default_output()
     try:
         request = make_run_request(cases, place, effort)
-        limits = make_time_limits(effort)
+        limits = make_time_limits(effort, started=started)
         if output.output is not None and not output.resume:
             create_directory(directory)
         finished = measure(request, directory, limits=limits, resume=output.resume)
+    except EmptyShardError as empty:
+        say(str(empty))
+        return
     except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     except OSError as error:
@@ -50,7 +59,7 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
         raise fail(f"{error.filename or directory}: {error.strerror}; the journal is intact") from None
     except ValueError as error:
         raise fail(f"{error}; the journal is intact") from None
-    show(finished.summary, page=directory / journal.REPORT)
+    show(finished.summary, seconds=time.monotonic() - started, page=directory / journal.REPORT)
     raise typer.Exit(INTERRUPTED if finished.is_interrupted else exit_code(found, fail_on=output.fail_on))
 
 
@@ -94,10 +103,10 @@ def report(directory: Path, *, device: str) -> Run:
     return run
 
 
-def show(summary: Summary, *, page: Path) -> None:
-    """Print how a run went, and where its page is."""
+def show(summary: Summary, *, seconds: float, page: Path) -> None:
+    """Print how a run of so many seconds went, its report included, and where its page is."""
     say(
-        f"{summary.wall_seconds:.0f} s, {summary.call_share:.0%} of them inside calls of implementations; "
+        f"{seconds:.0f} s, {(summary.timed_seconds or 0.0) / seconds:.0%} of them in timed samples; "
         f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
     )
     for warning in summary.warnings:
@@ -106,10 +115,13 @@ def show(summary: Summary, *, page: Path) -> None:
 
 
 def exit_code(run: Run, *, fail_on: str | None) -> int:
-    """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, else 0."""
+    """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, 2 where none was reached, else 0."""
     from harness.results.verdicts_file import Verdicts
     from harness.runner.execute import exit_code as of_records
     from harness.verdicts.judging import unexpected
 
     failing = unexpected(Verdicts(verdicts=list(run.verdicts)), fail_on=(fail_on,) if fail_on else ())
-    return of_records(run.records) or (1 if failing else 0)
+    code = of_records(run.records) or (1 if failing else 0)
+    if not code and fail_on and not any(verdict.verdict in DECIDED for verdict in run.verdicts):
+        raise fail(f"--fail-on {fail_on}: no claim was decided, {len(run.verdicts)} verdicts are inconclusive")
+    return code

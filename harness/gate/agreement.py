@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.policy import GatePolicy
-    from impls.contract import Inputs, Witness
+    from impls.contract import Inputs, Upstream, Witness
     from impls.subject import Subject
 
     Witnesses = Callable[[int, Any, torch.Tensor], tuple[Witness, ...]]
@@ -30,15 +31,17 @@ def agree(
     kind: str = "normal",
     second_seed: int | None = None,
     witnesses: Witnesses | None = None,
+    upstream: Upstream = "dense",
 ) -> Agreement:
     """Draw inputs, call once, and compare outputs (and gradients, unless forward) on sampled rows with the oracle.
 
     With `second_seed`, inputs of that seed are then written over the first ones in place, forward, and the comparison
     is made again: results kept by the address of inputs are wrong there. `witnesses` replaces the problem's `witness`,
-    for callers that hold several implementations against the same inputs. Exceptions of the implementation propagate.
+    for callers that hold several implementations against the same inputs; `upstream` lays the
+    gradient out. Exceptions of the implementation propagate.
     """
     inputs = subject.inputs(seed=seed, kind=kind)
-    first = _hold(subject, inputs, seed=seed, policy=policy, witnesses=witnesses)
+    first = _hold(subject, inputs, seed=seed, policy=policy, witnesses=witnesses, upstream=upstream)
     if second_seed is None or subject.direction != "forward" or not first.passed:
         return first
     for tensor, other in zip(inputs.tensors, subject.inputs(seed=second_seed, kind=kind).tensors, strict=True):
@@ -49,15 +52,44 @@ def agree(
     return decisive.model_copy(update={"passed": second.passed, "checks": [*first.checks, *checks]})
 
 
-def _hold(subject: Subject, inputs: Inputs, *, seed: int, policy: GatePolicy, witnesses: Witnesses | None) -> Agreement:
+def _hold(
+    subject: Subject,
+    inputs: Inputs,
+    *,
+    seed: int,
+    policy: GatePolicy,
+    witnesses: Witnesses | None,
+    upstream: Upstream = "dense",
+) -> Agreement:
     """Hold one call on given inputs against the oracle; `seed` is that of the inputs."""
     rows = subject.problem.sample_rows(subject.point, count=policy.rows, seed=seed)
-    answer = call(subject, inputs, rows=rows, seed=seed)
+    answer = call(subject, inputs, rows=rows, seed=seed, upstream_layout=upstream)
     mistakes = contract_mistakes(subject, answer)
     if mistakes:
         return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
     known = subject.problem.witness if witnesses is None else functools.partial(witnesses, seed)
     return compare_with_oracle(subject, answer, rows=rows, policy=policy, witnesses=known)
+
+
+def agree_but_for_spoiled_rows(subject: Subject, *, seed: int, policy: GatePolicy, kind: str) -> Agreement:
+    """Ask that NaN in a row of the first tensor makes that row of the output NaN or infinite, and leaves others alone.
+
+    The kind draws what "normal" inputs of the seed are, but for those rows.
+    """
+    clean, inputs = subject.inputs(seed=seed), subject.inputs(seed=seed, kind=kind)
+    rows = subject.problem.sample_rows(subject.point, count=policy.rows, seed=seed)
+    answer, honest = (call(subject, each, rows=rows, seed=seed) for each in (inputs, clean))
+    mistakes = contract_mistakes(subject, honest)
+    if mistakes:
+        return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
+    spoiled = ~inputs.tensors[0].isfinite().all(-1)
+    mistakes = contract_mistakes(subject, answer, spoiled=spoiled)
+    if mistakes:
+        return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
+    mended = torch.where(spoiled.unsqueeze(-1), honest.outputs[0], torch.Tensor.detach(answer.outputs[0]))
+    return compare_with_oracle(
+        subject, replace(honest, outputs=(mended,)), rows=rows, policy=policy, witnesses=subject.problem.witness
+    )
 
 
 def compare_with_oracle(

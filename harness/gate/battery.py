@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.gate.agreement import agree, describe
+from harness.gate.agreement import agree, agree_but_for_spoiled_rows, describe
 from harness.records import Agreement, Check, Outcome
 from impls.subject import Subject
 
@@ -66,7 +66,7 @@ def tasks(problem: Problem, *, quick: bool = False, only: str = "") -> list[Task
         Task(probe.name, probe, direction, _single)
         for probe in problem.PROBES
         if probe.quick or not quick
-        for direction in DIRECTIONS
+        for direction in (DIRECTIONS[:1] if probe.spoils_row else DIRECTIONS)
     ]
     listed.append(Task("repeated calls", problem.REPEATED, "forward", _repeated))
     listed.append(Task("fresh outputs", problem.REPEATED, "forward", _fresh))
@@ -97,7 +97,7 @@ def run(examinee: Examinee, task: Task) -> Outcome:
         # What computes one of several answers takes the points that have this answer.
         return unanswered(examinee, task, status="unsupported", reason=str(error))
     subject = examinee.at(point, direction=task.direction)
-    lacks = unsupported(subject)
+    lacks = unsupported(subject, needs=task.probe.needs)
     if lacks:
         return unanswered(examinee, task, status="unsupported", reason=lacks)
     agreement = task.check(subject, task.probe, examinee)
@@ -107,19 +107,21 @@ def run(examinee: Examinee, task: Task) -> Outcome:
     return outcome.model_copy(update={"status": "disagreed", "reason": describe(agreement)})
 
 
-def unsupported(subject: Subject) -> str:
+def unsupported(subject: Subject, *, needs: frozenset[str] = frozenset()) -> str:
     """Say what of its point an implementation lacks; empty if it runs there."""
     limits = subject.implementation.limits_on(subject.device.type)
     dtype = str(subject.dtype).removeprefix("torch.")
     if limits is None or dtype not in limits.dtypes:
         return f"no {dtype} on {subject.device}"
-    missing = subject.problem.features(subject.point, direction=subject.direction) - limits.supports
+    missing = (subject.problem.features(subject.point, direction=subject.direction) | needs) - limits.supports
     return f"no {', '.join(sorted(missing))}" if missing else ""
 
 
 def _single(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
     """Check one call."""
-    return agree(subject, seed=examinee.seed, policy=examinee.policy, kind=probe.kind)
+    if probe.spoils_row:
+        return agree_but_for_spoiled_rows(subject, seed=examinee.seed, policy=examinee.policy, kind=probe.kind)
+    return agree(subject, seed=examinee.seed, policy=examinee.policy, kind=probe.kind, upstream=probe.upstream)
 
 
 def _repeated(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:

@@ -15,7 +15,7 @@ from impls.numerics.precision import tf32_allowed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from impls.contract import Inputs, Output
+    from impls.contract import Inputs, Output, Upstream
     from impls.subject import Subject
 
 
@@ -36,7 +36,9 @@ class Answer:
     gradients: tuple[torch.Tensor | None, ...]
 
 
-def call(subject: Subject, inputs: Inputs, *, rows: torch.Tensor, seed: int) -> Answer:
+def call(
+    subject: Subject, inputs: Inputs, *, rows: torch.Tensor, seed: int, upstream_layout: Upstream = "dense"
+) -> Answer:
     """Make one call on poisoned memory; unless forward, take gradients for a random upstream on the sampled rows."""
     described = subject.problem.outputs(subject.point)
     before = tuple(tensor.detach().clone() for tensor in inputs.tensors)
@@ -56,7 +58,7 @@ def call(subject: Subject, inputs: Inputs, *, rows: torch.Tensor, seed: int) -> 
         poison(described, like=first)
         result = function()
     outputs = _as_tuple(result)
-    upstream = upstream_gradient(described[0], rows=rows, like=first, seed=seed)
+    upstream = upstream_gradient(described[0], rows=rows, like=first, seed=seed, layout=upstream_layout)
     reached = isinstance(outputs[0], torch.Tensor) and outputs[0].requires_grad and outputs[0].shape == upstream.shape
     none: tuple[torch.Tensor | None, ...] = (None,) * len(inputs.differentiable)
     if not reached:
@@ -76,18 +78,33 @@ def poison(described: Sequence[Output], *, like: torch.Tensor) -> None:
             block.fill_(math.nan)
 
 
-def upstream_gradient(output: Output, *, rows: torch.Tensor, like: torch.Tensor, seed: int) -> torch.Tensor:
-    """Draw a standard normal gradient for the sampled rows of an output, zero elsewhere."""
+def upstream_gradient(
+    output: Output, *, rows: torch.Tensor, like: torch.Tensor, seed: int, layout: Upstream = "dense"
+) -> torch.Tensor:
+    """Draw a standard normal gradient for the sampled rows of an output, zero elsewhere, laid out as asked.
+
+    An expanded one is a single number for every element, as a sum hands in; only where all rows are sampled.
+    """
+    if layout == "expanded" and len(rows) == output.shape[output.row_axis]:
+        return torch.full((1,), 0.75, dtype=like.dtype, device=like.device).expand(output.shape)
     shape = list(output.shape)
     shape[output.row_axis] = len(rows)
     generator = torch.Generator().manual_seed(seed + 1)
     values = torch.randn(shape, generator=generator).to(device=like.device, dtype=like.dtype)
     whole = torch.zeros(output.shape, dtype=like.dtype, device=like.device)
-    return whole.index_copy_(output.row_axis, rows.to(like.device), values)
+    whole.index_copy_(output.row_axis, rows.to(like.device), values)
+    if layout == "dense":
+        return whole
+    if output.row_axis > 0:
+        return whole.transpose(1, 2).contiguous().transpose(1, 2)
+    return torch.stack([whole, torch.full_like(whole, math.nan)], -1)[..., 0]
 
 
-def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
-    """List what breaks the contract whatever the numbers: type, shape, dtype, device, aliasing, inputs, finiteness."""
+def contract_mistakes(subject: Subject, answer: Answer, *, spoiled: torch.Tensor | None = None) -> list[str]:
+    """List what breaks the contract whatever the numbers: type, shape, dtype, device, aliasing, inputs, finiteness.
+
+    Rows of outputs are finite, but for those that are true in `spoiled`, where nothing is.
+    """
     described = subject.problem.outputs(subject.point)
     if len(answer.outputs) != len(described):
         return [f"returned {len(answer.outputs)} values, not {len(described)}"]
@@ -95,7 +112,7 @@ def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
     mistakes = [
         mistake
         for value, output in zip(answer.outputs, described, strict=True)
-        for mistake in _tensor_mistakes(output.name, value, shape=output.shape, like=like)
+        for mistake in _tensor_mistakes(output.name, value, shape=output.shape, like=like, spoiled=spoiled)
     ]
     if mistakes:
         return mistakes
@@ -113,7 +130,7 @@ def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
     mistakes += [
         f"input {position} was changed"
         for position, (tensor, kept) in enumerate(zip(answer.inputs.tensors, answer.before, strict=True))
-        if not torch.equal(torch.Tensor.detach(tensor), kept)
+        if not same_bits(torch.Tensor.detach(tensor), kept)
     ]
     if subject.direction != "forward":
         for name, gradient, tensor in zip(
@@ -123,7 +140,14 @@ def contract_mistakes(subject: Subject, answer: Answer) -> list[str]:
     return mistakes
 
 
-def _tensor_mistakes(name: str, value: Any, *, shape: tuple[int, ...], like: torch.Tensor) -> list[str]:
+def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Tell whether two tensors of a dtype hold the same values, NaN being the same as NaN."""
+    return torch.equal(a, b) or (torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num()))
+
+
+def _tensor_mistakes(
+    name: str, value: Any, *, shape: tuple[int, ...], like: torch.Tensor, spoiled: torch.Tensor | None = None
+) -> list[str]:
     if type(value) is not torch.Tensor:
         return [f"{name} is {type(value).__name__}, not torch.Tensor"]
     own = own_attributes(value)
@@ -143,6 +167,11 @@ def _tensor_mistakes(name: str, value: Any, *, shape: tuple[int, ...], like: tor
     if wrong:
         return wrong
     odd = ~torch.Tensor.isfinite(value)
+    if spoiled is not None:
+        hidden = ~odd & spoiled.unsqueeze(-1)
+        if bool(hidden.any()):
+            return [f"{name} is finite at {first_index(hidden)}, in the row of a query that holds NaN"]
+        odd &= ~spoiled.unsqueeze(-1)
     if bool(odd.any()):
         # The oracle is finite wherever inputs are, and a row with nothing to attend to is zero.
         wrong.append(f"{name} has {int(odd.sum())} elements that are not finite, first at {first_index(odd)}")

@@ -41,12 +41,12 @@ CALLS_UNTIMED = 2
 # A block of 1 ms keeps the gap between CUDA events, about 2 us, out of the figure; a CPU's timer needs far less.
 BLOCK_SECONDS_CUDA = 1e-3
 BLOCK_SECONDS_CPU = 1e-4
-# Buffers of eight times the last-level cache leave at most an eighth of the traffic to it.
-CACHES_PER_BUFFER = 8
+# A copy of buffers of four times the last-level cache moves eight times what it holds (STREAM asks for arrays of four).
+CACHES_PER_BUFFER = 4
 # Source and target together fill half of a cache, which leaves room for everything else in it.
 BUFFERS_PER_CACHE = 4
-# Where the size of the caches is unknown: more than any common last-level cache, divided by eight.
-BUFFER_BYTES_UNKNOWN = 512 * 2**20
+# Where the size of the caches is unknown: more than any common last-level cache, divided by four.
+BUFFER_BYTES_UNKNOWN = 256 * 2**20
 BUFFER_SHARE_OF_MEMORY = 1 / 16
 # Bytes of a float32.
 ITEM = 4
@@ -76,19 +76,25 @@ def remeasure(device: str, known: Sequence[Ceiling], *, seconds: float) -> list[
     # The rate in TF32 has no size: it is a limit and is measured once.
     wanted = [ceiling for ceiling in known if ceiling.size and ceiling.name.startswith(("matmul ", "memory copy"))]
     best: dict[str, float] = {}
+    copied = {ceiling.name: _fresh_pair(ceiling.size or 0, target) for ceiling in wanted if ceiling.unit == "B/s"}
     with torch.inference_mode():
         for ceiling in [*wanted] * PASSES:
             share = seconds / (PASSES * len(wanted))
             if ceiling.unit == "FLOP/s":
                 value = _matmul_rate(target, ceiling.name.removeprefix("matmul "), ceiling.size or 0, seconds=share)[0]
             else:
-                source, copied = (_fresh(ceiling.size or 0, target) for _ in range(2))
-                value = _copy_bandwidth(Buffers(source, source, copied), seconds=share)
+                value = _copy_bandwidth(copied[ceiling.name], seconds=share)
             best[ceiling.name] = max(value, best.get(ceiling.name, 0.0))
+    copied.clear()
     found = [ceiling.model_copy(update={"value": best[ceiling.name]}) for ceiling in wanted]
     if target.type == "cuda":
         torch.cuda.empty_cache()
     return found
+
+
+def _fresh_pair(size: int, device: torch.device) -> Buffers:
+    source, target = (_fresh(size, device) for _ in range(2))
+    return Buffers(source, source, target)
 
 
 def _fresh(size: int, device: torch.device) -> torch.Tensor:

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MeasuredCall:
-    """A call ready to be measured, and the bytes saved for backward (None: forward)."""
+    """A call ready to be measured, and the bytes saved for backward (None: forward).
+
+    `written` are the tensors of numbers that the call reads anew each time, so that they may be written in place.
+    """
 
     call: Callable[[], Any]
     saved_bytes: int | None
+    written: tuple[torch.Tensor, ...] = ()
 
 
 @contextmanager
@@ -37,9 +41,10 @@ def measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
 
 @contextmanager
 def _measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
+    numbers = tuple(tensor for tensor in inputs.tensors if tensor.is_floating_point())
     if subject.direction == "forward":
         with torch.no_grad():
-            yield MeasuredCall(call=subject.bind(inputs), saved_bytes=None)
+            yield MeasuredCall(call=subject.bind(inputs), saved_bytes=None, written=numbers)
         return
     for tensor in inputs.differentiable:
         tensor.requires_grad_(True)
@@ -60,13 +65,18 @@ def _measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
         wanted = inputs.differentiable
         saved_bytes = sum(saved.values())
         if subject.direction == "backward":
+            # The graph has saved its inputs; the gradient handed in is read at each call.
             yield MeasuredCall(
-                functools.partial(torch.autograd.grad, out, wanted, upstream, retain_graph=True), saved_bytes
+                functools.partial(torch.autograd.grad, out, wanted, upstream, retain_graph=True),
+                saved_bytes,
+                written=(upstream,),
             )
             return
         # A measured call records a graph of its own; this one would stay in memory beside it.
         del out
-        yield MeasuredCall(lambda: torch.autograd.grad(output_tensor(bound()), wanted, upstream), saved_bytes)
+        yield MeasuredCall(
+            lambda: torch.autograd.grad(output_tensor(bound()), wanted, upstream), saved_bytes, written=numbers
+        )
 
 
 def output_tensor(result: Any) -> torch.Tensor:

@@ -259,6 +259,15 @@ class Canary:
         return (_perf_counter_ns() - start) * 1e-9 / CANARY_CALLS
 
 
+def minor_faults() -> int:
+    """Return the page faults of this process up to now, 0 where the system counts none."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
 @dataclass(frozen=True)
 class HostCounters:
     """What the operating system counted for this process and machine up to now."""

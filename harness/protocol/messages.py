@@ -42,11 +42,12 @@ class MessageError(ValueError):
 
 
 class Started(Fact):
-    """The worker is ready; `free` is the device's free memory."""
+    """The worker is ready; `free` is the device's free memory, `digests` the versions of the sources it imported."""
 
     kind: Literal["started"] = "started"
     protocol: int = VERSION
     free: int
+    digests: dict[str, str] = Field(default_factory=dict)
 
 
 class DescribedImplementation(Fact):
@@ -60,6 +61,7 @@ class DescribedImplementation(Fact):
     supports: list[str] = Field(default_factory=list)
     deterministic: bool = True
     source: str
+    digest: str = ""
 
 
 class Described(Fact):
@@ -102,11 +104,19 @@ class CeilingsMeasured(Fact):
     others: int | None = None
 
 
+class CanaryRead(Fact):
+    """A few readings of the canary, seconds each; none where the device has no canary."""
+
+    kind: Literal["canary"] = "canary"
+    seconds: list[float] = Field(default_factory=list)
+
+
 class ListedProbe(Fact):
-    """One probe of a battery, in one direction."""
+    """One probe of a battery, in one direction; `length` is the greatest of its n, n_q and n_k."""
 
     probe: str
     direction: Direction
+    length: int = 0
 
 
 class ProbesListed(Fact):
@@ -212,6 +222,7 @@ Answer = (
     | Predicted
     | EnvironmentMeasured
     | CeilingsMeasured
+    | CanaryRead
     | ProbesListed
     | Probed
     | Prepared
@@ -265,7 +276,7 @@ class Predict(Asking[Predicted]):
 
 
 class MeasureEnvironment(Asking[EnvironmentMeasured]):
-    """Describe the machine and measure its ceilings for these dtypes, in about `seconds`."""
+    """Describe the machine and measure its ceilings for these dtypes, in about `seconds`; none without dtypes."""
 
     do: Literal["environment"] = "environment"
     dtypes: list[str]
@@ -278,6 +289,12 @@ class MeasureCeilings(Asking[CeilingsMeasured]):
     do: Literal["ceilings"] = "ceilings"
     known: list[Ceiling]
     seconds: float
+
+
+class ReadCanary(Asking[CanaryRead]):
+    """Time the canary a few times, to learn whether others have the cores."""
+
+    do: Literal["canary"] = "canary"
 
 
 class ListProbes(Asking[ProbesListed]):
@@ -371,6 +388,7 @@ Request = (
     | Predict
     | MeasureEnvironment
     | MeasureCeilings
+    | ReadCanary
     | ListProbes
     | RunProbe
     | Prepare

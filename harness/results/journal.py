@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
-from harness.records import Degrees, Environment, Preparation, Record, Round, Summary, check_schema
+from harness.records import Degrees, Environment, Preparation, Record, Round
 from harness.results import documents
 from harness.results.documents import JournalError, JsonMistakeError
 from harness.results.plan_file import Plan
+from harness.results.schema import check_schema
+from harness.results.summary_file import Summary
 from harness.results.verdicts_file import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 PLAN, JOURNAL, ENVIRONMENT, SUMMARY, VERDICTS = (
@@ -91,6 +93,10 @@ class Journal:
         """Write facts that belong to no single case, such as the degrees of an implementation's operation count."""
         self.append("facts", {"about": about, "facts": facts})
 
+    def append_replaced(self, implementation: str, cases: Sequence[str], *, facts: Sequence[str]) -> None:
+        """Write that an implementation's source changed: what lines before say of these cases and facts is void."""
+        self.append("replaced", {"implementation": implementation, "cases": list(cases), "facts": list(facts)})
+
     def append_record(self, record: Record) -> None:
         """Close a case with its record."""
         self.append("record", {"record": record.model_dump(mode="json", by_alias=True)})
@@ -108,6 +114,15 @@ class Entries:
         self.prepared: dict[str, Preparation] = {}
         self.facts: dict[str, dict[str, JsonValue]] = {}
         self.damages: list[str] = []
+
+    def forget(self, cases: Iterable[str], *, facts: Iterable[str]) -> None:
+        """Drop what was said of some cases, and some facts."""
+        for case in cases:
+            self.records.pop(case, None)
+            self.rounds.pop(case, None)
+            self.prepared.pop(case, None)
+        for about in facts:
+            self.facts.pop(about, None)
 
     @property
     def torn(self) -> int:
@@ -155,6 +170,15 @@ def _enter(entries: Entries, line: str | None, *, source: str) -> None:
     elif content["kind"] == "prepared":
         case, prepared = _text(content, "case"), content.get("prepared")
         entries.prepared[case] = documents.read_model(Preparation, prepared, source="prepared")
+    elif content["kind"] == "replaced":
+        entries.forget(_texts(content, "cases"), facts=_texts(content, "facts"))
+
+
+def _texts(content: Mapping[str, JsonValue], name: str) -> list[str]:
+    found = content.get(name)
+    if not isinstance(found, list):
+        raise JsonMistakeError(f"{name} is no list")
+    return [str(item) for item in found]
 
 
 def _text(content: Mapping[str, JsonValue], name: str) -> str:

@@ -8,14 +8,24 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator
 
 from harness.policy import Policy
-from harness.records import SCHEMA, DroppedPoint, Fact, PlannedCase, Record
+from harness.records import SCHEMA, Fact, PlannedCase, Record
 from scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.records import Case
+
 # Reports read the plan's scenarios, and import them from here.
-__all__ = ["Plan", "Scenario"]
+__all__ = ["DroppedPoint", "Plan", "Scenario"]
+
+
+class DroppedPoint(Fact):
+    """A point that a constraint of its scenario drops."""
+
+    scenario: str
+    point: dict[str, JsonValue]
+    reason: str
 
 
 class Plan(Fact):
@@ -32,6 +42,8 @@ class Plan(Fact):
     threads: int | None = None
     keep_memory: bool = True
     impl_files: list[str] = Field(default_factory=list)
+    # Of each implementation's source, by problem and name.
+    digests: dict[str, str] = Field(default_factory=dict)
     policy: Policy
     scenarios: list[Scenario]
     cases: list[PlannedCase]
@@ -39,6 +51,10 @@ class Plan(Fact):
     fingerprint: dict[str, JsonValue] = Field(default_factory=dict)
 
     model_config = Record.model_config
+
+    def digest_of(self, case: Case) -> str:
+        """Return the digest of the source of a case's implementation, "" where it is not known."""
+        return self.digests.get(digest_key(case.problem, case.implementation), "")
 
     @field_validator("policy", mode="before")
     @classmethod
@@ -49,6 +65,11 @@ class Plan(Fact):
     @classmethod
     def _scenarios_of_another_version(cls, value: Any) -> Any:
         return [known_fields(Scenario, item) for item in value] if isinstance(value, list) else value
+
+
+def digest_key(problem: str, implementation: str) -> str:
+    """Name an implementation where digests are kept."""
+    return f"{problem} {implementation}"
 
 
 def known_fields(model: type[BaseModel], stored: Any) -> Any:

@@ -13,8 +13,9 @@ from harness.results.closing import provisional
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from harness.records import Case, Environment, Record, Round, Summary
+    from harness.records import Case, Environment, Record, Round
     from harness.results.plan_file import Plan
+    from harness.results.summary_file import Summary
     from harness.results.verdicts_file import Verdict
 
 # Stands in the place of a status for a planned case without a record.

@@ -10,41 +10,76 @@ from harness.runner import replays
 from harness.stats.blocks import blocks_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from harness.policy import AllocationPolicy, Policy, RunPolicy, TelemetryPolicy, TimingPolicy
     from harness.records import Case, PlannedCase, Preparation
 
 # Calls of an implementation that a preparation makes at least: agreement, memory, profile, warm-up.
 PREPARATION_CALLS = 7
-# What a visit or a check costs beside the calls, in seconds: inputs, messages, the oracle.
+# What a visit, a check or a preparation costs beside the calls, in seconds: inputs, messages, the oracle, the profile.
 VISIT_SECONDS = 0.006
 VISIT_SECONDS_CUDA = 0.03
 CHECK_SECONDS = 0.08
+PREPARATION_SECONDS = 0.15
 # A session of the profiler on a GPU, and what the memory of a call is measured with; a worker's start.
 SESSION_SECONDS = 0.35
 START_SECONDS = 8.0
+# Judging the claims and writing the report: scipy and matplotlib are loaded, then each case adds a little.
+REPORT_SECONDS = 4.0
+REPORT_SECONDS_A_CASE = 0.01
 # Blocks grow up to this many times the policy's length if the time budget leaves room, in so many steps.
-BLOCK_GROWTH_AT_MOST = 4.0
-BLOCK_STEPS = 15
+BLOCK_GROWTH_AT_MOST = 8.0
+BLOCK_STEPS = 28
 # A block on a GPU waits behind a sleep of this many times what the host needs to enqueue it, up to these seconds; see
 # harness/instruments/timing.py.
 SLEEP_PER_ENQUEUED = 2.0
 SLEEP_SECONDS_AT_MOST = 0.05
+# Seconds of prediction that count as right before any was held against the clock.
+PACE_PRIOR = 0.5
+
+
+@dataclass
+class Pace:
+    """How much longer than predicted a kind of work takes, by the seconds that were predicted and taken so far."""
+
+    predicted: float = 0.0
+    taken: float = 0.0
+
+    @property
+    def factor(self) -> float:
+        """Return taken over predicted seconds, 1 before anything was done."""
+        return (self.taken + PACE_PRIOR) / (self.predicted + PACE_PRIOR)
+
+    def learn(self, *, predicted: float, taken: float) -> None:
+        """Hold a prediction against the clock."""
+        self.predicted += predicted
+        self.taken += taken
 
 
 @dataclass
 class TimeAccount:
-    """The run's account of time, in seconds: its start, the budget, and what was spent inside implementations."""
+    """The run's account of time, in seconds: its start, the budget, and what was spent.
+
+    `calls` is the time inside implementations, `timed` the part of it that is in timed samples.
+    """
 
     budget: float
     started: float = field(default_factory=time.monotonic)
     calls: float = 0.0
+    timed: float = 0.0
+    preparing: Pace = field(default_factory=Pace)
+    visiting: Pace = field(default_factory=Pace)
+
+    @property
+    def spent(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self.started
 
     @property
     def left(self) -> float:
         """Return the seconds left of the budget."""
-        return self.budget - (time.monotonic() - self.started)
+        return self.budget - self.spent
 
 
 @dataclass(frozen=True)
@@ -82,7 +117,7 @@ def timeout(call_seconds: float, *, policy: Policy) -> float:
 
 def preparation_seconds(call_seconds: float, *, device: str = "cpu") -> float:
     """Return what preparing a case costs; on a GPU a session of the profiler and emptying the pool come with it."""
-    return call_seconds * PREPARATION_CALLS + CHECK_SECONDS + (SESSION_SECONDS if "cuda" in device else 0.0)
+    return call_seconds * PREPARATION_CALLS + PREPARATION_SECONDS + (SESSION_SECONDS if "cuda" in device else 0.0)
 
 
 def check_seconds(call_seconds: float) -> float:
@@ -151,6 +186,37 @@ def fresh_memory_seconds(
     return sum(visits * (call + timing.blocks_per_round * max(call, block)) for call in largest.values())
 
 
+def report_seconds(cases: int) -> float:
+    """Return what judging and the report of so many cases take."""
+    return REPORT_SECONDS + REPORT_SECONDS_A_CASE * cases
+
+
+def cheapest_point(known: Sequence[Estimate]) -> str:
+    """Return the key of the point whose calls take least together, empty without a case."""
+    points: dict[str, float] = {}
+    for one in known:
+        points[one.case.point_key] = points.get(one.case.point_key, 0.0) + one.call_seconds
+    return min(points, key=points.__getitem__, default="")
+
+
+def dearest(known: Sequence[Estimate], *, room: float, seconds: Callable[[Estimate], float]) -> list[Estimate]:
+    """Return the cases to leave out so that the rest fits the `room`, dearest first; `seconds` is what one takes.
+
+    The point that costs least stays whatever it costs: a run without a case says nothing.
+    """
+    costs = {one.case.id: seconds(one) for one in known}
+    least = cheapest_point(known)
+    total = sum(costs.values())
+    left_out: list[Estimate] = []
+    for one in sorted(known, key=lambda one: -costs[one.case.id]):
+        if total <= room:
+            break
+        if one.case.point_key != least:
+            left_out.append(one)
+            total -= costs[one.case.id]
+    return left_out
+
+
 def seconds_after_rounds(known: Sequence[Estimate], *, device: str, policy: Policy) -> float:
     """Return what is still to do once the rounds of these cases are over: checks, sustained load, fresh memory."""
     return (
@@ -183,14 +249,30 @@ def least_seconds(known: Sequence[Estimate], *, device: str, policy: Policy) -> 
 
 
 def block_seconds(known: Sequence[Estimate], *, rounds: int, room: float, device: str, policy: TimingPolicy) -> float:
-    """Return how long blocks may be, so that so many rounds fit into the `room`; never below the policy's."""
-    least = policy.block_seconds_cuda if "cuda" in device else policy.block_seconds_cpu
+    """Return how long blocks may be, so that so many rounds fit into the `room`; never below the policy's.
+
+    The room is at most the policy's `case_seconds` for each case. A case whose visits would take more than its part of
+    the room counts with fewer, down to those that every case gets.
+    """
+    room = min(room, policy.case_seconds * len(known))
+    least = shortest_block(device, policy)
     longest = least
     for step in range(1, BLOCK_STEPS + 1):
         block = least * (1.0 + (BLOCK_GROWTH_AT_MOST - 1.0) * step / BLOCK_STEPS)
-        if rounds_seconds(known, rounds=rounds, block=block, policy=policy) <= room:
+        bare = [replace(one, has_graph=True) for one in known]
+        graphs = sum(graph_seconds(one, block=block, policy=policy) for one in known if not one.has_graph)
+        costs = [visit_seconds(one, block=block, policy=policy) for one in bare]
+        fewest = min(rounds, policy.rounds_at_least)
+        counts = [max(fewest, min(rounds, int(room / (len(known) * cost)))) for cost in costs]
+        visits = sum(cost * count for cost, count in zip(costs, counts, strict=True))
+        if visits + min(rounds, policy.graph_rounds) * graphs <= room:
             longest = block
     return longest
+
+
+def shortest_block(device: str, policy: TimingPolicy) -> float:
+    """Return the length of a block on a device where nothing leaves room for longer ones, in seconds."""
+    return policy.block_seconds_cuda if "cuda" in device else policy.block_seconds_cpu
 
 
 def by_point(cases: Sequence[PlannedCase]) -> list[PlannedCase]:

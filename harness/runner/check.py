@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # One probe may compile a kernel, on a machine that compiles others beside it.
 PROBE_SECONDS = 300.0
-DISAGREED, FAILED, FINE = 3, 4, 0
+DISAGREED, FAILED, NOTHING, FINE = 3, 4, 2, 0
 # Statuses of an implementation that gave no answer.
 NO_ANSWER = frozenset({"crashed", "timeout", "oom"})
 
@@ -33,21 +33,36 @@ class Unavailable(Fact):
 
 
 class Report(Fact):
-    """The result of a check: an outcome for every probe, and what could not be examined."""
+    """The result of a check: an outcome for every probe, and what could not be examined.
+
+    `longest` is the greatest length among the probes that were asked; 0 if none was.
+    """
 
     schema_version: str = SCHEMA
     problem: str
     device: str
     outcomes: list[Outcome]
     unavailable: list[Unavailable]
+    longest: int = 0
 
     @property
     def exit_code(self) -> int:
-        """Return 3 for a disagreement, 4 for no answer or nothing to examine that was asked for, else 0."""
+        """Return 3 for a disagreement, 4 for no answer or an implementation not examined, 2 if nothing was asked."""
         statuses = {outcome.status for outcome in self.outcomes}
         if "disagreed" in statuses:
             return DISAGREED
-        return FAILED if statuses & NO_ANSWER or any(missing.asked for missing in self.unavailable) else FINE
+        if statuses & NO_ANSWER or any(missing.asked for missing in self.unavailable):
+            return FAILED
+        return NOTHING if self.nothing else FINE
+
+    @property
+    def nothing(self) -> str:
+        """Say why nothing was held against the oracle; "" where something was."""
+        if any(outcome.status != "unsupported" for outcome in self.outcomes):
+            return ""
+        if self.outcomes:
+            return f"nothing was checked: none of {len(self.outcomes)} probes is supported by what was asked for"
+        return "nothing was checked: no probe, implementation and dtype fit what was asked for"
 
 
 def check(
@@ -77,7 +92,7 @@ def check(
             for dtype in entry.dtypes
             if not dtypes or dtype in dtypes
         ]
-        outcomes = []
+        outcomes, longest = [], 0
         for name, dtype in examined:
             progress.examining(name, dtype)
             for index, probe in enumerate(probes):
@@ -85,8 +100,9 @@ def check(
                     problem=problem, quick=quick, only=only, index=index, implementation=name, dtype=dtype, seed=seed
                 )
                 outcomes.append(_outcome(supervisor, request, probe))
+                longest = max(longest, probe.length if outcomes[-1].status != "unsupported" else 0)
     missing = _missing(entries, chosen, impl_files=settings.impl_files, problem=problem, is_named=bool(names))
-    return Report(problem=problem, device=settings.device, outcomes=outcomes, unavailable=missing)
+    return Report(problem=problem, device=settings.device, outcomes=outcomes, unavailable=missing, longest=longest)
 
 
 def _chosen(

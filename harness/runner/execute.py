@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.machine import devices
+from harness.protocol.messages import Describe
 from harness.results import journal
 from harness.results.documents import JournalError
 from harness.results.journal import DeviceLock, Journal
-from harness.runner.plan import code_fingerprint, make_plan
+from harness.results.plan_file import digest_key
+from harness.runner.plan import code_fingerprint, digests_of, make_plan
 from harness.runner.selection import SelectionError, TimeLimits
-from harness.runner.state import begin
+from harness.runner.state import begin, degrees_key
 from harness.runner.steps.closing import close_skipped, recheck_and_close
+from harness.runner.steps.fitting import fit_budget
 from harness.runner.steps.fresh_memory import compare_fresh_memory
 from harness.runner.steps.machine import describe_machine, measure_ceilings_again
 from harness.runner.steps.preparation import count_operations, prepare_cases
@@ -25,8 +28,9 @@ from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.records import Record, Status, Summary
+    from harness.records import Record, Status
     from harness.results.plan_file import Plan
+    from harness.results.summary_file import Summary
     from harness.results.verdicts_file import Verdicts
     from harness.runner.progress import Progress
     from harness.runner.selection import Request
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 STEPS = (
     close_skipped,
     describe_machine,
+    fit_budget,
     prepare_cases,
     count_operations,
     take_rounds,
@@ -103,6 +108,7 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
         if journal.read_plan(directory) == plan:
             check_code(plan, directory)
             progress.resumed(str(directory / journal.PLAN))
+            plan = replace_changed(plan, directory, supervisor=supervisor, progress=progress)
         else:
             store_plan(plan, directory)
         return _take(
@@ -124,6 +130,7 @@ def _take(
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
         state.warnings += [lock.problem] if lock.problem else []
         is_complete = _measure(state)
+        state.warnings += state.watch.warning()
         summary = state.summary(is_complete=is_complete)
         journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
         records = state.records()
@@ -203,6 +210,29 @@ def stored_plan(directory: Path) -> Plan:
     if plan is None:
         raise JournalError(f"{directory} holds no run to resume")
     return plan
+
+
+def replace_changed(plan: Plan, directory: Path, *, supervisor: Supervisor, progress: Progress) -> Plan:
+    """Void what was measured of implementations whose source changed, so that none of their records mixes two.
+
+    Returns the plan with the digests of now, which is stored. Raises JournalError where a file is gone.
+    """
+    gone = [file for file in plan.impl_files if not Path(file).is_file()]
+    if gone:
+        raise JournalError(f"{directory} can't be resumed: {', '.join(gone)} is gone")
+    known = digests_of(supervisor.require(Describe()))
+    changed = sorted(key for key, digest in plan.digests.items() if known.get(key, digest) != digest)
+    if not changed:
+        return plan
+    with Journal(directory) as log:
+        for key in changed:
+            of = [p.case for p in plan.cases if digest_key(p.case.problem, p.case.implementation) == key]
+            if of:
+                log.append_replaced(key, [case.id for case in of], facts=sorted({degrees_key(case) for case in of}))
+                progress.replaced(of[0].implementation)
+    renewed = plan.model_copy(update={"digests": {**plan.digests, **known}})
+    journal.write_document(directory / journal.PLAN, renewed.model_dump(mode="json", by_alias=True))
+    return renewed
 
 
 def check_code(plan: Plan, directory: Path) -> None:

@@ -7,15 +7,16 @@ import hashlib
 import importlib.metadata
 import itertools
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Describe, Predict
-from harness.records import Case, DroppedPoint, PlannedCase, case_id
+from harness.records import Case, PlannedCase, case_id
 from harness.results.journal import now
-from harness.results.plan_file import Plan
+from harness.results.plan_file import DroppedPoint, Plan, digest_key
 from harness.runner.process import ROOT
-from harness.runner.selection import Keyword, SelectionError, check_names, in_shard
+from harness.runner.selection import EmptyShardError, Keyword, SelectionError, check_names, in_shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # Cases whose predictions are asked for in one request.
 BATCH = 256
+# The shard that has every case.
+WHOLE = (1, 1)
 
 
 def select(scenario: Scenario, selection: Selection, *, device: str) -> Scenario:
@@ -130,6 +133,13 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
         check_names([request.baseline], names)
     scenarios = [select(scenario, request.selection, device=request.device) for scenario in request.scenarios]
     cases, dropped = expand(scenarios, names=names, selection=request.selection, device=request.device)
+    if not cases and request.selection.shard != WHOLE:
+        unsplit = replace(request.selection, shard=WHOLE)
+        others, _ = expand(scenarios, names=names, selection=unsplit, device=request.device)
+        if others:
+            index, count = request.selection.shard
+            held = f"{len(others)} cases" if len(others) > 1 else "one case"
+            raise EmptyShardError(f"shard {index}/{count} of {held} is empty: nothing to do")
     if not cases:
         raise SelectionError("nothing is left to run: the selection matches no case")
     planned = predicted(cases, supervisor)
@@ -144,12 +154,18 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
         threads=described.threads,
         keep_memory=request.keep_memory,
         impl_files=files,
+        digests=digests_of(described),
         policy=request.policy,
         scenarios=scenarios,
         cases=planned,
         dropped=dropped,
         fingerprint=code_fingerprint(),
     )
+
+
+def digests_of(described: Described) -> dict[str, str]:
+    """Return the digests of the described implementations' sources, as a plan has them."""
+    return {digest_key(entry.problem, entry.name): entry.digest for entry in described.implementations if entry.digest}
 
 
 def names_by_problem(described: Described) -> dict[str, list[str]]:

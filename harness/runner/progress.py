@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.records import Case, Preparation, Record
 
 # Rounds are phases too, by their number.
 Phase = Literal["agreement", "counting operations", "sustained load", "fresh memory", "agreement on fresh inputs"]
+# What a time budget may not hold.
+Part = Literal["cases", "sustained load", "fresh memory", "agreement on fresh inputs"]
 # What is measured of a case beside its time; without it the case stays.
 Extra = Literal["operations", "fresh memory"]
 
@@ -38,6 +42,15 @@ class Progress(Protocol):
     def missed(self, case: Case, extra: Extra, reason: str, *, cost: float) -> None:
         """Hear that something beside the time of a case could not be measured."""
 
+    def left_out(self, part: Part, cases: Sequence[Case], *, budget: float) -> None:
+        """Hear which cases, or which part of them, a time budget in seconds does not hold; dearest first."""
+
+    def rounds_expected(self, rounds: int, *, aimed: int) -> None:
+        """Hear, before anything is measured, that the budget holds fewer rounds than are aimed at."""
+
+    def waiting(self, processes: Sequence[str], *, seconds: float) -> None:
+        """Hear that the run waits for at most so many seconds, as others take the cores; who, where that is known."""
+
     def unavailable(self, source: str, reason: str) -> None:
         """Hear that a source gives no implementation here."""
 
@@ -49,6 +62,9 @@ class Progress(Protocol):
 
     def interrupted(self) -> None:
         """Hear that the user ended the run early."""
+
+    def replaced(self, implementation: str) -> None:
+        """Hear that an implementation's source changed since the run was begun, and that it is measured anew."""
 
     def resumed(self, directory: str) -> None:
         """Hear that a run goes on, under the plan that is stored there."""

@@ -21,6 +21,10 @@ class SelectionError(ValueError):
     """What was asked for selects nothing, or names what there isn't; the message is for the user."""
 
 
+class EmptyShardError(SelectionError):
+    """A legal split leaves this shard no case; nothing is wrong."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """What of the scenarios is wanted; empty fields don't restrict."""
@@ -53,10 +57,19 @@ class Request:
 
 @dataclass(frozen=True)
 class TimeLimits:
-    """How long a run, or the rest of a resumed one, may take, in seconds; None means the policy's default."""
+    """How long a run, or the rest of a resumed one, may take, in seconds; None means the policy's default.
+
+    `started` is when the command began, by the monotonic clock; None means when the run does. `sustain` and
+    `fresh_memory` ask for what else is measured only where the budget leaves room, `fresh_ceilings` for ceilings
+    measured again on a machine that is known today.
+    """
 
     timeout: float | None = None
     budget: float | None = None
+    started: float | None = None
+    sustain: bool = False
+    fresh_memory: bool = False
+    fresh_ceilings: bool = False
 
 
 def check_names(patterns: Iterable[str], names: dict[str, list[str]]) -> None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, Refused
-from harness.records import Degrees, Record, Summary
+from harness.records import Degrees, Record
 from harness.results import closing, journal
+from harness.results.summary_file import Summary
 from harness.runner import budget
+from harness.runner.busy import BusyWatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     )
     from harness.results.journal import Journal
     from harness.results.plan_file import Plan
-    from harness.runner.progress import Progress
+    from harness.runner.progress import Part, Progress
     from harness.runner.selection import TimeLimits
     from harness.runner.supervisor import Supervisor
 
@@ -64,6 +66,8 @@ class RunState:
     closed: dict[str, Record] = field(default_factory=dict)
     degrees: dict[str, Degrees] = field(default_factory=dict)
     environment: Environment | None = None
+    # Whether the environment's ceilings are those of an earlier run.
+    are_ceilings_kept: bool = False
     rounds_done: int = 0
     process: int = 0
     profiled: bool = False
@@ -73,6 +77,10 @@ class RunState:
     allocations: dict[str, Allocation] = field(default_factory=dict)
     ceilings_after: list[Ceiling] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    # Seconds that visits to a case took, the blocks aside, and the watch over the canary.
+    visit_seconds: dict[str, list[float]] = field(default_factory=dict)
+    watch: BusyWatch = field(default_factory=BusyWatch)
 
     @property
     def policy(self) -> Policy:
@@ -86,8 +94,9 @@ class RunState:
 
     def close(self, record: Record) -> None:
         """Write the record of a case; it is visited no more."""
-        self.journal.append_record(record)
-        self.closed[record.case.id] = record
+        known = record.model_copy(update={"digest": self.plan.digest_of(record.case)})
+        self.journal.append_record(known)
+        self.closed[record.case.id] = known
 
     def refused(self, case: Case, answer: Refused | Failed) -> Record:
         """Close a case that got no answer, with its status and reason; return the record."""
@@ -102,6 +111,27 @@ class RunState:
         )
         self.close(record)
         return record
+
+    def leave_out(self, cases: Sequence[Case]) -> None:
+        """Close cases that the time budget does not hold, dearest first, and say so."""
+        if not cases:
+            return
+        reason = f"the time budget of {self.time.budget:.0f} s does not hold it"
+        for case in cases:
+            self.close(
+                Record(
+                    case=case,
+                    status="over_budget",
+                    reason=reason,
+                    environment_id=self.environment.id if self.environment else "",
+                )
+            )
+        self.say_left_out("cases", cases)
+
+    def say_left_out(self, part: Part, cases: Sequence[Case]) -> None:
+        """Say what the time budget does not hold, now and in the summary."""
+        self.progress.left_out(part, cases, budget=self.time.budget)
+        self.left_out.append(f"{part}: {', '.join(case.label for case in cases)}")
 
     def seed(self, case: Case, *, visit: int) -> int:
         """Return the seed of a visit's inputs: the implementations of a point get the same, no two visits do."""
@@ -143,13 +173,16 @@ class RunState:
 
     def summary(self, *, is_complete: bool) -> Summary:
         """Return the contents of summary.json."""
-        wall = time.monotonic() - (self.supervisor.first_ready or self.time.started)
+        wall = self.time.spent
         return Summary(
             started=self.started,
             ended=journal.now(),
             wall_seconds=wall,
             call_seconds=self.time.calls,
             call_share=self.time.calls / wall if wall > 0 else 0.0,
+            timed_seconds=self.time.timed,
+            timed_share=self.time.timed / wall if wall > 0 else 0.0,
+            left_out=self.left_out,
             statuses=dict(Counter(record.status for record in self.closed.values())),
             rounds=self.rounds_done,
             workers=self.supervisor.started_workers,
@@ -179,7 +212,10 @@ def begin(
         journal=log,
         progress=progress,
         limits=limits,
-        time=budget.TimeAccount(limits.budget or budget.time_budget(plan.device, plan.policy.run)),
+        time=budget.TimeAccount(
+            limits.budget or budget.time_budget(plan.device, plan.policy.run),
+            started=time.monotonic() if limits.started is None else limits.started,
+        ),
         random=random.Random(plan.seed),
         started=started,
         prepared=dict(entries.prepared),

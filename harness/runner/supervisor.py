@@ -86,6 +86,8 @@ class Supervisor:
         # Why no worker may use the device any more.
         self._stuck = ""
         self._worker: WorkerProcess | None = None
+        # Versions of the implementations' sources, as the first worker imported them.
+        self._digests: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +116,9 @@ class Supervisor:
     def returning_memory(self) -> Supervisor:
         """Return a second supervisor of the same settings, whose workers give freed memory back to the system."""
         settings = replace(self.settings, keep_memory=False)
-        return Supervisor(settings, progress=self._progress, interpreter=self._interpreter)
+        second = Supervisor(settings, progress=self._progress, interpreter=self._interpreter)
+        second._digests = self._digests
+        return second
 
     def drop(self) -> None:
         """End the worker; the next request starts another."""
@@ -123,6 +127,13 @@ class Supervisor:
             if self._worker.is_stuck:
                 self._stuck = "a worker hangs in the device's driver and can't be killed: the device needs a reset"
             self._worker = None
+
+    def _hold_versions(self, digests: dict[str, str], worker: WorkerProcess) -> None:
+        """Refuse a worker that imported another version of an implementation than those before. Raises WorkerError."""
+        changed = [name for name, digest in digests.items() if self._digests.setdefault(name, digest) != digest]
+        if changed:
+            worker.close()
+            raise WorkerError(f"{changed[0]} changed during the run; --resume measures it anew")
 
     def _start(self) -> WorkerProcess:
         """Start a worker that skips the sources that killed one on import. Raises WorkerError."""
@@ -134,6 +145,7 @@ class Supervisor:
             worker = self._launch()
             ready = worker.ready
             if isinstance(ready, Started):
+                self._hold_versions(ready.digests, worker)
                 worker.resident_cap = resident_cap(self.settings, free=ready.free)
                 self.first_ready = self.first_ready or time.monotonic()
                 return worker

@@ -126,8 +126,8 @@ def locate(
     if len(values) < ROUNDS_AT_LEAST:
         return Located(math.exp(centre), None, None)
     common = np.zeros_like(values) if moved is None else np.asarray(moved, dtype=float)
-    pseudo = replicates(values, location=location) + replicates(common, location=location)
-    half = _half_width(values + common, pseudo, confidence=confidence, between=between)
+    error = _variance(values, location=location) + _variance(common, location=location)
+    half = _half_width(error, rounds=len(values), confidence=confidence, between=between)
     return Located(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
 
 
@@ -146,17 +146,20 @@ def replicates(logs: Sequence[float] | Array, *, location: Location = LOCATION) 
     return np.asarray(pseudo + (centre - pseudo.mean()))
 
 
-def _half_width(logs: Array, pseudo: Array, *, confidence: float, between: float) -> float:
+def _variance(logs: Array, *, location: Location) -> float:
+    """Return the variance of a location over rounds, with what their correlation in time adds."""
+    pseudo = replicates(logs, location=location)
+    return float(pseudo.var(ddof=1)) / len(pseudo) * max(_widening(logs), _widening(pseudo))
+
+
+def _half_width(error: float, *, rounds: int, confidence: float, between: float) -> float:
     from scipy.special import stdtrit
 
-    count = len(pseudo)
-    error = float(pseudo.var(ddof=1)) / count
-    # What is given as known adds no freedom of its own (Welch and Satterthwaite).
-    error *= max(_widening(logs), _widening(pseudo))
-    total = error + between**2
     if error == 0.0:
         return NORMAL * between
-    freedom = (count - 1) * (total / error) ** 2
+    total = error + between**2
+    # What is given as known adds no freedom of its own (Welch and Satterthwaite).
+    freedom = (rounds - 1) * (total / error) ** 2
     return float(stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(total)
 
 

@@ -60,6 +60,7 @@ def handlers() -> Mapping[type[messages.Request], Handler]:
         messages.Predict: prediction.predict,
         messages.MeasureEnvironment: machine.measure_environment,
         messages.MeasureCeilings: machine.measure_ceilings,
+        messages.ReadCanary: machine.read_canary,
         messages.ListProbes: probing.list_probes,
         messages.RunProbe: probing.run_probe,
         messages.Prepare: measuring.prepare,
@@ -99,7 +100,13 @@ class Worker:
 
         self._handlers = handlers()
         self._bench = workbench.set_up(request, announce=self._announce)
-        return messages.Started(free=self._bench.free_bytes())
+        registry = self._bench.registry
+        digests = {
+            f"{name} of {entry.source}": registry.digests[problem, name]
+            for (problem, name), entry in registry.entries.items()
+            if (problem, name) in registry.digests
+        }
+        return messages.Started(free=self._bench.free_bytes(), digests=digests)
 
     def _handle(self, request: messages.Request) -> messages.Answer:
         from harness.instruments import cuda, timing
@@ -125,9 +132,12 @@ class Worker:
         finally:
             # The timers here were bound before the implementation was loaded.
             if isinstance(request, WATCHED):
-                replaced = timing.mend_clocks()
+                clocks = timing.mend_clocks()
+                replaced = ([f"replaced {', '.join(f'time.{name}' for name in clocks)}"] if clocks else []) + (
+                    bench.process.mend()
+                )
         if replaced:
-            reason = f"it replaced {', '.join(f'time.{name}' for name in replaced)}"
+            reason = f"it {', '.join(replaced)}"
             return messages.Refused(status="invalid", reason=reason, calls_seconds=bench.calls.seconds)
         return answer
 

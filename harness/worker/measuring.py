@@ -13,9 +13,11 @@ import torch
 from harness.instruments import counting, cuda_graphs, directions, kernels, memory, rounds, timing
 from harness.instruments.degrees import degrees
 from harness.instruments.telemetry import sampler, sustained
+from harness.instruments.watched import WatchedBlocks
 from harness.protocol import messages
 from harness.records import Counts, Memory, Preparation, Round
 from harness.stats.blocks import warm_up
+from harness.worker import timed_calls
 from harness.worker.workbench import RefusedError
 from impls import registry
 
@@ -64,8 +66,15 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
         prepare_seconds=prepare_seconds,
         call_seconds=call_seconds,
         warm_up_calls=len(warmed),
+        notes=_notes(bench, subject),
     )
     return messages.Prepared(prepared=prepared, calls_seconds=bench.calls.seconds)
+
+
+def _notes(bench: Workbench, subject: Subject) -> list[str]:
+    """Say what the implementation's source changed when it was imported."""
+    changed = bench.process.changed_by.get(subject.implementation.source)
+    return [f"on import it {', '.join(changed)}; put back"] if changed else []
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,10 @@ def count(bench: Workbench, request: messages.Count) -> messages.Counted:
 
 
 def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
-    """Time a few blocks of a case on fresh inputs, a canary around each."""
+    """Time a few blocks of a case on fresh inputs, a canary around each; look at what the calls gave.
+
+    Every other visit writes new values into the inputs before each block, the others the same again.
+    """
     subject = bench.subject(request.case)
     bench.announce("inputs")
     inputs = subject.inputs(seed=request.seed)
@@ -178,14 +190,19 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
             seen.append(bench.watch.snapshot())
 
     started = wall_clock()
+    is_new = bench.visits[request.case.id] % 2 == 0
+    bench.visits[request.case.id] += 1
     bench.announce("timing")
     with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
-        timed(measured.call, 1)
+        watched = WatchedBlocks(
+            timed, measured.written, is_new=is_new, is_split=bench.device.type == "cpu", faults=timing.minor_faults
+        )
+        watched.warm(measured.call)
         if bench.watch is not None:
             bench.watch.begin()
         first = timing.read_counters()
         blocks, canary = rounds.take_blocks(
-            timed,
+            watched.block,
             measured.call,
             calls=request.calls,
             count=request.blocks,
@@ -195,6 +212,7 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         last = timing.read_counters()
         # A slow call is sampled once a visit; what launching it takes does not show.
         waited = _waited(bench, clock, measured, calls=request.calls) if request.blocks > 1 else None
+    timed_calls.hold(bench, subject, inputs, watched, seed=request.seed)
     calls = sum(block.calls for block in blocks)
     ticks = last.total - first.total
     visited = Round(
@@ -204,8 +222,12 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         calls_per_sample=min(block.calls for block in blocks),
         samples=[block.seconds for block in blocks],
         canary=canary,
-        faults_per_call=(last.minor_faults - first.minor_faults) / calls,
+        faults_per_call=watched.faulted / calls,
         involuntary_switches=last.involuntary_switches - first.involuntary_switches,
+        first_seconds=watched.first,
+        later_seconds=watched.later,
+        new_values=is_new,
+        input_sets=1 + (len(blocks) if is_new else 0),
         steal_share=(last.steal - first.steal) / ticks if ticks > 0 else None,
         host_seconds=[block.host for block in blocks] if bench.device.type != "cpu" else [],
         queued=[block.queued for block in blocks] if bench.device.type != "cpu" else [],

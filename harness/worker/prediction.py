@@ -39,7 +39,7 @@ BACKWARD_BUFFERS = 2.0
 
 def describe(bench: Workbench, _: Describe) -> Described:
     """List implementations by problem with limits on this device, and why one is unavailable."""
-    listed = [_described(entry, bench.device) for entry in bench.registry.entries.values()]
+    listed = [_described(entry, bench) for entry in bench.registry.entries.values()]
     listed += [
         DescribedImplementation(
             problem=missing.problem, name=missing.name, available=False, reason=missing.reason, source=missing.source
@@ -50,8 +50,8 @@ def describe(bench: Workbench, _: Describe) -> Described:
     return Described(device_name=name, implementations=listed, threads=torch.get_num_threads())
 
 
-def _described(entry: Implementation, device: torch.device) -> DescribedImplementation:
-    limits = entry.limits_on(device.type)
+def _described(entry: Implementation, bench: Workbench) -> DescribedImplementation:
+    limits = entry.limits_on(bench.device.type)
     reason = _lack_of_packages(limits) if limits else _elsewhere(entry)
     return DescribedImplementation(
         problem=entry.problem,
@@ -62,6 +62,7 @@ def _described(entry: Implementation, device: torch.device) -> DescribedImplemen
         supports=sorted(limits.supports) if limits else [],
         deterministic=entry.deterministic,
         source=entry.source,
+        digest=bench.registry.digests.get((entry.problem, entry.name), ""),
     )
 
 

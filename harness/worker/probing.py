@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def list_probes(_: Workbench, request: ListProbes) -> ProbesListed:
     """List a problem's battery."""
     tasks = battery.tasks(registry.problem(request.problem), quick=request.quick, only=request.only)
-    return ProbesListed(probes=[ListedProbe(probe=task.name, direction=task.direction) for task in tasks])
+    return ProbesListed(
+        probes=[ListedProbe(probe=task.name, direction=task.direction, length=task.probe.length) for task in tasks]
+    )
 
 
 def run_probe(bench: Workbench, request: RunProbe) -> Probed:

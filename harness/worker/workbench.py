@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import gc
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from harness.gate.agreement import agree, describe
 from harness.instruments import cuda, memory
 from harness.instruments.telemetry import sampler, sustained
 from harness.worker.modelled import modelled_device
+from harness.worker.process_state import ProcessState
 from impls import discovery, registry
 from impls.subject import Subject
 
@@ -115,6 +117,10 @@ class Workbench:
     rest: sustained.Rest
     canary: timing.Canary | None = None
     watch: sampler.Watch | None = None
+    # How often each case was visited in this process, by its id.
+    visits: Counter[str] = field(default_factory=Counter)
+    # The settings that implementations share, as they were before the first was imported.
+    process: ProcessState = field(default_factory=ProcessState)
     recorder: CudaRecorder | None = None
     modelled: ModelledDevice | None = None
 
@@ -158,8 +164,13 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
         torch.cuda.set_device(device)
         # Creates the context, so that NVML's list of processes is known to hold this one.
         cuda.DRIVER.probe(device)
+    process = ProcessState()
+    mending = _mending(process, announce)
+    found = discovery.discover(impl_files=start.impl_files, announce=mending, skip=start.skip)
+    mending("start")
     bench = Workbench(
         device=device,
+        process=process,
         policy=start.policy,
         announce=announce,
         calls=CallsAccount(),
@@ -169,9 +180,8 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
         rest=sustained.Rest(start.policy.telemetry),
         canary=timing.Canary(start.policy.timing.canary_size) if device.type == "cpu" else None,
         watch=sampler.Watch(str(device)) if has_context else None,
-        registry=discovery.discover(impl_files=start.impl_files, announce=announce, skip=start.skip),
+        registry=found,
     )
-    announce("start")
     timing.mend_clocks()
     # What is imported stays: without it each collection before timing would walk all of torch, 0.2 s a visit.
     gc.collect()
@@ -179,6 +189,19 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
     if modelled is None:
         cap_allocations(device, policy=start.policy.memory)
     return bench
+
+
+def _mending(process: ProcessState, announce: Callable[[str], None]) -> Callable[[str], None]:
+    """Return an announcer that first puts back what the source announced before has changed."""
+    last: list[str] = []
+
+    def announced(step: str) -> None:
+        if last:
+            process.imported(last.pop())
+        last.append(step.removeprefix(discovery.IMPORTING))
+        announce(step)
+
+    return announced
 
 
 def cap_allocations(device: torch.device, *, policy: MemoryPolicy) -> None:

@@ -29,6 +29,12 @@ def softmax(scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     return weights.masked_fill(~mask.any(-1, keepdim=True), 0.0)
 
 
+def without_padding(x: torch.Tensor, valid_lens: torch.Tensor) -> torch.Tensor:
+    """Copy keys or values [batch, kv_heads, n_k, ...] with zeros where no row of the batch element may look."""
+    longest = valid_lens.reshape(len(x), -1).amax(-1).reshape(-1, 1, 1, 1)
+    return x.masked_fill(torch.arange(x.shape[2], device=x.device).reshape(-1, 1) >= longest, 0.0)
+
+
 def repeat_heads(k: torch.Tensor, heads: int) -> torch.Tensor:
     """Repeat [batch, kv_heads, n, d] to [batch, heads, n, d]; query head h reads key head h // (heads / kv_heads)."""
     return k if k.shape[1] == heads else k.repeat_interleave(heads // k.shape[1], dim=1)

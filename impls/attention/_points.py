@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from impls.numerics.lengths import ValidLens, key_lengths, parse_sizes, valid_lens_mistakes
+from impls.numerics.lengths import ValidLens, has_empty, key_lengths, parse_sizes, valid_lens_mistakes
 from impls.registry import unknown
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Point:
     """One combination of sizes; `d` and `d_v` are per head.
 
     `valid_lens` is None, one length for all, or how lengths vary: per `batch` element, shape [batch], or over its
-    `rows`, shape [batch, n_q].
+    `rows`, shape [batch, n_q]; `_ends` has n_k and 1 among them, `_empty` 0 too.
     """
 
     n_q: int
@@ -96,7 +96,7 @@ def parse(point: Mapping[str, Any]) -> Point:
 
 def features(point: Point, *, direction: str) -> frozenset[str]:
     """Name what an implementation must support to run the point."""
-    dead = point.valid_lens == 0 or (point.causal and point.n_q > point.n_k)
+    dead = has_empty(point.valid_lens) or (point.causal and point.n_q > point.n_k)
     needed = {
         "causal": point.causal,
         "valid_lens": point.valid_lens is not None,

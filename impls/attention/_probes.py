@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from impls.attention._masks import without_padding
 from impls.contract import Probe
+from impls.covering import cover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,9 +94,66 @@ def _outlier_channel(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch
     return q, k, v
 
 
+def _large_products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Let each query pick one key out by a product of 120000, past float16 until it is scaled (d >= 4)."""
+    size = math.sqrt(120000.0)
+    unit = torch.nn.functional.normalize(k, dim=-1)
+    return torch.nn.functional.normalize(_aim(q, k, offset=0), dim=-1) * size, unit * size, v
+
+
+def _nan_row(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Put NaN into one query of the first batch element's last head."""
+    q[0, -1, q.shape[2] // 2] = math.nan
+    return q, k, v
+
+
+def fill_padding(k: torch.Tensor, v: torch.Tensor, valid_lens: torch.Tensor, value: float) -> None:
+    """Write a value into keys and values [batch, kv_heads, n_k, ...] where no row of the batch element may look."""
+    for tensor in (k, v):
+        beyond = without_padding(torch.ones_like(tensor), valid_lens) == 0
+        tensor.masked_fill_(beyond, value)
+
+
+def _each(lay_out: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Triple]:
+    return lambda *tensors: tuple(map(lay_out, tensors))
+
+
 def _transposed(tensor: torch.Tensor) -> torch.Tensor:
     """Lay out as [batch, n, heads, d] seen as [batch, heads, n, d], as projections give it."""
     return tensor.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def _columns(tensor: torch.Tensor) -> torch.Tensor:
+    """Lay out with features outermost: the last stride is n."""
+    return tensor.mT.contiguous().mT
+
+
+def _one_buffer(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Triple:
+    """Make q, k, v views of one buffer: [batch, n, (heads + kv_heads) d + ...] as a fused projection gives it.
+
+    Where n_q differs from n_k, one lies behind the other.
+    """
+    if q.shape[2] != k.shape[2]:
+        flat = torch.cat([tensor.flatten() for tensor in (q, k, v)])
+        first, second = q.numel(), q.numel() + k.numel()
+        return flat[:first].view(q.shape), flat[first:second].view(k.shape), flat[second:].view(v.shape)
+    rows = torch.cat([tensor.transpose(1, 2).flatten(2) for tensor in (q, k, v)], -1)  # [batch, n, heads * d]
+    first, second = q.shape[1] * q.shape[3], q.shape[1] * q.shape[3] + k.shape[1] * k.shape[3]
+    return (
+        rows[..., :first].view(*q.transpose(1, 2).shape).transpose(1, 2),
+        rows[..., first:second].view(*k.transpose(1, 2).shape).transpose(1, 2),
+        rows[..., second:].view(*v.transpose(1, 2).shape).transpose(1, 2),
+    )
+
+
+def _shared_batch(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Triple:
+    """Let every batch element see the first one's keys and values, at stride 0."""
+    return q, k[:1].expand_as(k), v[:1].expand_as(v)
+
+
+def _shared_heads(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Triple:
+    """Let every head see the first one's keys and values, at stride 0."""
+    return q, k[:, :1].expand_as(k), v[:, :1].expand_as(v)
 
 
 def _sliced(tensor: torch.Tensor) -> torch.Tensor:
@@ -106,7 +165,7 @@ def _sliced(tensor: torch.Tensor) -> torch.Tensor:
 
 
 # Kinds of input values, by name; each changes standard normal q, k, v.
-KINDS: Mapping[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.dtype], Triple]] = {
+KINDS: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.dtype], Triple]] = {
     "normal": _normal,
     "large logits": _large_logits,
     "huge logits": _huge_logits,
@@ -120,61 +179,110 @@ KINDS: Mapping[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.dt
     "denormal queries": _denormal_queries,
     "long tails": _long_tails,
     "outlier channel": _outlier_channel,
-    "transposed": _normal,
-    "sliced": _normal,
+    "large products": _large_products,
 }
-# Kinds whose tensors are not contiguous.
-LAYOUTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {"transposed": _transposed, "sliced": _sliced}
+VALUES = tuple(KINDS)
+# Kinds whose tensors do not lie in memory in order, and how they do.
+LAYOUTS: Mapping[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Triple]] = {
+    "transposed": _each(_transposed),
+    "sliced": _each(_sliced),
+    "columns": _each(_columns),
+    "one buffer": _one_buffer,
+    "shared batch": _shared_batch,
+    "shared heads": _shared_heads,
+}
+HUGE, HUGE_IN_FLOAT16 = 1e30, 1e3
+# What keys and values beyond the lengths hold: NaN, or a finite number whose products with others are finite too.
+PADDING: Mapping[str, Callable[[torch.dtype], float]] = {
+    "huge padding": lambda dtype: HUGE_IN_FLOAT16 if dtype == torch.float16 else HUGE,
+    "NaN padding": lambda _: math.nan,
+}
+KINDS.update(dict.fromkeys((*LAYOUTS, *PADDING), _normal))
+KINDS["NaN query"] = _nan_row
 
 # Two blocks of 16 and a tail of one; several heads and batch elements, so that mixing them up shows.
 SMALL = {"n": 33, "d": 16, "heads": 2, "batch": 2}
+# What a covering array combines. Whole blocks and tails of them; few heads, as the oracle takes them one by one.
+OPTIONS: Mapping[str, tuple[Any, ...]] = {
+    "n_q": (1, 12, 20, 29),
+    "n_k": (20,),
+    "causal": (False, True),
+    "valid_lens": (None, 13, "batch_ends", "rows", "batch_empty", "rows_empty"),
+    "kv_heads": (1, 2),
+    "group": (1, 2),
+    "batch": (1, 2),
+    "d": (6, 16),
+    "d_v": ("d", 10),
+    "kind": ("normal", *LAYOUTS),
+    "upstream": ("dense", "strided", "expanded"),
+}
+# All combinations of these occur; of others, all of two.
+TOGETHER = (("n_q", "causal", "valid_lens"), ("n_q", "kv_heads", "group", "batch"), ("group", "d_v", "causal"))
+
+
+def _combined(options: Mapping[str, Any], *, number: int, quick: bool) -> Probe:
+    """Make a probe of a row of the covering array."""
+    point = {name: value for name, value in options.items() if name not in {"group", "kind", "upstream"}}
+    point["heads"] = options["kv_heads"] * options["group"]
+    point["d_v"] = options["d"] if options["d_v"] == "d" else options["d_v"]
+    words = [f"{name} {point[name]}" for name in ("n_q", "heads", "kv_heads", "batch", "d", "d_v")]
+    words += [f"valid_lens {point['valid_lens']}"] * (point["valid_lens"] is not None)
+    words += ["causal"] * point["causal"] + [options["kind"], f"{options['upstream']} gradient"]
+    title = f"{'one-way' if quick else 'pairs'} {number}: {', '.join(words)}"
+    return Probe(title, point, options["kind"], quick=quick, upstream=options["upstream"])
+
+
+ONE_WAY = tuple(_combined(row, number=i, quick=True) for i, row in enumerate(cover(OPTIONS, strength=1), 1))
+PAIRS = tuple(_combined(row, number=i, quick=False) for i, row in enumerate(cover(OPTIONS, more=TOGETHER), 1))
 GROUPED = {"heads": 6, "kv_heads": 2, "batch": 2, "d": 16}
+DIRTY = frozenset({"dirty_padding"})
 SHAPES = (
-    Probe("one token", {"n": 1, "d": 8}),
     Probe("one token, odd d", {"n": 1, "d": 33, "heads": 2}),
-    Probe("decode", {"n_q": 1, "n_k": 300, "d": 64, "heads": 2}, quick=True),
-    Probe("decode, causal", {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "causal": True}),
+    Probe("decode", {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "batch": 2}, quick=True),
     Probe("n 2", {"n": 2, "d": 16, "causal": True}),
-    Probe("n 64", {"n": 64, "d": 32}),
     Probe("n 65, causal", {"n": 65, "d": 32, "causal": True}),
-    Probe("n 127", {"n": 127, "d": 32, "heads": 2}),
-    Probe("n 129, causal", {"n": 129, "d": 64, "heads": 2, "causal": True}, quick=True),
+    Probe("n 127", {"n": 127, "d": 32}),
+    Probe("n 129, causal", {"n": 129, "d": 64, "causal": True}, quick=True),
     Probe("n 257", {"n": 257, "d": 64}),
     Probe("n_q 100, n_k 257, causal", {"n_q": 100, "n_k": 257, "d": 32, "causal": True}, quick=True),
     Probe("n_q 257, n_k 100", {"n_q": 257, "n_k": 100, "d": 32}),
     Probe("n_q 45, n_k 20, causal", {"n_q": 45, "n_k": 20, "d": 16, "heads": 2, "causal": True}, quick=True),
     Probe("n_k 4096", {"n_q": 64, "n_k": 4096, "d": 32}),
-    Probe("n_k 4096, causal", {"n_q": 64, "n_k": 4096, "d": 32, "causal": True}),
+    # Positions past 2^15 and 2^16, where short integers wrap.
+    Probe("n_k 66000, causal", {"n_q": 2, "n_k": 66000, "d": 4, "causal": True}),
     Probe("d 1", {"n": 33, "d": 1, "heads": 2}),
-    Probe("d 3", {"n": 33, "d": 3}),
-    Probe("d 80", {"n": 33, "d": 80}),
-    Probe("d 96, causal", {"n": 33, "d": 96, "causal": True}),
-    Probe("d 128", {"n": 33, "d": 128}),
-    Probe("d 256", {"n": 33, "d": 256}),
+    *(Probe(f"d {d}", {"n": 17, "d": d}) for d in (3, 20, 80, 96, 128, 160, 224, 256)),
+    Probe("d 192", {"n": 17, "d": 192}, quick=True),
+    Probe("d 192, d_v 128, causal", {"n": 17, "d": 192, "d_v": 128, "causal": True}),
     Probe("d_v 24", {**SMALL, "d_v": 24}),
-    Probe("d_v 5, causal", {**SMALL, "d_v": 5, "causal": True}),
     Probe("batch 3, heads 5", {"n": 20, "d": 8, "batch": 3, "heads": 5}),
-    Probe("kv_heads 1", {"n": 33, "d": 16, "heads": 4, "kv_heads": 1}),
     Probe("kv_heads 2 of 6", {**GROUPED, "n": 33}, quick=True),
-    Probe("kv_heads 2 of 6, causal", {**GROUPED, "n_q": 20, "n_k": 33, "causal": True}),
     Probe("valid_lens 0", {**SMALL, "valid_lens": 0}),
     Probe("valid_lens 1", {**SMALL, "valid_lens": 1}),
     Probe("valid_lens n", {**SMALL, "valid_lens": 33}),
     Probe("valid_lens by batch", {**SMALL, "valid_lens": "batch"}, quick=True),
     Probe("valid_lens by row", {**SMALL, "valid_lens": "rows"}, quick=True),
-    Probe("valid_lens by batch, causal", {**SMALL, "valid_lens": "batch", "causal": True}),
-    Probe("valid_lens by row, kv_heads 2 of 6", {**GROUPED, "n": 33, "valid_lens": "rows"}),
-    Probe("valid_lens by batch, n_k 257", {"n_q": 20, "n_k": 257, "d": 16, "batch": 3, "valid_lens": "batch"}),
+    Probe("valid_lens by batch, one empty", {**SMALL, "batch": 3, "valid_lens": "batch_empty"}, quick=True),
+    Probe("valid_lens by batch, n_k 257", {"n_q": 20, "n_k": 257, "d": 16, "batch": 3, "valid_lens": "batch_ends"}),
+    Probe("huge padding, by batch", {**SMALL, "valid_lens": "batch"}, "huge padding", quick=True),
+    Probe("huge padding, by row", {**SMALL, "n": 12, "valid_lens": "rows"}, "huge padding"),
+    Probe("NaN padding, by batch", {**SMALL, "valid_lens": "batch"}, "NaN padding", quick=True, needs=DIRTY),
+    Probe("NaN padding, one length", {**SMALL, "valid_lens": 20}, "NaN padding", needs=DIRTY),
+    Probe("NaN in a query", SMALL, "NaN query", quick=True, spoils_row=True),
+    Probe("NaN in a query, causal", {**SMALL, "causal": True}, "NaN query", spoils_row=True),
+    Probe("strided gradient", SMALL, quick=True, upstream="strided"),
     Probe("scale 1", {**SMALL, "scale": 1.0}, quick=True),
     Probe("scale 0.02, causal", {**SMALL, "scale": 0.02, "causal": True}),
     Probe("scale 0", {**SMALL, "scale": 0.0}),
 )
 # Kinds that are quick's share of values.
-QUICK = ("normal", "huge logits", "border needle", "shifted values", "transposed")
+QUICK = ("normal", "huge logits", "border needle", "shifted values", "large products")
 PROBES = (
-    *(Probe(kind, SMALL, kind, quick=kind in QUICK) for kind in KINDS),
-    *(Probe(f"{kind}, causal", {**SMALL, "causal": True}, kind, quick=kind in QUICK) for kind in KINDS),
+    *(Probe(kind, SMALL, kind, quick=kind in QUICK) for kind in VALUES),
+    *(Probe(f"{kind}, causal", {**SMALL, "causal": True}, kind, quick=kind == "border needle") for kind in VALUES),
+    *ONE_WAY,
     *SHAPES,
+    *PAIRS,
 )
 # Small enough to be called over a hundred times, so that an error in every hundredth call is met.
 REPEATED = Probe("tiny", {"n": 6, "d": 8, "heads": 2})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from impls.attention._masks import without_padding
 from impls.contract import Witness
 from impls.numerics import errors
 from impls.numerics.lengths import BLOCK_ELEMENTS
@@ -26,6 +27,7 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
 
     Work is O(rows * n_k * d) and memory O(n_k): blocks of rows see all keys.
     """
+    inputs = _without_padding(inputs)
     unit = errors.units(inputs.q.dtype, inputs.q.device)
     shape = (*inputs.q.shape[:2], len(rows), inputs.v.shape[-1])
     oracle, reference, prescaled, bound, summation = (torch.zeros(shape, dtype=torch.float64) for _ in range(5))
@@ -52,6 +54,7 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
     is whichever errs more, element by element: the textbook's backward, its sums over rows rounded after every row
     as autograd does for a loop, or FlashAttention's.
     """
+    inputs = _without_padding(inputs)
     unit = errors.units(inputs.q.dtype, inputs.q.device)
     flushed = _flushed(inputs, rows, unit)
     exact = [torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable]
@@ -188,10 +191,21 @@ def _drawn(deviation: torch.Tensor) -> torch.Tensor:
 
 
 def _farther(oracle: torch.Tensor, *forms: torch.Tensor) -> torch.Tensor:
-    """Return, element by element, the form that is farthest from the oracle."""
+    """Return, element by element, the form that is farthest from the oracle, of those that did not overflow."""
     stacked = torch.stack([form.cpu().double() for form in forms])
-    farthest = (stacked - oracle).abs().argmax(0, keepdim=True)
+    farthest = (stacked - oracle).abs().nan_to_num(nan=-1.0, posinf=-1.0).argmax(0, keepdim=True)
     return stacked.gather(0, farthest).squeeze(0)
+
+
+def _without_padding(inputs: Inputs) -> Inputs:
+    """Put zeros where no row of a batch element may look: whatever lies there has no say in what is right."""
+    if inputs.valid_lens is None:
+        return inputs
+    return replace(
+        inputs,
+        k=without_padding(inputs.k.detach(), inputs.valid_lens),
+        v=without_padding(inputs.v.detach(), inputs.valid_lens),
+    )
 
 
 def _heads(inputs: Inputs) -> list[tuple[int, int]]:

@@ -27,5 +27,6 @@ def einsum(
     """Materialise scores and weights, each [batch, heads, n_q, n_k]."""
     mask = allowed(q, k, causal=causal, valid_lens=valid_lens)
     k, v = repeat_heads(k, q.shape[1]), repeat_heads(v, q.shape[1])
-    scores = torch.einsum("bhqd,bhkd->bhqk", q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    # Queries are scaled, not scores: a product of float16 may pass 65504 before it is scaled.
+    scores = torch.einsum("bhqd,bhkd->bhqk", q * (q.shape[-1] ** -0.5 if scale is None else scale), k)
     return torch.einsum("bhqk,bhkd->bhqd", softmax(scores, mask), v)

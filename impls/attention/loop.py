@@ -10,7 +10,7 @@ from impls.registry import register
 @register(
     problem="attention",
     name="loop",
-    supports=("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"),
+    supports=("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward", "dirty_padding"),
     call_seconds_per_row=15e-6,
 )
 def loop(
@@ -36,6 +36,6 @@ def loop(
                 if limits is not None:
                     limit = min(limit, limits[b][i % len(limits[b])])
                 limit = max(limit, 0)
-                weights = ((keys[:limit] @ q[b, h, i]) * scale).softmax(-1)  # [limit]
+                weights = (keys[:limit] @ (q[b, h, i] * scale)).softmax(-1)  # [limit]
                 rows.append(weights @ values[:limit])
     return torch.stack(rows).reshape(batch, heads, n_q, -1)

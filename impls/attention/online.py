@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from impls.attention._masks import repeat_heads
+from impls.attention._masks import repeat_heads, without_padding
 from impls.registry import register
 
 # Keys a step: [n_q, 128] scores stay in a core's cache at the head sizes that are swept.
@@ -17,7 +17,7 @@ BLOCK = 128
 @register(
     problem="attention",
     name="online",
-    supports=("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"),
+    supports=("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward", "dirty_padding"),
     expects=("bmm",),
 )
 def online(
@@ -32,6 +32,8 @@ def online(
     """Visit the keys block by block, keeping a running maximum, sum and output for each row, in float32 or wider."""
     batch, heads, n_q, d = q.shape
     n_k = k.shape[2]
+    if valid_lens is not None:
+        k, v = without_padding(k, valid_lens), without_padding(v, valid_lens)
     wide = torch.promote_types(q.dtype, torch.float32)
     scaled = q.to(wide) * (d**-0.5 if scale is None else scale)
     limits = key_limits(q, n_k, causal=causal, valid_lens=valid_lens)  # broadcastable to [batch, heads, n_q, 1]

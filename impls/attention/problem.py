@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from impls.attention._points import AXES, Inputs, Point, attended_pairs, features, lengths, parse
-from impls.attention._probes import KINDS, LAYOUTS, PROBES, REPEATED
+from impls.attention._probes import KINDS, LAYOUTS, PADDING, PROBES, REPEATED, fill_padding
 from impls.attention._witness import gradient_witness, witness
 from impls.contract import Cost, Implementation, Output
 
@@ -34,9 +34,12 @@ def inputs(point: Point, *, dtype: torch.dtype, device: torch.device, seed: int,
     k = normal(point.batch, point.kv_heads, point.n_k, point.d)
     v = normal(point.batch, point.kv_heads, point.n_k, point.d_v)
     changed = KINDS[kind](q, k, v, dtype)
-    lay_out = LAYOUTS.get(kind, torch.Tensor.contiguous)
-    q, k, v = (lay_out(tensor.to(dtype)) for tensor in changed)
+    q, k, v = (tensor.to(dtype).contiguous() for tensor in changed)
     valid_lens = lengths(point)
+    if kind in PADDING and valid_lens is not None:
+        fill_padding(k, v, valid_lens.to(device), PADDING[kind](dtype))
+    if kind in LAYOUTS:
+        q, k, v = LAYOUTS[kind](q, k, v)
     return Inputs(
         q=q,
         k=k,

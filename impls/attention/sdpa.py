@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from impls.attention._masks import allowed
@@ -18,6 +17,14 @@ if TYPE_CHECKING:
 
 HALF = ("bfloat16", "float16")
 EVERYTHING = ("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward")
+
+
+@functools.cache
+def lower_right(n_q: int, n_k: int) -> Any:
+    """Return PyTorch's bottom-right causal bias, whose module brings the compiler: seconds, for whoever needs none."""
+    from torch.nn.attention.bias import causal_lower_right
+
+    return causal_lower_right(n_q, n_k)
 
 
 def attend(
@@ -99,7 +106,7 @@ def sdpa_flash(
             q,
             k,
             v,
-            attn_mask=causal_lower_right(q.shape[2], k.shape[2]),
+            attn_mask=lower_right(q.shape[2], k.shape[2]),
             scale=scale,
             enable_gqa=q.shape[1] != k.shape[1],
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from impls.numerics.lengths import ValidLens, key_lengths, parse_sizes, valid_lens_mistakes
+from impls.numerics.lengths import ValidLens, has_empty, key_lengths, parse_sizes, valid_lens_mistakes
 from impls.registry import unknown
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def features(point: Point, *, direction: str) -> frozenset[str]:
     """Name what an implementation must support to run the point."""
     needed = {
         "valid_lens": point.valid_lens is not None,
-        "dead_rows": point.valid_lens == 0,
+        "dead_rows": has_empty(point.valid_lens),
         "dropout": point.dropout > 0.0,
         "cross_attention": not point.is_self_attention,
         "query_size": point.query_size != point.width,

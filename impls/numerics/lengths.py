@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 GOLDEN = 0.6180339887498949
 # Scores that an oracle holds at once: 8 MiB in float64, which stays near a core's cache.
 BLOCK_ELEMENTS = 2**20
-# None, one length for all, or how lengths vary: per batch element, or over its rows.
-ValidLens = int | Literal["batch", "rows"] | None
+# How lengths vary: per batch element or over its rows; "ends" has n_k and 1 among others, "empty" 0 as well.
+VARIED = ("batch", "rows", "batch_ends", "rows_ends", "batch_empty", "rows_empty")
+# None, one length for all, or how lengths vary.
+ValidLens = int | Literal["batch", "rows", "batch_ends", "rows_ends", "batch_empty", "rows_empty"] | None
 
 
 def parse_sizes(point: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
@@ -35,10 +37,10 @@ def parse_sizes(point: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[
 
 def valid_lens_mistakes(valid_lens: object, n_k: int | None) -> list[str]:
     """Say what is wrong with a point's `valid_lens`; `n_k` is None if it is unknown."""
-    if valid_lens is None or valid_lens in ("batch", "rows"):
+    if valid_lens is None or (isinstance(valid_lens, str) and valid_lens in VARIED):
         return []
     if isinstance(valid_lens, bool) or not isinstance(valid_lens, int) or valid_lens < 0:
-        return [f"valid_lens must be a length, 'batch' or 'rows', not {valid_lens!r}"]
+        return [f"valid_lens must be a length or one of {', '.join(VARIED)}, not {valid_lens!r}"]
     return [f"valid_lens {valid_lens} exceeds n_k {n_k}"] if n_k is not None and valid_lens > n_k else []
 
 
@@ -48,6 +50,15 @@ def key_lengths(valid_lens: ValidLens, *, batch: int, n_q: int, n_k: int) -> tor
         return None
     if isinstance(valid_lens, int):
         return torch.full((batch,), valid_lens, dtype=torch.int64)
-    shape = (batch,) if valid_lens == "batch" else (batch, n_q)
+    by, _, among = valid_lens.partition("_")
+    shape = (batch,) if by == "batch" else (batch, n_q)
     spread = (torch.arange(1, math.prod(shape) + 1, dtype=torch.float64) * GOLDEN) % 1.0
-    return (1 + (spread * n_k).to(torch.int64)).clamp(max=n_k).reshape(shape)
+    lengths = (1 + (spread * n_k).to(torch.int64)).clamp(max=n_k)
+    for place, end in enumerate({"": (), "ends": (n_k, 1), "empty": (n_k, 0, 1)}[among]):
+        lengths[place::5] = end
+    return lengths.reshape(shape)
+
+
+def has_empty(valid_lens: ValidLens) -> bool:
+    """Tell whether some length is 0."""
+    return valid_lens == 0 or valid_lens in ("batch_empty", "rows_empty")

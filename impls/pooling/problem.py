@@ -294,6 +294,8 @@ PROBES = (
     Probe("narrow", {"n_q": 33, "n_k": 257, "w": 30.0}, quick=True),
     Probe("boxcar", {"n_q": 33, "n_k": 257, "kernel": "boxcar"}, quick=True),
     Probe("epanechnikov", {"n_q": 33, "n_k": 257, "kernel": "epanechnikov"}, quick=True),
+    Probe("strided gradient", {"n_q": 33, "n_k": 20}, upstream="strided"),
+    Probe("expanded gradient", {"n_q": 33, "n_k": 20}, upstream="expanded"),
     Probe("no key in reach", {"n_q": 33, "n_k": 20, "kernel": "boxcar", "w": 2.0}, kind="gaps"),
 )
 REPEATED = Probe("tiny", {"n_q": 6, "n_k": 8})

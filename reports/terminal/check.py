@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from reports.text import styled
@@ -15,6 +17,15 @@ if TYPE_CHECKING:
 
     from harness.records import Outcome
     from harness.runner.check import Report
+
+
+# Reasons for not asking that are shown one by one.
+REASONS = 4
+# What the author of a kernel with honest limits has to know.
+DECLARING = (
+    "a limit is declared, not a mistake: leave the feature out of `supports`, or, for sizes, "
+    '`raise NotImplementedError("head size must be 64 or 128")`; such probes are not asked'
+)
 
 
 def render(report: Report, console: Console, *, impl_files: Sequence[str | Path] = ()) -> None:
@@ -44,6 +55,40 @@ def render(report: Report, console: Console, *, impl_files: Sequence[str | Path]
         console.print(Text.assemble(styled(outcome.status, "red"), styled(said)))
         again = reproduction(outcome, problem=report.problem, impl_files=impl_files)
         console.print(styled(f"  again: {again}"), soft_wrap=True)
+    if any(is_exception(outcome) for outcome in failures):
+        console.print(styled(f"  {DECLARING}"), soft_wrap=True)
+    for sentence in closing(report):
+        console.print(styled(sentence), soft_wrap=True)
+
+
+def is_exception(outcome: Outcome) -> bool:
+    """Tell whether an outcome is an exception of Python, not a signal or a time limit."""
+    return outcome.status == "crashed" and re.match(r"\w*(Error|Exception)\b", outcome.reason) is not None
+
+
+def closing(report: Report) -> list[str]:
+    """Say how many probes were not asked and why, and up to which length the rest looked."""
+    if not any(outcome.status != "unsupported" for outcome in report.outcomes):
+        why = "what was chosen supports none of the probes" if report.outcomes else "no probe or dtype was left to ask"
+        return [f"nothing was asked: {why}", *not_asked(report)]
+    return [*not_asked(report), f"looked at lengths up to {report.longest}; a run checks each case at its own"]
+
+
+def not_asked(report: Report) -> list[str]:
+    """Return a line for each implementation that was not asked all probes, with the reasons that most had."""
+    reasons: dict[str, Counter[str]] = {}
+    totals: Counter[str] = Counter()
+    for outcome in report.outcomes:
+        totals[outcome.implementation] += 1
+        if outcome.status == "unsupported":
+            reasons.setdefault(outcome.implementation, Counter())[outcome.reason] += 1
+    lines = []
+    for name, counts in reasons.items():
+        words = [f"{count} {reason}" for reason, count in counts.most_common(REASONS)]
+        rest = counts.total() - sum(count for _, count in counts.most_common(REASONS))
+        words += [f"{rest} for other reasons"] * (rest > 0)
+        lines.append(f"not asked of {name}: {counts.total()} of {totals[name]} probes ({'; '.join(words)})")
+    return lines
 
 
 def reproduction(outcome: Outcome, *, problem: str = "attention", impl_files: Sequence[str | Path] = ()) -> str:

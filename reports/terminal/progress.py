@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 from reports import text, units
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.records import Case, Preparation, Record
-    from harness.runner.progress import Extra, Phase
+    from harness.runner.progress import Extra, Part, Phase
 
 # Without a terminal, rounds print at most one line in this many seconds.
 LINE_SECONDS = 10.0
@@ -188,6 +190,22 @@ class Reporter:
         subject, verb = (case.implementation, "counted") if extra == "operations" else (case.label, "compared")
         self._advance(cost, f"{subject}: {extra} not {verb}, {reason}")
 
+    def left_out(self, part: Part, cases: Sequence[Case], *, budget: float) -> None:
+        """Say what the time budget does not hold, naming the dearest."""
+        dearest = f"; the dearest: {cases[0].label}" if len(cases) > 1 else f": {cases[0].label}"
+        many = f"{len(cases)} case{'s' if len(cases) > 1 else ''}"
+        what = many if part == "cases" else f"{part} of {many}"
+        self._display.note(f"left out: {what}{dearest} (a time budget of {units.duration(budget)} does not hold more)")
+
+    def rounds_expected(self, rounds: int, *, aimed: int) -> None:
+        """Say that intervals will be wider than they could be."""
+        self._display.note(f"the time budget holds about {rounds} rounds, {aimed} are aimed at: intervals will be wide")
+
+    def waiting(self, processes: Sequence[str], *, seconds: float) -> None:
+        """Say that the machine is busy, and with what."""
+        who = f" by {', '.join(processes)}" if processes else ""
+        self._display.note(f"the cores are taken{who}: waiting up to {units.duration(seconds)}")
+
     def unavailable(self, source: str, reason: str) -> None:
         """Say which source gives no implementation."""
         self._display.note(f"{source}: {reason}")
@@ -203,6 +221,10 @@ class Reporter:
     def interrupted(self) -> None:
         """Say how an interrupted run is continued."""
         self._display.note("interrupted: what was measured is kept; continue with --resume")
+
+    def replaced(self, implementation: str) -> None:
+        """Say what is measured anew."""
+        self._display.note(f"{implementation}: its source changed since the run was begun; it is measured anew")
 
     def resumed(self, directory: str) -> None:
         """Say under which plan a run goes on."""

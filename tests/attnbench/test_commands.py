@@ -9,17 +9,21 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from attnbench import __version__
 from attnbench.app import COMMANDS, make_app
 from attnbench.commands.plan import show
+from attnbench.commands.run import exit_code
 from attnbench.console import USAGE
 from harness.instruments import timing
 from harness.policy import DEFAULT
-from harness.records import DroppedPoint, PlannedCase, Prediction
-from harness.results.plan_file import Plan
+from harness.records import PlannedCase, Prediction
+from harness.results.plan_file import DroppedPoint, Plan
+from harness.results.run import read_run
+from harness.results.verdicts_file import Verdict
 from harness.runner.process import oom_kills
 from harness.runner.state import thread_warnings
 from scenarios import catalog
@@ -165,7 +169,7 @@ def test_a_plan_says_what_a_case_costs_and_why_one_is_skipped(capsys):
     assert third.endswith(": unsupported: no d_v")
     assert dropped == "smoke {'n': 1}: dropped, too small"
     assert last == "3 cases, 1 to run; one call of each takes 2.10 ms or so"
-    assert whole == "a run of them takes about 0 min or more; its time budget is 4 min"
+    assert whole == "a run of them takes about 0 min or more; its time budget is 5 min"
 
 
 def test_n_takes_the_place_of_both_lengths():
@@ -232,6 +236,39 @@ def test_replaced_clocks_are_put_back_and_named(monkeypatch):
 def test_the_kernel_counts_its_kills_or_says_nothing():
     kills = oom_kills()
     assert kills is None or kills >= 0
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_an_empty_shard_of_a_legal_split_is_fine_and_says_so(verb, tmp_path):
+    words = ["smoke", "--impl", "batched", "-a", "n=16"]
+    output = ["-o", str(tmp_path / "run")] if verb == "run" else []
+    first = in_process("plan", *words, "--shard", "1/2")
+    assert first.exit_code == 0
+    # One case is in one of two shards.
+    empty = "1/2" if "is empty" in first.output else "2/2"
+    done = in_process(verb, *words, *output, "--shard", empty)
+    assert done.exit_code == 0
+    assert f"shard {empty} of one case is empty: nothing to do" in done.output
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"), [([], USAGE), (["inconclusive"], USAGE), (["inconclusive", "confirmed"], 0), (["refuted"], 1)]
+)
+def test_failing_on_a_verdict_needs_one_that_was_decided(tmp_path, verdicts, code):
+    path = tmp_path / "run"
+    given = [
+        Verdict(
+            claim="A2", implementation=f"i{number}", quantity="all", verdict=verdict, arithmetic="confirmed", reason="x"
+        )
+        for number, verdict in enumerate(verdicts)
+    ]
+    runs.write_run(path, [runs.ok_record()], verdicts=given)
+    try:
+        found = exit_code(read_run(path), fail_on="refuted")
+    except typer.Exit as ended:
+        found = ended.exit_code
+    assert found == code
+    assert exit_code(read_run(path), fail_on=None) == 0
 
 
 def test_a_plan_for_a_gpu_that_is_not_here_is_modelled_and_says_so():

@@ -43,3 +43,19 @@ def test_lengths_vary_within_the_keys_and_the_same_each_time():
 def test_problems_refuse_a_length_in_the_same_words(problem):
     with pytest.raises(ValueError, match=r"^valid_lens 5 exceeds n_k 4$"):
         registry.problem(problem).parse({"n": 4, "valid_lens": 5})
+
+
+@pytest.mark.parametrize(("kind", "ends"), [("batch_ends", {7, 1}), ("rows_ends", {7, 1}), ("batch_empty", {7, 0, 1})])
+def test_ends_stand_among_lengths(kind, ends):
+    lengths = key_lengths(kind, batch=4, n_q=3, n_k=7)
+    assert lengths.shape == ((4,) if kind.startswith("batch") else (4, 3))
+    assert set(lengths.flatten().tolist()) >= ends
+    assert lengths.unique().numel() > len(ends)
+
+
+@pytest.mark.parametrize("problem", ["attention", "multihead"])
+def test_an_empty_sequence_among_others_is_a_dead_row(problem):
+    found = registry.problem(problem)
+    for kind, dead in (("batch_ends", False), ("batch_empty", True), ("rows_empty", True), (0, True), (1, False)):
+        point = found.parse({"n": 4, "batch": 2, "valid_lens": kind})
+        assert ("dead_rows" in found.features(point, direction="forward")) is dead

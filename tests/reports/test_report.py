@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.records import SchemaMismatchError
 from harness.results.journal import JournalError
 from harness.results.run import read_run, read_runs
+from harness.results.schema import SchemaMismatchError
 from harness.scaling.law import costs
 from reports import style, units
 from reports.exports.markdown import markdown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import jsonschema
@@ -150,3 +151,74 @@ def test_the_schema_accepts_the_catalog():
     schema = json.loads(SCHEMA.read_text())
     for scenario in catalog.CATALOG:
         jsonschema.validate(scenario.model_dump(mode="json"), schema)
+
+
+def test_every_wrong_size_and_form_is_named_at_once():
+    with pytest.raises(catalog.ScenarioError) as refused:
+        catalog.parse_axes(
+            ["n=0,-5,64", "d=nan", "heads=foo", "batch=1e3", "n_k=true", "n", "n=1:1000000000", "causal=true"]
+        )
+    assert str(refused.value).splitlines() == [
+        *(f"n = {size} is no size: a whole number of at least 1 is needed" for size in (0, -5)),
+        "d = nan is no size: a whole number of at least 1 is needed",
+        "heads = 'foo' is no size: a whole number of at least 1 is needed",
+        "batch = 1000.0 is no size: a whole number of at least 1 is needed",
+        "n_k = True is no size: a whole number of at least 1 is needed",
+        "axis 'n' must read n=512,1024 or n[pow2]=9:13 or n=64:256:64",
+        "axis 'n=1:1000000000' must read n=512,1024 or n[pow2]=9:13 or n=64:256:64",
+    ]
+    assert catalog.parse_axes(["causal=false,true", "scale=0.5"]) == {"causal": [False, True], "scale": [0.5]}
+
+
+def test_sizes_of_a_file_are_named_at_once(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('question = "?"\nbase = {d = -1}\n[[axes]]\nname = "n"\nvalues = [0, 16, 2.5]\n')
+    with pytest.raises(catalog.ScenarioError) as refused:
+        catalog.find(str(path))
+    assert [line.split(" is no size")[0] for line in str(refused.value).splitlines()] == [
+        f"scenario {path}: n = 0",
+        f"scenario {path}: n = 2.5",
+        f"scenario {path}: d = -1",
+    ]
+
+
+def put_pipe(path):
+    os.mkfifo(path)
+
+
+def put_loop(path):
+    path.symlink_to(path)
+
+
+def put_sparse(path):
+    with path.open("wb") as file:
+        file.truncate(2**40)
+
+
+def put_nested(path):
+    path.write_text("a = " + "[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("put", "mistake"),
+    [
+        (put_pipe, "is no regular file"),
+        (put_loop, "Too many levels of symbolic links"),
+        (put_sparse, "has 1099511627776 bytes, and at most"),
+        (put_nested, "is not TOML: "),
+        (Path.mkdir, "Is a directory"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "is not TOML: "),
+    ],
+)
+def test_whatever_stands_in_place_of_a_scenario_is_refused_in_a_line(tmp_path, put, mistake):
+    path = tmp_path / "mine.toml"
+    put(path)
+    with pytest.raises(catalog.ScenarioError) as refused:
+        catalog.find(str(path))
+    (line,) = str(refused.value).splitlines()
+    assert mistake in line
+
+
+def test_a_device_is_no_scenario():
+    with pytest.raises(catalog.ScenarioError, match=r"^scenario /dev/zero is no regular file$"):
+        catalog.find("/dev/zero/")

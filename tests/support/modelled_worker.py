@@ -16,17 +16,7 @@ import torch
 from harness.instruments.telemetry import sustained
 from harness.policy import DEFAULT
 from harness.protocol import messages
-from harness.records import (
-    Agreement,
-    Counts,
-    Degrees,
-    Environment,
-    Memory,
-    Preparation,
-    Ran,
-    Round,
-    Telemetry,
-)
+from harness.records import Agreement, Counts, Degrees, Environment, Memory, Preparation, Ran, Round, Telemetry
 from harness.worker import prediction
 from harness.worker.modelled import ModelledDevice, modelled_device
 from harness.worker.workbench import CallsAccount, KnownWitnesses, Workbench

@@ -1,4 +1,4 @@
-"""Deliberately wrong implementations of `attention`: what the gate is there to reject."""
+"""Deliberately wrong implementations, most of them of `attention`: what the gate is there to reject."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ PRECISE = ("float32", "float64")
 @dataclass(frozen=True)
 class Mutant:
     """A way to be wrong. `build` gives a fresh function, as some keep state; `wrong_in` lists the dtypes in which it
-    errs beyond rounding; `backward_only` where the forward is right."""
+    errs beyond rounding; `backward_only` where the forward is right; `claims` are features beside the usual ones."""
 
     name: str
     build: Callable[[], Callable[..., object]]
     wrong_in: tuple[str, ...] = EVERY
     backward_only: bool = False
+    problem: str = "attention"
+    claims: tuple[str, ...] = ()
 
 
 MUTANTS: dict[str, Mutant] = {}
 
 
-def mutant(name, *, wrong_in=EVERY, backward_only=False):
+def mutant(name, *, wrong_in=EVERY, backward_only=False, problem="attention", claims=()):
     """Add a function to the mutants."""
 
     def add(function):
-        MUTANTS[name] = Mutant(name, lambda: function, wrong_in, backward_only)
+        MUTANTS[name] = Mutant(name, lambda: function, wrong_in, backward_only, problem, claims)
         return function
 
     return add
@@ -56,7 +58,7 @@ def scale_of(q, scale):
 
 
 def scores_of(q, k, scale):
-    return (q @ repeat_heads(k, q.shape[1]).mT) * scale_of(q, scale)
+    return (q * scale_of(q, scale)) @ repeat_heads(k, q.shape[1]).mT
 
 
 def honest(q, k, v, *, causal=False, scale=None, valid_lens=None):

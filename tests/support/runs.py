@@ -23,13 +23,13 @@ from harness.records import (
     Ran,
     Record,
     Round,
-    Summary,
     Telemetry,
     Time,
     case_id,
 )
 from harness.results.journal import JOURNAL, write_document
 from harness.results.plan_file import Plan
+from harness.results.summary_file import Summary
 from harness.results.verdicts_file import Verdict, Verdicts
 from harness.scaling.judgement import judge
 from harness.verdicts.evidence import SIZES_AT_LEAST, cases_of, series_along, times_of

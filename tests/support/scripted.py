@@ -67,7 +67,7 @@ def plan_of(*planned, policy=DEFAULT, **changes):
     return Plan(created="", command=[], policy=policy, cases=list(planned), **{**settings, **changes})
 
 
-def state_of(*planned, answers=None, directory=None, limits=None, policy=DEFAULT, **changes):
+def state_of(*planned, answers=None, directory=None, limits=None, policy=DEFAULT, clock=None, budget=60.0, **changes):
     """Return the state of a run of planned cases that has just begun."""
     return RunState(
         plan=plan_of(*planned, policy=policy, **changes),
@@ -76,7 +76,7 @@ def state_of(*planned, answers=None, directory=None, limits=None, policy=DEFAULT
         journal=Kept(),
         progress=Listener(),
         limits=limits or TimeLimits(),
-        time=TimeAccount(60.0),
+        time=TimeAccount(60.0) if clock is None else TimeAccount(budget, started=clock()),
         random=random.Random(0),
         started="2026-03-01T12:00:00+00:00",
     )

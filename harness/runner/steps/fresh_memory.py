@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, Refused
 from harness.records import Allocation
-from harness.runner import allocator
+from harness.runner import allocator, budget
+from harness.runner.steps import fitting
 from harness.runner.steps.rounds import visit_request
 from harness.stats.samples import round_interval
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from harness.records import PlannedCase, Preparation, Round
     from harness.runner.state import RunState
     from harness.runner.supervisor import Supervisor
+
+# Starting the second worker, which imports torch and the implementations.
+WORKER_SECONDS = 5.0
 
 
 def compare_fresh_memory(state: RunState) -> None:
@@ -32,6 +36,13 @@ def compare_fresh_memory(state: RunState) -> None:
         return
     chosen = choose(state.open, prepared=state.prepared, policy=policy)
     if not chosen:
+        return
+    room = fitting.room_for_extras(state, is_asked=state.limits.fresh_memory)
+    cost = budget.fresh_memory_seconds(
+        state.estimates(chosen), device=state.plan.device, policy=policy, timing=state.policy.timing
+    )
+    if cost + WORKER_SECONDS > room:
+        state.say_left_out("fresh memory", [planned.case for planned in chosen])
         return
     state.progress.phase_begun("fresh memory", cost=float(len(chosen)), cases=len(chosen))
     with state.supervisor.returning_memory() as returning:

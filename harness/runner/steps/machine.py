@@ -4,40 +4,60 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.machine.roofline import matmul_rate
 from harness.protocol.messages import Failed, MeasureCeilings, MeasureEnvironment, Refused
 from harness.results import journal
 from harness.results.documents import JournalError
+from harness.runner import kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import JsonValue
 
-    from harness.records import Ceiling
+    from harness.records import Ceiling, Environment
     from harness.runner.state import RunState
+
+# A product of the canary's size reaches at least this share of the best size's rate on the machines seen.
+CANARY_SHARE = 0.6
 
 
 def describe_machine(state: RunState) -> None:
-    """Describe the machine and measure its ceilings. Raises JournalError if the run was begun on another one."""
-    dtypes = sorted({planned.case.dtype for planned in state.plan.cases if planned.skip is None})
-    request = MeasureEnvironment(dtypes=dtypes, seconds=state.policy.run.ceiling_seconds)
-    found = state.supervisor.require(request).environment
+    """Describe the machine with its ceilings. Raises JournalError if the run was begun on another one.
+
+    A machine whose ceilings were measured today has those, unless fresh ones were asked for.
+    """
+    described = state.supervisor.require(MeasureEnvironment(dtypes=[], seconds=0.0)).environment
     known = state.environment
+    if known is not None and known.id != described.id:
+        raise JournalError(f"{state.directory} was begun on another machine or setup ({known.id}, now {described.id})")
     if known is None:
-        document = found.model_dump(mode="json", by_alias=True)
+        state.environment = described.model_copy(update={"ceilings": _ceilings(state, described)})
+        document = state.environment.model_dump(mode="json", by_alias=True)
         journal.write_document(state.directory / journal.ENVIRONMENT, document)
-        state.environment = found
-    elif known.id != found.id:
-        raise JournalError(f"{state.directory} was begun on another machine or setup ({known.id}, now {found.id})")
-    elif (card := found.volatile.get("gpu_uuid")) != known.volatile.get("gpu_uuid"):
+    elif (card := described.volatile.get("gpu_uuid")) != known.volatile.get("gpu_uuid"):
         state.warnings.append(f"The run was begun on another card of the same model, and goes on with {card}.")
-    _warn_of_others(state, found.volatile.get("gpu_other_processes"), when="at the start")
+    _warn_of_others(state, described.volatile.get("gpu_other_processes"), when="at the start")
+
+
+def _ceilings(state: RunState, described: Environment) -> list[Ceiling]:
+    dtypes = sorted({planned.case.dtype for planned in state.plan.cases if planned.skip is None})
+    place, day = kept.folder(), kept.today()
+    if not state.limits.fresh_ceilings:
+        found = kept.read(described.id, dtypes=dtypes, place=place, day=day)
+        if found:
+            state.are_ceilings_kept = True
+            return found
+    request = MeasureEnvironment(dtypes=dtypes, seconds=state.policy.run.ceiling_seconds)
+    found = state.supervisor.require(request).environment.ceilings
+    kept.write(described.id, found, place=place, day=day)
+    return found
 
 
 def measure_ceilings_again(state: RunState) -> None:
     """Measure the ceilings that were best at the start once more; a machine that changed is worth a warning."""
     known = state.environment.ceilings if state.environment else []
-    if not state.timed or not known:
+    if not state.timed or not known or _is_known_to_hold(state, known):
         return
     answer = state.supervisor.ask(MeasureCeilings(known=known, seconds=state.policy.run.ceiling_again_seconds))
     if isinstance(answer, Failed | Refused):
@@ -46,6 +66,16 @@ def measure_ceilings_again(state: RunState) -> None:
     _warn_of_others(state, answer.others, when="at the end")
     state.ceilings_after = answer.ceilings
     state.warnings += ceiling_warnings(known, answer.ceilings, at_least=state.policy.run.ceiling_drift)
+
+
+def _is_known_to_hold(state: RunState, known: Sequence[Ceiling]) -> bool:
+    """Tell whether the canary says that ceilings kept from an earlier run still hold, so that none is measured."""
+    single, floor = matmul_rate(known, "float32"), state.canary_floor()
+    if not state.are_ceilings_kept or single is None or floor is None:
+        return False
+    # The canary is a small product: slower than the best size by far less than a machine that lost half its rate.
+    rate = 2 * state.policy.timing.canary_size**3 / floor
+    return CANARY_SHARE * single <= rate <= single * (1.0 + state.policy.run.ceiling_drift)
 
 
 def _warn_of_others(state: RunState, count: JsonValue, *, when: str) -> None:

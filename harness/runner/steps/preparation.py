@@ -8,10 +8,15 @@ from harness.protocol.messages import Count, Failed, Prepare, Refused
 from harness.records import SKIPPED
 from harness.runner import budget
 from harness.runner.state import degrees_key
+from harness.runner.steps import fitting
 
 if TYPE_CHECKING:
     from harness.records import PlannedCase
     from harness.runner.state import RunState
+
+# The budget is looked at after so many cases, and after each that takes long.
+LOOK_EVERY = 8
+LONG_SECONDS = 0.5
 
 
 def prepare_cases(state: RunState) -> None:
@@ -22,8 +27,25 @@ def prepare_cases(state: RunState) -> None:
         for planned in cases
     }
     state.progress.phase_begun("agreement", cost=sum(costs.values()), cases=len(cases))
-    for planned in budget.by_point(cases):
-        _prepare(state, planned, cost=costs[planned.case.id])
+    for number, planned in enumerate(budget.by_point(cases)):
+        if planned.case.id in state.closed:
+            continue
+        before, cost = state.time.spent, costs[planned.case.id]
+        _prepare(state, planned, cost=cost)
+        state.time.preparing.learn(predicted=cost, taken=state.time.spent - before)
+        if number % LOOK_EVERY == 0 or cost > LONG_SECONDS:
+            _keep_to_budget(state)
+
+
+def _keep_to_budget(state: RunState) -> None:
+    """Leave out what turns out not to fit, those first that are not prepared yet."""
+    room = fitting.room_for_cases(state)
+    needs = {one.case.id: fitting.least_seconds(state, one) for one in state.estimates(state.open)}
+    if sum(needs.values()) <= room:
+        return
+    later = [planned for planned in state.open if planned.case.id not in state.prepared]
+    done = sum(needs[planned.case.id] for planned in state.open if planned.case.id in state.prepared)
+    fitting.shed(state, later, room=room - done, seconds=lambda one: needs[one.case.id])
 
 
 def _prepare(state: RunState, planned: PlannedCase, *, cost: float) -> None:

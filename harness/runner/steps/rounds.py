@@ -1,13 +1,16 @@
-"""Rounds: every open case is visited once per round in shuffled order, until it is precise or time is up."""
+"""Rounds: every case is visited until an interval has what it needs, then those that a visit improves most."""
 
 from __future__ import annotations
 
-import math
+import statistics
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, Refused, Replay, Replays, Visit
 from harness.runner import budget, replays
-from harness.stats import blocks, stopping
+from harness.runner.steps import fitting
+from harness.stats import allocation, blocks, stopping
 
 if TYPE_CHECKING:
     import random
@@ -16,42 +19,76 @@ if TYPE_CHECKING:
     from harness.records import PlannedCase, Round, StopReason
     from harness.runner.state import RunState
 
+# A visit is taken to cost this many seconds at least, so that none is free.
+VISIT_SECONDS_AT_LEAST = 1e-6
+
+
+@dataclass
+class Course:
+    """Which cases the next rounds visit: each case's share of them, and how many there are; all cases, if none."""
+
+    shares: dict[str, float] = field(default_factory=dict)
+    rounds: int = 0
+    number: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether its rounds are taken."""
+        return self.number >= self.rounds
+
+    def due(self, active: Sequence[PlannedCase]) -> list[PlannedCase]:
+        """Return the cases of the next round, and go on to the one after it."""
+        number, self.number = self.number, self.number + 1
+        return [one for one in active if allocation.is_due(number, share=self.shares.get(one.case.id, 0.0))]
+
 
 def take_rounds(state: RunState) -> None:
-    """Visit every open case round by round until each is done, and note why each ended."""
+    """Visit the open cases round by round until each is done, and note why each ended.
+
+    All are visited `rounds_at_least` times. From then on rounds are planned from look to look, so that what time is
+    left goes where it narrows intervals most for what it costs.
+    """
     active = [planned for planned in state.open if _stop(state, planned) is None]
     if active:
         leave_profiled_worker(state)
-    known = state.estimates(active)
-    reserve = budget.seconds_after_rounds(known, device=state.plan.device, policy=state.policy)
-    warn_of_time(state, known, reserve=reserve)
-    block = budget.block_seconds(
-        known,
-        rounds=max(1, state.policy.timing.rounds_aimed - state.rounds_done),
-        room=state.time.left - reserve,
-        device=state.plan.device,
-        policy=state.policy.timing,
+    fitting.shed(
+        state,
+        active,
+        room=fitting.room_for_cases(state),
+        seconds=lambda one: fitting.least_seconds(state, one),
     )
+    active = _still(state, active)
+    timing = state.policy.timing
+    block = budget.block_seconds(
+        state.estimates(active),
+        rounds=max(1, timing.rounds_aimed - state.rounds_done),
+        room=fitting.room_after_rounds(state, state.open) / state.time.visiting.factor,
+        device=state.plan.device,
+        policy=timing,
+    )
+    course = Course()
     while active:
-        cost = _take_round(state, active, block=block)
-        # A round that would not fit is not begun; its cost is what this one's was predicted to be.
-        left = state.time.left - reserve - cost
-        active = [planned for planned in active if planned.case.id not in state.closed]
-        reasons = {planned.case.id: _stop(state, planned, seconds_left=left) for planned in active}
+        young = [planned for planned in active if _count(state, planned) < timing.rounds_at_least]
+        if not young and (course.is_over or state.rounds_done in timing.looks):
+            course = _course(state, active, block=block)
+        due = young or course.due(active)
+        if not due and course.rounds:
+            continue
+        costs = {planned.case.id: _cost(state, planned, block=block) for planned in due}
+        due = _within(state, due, costs)
+        if not due:
+            state.stopped |= {planned.case.id: "time budget" for planned in active}
+            break
+        _take_round(state, due, block=block, costs=costs)
+        active = _still(state, active)
+        reasons = {planned.case.id: _stop(state, planned) for planned in active}
         state.stopped |= {identity: reason for identity, reason in reasons.items() if reason is not None}
         active = [planned for planned in active if reasons[planned.case.id] is None]
+    state.leave_out([planned.case for planned in state.open if not state.timed.get(planned.case.id)])
 
 
-def warn_of_time(state: RunState, known: Sequence[budget.Estimate], *, reserve: float) -> None:
-    """Say before the rounds that those which an interval needs will not fit the time that is left."""
-    timing, left = state.policy.timing, state.time.left
-    block = timing.block_seconds_cuda if "cuda" in state.plan.device else timing.block_seconds_cpu
-    least = budget.rounds_seconds(known, rounds=timing.rounds_at_least, block=block, policy=timing) + reserve
-    if known and least > left:
-        state.warnings.append(
-            f"{timing.rounds_at_least} rounds of {len(known)} cases and what follows them take about {least:.0f} s; "
-            f"{max(0.0, left):.0f} s are left of the time budget, and the run will be longer."
-        )
+def _still(state: RunState, cases: Sequence[PlannedCase]) -> list[PlannedCase]:
+    return [planned for planned in cases if planned.case.id not in state.closed]
 
 
 def leave_profiled_worker(state: RunState) -> None:
@@ -64,21 +101,74 @@ def leave_profiled_worker(state: RunState) -> None:
     state.profiled = False
 
 
-def _stop(state: RunState, planned: PlannedCase, *, seconds_left: float = math.inf) -> StopReason | None:
-    return stopping.stop(state.samples(planned.case), policy=state.policy.timing, seconds_left=seconds_left)
+def _count(state: RunState, planned: PlannedCase) -> int:
+    return len(state.timed.get(planned.case.id, []))
 
 
-def _take_round(state: RunState, active: Sequence[PlannedCase], *, block: float) -> float:
-    """Visit each active case once; return the seconds that this was predicted to take."""
+def _stop(state: RunState, planned: PlannedCase) -> StopReason | None:
+    return stopping.stop(state.samples(planned.case), policy=state.policy.timing)
+
+
+def _cost(state: RunState, planned: PlannedCase, *, block: float) -> float:
+    """Return what a visit takes: what those before it took, else what is predicted."""
+    known = state.visit_seconds.get(planned.case.id)
+    if known:
+        return max(VISIT_SECONDS_AT_LEAST, statistics.median(known))
+    predicted = budget.visit_seconds(state.estimate(planned), block=block, policy=state.policy.timing)
+    return predicted * state.time.visiting.factor
+
+
+def _course(state: RunState, active: Sequence[PlannedCase], *, block: float) -> Course:
+    """Plan rounds: visits where intervals are widest for what a visit costs, those of a case spread evenly."""
     timing = state.policy.timing
-    costs = {one.case.id: budget.visit_seconds(one, block=block, policy=timing) for one in state.estimates(active)}
-    total = sum(costs.values())
-    state.progress.round_begun(state.rounds_done + 1, cost=total, cases=len(active))
+    scatters = allocation.scatters([state.samples(planned.case) for planned in active], policy=timing)
+    demands = [
+        allocation.Demand(
+            done=_count(state, planned),
+            scatter=max(scatter, timing.precision / 2),
+            cost=_cost(state, planned, block=block),
+        )
+        for planned, scatter in zip(active, scatters, strict=True)
+    ]
+    room = max(0.0, fitting.room_after_rounds(state, state.open))
+    wanted = allocation.visits(demands, seconds=room, policy=timing)
+    more = [count - demand.done for count, demand in zip(wanted, demands, strict=True)]
+    rounds = max(more)
+    shares = {planned.case.id: count / rounds for planned, count in zip(active, more, strict=True) if count}
+    return Course(shares=shares, rounds=rounds)
+
+
+def _within(state: RunState, due: Sequence[PlannedCase], costs: dict[str, float]) -> list[PlannedCase]:
+    """Return the cases of a round that the time left holds: all, or of a first round those that are dearest not.
+
+    The cheapest point of the run has the rounds that an interval needs in any case.
+    """
+    room = fitting.room_after_rounds(state, state.open)
+    if sum(costs.values()) <= room:
+        return list(due)
+    needed = fitting.needed_rounds(state)
+    due = [planned for planned in due if _count(state, planned) < needed]
+    if room <= 0.0:
+        least = budget.cheapest_point(state.estimates(state.open))
+        return [planned for planned in due if planned.case.point_key == least]
+    dear = budget.dearest(state.estimates(due), room=room, seconds=lambda one: costs[one.case.id])
+    left_out = {one.case.id for one in dear}
+    return [planned for planned in due if planned.case.id not in left_out]
+
+
+def _take_round(state: RunState, due: Sequence[PlannedCase], *, block: float, costs: dict[str, float]) -> None:
+    """Visit each case of a round once, the implementations of a point one after the other."""
+    state.progress.round_begun(state.rounds_done + 1, cost=sum(costs[one.case.id] for one in due), cases=len(due))
     _begin_process(state)
-    for planned in shuffled(active, state.random):
+    reserve = state.time.left - fitting.room_after_rounds(state, state.open)
+    least, needed = budget.cheapest_point(state.estimates(state.open)), fitting.needed_rounds(state)
+    for planned in shuffled(due, state.random):
+        # A machine that became slower meanwhile would take the time of the checks.
+        count = _count(state, planned)
+        if state.time.left < reserve and count and (planned.case.point_key != least or count >= needed):
+            continue
         _visit(state, planned, block=block, cost=costs[planned.case.id])
     state.rounds_done += 1
-    return total
 
 
 def _begin_process(state: RunState) -> None:
@@ -105,15 +195,24 @@ def shuffled(cases: Sequence[PlannedCase], chance: random.Random) -> list[Planne
 def _visit(state: RunState, planned: PlannedCase, *, block: float, cost: float) -> None:
     case = planned.case
     request = visit_request(state, planned, index=state.rounds_done, block=block)
+    begun = time.monotonic()
     answer = state.supervisor.ask(request, seconds=state.timeout(planned))
     if isinstance(answer, Failed | Refused):
         state.progress.failed(state.refused(case, answer), cost=cost)
         return
     state.time.calls += answer.calls_seconds
+    state.time.timed += answer.round.calls_per_sample * sum(answer.round.samples)
     visited = with_graph(state, planned, answer.round, request)
+    taken = time.monotonic() - begun
+    predicted = budget.visit_seconds(state.estimate(planned), block=block, policy=state.policy.timing)
+    state.time.visiting.learn(predicted=predicted, taken=taken)
+    state.visit_seconds.setdefault(case.id, []).append(taken)
     state.journal.append_round(case.id, visited)
     state.timed.setdefault(case.id, []).append(visited)
     state.progress.done(case, cost=cost)
+    run = state.policy.run
+    if state.watch.hear(visited.canary, policy=run):
+        state.watch.wait(state.supervisor, policy=run, budget=state.time.budget, progress=state.progress)
 
 
 def visit_request(state: RunState, planned: PlannedCase, *, index: int, block: float) -> Visit:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, Refused, Sustain
 from harness.runner import budget
+from harness.runner.steps import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.policy import TelemetryPolicy
-    from harness.records import PlannedCase
+    from harness.records import Case, PlannedCase
     from harness.runner.state import RunState
 
 
@@ -22,12 +24,15 @@ def load_for_long(state: RunState) -> None:
     chosen = choose(state.open, policy=policy)
     seconds = budget.pass_seconds(state.plan.device, policy)
     wait = budget.wait_seconds(state.plan.device, policy)
-    state.progress.phase_begun("sustained load", cost=seconds * len(chosen), cases=len(chosen))
-    for planned in state.open:
+    room = fitting.room_for_extras(state, is_asked=state.limits.sustain)
+    wanted = [planned for planned in state.open if planned.case.id in chosen]
+    fits = wanted if math.isinf(room) else wanted[: max(0, int(room / seconds))]
+    if len(fits) < len(wanted):
+        state.say_left_out("sustained load", [planned.case for planned in wanted[len(fits) :]])
+    state.progress.phase_begun("sustained load", cost=seconds * len(fits), cases=len(fits))
+    for planned in fits:
         case = planned.case
-        if case.id not in chosen:
-            continue
-        request = Sustain(case=case, seed=state.seed(case, visit=1), call_seconds=state.prepared[case.id].call_seconds)
+        request = Sustain(case=case, seed=state.seed(case, visit=1), call_seconds=_timed_seconds(state, case))
         answer = state.supervisor.ask(request, seconds=state.timeout(planned) + seconds + wait)
         if isinstance(answer, Failed | Refused):
             state.progress.failed(state.refused(case, answer), cost=seconds)
@@ -35,6 +40,11 @@ def load_for_long(state: RunState) -> None:
         state.time.calls += answer.calls_seconds
         state.telemetry[case.id] = answer.telemetry.model_copy(update={"chosen": chosen[case.id]})
         state.progress.done(case, cost=seconds)
+
+
+def _timed_seconds(state: RunState, case: Case) -> float:
+    """Return the median of a case's timed samples, which burst throughput follows from."""
+    return statistics.median(sample for visit in state.timed[case.id] for sample in visit.samples)
 
 
 def choose(cases: Iterable[PlannedCase], *, policy: TelemetryPolicy) -> dict[str, str]:

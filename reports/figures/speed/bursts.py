@@ -67,7 +67,8 @@ def _loaded(records: Sequence[Record]) -> list[Rates]:
     for record in records:
         summary = record.telemetry.summary if record.telemetry else {}
         if record.counts and record.time and record.time.median > 0 and summary.get("sustained_flops", 0.0) > 0:
-            burst = summary.get("burst_flops", record.counts.operations / record.time.median)
+            # Of its own timed samples: in runs before schema 1.3 the telemetry's figure is that of the preparation.
+            burst = record.counts.operations / record.time.median
             found.append(Rates(record, burst, summary["sustained_flops"]))
     return sorted(found, key=lambda one: -one.sustained)
 

@@ -111,7 +111,7 @@
   const table = byId("case-table");
   const body = table.tBodies[0];
   // Timed cases come first, then failures, then what was never meant to run here; inside each, the order of the run.
-  const rank = { ok: 0, unsupported: 2, unavailable: 2, predicted_oom: 2, predicted_slow: 2, "not run": 3 };
+  const rank = { ok: 0, unsupported: 2, unavailable: 2, predicted_oom: 2, predicted_slow: 2, over_budget: 2, "not run": 3 };
   everyRow.sort((a, b) => (rank[value("status", a)] ?? 1) - (rank[value("status", b)] ?? 1) || a - b);
   const state = { sort: null, ascending: true, page: 0, rows: everyRow, all: false };
   const opened = new Set();
@@ -162,7 +162,7 @@
     resort();
     render();
   };
-  const statusClass = { ok: "", unsupported: "status-open", unavailable: "status-open", predicted_oom: "status-open", predicted_slow: "status-open", "not run": "status-open" };
+  const statusClass = { ok: "", unsupported: "status-open", unavailable: "status-open", predicted_oom: "status-open", predicted_slow: "status-open", over_budget: "status-open", "not run": "status-open" };
   const content = (name, row) => {
     if (name === "implementation") {
       const button = make("button", { type: "button", class: "open", "aria-expanded": String(opened.has(row)), text: value(name, row) });

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tests.evidence import estimators, reproducibility
 from tests.evidence.peers.rules import RULES, Rule
 from tests.evidence.peers.streams import STREAMS, Stream, true_median
 from tests.support.places import ROOT
@@ -16,6 +17,7 @@ PAGE = ROOT / "docs" / "sampling.md"
 SEED = 20
 # A block of a few milliseconds, as short calls are timed in; and a slow call, which is a block of its own.
 BLOCKS = (0.002, 0.05)
+ESTIMATOR_RUNS = 60
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def page(*, runs: int) -> str:
         "",
         "Sampling back to back takes hundreds of samples of one moment. Where neighbouring blocks resemble each other,",
         "or the machine drifts over seconds, more of them make the interval narrower and no truer. attnbench takes",
-        "few blocks in each of several rounds with other cases in between, and its interval is the wider of the rank",
+        "one block in each of many rounds with other cases in between, and its interval is the wider of the rank",
         "interval over all blocks (widened by their autocorrelation time) and the t interval over the rounds. It stops",
         "once the interval is within the precision asked for, 2 % by default and 1 % with `--rigorous`, or when its",
         "rounds are used up; then the interval says how far it came. (`--rigorous` also spreads its rounds over",
@@ -99,6 +101,7 @@ def page(*, runs: int) -> str:
         "Rounds are a second apart, ten in the drift column, as in a run over a grid of cases; a run with only a few",
         "cases has rounds closer together and covers drift less. tests/evidence/peers has streams and rules.",
     ]
+    lines += ["", *estimators.section(runs=ESTIMATOR_RUNS)]
     return "\n".join(lines) + "\n"
 
 
@@ -112,7 +115,7 @@ def main() -> None:
     if options.only_print:
         print(text)  # noqa: T201
     else:
-        PAGE.write_text(text, encoding="utf-8")
+        PAGE.write_text(reproducibility.keep(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,31 +11,36 @@ from harness.gate.battery import Examinee
 from harness.policy import GatePolicy
 from impls import contract, registry
 from tests.support.examining import examine
+from tests.support.more_mutants import module, pooling
 from tests.support.mutants import MUTANTS, honest
 
 
-def subject(function, dtype, *, seed=0):
-    """Present a function as an implementation that claims everything."""
-    limits = contract.Limits(registry.DEVICES, registry.DTYPES, frozenset(registry.FEATURES))
-    planted = contract.Implementation(problem="attention", name="planted", function=function, limits=(limits,))
-    return Examinee(registry.problem("attention"), planted, dtype, "cpu", GatePolicy(), seed=seed)
+def subject(function, dtype, *, seed=0, problem="attention", claims=()):
+    """Present a function as an implementation that claims everything but clean padding, and what else it `claims`."""
+    features = {*registry.FEATURES, *claims} - ({"dirty_padding"} - set(claims))
+    limits = contract.Limits(registry.DEVICES, registry.DTYPES, frozenset(features))
+    planted = contract.Implementation(problem=problem, name="planted", function=function, limits=(limits,))
+    return Examinee(registry.problem(problem), planted, dtype, "cpu", GatePolicy(), seed=seed)
 
 
-def first_disagreement(function, dtype):
+def first_disagreement(function, dtype, *, problem="attention", claims=()):
     """Return the first disagreement; the quick probes come first, as they meet most."""
     torch.manual_seed(0)
-    planted = subject(function, dtype)
+    planted = subject(function, dtype, problem=problem, claims=claims)
     outcomes = itertools.chain(examine(planted, quick=True), examine(planted))
     return next((outcome for outcome in outcomes if outcome.status == "disagreed"), None)
 
 
 def test_there_are_enough_ways_to_be_wrong():
-    assert len(MUTANTS) >= 30
+    assert len(MUTANTS) >= 100
+    assert {mutant.problem for mutant in MUTANTS.values()} == {"attention", "multihead", "pooling"}
 
 
 @pytest.mark.parametrize("dtype", registry.DTYPES)
 def test_what_the_mutants_spoil_is_accepted(dtype):
     assert first_disagreement(honest, dtype) is None
+    assert first_disagreement(module, dtype, problem="multihead") is None
+    assert first_disagreement(pooling, dtype, problem="pooling") is None
 
 
 @pytest.mark.parametrize(
@@ -43,7 +48,7 @@ def test_what_the_mutants_spoil_is_accepted(dtype):
 )
 def test_a_mutant_is_rejected(name, dtype):
     mutant = MUTANTS[name]
-    outcome = first_disagreement(mutant.build(), dtype)
+    outcome = first_disagreement(mutant.build(), dtype, problem=mutant.problem, claims=mutant.claims)
     assert outcome is not None
     assert outcome.direction == "backward" or not mutant.backward_only
     assert outcome.reason

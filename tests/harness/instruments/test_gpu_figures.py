@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from harness.doctor import diagnosis
 from harness.instruments import ceilings, counting, cuda, degrees
 from harness.policy import DEFAULT
 from harness.records import TF32, Ceiling
@@ -110,3 +111,8 @@ def test_a_published_rate_is_compared_only_where_the_device_is_filled_alike():
     assert published.fills_alike(item, {"batch": item.batch, "heads": item.heads})
     long = next(item for item in published.figures() if item.n >= 8192)
     assert published.fills_alike(long, {"batch": 1, "heads": 16})
+
+
+def test_the_doctor_says_nothing_of_the_c_librarys_memory_to_a_gpu():
+    assert "on the device" in diagnosis._allocation({}, {"device": "cuda"})[1]
+    assert "fault in" in diagnosis._allocation({}, {"device": "cpu"})[1]

@@ -9,9 +9,10 @@ import os
 import pytest
 
 from harness.lesson import facts
-from harness.records import Case, Record, Round, SchemaMismatchError, case_id
+from harness.records import Case, Record, Round, case_id
 from harness.results import documents, journal
 from harness.results.journal import DeviceHeldError, DeviceLock, Journal, JournalError
+from harness.results.schema import SchemaMismatchError
 
 
 def record(n: int) -> Record:

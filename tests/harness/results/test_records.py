@@ -7,7 +7,8 @@ import itertools
 import pytest
 from pydantic import ValidationError
 
-from harness.records import SCHEMA, Record, SchemaMismatchError, Time, check_schema
+from harness.records import SCHEMA, Record, Time
+from harness.results.schema import SchemaMismatchError, check_schema
 from tests.support import runs
 
 

@@ -79,20 +79,31 @@ def test_fresh_memory_is_compared_on_the_longest_call_of_each_implementation():
     assert one == pytest.approx(visits * (0.05 + TIMING.blocks_per_round * 0.05))
 
 
-def test_what_follows_the_rounds_is_the_sum_of_its_parts():
-    cases = [known(0.01, n=64), known(0.02, "einsum", n=64)]
-    after = budget.seconds_after_rounds(cases, device="cpu", policy=DEFAULT)
-    checks = sum(budget.check_seconds(one.call_seconds) for one in cases)
-    assert after == pytest.approx(
-        checks
-        + budget.sustained_seconds(cases, device="cpu", policy=DEFAULT.telemetry)
-        + budget.fresh_memory_seconds(cases, device="cpu", policy=DEFAULT.allocation, timing=TIMING)
-    )
+def test_the_dearest_cases_are_left_out_until_the_rest_fits_and_the_cheapest_point_stays():
+    cases = [known(0.01, n=64), known(0.02, "einsum", n=64), known(1.0, n=512), known(9.0, "einsum", n=512)]
+
+    def left_out(room):
+        dear = budget.dearest(cases, room=room, seconds=lambda one: one.call_seconds)
+        return [one.call_seconds for one in dear]
+
+    assert left_out(20.0) == []
+    assert left_out(2.0) == [9.0]
+    assert left_out(0.5) == [9.0, 1.0]
+    assert left_out(-1.0) == [9.0, 1.0]
+    assert budget.dearest([], room=1.0, seconds=lambda one: one.call_seconds) == []
+
+
+def test_a_pace_learns_how_predictions_stand_against_the_clock():
+    pace = budget.Pace()
+    assert pace.factor == 1.0
+    pace.learn(predicted=10.0, taken=20.0)
+    assert 1.9 < pace.factor < 2.0
 
 
 @pytest.mark.parametrize("room", [0.0, 1.0, 3.0, 1e6])
 def test_blocks_grow_until_the_rounds_would_no_longer_fit(room):
     cases = [known(1e-4, n=64), known(1e-4, n=128)]
+    room = min(room, TIMING.case_seconds * len(cases))
     block = budget.block_seconds(cases, rounds=10, room=room, device="cpu", policy=TIMING)
     least, most = TIMING.block_seconds_cpu, budget.BLOCK_GROWTH_AT_MOST * TIMING.block_seconds_cpu
     assert least <= block <= most * (1 + 1e-9)

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from harness import policy
+from harness.records import Outcome
 from harness.runner import check
 from harness.runner.supervisor import WorkerSettings
 from reports.exports.junit import junit
@@ -118,3 +119,63 @@ def test_junit_has_a_case_for_every_probe(tmp_path):
     cases = root.findall("testsuite/testcase")
     assert len(cases) == len(report.outcomes)
     assert {case.find("failure") is not None for case in cases} == {True}
+
+
+HONEST = "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)"
+
+
+@pytest.mark.parametrize(
+    "limit", ["raise ValueError('head size must be 64')", "assert q.shape[-1] == 64", "raise RuntimeError('64 only')"]
+)
+def test_an_exception_names_its_probe_and_says_how_a_limit_is_declared(tmp_path, limit):
+    file = kernel(tmp_path, f"if q.shape[-1] != 64:\n    {limit}\n{HONEST}")
+    report = examine(file, only="d 80, forward")
+    text = shown(report, file)
+    assert report.exit_code == 4
+    assert "d 80, forward: " in text
+    assert "raise NotImplementedError" in text
+
+
+def test_a_declared_limit_is_counted_and_fine(tmp_path):
+    file = kernel(tmp_path, f"if q.shape[-1] != 64:\n    raise NotImplementedError('64 only')\n{HONEST}")
+    report = examine(file, only="n 257")
+    assert report.exit_code == 0
+    report = examine(file, only="d ")
+    assert "NotImplementedError: 64 only" in shown(report, file)
+    assert "not asked of mine: " in shown(report, file)
+
+
+def test_a_check_says_up_to_which_length_it_looked(tmp_path):
+    report = examine(kernel(tmp_path, HONEST), only="n 257, forward")
+    assert shown(report).rstrip().endswith("looked at lengths up to 257; a run checks each case at its own")
+
+
+@pytest.mark.parametrize("only", ["no such probe", "NaN padding"])
+def test_nothing_asked_is_no_success(tmp_path, only):
+    report = examine(kernel(tmp_path, HONEST), only=only)
+    assert report.exit_code == 2
+    assert "nothing was asked" in shown(report)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [(0, "no probe, implementation and dtype"), (2, "none of 2 probes is supported")],
+)
+def test_a_check_of_nothing_is_no_success(outcomes, words):
+    one = Outcome(
+        implementation="x", probe="p", dtype="float32", device="cpu", direction="forward", seed=0, status="unsupported"
+    )
+    made = [one] * outcomes
+    report = check.Report(problem="attention", device="cpu", outcomes=made, unavailable=[])
+    assert report.exit_code == 2
+    assert words in report.nothing
+    fine = report.model_copy(
+        update={"outcomes": [*made, *(one.model_copy(update={"status": "ok"}) for one in made[:1])]}
+    )
+    assert fine.exit_code == (0 if made else 2)
+
+
+def test_a_filter_that_fits_no_probe_leaves_nothing_checked(tmp_path):
+    file = kernel(tmp_path, "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)")
+    report = examine(file, only="nosuchprobe")
+    assert (report.outcomes, report.exit_code) == ([], 2)

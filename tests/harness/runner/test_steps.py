@@ -27,8 +27,9 @@ from harness.protocol.messages import (
 )
 from harness.records import Agreement, Degrees, PlannedCase, Prediction, Record, Round, Telemetry
 from harness.results import journal
-from harness.results.journal import JournalError
+from harness.results.documents import JournalError
 from harness.runner.execute import STEPS, _measure, exit_code
+from harness.runner.selection import TimeLimits
 from harness.runner.state import degrees_key
 from harness.runner.steps import closing, fresh_memory, machine, preparation, rounds, sustained
 from harness.runner.supervisor import WorkerError
@@ -49,6 +50,7 @@ def planned(implementation="batched", *, seconds=0.01, **point):
 
 
 FIRST, SECOND = planned("batched"), planned("einsum")
+SUSTAINED = TimeLimits(sustain=True)
 
 
 def visited(request, *, seconds=0.01, scatter=0.0):
@@ -78,7 +80,7 @@ def ready(*cases, answers=None, policy=QUICK, **changes):
 
 def test_the_steps_are_in_order_and_closing_comes_last_but_for_the_ceilings():
     names = [step.__name__ for step in STEPS]
-    assert names[:3] == ["close_skipped", "describe_machine", "prepare_cases"]
+    assert names[:4] == ["close_skipped", "describe_machine", "fit_budget", "prepare_cases"]
     assert names[-2:] == ["recheck_and_close", "measure_ceilings_again"]
 
 
@@ -96,7 +98,7 @@ def test_the_machine_is_described_once_and_another_one_is_refused(tmp_path):
     state = state_of(FIRST, answers={MeasureEnvironment: EnvironmentMeasured(environment=first)}, directory=tmp_path)
     machine.describe_machine(state)
     assert journal.read_environment(tmp_path) == state.environment == first
-    assert state.supervisor.asked[0].dtypes == ["float32"]
+    assert [request.dtypes for request in state.supervisor.asked] == [[], ["float32"]]
     other = first.model_copy(update={"id": "another"})
     state.supervisor.answers[MeasureEnvironment] = EnvironmentMeasured(environment=other)
     with pytest.raises(JournalError, match="begun on another machine"):
@@ -237,21 +239,22 @@ def test_the_implementations_of_a_point_stay_together_in_a_changing_order():
 
 def test_a_sustained_load_is_kept_with_why_its_case_was_chosen():
     answer = Sustained(telemetry=Telemetry(summary={"calls": 10.0}), calls_seconds=2.0)
-    state = ready(FIRST, answers={Sustain: answer})
+    state = timed(FIRST, answers={Sustain: answer})
     sustained.load_for_long(state)
+    assert state.supervisor.asked[0].call_seconds == pytest.approx(0.105)
     assert state.telemetry[FIRST.case.id].chosen == "its most operations in a short call"
     assert state.time.calls == 2.0
 
 
 def test_a_case_lost_under_sustained_load_is_closed():
-    state = ready(FIRST, answers={Sustain: LOST})
+    state = timed(FIRST, answers={Sustain: LOST})
     sustained.load_for_long(state)
     assert state.closed[FIRST.case.id].status == "crashed"
     assert state.telemetry == {}
 
 
-def timed(*cases, answers):
-    state = ready(*cases, answers=answers)
+def timed(*cases, answers, limits=SUSTAINED, **changes):
+    state = ready(*cases, answers=answers, limits=limits, **changes)
     state.timed = {
         case.case.id: [Round(index=i, started=0.0, calls_per_sample=1, samples=[0.1, 0.11]) for i in range(3)]
         for case in cases

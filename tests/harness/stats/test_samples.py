@@ -173,14 +173,14 @@ def test_drift_beyond_the_noise_is_flagged():
 
 
 def test_sampling_stops_for_precision_only_at_a_look():
-    quiet = [[1.0, 1.0001, 0.9999, 1.0]] * 20
-    assert [count for count in range(1, 15) if stop(quiet[:count], policy=POLICY)] == [5, 7, 10]
-    assert stop(quiet[:5], policy=POLICY) == "precision"
+    quiet = [[1.0, 1.0001, 0.9999, 1.0]] * 25
+    assert [count for count in range(1, 25) if stop(quiet[:count], policy=POLICY)] == [10, 20]
+    assert stop(quiet[:10], policy=POLICY) == "precision"
 
 
 def test_sampling_ends_at_the_most_rounds_without_precision():
-    loud = noisy_rounds(np.random.default_rng(8), rounds=15, size=3, between=0.3)
-    assert stop(loud[:14], policy=POLICY) is None
+    loud = noisy_rounds(np.random.default_rng(8), rounds=40, size=1, between=0.3)
+    assert stop(loud[:39], policy=POLICY) is None
     assert stop(loud, policy=POLICY) == "rounds"
 
 

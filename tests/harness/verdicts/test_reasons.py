@@ -16,8 +16,10 @@ from harness.results.reasons import (
     CompareLarger,
     CountedDegree,
     FiniteDegree,
+    FlatTime,
     Held,
     JudgeSegments,
+    LinearParts,
     MaskedPairs,
     MeasureMemory,
     MemoryBeside,
@@ -98,6 +100,30 @@ REASONS = [
             "the exponent is between 0.96 and 1.04, outside 1.75 to 2.25, but along n lower-order terms and parallel "
             "speed-up bend time, and counts decide; dispatching operators costs a term one power lower, overtaken at "
             "n = 295"
+        ),
+    ),
+    (
+        TimeLaw(
+            axis="d",
+            law=INSIDE,
+            parts=LinearParts(
+                at=192, share=0.21, share_low=0.18, share_high=0.24, slope=2e-6, slope_low=1.9e-6, slope_high=2.1e-6
+            ),
+        ),
+        (
+            "the exponent is between 1.95 and 2.05, inside 1.75 to 2.25; as a line, 21 % (18 % to 24 %) of the time at "
+            "d = 192 does not depend on d, and each further one costs 2.00 µs (1.90 µs to 2.10 µs)"
+        ),
+    ),
+    (
+        FlatTime(axis="n", span=64, sizes=9, low=0.0, high=0.02, at_most=0.2, is_flat=True),
+        "time does not grow: over a range of 64 at most 2.0 % of it depends on n",
+    ),
+    (
+        FlatTime(axis="n", span=64, sizes=9, low=0.5, high=0.6, at_most=0.2, is_flat=False),
+        (
+            "over a range of 64 between 50 % and 60 % of the time depends on n, where 20 % is the most that a flat "
+            "time may have"
         ),
     ),
     (PowerFits(axis="n", low=1.9, high=2.1), "a power of n between 1.90 and 2.10 describes the times"),

@@ -95,6 +95,68 @@ def test_the_record_says_which_context_was_entered(worker):
     assert ask(worker, messages.Prepare(case=CASE, seed=1)).prepared.ran.within is None
 
 
+def wrong_after(calls, *, by=1.5):
+    """Return a kernel that is right for so many calls on the same values, and wrong from then on."""
+    known = {"first": None, "calls": 0}
+
+    def drifts(q, k, v, **_):
+        first = float(q.detach().reshape(-1)[0])
+        known["calls"] = known["calls"] + 1 if first == known["first"] else 0
+        known["first"] = first
+        return torch.softmax(q @ k.mT / 8**0.5, -1) @ v * (by if known["calls"] >= calls else 1.0)
+
+    return drifts
+
+
+@pytest.mark.parametrize("direction", ["forward", "forward+backward"])
+def test_a_kernel_that_is_wrong_only_when_called_in_a_row_is_refused(worker, planted, direction):
+    case = planted(wrong_after(8)).model_copy(update={"direction": direction})
+    long = messages.Visit(case=case, seed=3, calls=20, blocks=1, index=0, process=0)
+    short = long.model_copy(update={"calls": 4})
+    assert isinstance(ask(worker, short), messages.Visited)
+    refused = ask(worker, long)
+    assert (refused.status, refused.reason[:21]) == ("disagreed", "in the timed calls, t")
+    assert "the last gave" in refused.reason
+
+
+def test_results_that_differ_within_rounding_are_left_to_the_gate(worker, planted):
+    case = planted(wrong_after(8, by=1.0 + 2**-23))
+    long = messages.Visit(case=case, seed=3, calls=20, blocks=1, index=0, process=0)
+    assert isinstance(ask(worker, long), messages.Visited)
+
+
+def test_an_answer_kept_by_address_is_refused_while_it_is_timed(worker, planted):
+    kept = {}
+
+    def replays(q, k, v, **_):
+        key = (q.data_ptr(), k.data_ptr(), v.data_ptr())
+        if key not in kept:
+            kept[key] = torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+        return kept[key].clone()
+
+    refused = ask(worker, visit(planted(replays)))
+    assert (refused.status, refused.reason) == (
+        "disagreed",
+        "in the timed calls, new values in its inputs gave the results of the old ones",
+    )
+
+
+def test_every_other_visit_is_on_new_values_and_the_record_says_so(worker):
+    rounds = [ask(worker, visit(CASE)).round for _ in range(3)]
+    assert [one.new_values for one in rounds] == [True, False, True]
+    assert [one.input_sets for one in rounds] == [4, 1, 4]
+    assert all(len(one.first_seconds) == len(one.later_seconds) == 3 for one in rounds)
+
+
+@pytest.mark.parametrize("direction", ["backward", "forward+backward"])
+@pytest.mark.parametrize("calls", [1, 2, 5])
+def test_honest_gradients_are_timed_on_new_values(worker, direction, calls):
+    case = CASE.model_copy(update={"direction": direction})
+    request = messages.Visit(case=case, seed=3, calls=calls, blocks=2, index=0, process=0)
+    for _ in range(2):
+        assert len(ask(worker, request).round.samples) == 2
+
+
 def test_seconds_inside_calls_are_those_of_one_request(worker, planted):
     case = planted(lambda q, k, v, **_: time.sleep(0.01) or torch.softmax(q @ k.mT / 8**0.5, -1) @ v)
     first, second = ask(worker, visit(case)), ask(worker, visit(case))
@@ -130,6 +192,23 @@ def test_a_case_that_replaces_a_clock_is_invalid_and_the_clock_put_back(worker, 
     refused = ask(worker, visit(planted(cheats)))
     assert (refused.status, refused.reason) == ("invalid", "it replaced time.perf_counter")
     assert time.perf_counter is clock
+
+
+def test_a_case_that_changes_the_process_is_invalid_and_the_next_is_as_before(worker, planted):
+    def alone(q, k, v, **_):
+        torch.set_default_dtype(torch.float64)
+        torch.equal = lambda *_: True
+        return torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+
+    equal = torch.equal
+    refused = ask(worker, visit(planted(alone)))
+    assert (refused.status, refused.reason) == (
+        "invalid",
+        "it replaced torch.equal, changed default dtype from torch.float32 to torch.float64",
+    )
+    assert torch.equal is equal
+    assert torch.get_default_dtype() == torch.float32
+    assert isinstance(ask(worker, visit(CASE)), messages.Visited)
 
 
 @pytest.mark.parametrize("error", [SystemExit(7), KeyboardInterrupt(), ValueError("no such tile\nand more")])

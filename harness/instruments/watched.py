@@ -1,0 +1,147 @@
+"""Blocks on new values: inputs are rewritten in place before each, and its first and last call are looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from harness.instruments.timing import Block, Meanwhile
+
+    Call = Callable[[], Any]
+    # Times a block of so many calls of a function; takes `meanwhile` as a clock does.
+    Timed = Callable[..., Block]
+
+Outputs = tuple[torch.Tensor, ...]
+# Bound before any implementation is imported, so that none can replace them later.
+_equal, _detach, _clone, _copy = torch.equal, torch.Tensor.detach, torch.Tensor.clone, torch.Tensor.copy_
+_roll = torch.roll
+# Calls made to see how far results of the same inputs lie apart, where two of them differ.
+REPEATS = 3
+
+
+class Kept:
+    """A call whose last result is kept, a copy of it taken when asked for."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._result: Any = None
+
+    def __call__(self) -> None:
+        """Make the call."""
+        self._result = None
+        self._result = self._call()
+
+    def take(self) -> Outputs:
+        """Return a copy of the last result, and let go of it."""
+        result, self._result = self._result, None
+        return copied(result)
+
+
+def copied(result: Any) -> Outputs:
+    """Copy the tensors of a call's result, each through the class, whatever was set on it."""
+    listed = result if type(result) is tuple else (result,)
+    return tuple(_clone(_detach(tensor)) for tensor in listed if isinstance(tensor, torch.Tensor))
+
+
+def same(one: Outputs, other: Outputs) -> bool:
+    """Tell whether two results are the same bits."""
+    return len(one) == len(other) and all(_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def distance(one: Outputs, other: Outputs) -> float:
+    """Return the largest difference between two results of the same shapes."""
+    pairs = zip(one, other, strict=True)
+    return max((float((a.double() - b.double()).abs().max()) for a, b in pairs if a.numel()), default=0.0)
+
+
+@dataclass
+class WatchedBlocks:
+    """Times blocks of one call. Before each, the tensors in `written` are written in place: new values, or the same.
+
+    The first call on them is timed by itself (`first`), then the others; a device with a queue gets these calls beside
+    the block, so that the block stays whole. `later` is seconds per call of the others. `faulted` is what `faults`
+    counted up during timed calls. `pair` holds two results of the last block that must be equal, those of
+    its first and last call, where the block has one call that of the call before it if values are the same. `stale`
+    tells that new values gave the results of the old ones.
+    """
+
+    timed: Timed
+    written: Sequence[torch.Tensor]
+    is_new: bool
+    is_split: bool = True
+    faults: Callable[[], int] = int
+    first: list[float] = field(default_factory=list)
+    later: list[float] = field(default_factory=list)
+    faulted: int = 0
+    pair: tuple[Outputs, Outputs] | None = None
+    stale: bool = False
+    _before: Outputs | None = None
+
+    def warm(self, call: Call) -> None:
+        """Make the call that brings inputs and code back into the caches."""
+        kept = Kept(call)
+        self.timed(kept, 1)
+        self._before = kept.take()
+
+    def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
+        """Write the inputs and time so many calls; `meanwhile` is called while the block keeps a device busy."""
+        self.pair = None
+        self.write()
+        kept = Kept(call)
+        opening = self._timed(kept, 1, meanwhile=meanwhile if calls == 1 else None)
+        self.first.append(opening.seconds)
+        given = kept.take()
+        if self._before is not None and self.is_new:
+            self.stale = self.stale or (same(self._before, given) and _varies(given))
+        before, self._before = self._before, given
+        if calls == 1:
+            if before is not None and not self.is_new:
+                self.pair = (before, given)
+            return opening
+        del before
+        if not self.is_split:
+            whole = self._timed(call, calls, meanwhile=meanwhile)
+            self.later.append(whole.seconds)
+            self._timed(kept, 1)
+            self.pair = (given, kept.take())
+            return whole
+        others = [self._timed(call, calls - 2)] if calls > 2 else []  # noqa: PLR2004
+        others.append(self._timed(kept, 1))
+        self.pair = (given, kept.take())
+        self.later.append(_joined(others).seconds)
+        return _joined([opening, *others])
+
+    def _timed(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
+        before = self.faults()
+        block = self.timed(call, calls, meanwhile=meanwhile) if meanwhile else self.timed(call, calls)
+        self.faulted += self.faults() - before
+        return block
+
+    def write(self) -> None:
+        """Write the inputs in place: their values moved by one element, or as they are."""
+        with torch.no_grad():
+            for tensor in self.written:
+                _copy(tensor, _roll(tensor, 1) if self.is_new else _clone(tensor))
+
+
+def _joined(parts: Sequence[Block]) -> Block:
+    """Return parts of a block as one."""
+    calls = sum(part.calls for part in parts)
+    seconds, host = (sum(getattr(part, name) * part.calls for part in parts) / calls for name in ("seconds", "host"))
+    return replace(parts[0], seconds=seconds, host=host, calls=calls)
+
+
+def apart(call: Call) -> float:
+    """Return how far the results of a few calls on the same inputs lie apart."""
+    results = [copied(call()) for _ in range(REPEATS)]
+    return max(distance(results[0], other) for other in results[1:])
+
+
+def _varies(outputs: Outputs) -> bool:
+    """Tell whether some output has different elements: rows without a key give zeros whatever the values."""
+    return any(tensor.numel() > 1 and float(tensor.min()) != float(tensor.max()) for tensor in outputs)

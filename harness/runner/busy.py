@@ -1,0 +1,105 @@
+"""A busy machine: where the canary stays far beyond its best, others have the cores; the run waits a while."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psutil
+
+from harness.protocol.messages import Failed, ReadCanary, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from harness.policy import RunPolicy
+    from harness.runner.progress import Progress
+    from harness.runner.supervisor import Supervisor
+
+# Between two looks at a machine that is waited for.
+STEP_SECONDS = 1.0
+# How long processes are watched for who takes the cores; below this share of a core one is not named.
+LOOK_SECONDS = 0.5
+SHARE_NAMED = 0.2
+NAMED_AT_MOST = 3
+
+
+def core_takers() -> list[str]:
+    """Name the processes outside this run that take most of the cores, with their share of one; empty if none shows."""
+    own = {os.getpid()}
+    own |= {child.pid for child in psutil.Process().children(recursive=True)}
+    others = [process for process in psutil.process_iter() if process.pid not in own]
+    started = {process: _seconds(process) for process in others}
+    time.sleep(LOOK_SECONDS)
+    shares = {process: (_seconds(process) - before) / LOOK_SECONDS for process, before in started.items()}
+    most = sorted((process for process in others if shares[process] >= SHARE_NAMED), key=lambda one: -shares[one])
+    return [f"{_name(process)} ({shares[process]:.0%} of a core)" for process in most[:NAMED_AT_MOST]]
+
+
+def _seconds(process: psutil.Process) -> float:
+    try:
+        spent = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(spent.user + spent.system)
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return f"{process.name()} {process.pid}"
+    except psutil.Error:
+        return str(process.pid)
+
+
+@dataclass
+class BusyWatch:
+    """The canary of a run so far, in seconds: its best, and since when it has been far beyond that."""
+
+    best: float | None = None
+    since: float | None = None
+    waited: float = 0.0
+    takers: list[str] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    who: Callable[[], list[str]] = core_takers
+
+    def hear(self, canary: Sequence[float], *, policy: RunPolicy) -> bool:
+        """Take in readings of the canary; say whether the machine has been busy for long enough to wait."""
+        if not canary:
+            return False
+        reading = min(canary)
+        self.best = reading if self.best is None else min(self.best, reading)
+        if reading <= policy.busy_canary * self.best:
+            self.since = None
+            return False
+        now = self.clock()
+        self.since = now if self.since is None else self.since
+        return now - self.since >= policy.busy_seconds
+
+    def wait(self, supervisor: Supervisor, *, policy: RunPolicy, budget: float, progress: Progress) -> None:
+        """Wait until the canary is well, for at most what the policy allows of the budget in all."""
+        at_most = min(policy.busy_wait_at_most, policy.busy_wait_share * budget) - self.waited
+        self.since = None
+        if at_most <= 0.0:
+            return
+        begun = self.clock()
+        self.takers = self.who() or self.takers
+        progress.waiting(self.takers, seconds=at_most)
+        while self.clock() - begun < at_most:
+            self.sleep(STEP_SECONDS)
+            answer = supervisor.ask(ReadCanary())
+            if isinstance(answer, Failed | Refused) or not answer.seconds:
+                break
+            if min(answer.seconds) <= policy.busy_canary * (self.best or 0.0):
+                break
+        self.waited += self.clock() - begun
+
+    def warning(self) -> list[str]:
+        """Say that the run waited, and for whom."""
+        if self.waited <= 0.0:
+            return []
+        who = f"; {', '.join(self.takers)} took them" if self.takers else ""
+        waited = f"the run waited {self.waited:.0f} s for them, then went on"
+        return [f"Others took the cores of this machine while it was measured: {waited}{who}."]

@@ -1,0 +1,96 @@
+"""Fitting: what the time budget does not hold is left out and said before anything is measured, in order of worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.runner import budget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from harness.records import PlannedCase
+    from harness.runner.state import RunState
+
+
+def fit_budget(state: RunState) -> None:
+    """Leave out the dearest cases if not all can be prepared, visited often enough and checked.
+
+    First to go is what is measured beside time (unless it was asked for), then rounds beyond those that an interval
+    needs, cases last.
+    """
+    cases = state.open
+    shed(state, cases, room=room_for_cases(state), seconds=lambda one: least_seconds(state, one))
+    kept = state.estimates(state.open)
+    timing = state.policy.timing
+    block = budget.shortest_block(state.plan.device, timing)
+    a_round = sum(budget.visit_seconds(one, block=block, policy=timing) for one in kept)
+    rest = sum(_beside_rounds(state, one) for one in kept)
+    rounds = (room_for_cases(state) - rest) / a_round if a_round > 0 else float(timing.rounds_aimed)
+    if rounds < timing.rounds_aimed:
+        state.progress.rounds_expected(max(needed_rounds(state), int(rounds)), aimed=timing.rounds_aimed)
+
+
+def needed_rounds(state: RunState) -> int:
+    """Return how many rounds an interval needs."""
+    return min(state.policy.timing.rounds_needed, state.policy.timing.rounds_at_least)
+
+
+def least_seconds(state: RunState, one: budget.Estimate) -> float:
+    """Return what a case takes at least: preparation, the rounds an interval needs, the check after them."""
+    timing = state.policy.timing
+    block = budget.shortest_block(state.plan.device, timing)
+    visit = budget.visit_seconds(one, block=block, policy=timing) * state.time.visiting.factor
+    left = max(0, needed_rounds(state) - len(state.timed.get(one.case.id, [])))
+    return _beside_rounds(state, one) + left * visit
+
+
+def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
+    preparing = 0.0 if one.case.id in state.prepared else budget.preparation_seconds(one.call_seconds)
+    return (preparing + budget.check_seconds(one.call_seconds)) * state.time.preparing.factor
+
+
+def shed(
+    state: RunState, cases: Sequence[PlannedCase], *, room: float, seconds: Callable[[budget.Estimate], float]
+) -> None:
+    """Leave out the dearest of these cases, so that the rest fits the room."""
+    state.leave_out([one.case for one in budget.dearest(state.estimates(cases), room=room, seconds=seconds)])
+
+
+def room_for_cases(state: RunState) -> float:
+    """Return the seconds left for preparing, visiting and checking cases: the report and what was asked for aside."""
+    return state.time.left - budget.report_seconds(len(state.plan.cases)) - ceilings_seconds(state) - extras(state)
+
+
+def ceilings_seconds(state: RunState) -> float:
+    """Return what measuring the ceilings again takes at the end."""
+    return state.policy.run.ceiling_again_seconds
+
+
+def room_after_rounds(state: RunState, cases: Sequence[PlannedCase]) -> float:
+    """Return the seconds left for rounds of these cases: their checks, the report and what was asked for aside."""
+    checks = sum(budget.check_seconds(one.call_seconds) for one in state.estimates(cases))
+    return room_for_cases(state) - checks * state.time.preparing.factor
+
+
+def extras(state: RunState) -> float:
+    """Return the seconds kept for sustained load and fresh memory: all where they were asked for, else a small share.
+
+    They come after the rounds, and never take more than they need.
+    """
+    known = state.estimates(state.open)
+    device, policy = state.plan.device, state.policy
+    sustained = budget.sustained_seconds(known, device=device, policy=policy.telemetry)
+    fresh = budget.fresh_memory_seconds(known, device=device, policy=policy.allocation, timing=policy.timing)
+    asked = state.limits.sustain * sustained + state.limits.fresh_memory * fresh
+    return max(asked, min(sustained, policy.run.extras_share * state.time.budget))
+
+
+def room_for_extras(state: RunState, *, is_asked: bool) -> float:
+    """Return the seconds that sustained load or fresh memory may take now."""
+    if is_asked:
+        return float("inf")
+    checks = sum(budget.check_seconds(one.call_seconds) for one in state.estimates(state.open))
+    closing = checks * state.time.preparing.factor + budget.report_seconds(len(state.plan.cases))
+    left = state.time.left - closing - ceilings_seconds(state)
+    return min(left, state.policy.run.extras_share * state.time.spent)

@@ -1,0 +1,181 @@
+"""What implementations share: the settings of the process and of torch, watched and put back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# Variables that libraries of numbers read, at their start or at any later call.
+VARIABLES = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "ONEDNN_", "DNNL_", "ATEN_", "CUBLAS_", "NVIDIA_", "LD_")
+# Functions that the gate's answer hangs on.
+FUNCTIONS = {
+    f"{owner.__name__}.{name}": (owner, name, getattr(owner, name))
+    for owner, names in (
+        (torch, ("equal", "mm", "roll", "randn", "where", "zeros", "empty", "unique", "arange", "no_grad")),
+        (torch.autograd, ("grad",)),
+        (
+            torch.Tensor,
+            (
+                *("detach", "clone", "copy_", "isfinite", "index_select", "double", "cpu", "abs", "max", "min", "any"),
+                *("square", "mean", "sqrt", "sum", "flatten", "untyped_storage", "to", "float", "item", "__sub__"),
+            ),
+        ),
+    )
+    for name in names
+}
+_SMALLEST = sys.float_info.min
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of the process: how to read it and how to put it back.
+
+    `is_quiet` where implementations may change it by rights: it is put back, and nobody is named.
+    """
+
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+    is_quiet: bool = False
+
+
+def _flushes() -> bool:
+    return _SMALLEST / 2 == 0.0
+
+
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
+
+
+def _set_variables(values: Mapping[str, str]) -> None:
+    for name in _variables().keys() - values.keys():
+        del os.environ[name]
+    os.environ.update(values)
+
+
+def _handlers() -> dict[int, Any]:
+    return {int(number): signal.getsignal(number) for number in signal.valid_signals()}
+
+
+def _set_handlers(handlers: Mapping[int, Any]) -> None:
+    for number, handler in handlers.items():
+        # A handler that is not Python's reads None, and can't be set from here.
+        if handler is not None and signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
+def _set_default_device(device: torch.device) -> None:
+    # None takes away the mode that would else stand before every call.
+    torch.set_default_device(None if device.type == "cpu" else device)
+
+
+def _set_deterministic(mode: int) -> None:
+    torch.set_deterministic_debug_mode(mode)
+
+
+def _precisions() -> tuple[str, ...]:
+    return tuple(str(owner.fp32_precision) for owner in _PRECISION_OWNERS)
+
+
+def _set_precisions(values: tuple[str, ...]) -> None:
+    for owner, value in zip(_PRECISION_OWNERS, values, strict=True):
+        owner.fp32_precision = value
+
+
+_BACKENDS: Any = torch.backends
+# torch.set_float32_matmul_precision sets these too.
+_PRECISION_OWNERS = (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv, _BACKENDS.mkldnn.matmul)
+
+
+def _descriptors() -> dict[int, tuple[int, int]]:
+    return {number: (os.fstat(number).st_dev, os.fstat(number).st_ino) for number in (1, 2)}
+
+
+class Descriptors:
+    """Standard output and error, duplicates of which are kept to put them back."""
+
+    def __init__(self) -> None:
+        self._kept = {number: os.dup(number) for number in (1, 2)}
+
+    def put_back(self, _: object) -> None:
+        """Point the descriptors to where they pointed."""
+        for number, kept in self._kept.items():
+            os.dup2(kept, number)
+
+
+def settings() -> dict[str, Setting]:
+    """Return the settings that are watched, by the words that name them."""
+    return {
+        "threads": Setting(torch.get_num_threads, torch.set_num_threads),
+        "denormal mode": Setting(_flushes, torch.set_flush_denormal),
+        "default dtype": Setting(torch.get_default_dtype, torch.set_default_dtype),
+        "default device": Setting(torch.get_default_device, _set_default_device),
+        "float32 precision": Setting(_precisions, _set_precisions),
+        "grad mode": Setting(torch.is_grad_enabled, torch.set_grad_enabled),
+        "deterministic mode": Setting(torch.get_deterministic_debug_mode, _set_deterministic),
+        "oneDNN switch": Setting(torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),  # noqa: SLF001
+        "environment variables": Setting(_variables, _set_variables),
+        "signal handlers": Setting(_handlers, _set_handlers),
+        "working directory": Setting(os.getcwd, os.chdir),
+        "standard output or error": Setting(_descriptors, Descriptors().put_back),
+        # Dropout, and modules that start with random weights, draw from it by rights.
+        "random state": Setting(lambda: bytes(torch.get_rng_state().numpy()), _set_random_state, is_quiet=True),
+    }
+
+
+def _set_random_state(state: bytes) -> None:
+    torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
+
+
+@dataclass
+class ProcessState:
+    """The settings as they were; `changed_by` names what a source changed when it was imported."""
+
+    settings: dict[str, Setting] = field(default_factory=settings)
+    changed_by: dict[str, list[str]] = field(default_factory=dict)
+    _values: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._values = {name: setting.read() for name, setting in self.settings.items()}
+
+    def mend(self) -> list[str]:
+        """Put back what was changed since, and say what: settings by value, functions by name."""
+        changed = []
+        for name, (owner, attribute, function) in FUNCTIONS.items():
+            if getattr(owner, attribute) is not function:
+                setattr(owner, attribute, function)
+                changed.append(f"replaced {name}")
+        for name, setting in self.settings.items():
+            before, now = self._values[name], self._read(setting)
+            if now == before:
+                continue
+            setting.write(before)
+            if not setting.is_quiet:
+                changed.append(f"changed {name}{_change(before, now)}")
+        return changed
+
+    def imported(self, source: str) -> None:
+        """Put back what the import of a source changed, and keep what it was."""
+        changed = self.mend()
+        if changed:
+            self.changed_by[source] = changed
+
+    def _read(self, setting: Setting) -> Any:
+        try:
+            return setting.read()
+        # A directory that is gone, a descriptor that was closed: changed, whatever it is now.
+        except (OSError, RuntimeError) as error:
+            return error
+
+
+def _change(before: Any, now: Any) -> str:
+    """Word a change of a plain value; others are long."""
+    plain = (bool, int, str, torch.dtype, torch.device)
+    return f" from {before} to {now}" if isinstance(before, plain) and isinstance(now, plain) else ""

@@ -1,0 +1,85 @@
+"""What inputs look like in memory and what stands beyond the lengths doesn't change what is right."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.gate.call import upstream_gradient
+from impls import registry
+from impls.contract import Output
+from tests.harness.gate.test_mutants import subject
+from tests.support.examining import examine
+from tests.support.mutants import MUTANTS, honest
+
+ATTENTION = registry.problem("attention")
+POINT = ATTENTION.parse({"n": 12, "d": 8, "heads": 4, "kv_heads": 2, "batch": 2, "valid_lens": "batch"})
+
+
+def drawn(kind, *, dtype=torch.float32):
+    return ATTENTION.inputs(POINT, dtype=dtype, device=torch.device("cpu"), seed=0, kind=kind)
+
+
+@pytest.mark.parametrize("kind", ["transposed", "sliced", "columns", "one buffer"])
+def test_a_layout_keeps_the_values(kind):
+    for laid_out, plain in zip(drawn(kind).tensors, drawn("normal").tensors, strict=True):
+        assert torch.equal(laid_out, plain)
+
+
+def test_layouts_are_what_they_are_called():
+    assert drawn("columns").q.stride(-1) == 12
+    assert drawn("shared batch").k.stride(0) == drawn("shared heads").v.stride(1) == 0
+    assert len({tensor.untyped_storage().data_ptr() for tensor in drawn("one buffer").differentiable}) == 1
+
+
+def test_only_padding_holds_rubbish():
+    inputs, plain = drawn("NaN padding"), drawn("normal")
+    for k, kept, length in zip(inputs.k, plain.k, inputs.valid_lens.tolist(), strict=True):
+        assert torch.equal(k[:, :length], kept[:, :length])
+        assert bool(k[:, length:].isnan().all())
+    assert bool(drawn("huge padding", dtype=torch.float16).k.isfinite().all())
+
+
+def test_an_upstream_gradient_has_the_same_values_in_every_layout():
+    output, rows, like = Output("out", (2, 3, 5, 4), row_axis=2), torch.arange(5), torch.zeros(1)
+    dense, strided = (upstream_gradient(output, rows=rows, like=like, seed=0, layout=x) for x in ("dense", "strided"))
+    assert torch.equal(dense, strided)
+    assert not strided.is_contiguous()
+    assert set(upstream_gradient(output, rows=rows, like=like, seed=0, layout="expanded").stride()) == {0}
+
+
+# Accepted by a battery without these inputs.
+FOUND_BY = {
+    "decoding reads the first batch element": "decode",
+    "one empty sequence among others gives NaN": "one empty",
+    "upstream gradient read as if dense": "strided gradient",
+    "expanded upstream gradient taken for zeros": "expanded gradient",
+    "NaN hidden": "NaN in a query",
+    "NaN in a query spreads over its head": "NaN in a query",
+    "NaN leaks from the padding": "NaN padding",
+    "masked by adding -1e9": "huge padding",
+    "2 % too large at head size 192": "d 192",
+    "2 % too large at head sizes 192 and 128": "d 192, d_v 128",
+    "positions of 16 bits": "n_k 66000",
+    "a last stride other than 1 taken for 1": "columns",
+    "values shared by the batch taken for zeros": "shared batch",
+    "views of one buffer: keys read where queries lie": "one buffer",
+}
+
+
+@pytest.mark.parametrize(("name", "only"), FOUND_BY.items())
+def test_a_kernel_that_is_right_elsewhere_is_found(name, only):
+    mutant = MUTANTS[name]
+    planted = subject(mutant.build(), "float32", claims=mutant.claims)
+    assert "disagreed" in {outcome.status for outcome in examine(planted, only=only)}
+
+
+def test_scores_that_overflow_before_they_are_scaled_are_found():
+    planted = subject(MUTANTS["scores scaled after they overflow"].build(), "float16")
+    assert {outcome.status for outcome in examine(planted, only="large products")} == {"disagreed"}
+    assert {outcome.status for outcome in examine(subject(honest, "float16"), only="large products")} == {"ok"}
+
+
+def test_padding_of_nan_is_asked_only_of_who_declares_it():
+    statuses = {outcome.status for outcome in examine(subject(honest, "float32"), only="NaN padding")}
+    assert statuses == {"unsupported"}

@@ -1,0 +1,96 @@
+"""Blocks are timed on inputs written in place, and what their first and last calls gave is at hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from harness.instruments import watched
+from harness.instruments.timing import Block
+
+
+class Steps:
+    """A clock by which the n-th timed call takes n seconds."""
+
+    def __init__(self):
+        self.made = 0
+
+    def __call__(self, call, calls):
+        first = self.made + 1
+        for _ in range(calls):
+            call()
+        self.made += calls
+        return Block(seconds=(first + self.made) / 2, host=0.5, calls=calls)
+
+
+def blocks(tensor, *, is_new=True, **more):
+    return watched.WatchedBlocks(Steps(), (tensor,), is_new=is_new, **more)
+
+
+def test_a_block_is_the_mean_of_its_calls_with_the_first_told_apart():
+    tensor = torch.arange(4.0)
+    found = blocks(tensor)
+    found.warm(tensor.clone)
+    block = found.block(tensor.clone, 5)
+    assert (block.seconds, block.calls) == (4.0, 5), "calls 2 to 6"
+    assert (found.first, found.later) == ([2.0], [4.5])
+    assert block.host == pytest.approx(0.5)
+
+
+def test_a_device_with_a_queue_has_its_blocks_whole_and_those_calls_beside_them():
+    tensor = torch.arange(4.0)
+    found = blocks(tensor, is_split=False)
+    found.warm(tensor.clone)
+    assert found.block(tensor.clone, 5).calls == 5
+    assert found.timed.made == 1 + 1 + 5 + 1
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_inputs_are_written_in_place_before_each_block(is_new):
+    tensor = torch.arange(4.0)
+    found, address, seen = blocks(tensor, is_new=is_new), tensor.data_ptr(), []
+    for _ in range(3):
+        version = tensor._version
+        found.block(lambda: seen.append(tensor.tolist()) or tensor.clone(), 1)
+        assert tensor._version > version
+    assert tensor.data_ptr() == address
+    assert len({tuple(values) for values in seen}) == (3 if is_new else 1)
+
+
+def test_results_are_copies_of_the_first_and_the_last_call():
+    tensor, numbers = torch.arange(4.0), itertools.count()
+    found = blocks(tensor)
+    found.warm(tensor.clone)
+    found.block(lambda: torch.full((2,), float(next(numbers))), 6)
+    assert [outputs[0].tolist() for outputs in found.pair] == [[0.0, 0.0], [5.0, 5.0]]
+    shared = torch.zeros(2)
+    found.block(lambda: shared.add_(1.0), 6)
+    assert not watched.same(*found.pair), "a result that later calls change is another"
+
+
+def test_a_slow_call_is_held_against_the_one_before_it_on_the_same_values():
+    tensor = torch.arange(4.0)
+    found = blocks(tensor, is_new=False)
+    found.warm(tensor.clone)
+    found.block(tensor.clone, 1)
+    assert watched.same(*found.pair)
+    renewed = blocks(tensor)
+    renewed.warm(tensor.clone)
+    renewed.block(tensor.clone, 1)
+    assert renewed.pair is None
+
+
+def test_new_values_that_give_the_old_results_are_noticed():
+    tensor, kept = torch.arange(4.0), torch.arange(4.0)
+    for result, is_stale in ((kept.clone, True), (tensor.clone, False), (lambda: torch.zeros(4), False)):
+        found = blocks(tensor)
+        found.warm(result)
+        found.block(result, 3)
+        assert found.stale is is_stale
+
+
+def test_how_far_calls_lie_apart_is_the_largest_difference_from_the_first():
+    numbers = itertools.count()
+    assert watched.apart(lambda: (torch.tensor([0.0, 1.5 * next(numbers)]),)) == 3.0

@@ -1,0 +1,84 @@
+"""What an implementation changes for everybody in its process is named and put back."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.worker.process_state import ProcessState, settings
+
+CHANGES = {
+    "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "denormal mode": lambda: torch.set_flush_denormal(True),
+    "default dtype": lambda: torch.set_default_dtype(torch.float64),
+    "default device": lambda: torch.set_default_device("meta"),
+    "float32 precision": lambda: torch.set_float32_matmul_precision("medium"),
+    "grad mode": lambda: torch.set_grad_enabled(False),
+    "deterministic mode": lambda: torch.use_deterministic_algorithms(True),
+    "oneDNN switch": lambda: torch._C._set_mkldnn_enabled(False),
+    "environment variables": lambda: os.environ.update({"OMP_NUM_THREADS": "77"}),
+    "signal handlers": lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN),
+    "working directory": lambda: os.chdir("/"),
+    "standard output or error": lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2),
+}
+
+
+@pytest.fixture
+def state():
+    found = ProcessState()
+    yield found
+    found.mend()
+
+
+def test_every_setting_has_a_change_that_is_tried():
+    assert {name for name, setting in settings().items() if not setting.is_quiet} == set(CHANGES)
+
+
+def test_a_process_left_alone_has_nothing_to_mend(state):
+    assert state.mend() == []
+
+
+@pytest.mark.parametrize("name", list(CHANGES))
+def test_a_change_is_named_and_put_back(state, name):
+    before = settings()[name].read()
+    CHANGES[name]()
+    assert settings()[name].read() != before
+    (said,) = state.mend()
+    assert said.startswith(f"changed {name}")
+    assert settings()[name].read() == before
+    assert state.mend() == []
+
+
+def test_plain_values_are_named_before_and_after(state):
+    torch.set_default_dtype(torch.float64)
+    assert state.mend() == ["changed default dtype from torch.float32 to torch.float64"]
+
+
+def test_numbers_drawn_are_put_back_and_blamed_on_nobody(state):
+    before = torch.get_rng_state()
+    torch.manual_seed(5)
+    assert state.mend() == []
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(torch, "equal"), (torch.Tensor, "detach"), (torch.autograd, "grad")])
+def test_a_replaced_function_of_torch_is_named_and_put_back(state, owner, name):
+    function = getattr(owner, name)
+    setattr(owner, name, lambda *_, **__: True)
+    try:
+        (said,) = state.mend()
+        assert said == f"replaced {owner.__name__}.{name}"
+        assert getattr(owner, name) is function
+    finally:
+        setattr(owner, name, function)
+
+
+def test_what_an_import_changed_is_kept_under_its_source(state):
+    state.imported("quiet.py")
+    os.chdir("/")
+    state.imported("mine.py")
+    assert state.changed_by == {"mine.py": ["changed working directory from " + str(Path.cwd()) + " to /"]}

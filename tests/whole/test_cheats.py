@@ -1,0 +1,45 @@
+"""Kernels that answer later, keep results or drift get no time from a run; the honest one beside them does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.results.run import read_run
+from tests.support.places import PLANTED, ROOT
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("cheats")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(directory))
+        words = ["run", "sequence-length", "--fast", "--impl", "planted-*", "-a", "n=128", "-o", str(directory / "run")]
+        command = [sys.executable, "-m", "attnbench", *words, "--impl-file", str(PLANTED / "cheats.py")]
+        subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=280)
+    return {record.case.implementation: record for record in read_run(directory / "run").records}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("planted-lazy", "out has attributes of its own: detach"),
+        ("planted-by-content", "a call on new values takes"),
+        ("planted-by-version", "a first call takes"),
+        ("planted-by-address", "new values in its inputs gave the results of the old ones"),
+        ("planted-three-threads", "it changed threads from"),
+        ("planted-drifts", "the last gave something else than the first"),
+    ],
+)
+def test_a_cheat_has_no_time_and_a_reason(found, name, said):
+    assert found[name].time is None
+    assert found[name].status in {"disagreed", "invalid"}
+    # On a busy machine a block may have fewer calls than it takes to drift: then the ceiling or the re-check speaks.
+    assert any(part in found[name].reason for part in (said, "kept results?", "skipped work?", "after timing"))
+
+
+def test_the_honest_one_is_timed_on_several_sets_of_values(found):
+    assert found["planted-honest"].status == "ok", found["planted-honest"].reason
+    assert found["planted-honest"].time.input_sets > found["planted-honest"].time.rounds
