@@ -174,7 +174,11 @@ def test_the_oracle_on_sampled_rows_is_full_float64_autograd(point):
         torch.testing.assert_close(found.oracle, gradient, atol=1e-13, rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# A row of NaN has no error to bound: the gate looks at the other rows.
+FINITE = [kind for kind in KINDS if kind != "NaN query"]
+
+
+@pytest.mark.parametrize("kind", FINITE)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_the_references_stay_within_the_bound(kind, dtype):
     problem, inputs, rows, upstream = drawn({"n": 60, "d": 16, "heads": 2, "causal": True}, dtype=dtype, kind=kind)
@@ -183,14 +187,14 @@ def test_the_references_stay_within_the_bound(kind, dtype):
         assert ((one.reference - one.oracle).abs() <= one.bound).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FINITE)
 def test_a_kind_of_input_is_finite_and_drawn_again_from_its_seed(kind):
     point = {"n": 20, "d": 8, "heads": 2, "kv_heads": 1}
     _, first, _, _ = drawn(point, dtype=torch.float16, kind=kind)
     _, second, _, _ = drawn(point, dtype=torch.float16, kind=kind)
     assert all(tensor.isfinite().all() for tensor in first.tensors)
     assert all(torch.equal(a, b) for a, b in zip(first.tensors, second.tensors, strict=True))
-    assert first.q.is_contiguous() == (kind not in {"transposed", "sliced"})
+    assert first.q.is_contiguous() == (kind not in {"transposed", "sliced", "columns", "one buffer"})
 
 
 def test_a_tight_budget_rejects_what_a_loose_one_accepts():
