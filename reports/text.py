@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 FORMULA = ("=", "+", "-", "@")
 # What a reader of CSV may take for the end of a row, or refuse.
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
-# What Markdown, or a page that shows it, would read as more than the character.
-MARKDOWN = re.compile(r"[\\`*_{}\[\]()#|~$!^]")
+# What Markdown, or a page that shows it, would read as more than the character. With square brackets escaped, round
+# ones, exclamation marks and number signs within a line are only themselves.
+MARKDOWN = re.compile(r"[\\`*_\[\]|~$]")
 MARKDOWN_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 # Of the characters below a blank, XML knows these; it has no way to write others, halves of characters among them.
 XML_UNKNOWN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -63,8 +64,7 @@ def markdown(text: str) -> str:
     """Return a text that neither Markdown nor HTML reads as anything else, in one line."""
     flat = whole(" ".join(text.split()))
     shown = "".join(MARKDOWN_ENTITIES.get(character, character) for character in line(flat))
-    # An entity's own number sign stays.
-    marked = MARKDOWN.sub(lambda found: f"\\{found[0]}", shown).replace("&\\#64;", "&#64;")
+    marked = MARKDOWN.sub(lambda found: f"\\{found[0]}", shown)
     # Addresses become links by themselves.
     return re.sub(r"(?i)(https?|ftp)://|www\.", lambda found: found[0][:-1] + f"&#{ord(found[0][-1])};", marked)
 

@@ -121,7 +121,7 @@ def test_markdown_escapes_what_comes_from_outside(tmp_path):
     runs.write_run(tmp_path / "run", [record], judged=False)
     text = markdown([read_run(tmp_path / "run")])
     assert "<script>" not in text
-    assert "bad\\|&lt;b>" in text
+    assert "bad\\|&lt;b&gt;" in text
 
 
 def test_report_writes_into_the_first_run_by_default(run):

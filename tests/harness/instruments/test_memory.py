@@ -92,7 +92,7 @@ def test_a_cap_makes_a_large_allocation_fail_and_not_the_process():
     import sys
 
     code = (
-        "import torch\nfrom harness import memory\n"
+        "import torch\nfrom harness.instruments import memory\n"
         "assert memory.cap_process(2**28)\n"
         "torch.ones(2**20)\n"
         "try: torch.ones(2**28)\n"
