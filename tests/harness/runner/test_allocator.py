@@ -134,7 +134,7 @@ def peak_faults(directory: Path, record) -> list[float]:
 @needs_glibc
 def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_path):
     # 2048^2 scores of two heads take 32 MiB and a header, which glibc maps anew at each call.
-    run(tmp_path / "run")
+    run(tmp_path / "run", "--fresh-memory")
     (record,) = read_run(tmp_path / "run").records
     found = record.allocation
     (known,) = journal.read(tmp_path / "run").prepared.values()
