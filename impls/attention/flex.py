@@ -41,6 +41,8 @@ def build(
     valid_lens: torch.Tensor | None = None,
 ) -> Callable[[], torch.Tensor]:
     """Compile for these shapes and sort the mask into blocks; return the call."""
+    if q.device.type == "cpu" and bool(q.isnan().any()):
+        raise NotImplementedError("compiled for a CPU, a query that holds NaN gives a finite row")
     attend, block_mask = kernel(q, k, v, causal=causal, valid_lens=valid_lens), blocks(q, k, causal, valid_lens)
     # The first call compiles.
     attend(q, k, v, block_mask, scale)
