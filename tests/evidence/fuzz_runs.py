@@ -191,7 +191,7 @@ def outcome(directory: Path, *, with_page: bool) -> str:
             frames = traceback.extract_tb(error.__traceback__)
             last = [f"{Path(f.filename).name}:{f.lineno}" for f in frames if "/site-packages/" not in f.filename][-1]
             return f"{name}: {type(error).__name__} at {last}: {str(error)[:120]}"
-        if time.process_time() - began > SECONDS_AT_MOST * (5 if name == "page" else 1):
+        if time.process_time() - began > SECONDS_AT_MOST:
             return f"{name}: slow, {time.process_time() - began:.1f} s"
         began = time.process_time()
     return "read"
