@@ -130,7 +130,7 @@ def _take(
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
         state.warnings += [lock.problem] if lock.problem else []
         is_complete = _measure(state)
-        state.warnings += state.watch.warning()
+        state.warnings += state.watch.warning() + state.quota.warning()
         summary = state.summary(is_complete=is_complete)
         journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
         records = state.records()

@@ -25,7 +25,6 @@ from harness.results.plan_file import DroppedPoint, Plan
 from harness.results.run import read_run
 from harness.results.verdicts_file import Verdict
 from harness.runner.process import oom_kills
-from harness.runner.state import thread_warnings
 from scenarios import catalog
 from tests.support import runs
 from tests.support.places import ROOT
@@ -218,12 +217,6 @@ def test_folders_of_our_names_where_the_user_is_are_not_loaded(tmp_path):
     assert "hijacked" not in refused.stdout + refused.stderr
     assert "'harness' is in the way" in refused.stderr
     assert refused.returncode == USAGE
-
-
-def test_more_threads_than_processors_are_a_warning():
-    assert thread_warnings(None) == []
-    assert thread_warnings(1) == []
-    assert "wait for each other" in thread_warnings(10_000)[0]
 
 
 def test_replaced_clocks_are_put_back_and_named(monkeypatch):
