@@ -77,7 +77,14 @@ RunDirectory = Annotated[Path | None, typer.Option("-o", "--output", help="Run d
 OutputFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; beside the first run if not given.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How a command tells what it found."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document; the rest on standard error.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and mistakes.")] = False
 
 
 @dataclass(frozen=True)

@@ -84,3 +84,9 @@ def test_a_file_that_fails_to_import_is_unavailable_under_its_declared_name(tmp_
 def test_unknown_words_of_a_registration_are_refused():
     with pytest.raises(ValueError, match="no feature 'casual'; did you mean 'causal'"):
         registry.register(problem="attention", name="x", supports=("casual",))
+
+
+@pytest.mark.parametrize("name", ["s\ud800x", "", "  "])
+def test_a_name_that_no_file_can_hold_is_refused(name):
+    with pytest.raises(ValueError, match=r"needs a name|has half a character"):
+        registry.register(problem="attention", name=name)
