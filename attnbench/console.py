@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import logging
 import math
 import os
 import sys
@@ -41,6 +42,8 @@ PLAIN = str.maketrans(
 def prepare_streams() -> None:
     """Make standard output and error take any character, and exist."""
     codecs.register_error("attnbench", _in_plain)
+    # It warns of a home that it can't write to, and draws all the same.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -20,7 +20,7 @@ def lesson_command(*, device: Device = None, output: RunDirectory = None, tellin
     from attnbench.writing import write_page
     from harness import policy
     from harness.lesson import facts
-    from harness.machine import devices
+    from harness.machine import devices, processor
     from harness.results import journal
     from harness.results.run import read_run
     from harness.runner.execute import plan_and_execute
@@ -44,6 +44,7 @@ def lesson_command(*, device: Device = None, output: RunDirectory = None, tellin
         if finished.is_interrupted:
             raise typer.Exit(INTERRUPTED)
         # The lesson's own sums need torch; its measurements, in worker processes, are over.
+        processor.stand_somewhere()
         from harness.lesson.systems import lesson
 
         facts.write(lesson(device=request.device, announce=announcer(telling)), directory)

@@ -93,6 +93,9 @@ def report(directory: Path, *, device: str, telling: Telling) -> Run:
     if any(record.case.problem == "pooling" for record in run.records):
         # What pooling predicts is drawn beside its cost; torch comes in once the measurements are over.
         from harness.lesson import facts
+        from harness.machine import processor
+
+        processor.stand_somewhere()
         from harness.lesson.systems import lesson
 
         facts.write(lesson(device=device, announce=announcer(telling)), directory)
@@ -124,6 +127,8 @@ def show_results(run: Run) -> None:
 
     console = wide_console()
     console.print(results.table_of(run, width=console.width))
+    for note in results.notes_of(run):
+        say(note)
     if run.verdicts:
         console.print()
         console.print(results.verdicts_of(run))

@@ -63,6 +63,7 @@ def diagnose(
     *, device: str = "cpu", policy: Policy, threads: int | None = None, is_full: bool = False, seed: int = 0
 ) -> Diagnosis:
     """Look at the machine, run the A/A self-test, and conclude; `is_full` calibrates the comparison on many cases."""
+    processor.stand_somewhere()
     import torch
 
     threads = threads or processor.quota_threads(torch.get_num_threads())

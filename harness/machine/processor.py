@@ -99,6 +99,14 @@ def throttled_periods(*, root: Path = ROOT) -> int | None:
     return None if found is None else found.stopped
 
 
+def stand_somewhere() -> None:
+    """Go to the root where this process's working directory is gone: MKL ends a process that stands nowhere."""
+    try:
+        os.getcwd()  # noqa: PTH109  # it is the system that is asked
+    except OSError:
+        os.chdir(ROOT)
+
+
 def memory_bytes(*, root: Path = ROOT) -> int:
     """Return the memory that this process may use: the machine's, or a smaller cgroup limit."""
     return min([psutil.virtual_memory().total, *(limit for _, limit in _memory_limits(root))])

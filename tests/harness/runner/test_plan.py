@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.records import case_id
+from harness.records import PlannedCase, case_id
 from harness.runner import plan, selection
 from scenarios.scenario import Axis, Scenario
+from tests.support.runs import ok_case
 
 NAMES = {"attention": ["loop", "sdpa-flash", "sdpa-math"]}
 
@@ -87,3 +88,17 @@ def test_an_unknown_implementation_is_answered_with_a_suggestion():
     with pytest.raises(selection.SelectionError, match="did you mean 'sdpa-flash'"):
         selection.check_names(["sdpa-flsh"], NAMES)
     selection.check_names(["sdpa-*"], NAMES)
+
+
+def planned(implementation, skip=None, reason=""):
+    return PlannedCase(case=ok_case(implementation), skip=skip, reason=reason)
+
+
+def test_a_baseline_that_is_not_measured_is_refused_before_anything_is():
+    plan.check_baseline("loop", [planned("loop"), planned("sdpa-flash")])
+    with pytest.raises(
+        selection.SelectionError, match=r"'loop' is not among what is measured \(sdpa-flash\): add --impl"
+    ):
+        plan.check_baseline("loop", [planned("sdpa-flash")])
+    with pytest.raises(selection.SelectionError, match=r"'sdpa-cudnn' can't run here; .*: runs on cuda only"):
+        plan.check_baseline("sdpa-cudnn", [planned("sdpa-cudnn", "unsupported", "runs on cuda only"), planned("loop")])
