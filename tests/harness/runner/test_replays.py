@@ -5,19 +5,16 @@ from __future__ import annotations
 import pytest
 
 from harness.policy import DEFAULT
-from harness.protocol.messages import Failed, Replay, Replayed, Replays, Visit
-from harness.records import Launch, PlannedCase, Ran, Record, Round
+from harness.records import Launch, Ran, Record, Round
 from harness.results import closing
 from harness.results.journal import Journal
 from harness.results.run import read_run
 from harness.runner import replays
-from harness.runner.steps.rounds import with_graph
 from harness.stats import launches
 from reports.exports import export
 from reports.frame import load
 from tests.harness.results.test_closing import OPERATIONS, case, closed, prepared
 from tests.support import runs
-from tests.support.scripted import state_of
 
 TIMING = DEFAULT.timing
 
@@ -156,51 +153,3 @@ def test_launching_reaches_the_table_and_the_exports(tmp_path):
     names = written[0].split(",")
     assert dict(zip(names, written[1].split(","), strict=False))["graph_s"] == "3e-06"
     assert Record.model_validate_json(record.model_dump_json(by_alias=True)) == record
-
-
-def asked_for_replays(answer):
-    """Return the state of a run whose worker gives an answer to every request for replays."""
-    state = state_of(planned := PlannedCase(case=short()), answers={Replay: answer})
-    state.prepared[planned.case.id] = prepared()
-    return state
-
-
-REQUEST = Visit(case=short(), seed=5, calls=100, blocks=3, index=0, process=0)
-
-
-def test_the_parent_adds_replays_to_the_round():
-    graph = Replays(samples=[3e-6], calls=64, inputs=4)
-    state = asked_for_replays(Replayed(graph=graph, capture_failed=False, calls_seconds=0.25))
-    found = with_graph(state, PlannedCase(case=short()), visit(1e-5), REQUEST)
-    assert (found.graph_samples, found.graph_calls, found.graph_inputs) == ([3e-6], 64, 4)
-    assert state.time.calls == 0.25
-    (request,) = state.supervisor.asked
-    assert (request.seed, request.blocks, request.call_seconds) == (5, 3, prepared().call_seconds)
-    assert Round.model_validate_json(found.model_dump_json()) == found
-
-
-def test_a_worker_lost_in_a_graph_costs_the_figure_and_not_the_case():
-    reason = "no answer to 'CUDA graph' within 60 s"
-    state = asked_for_replays(Failed(status="timeout", reason=reason, worker_gone=True))
-    found = with_graph(state, PlannedCase(case=short()), visit(1e-5), REQUEST)
-    assert found.samples == visit(1e-5).samples
-    assert found.graph_samples == []
-    assert "timeout, no answer to 'CUDA graph'" in found.graph_reason
-    assert state.closed == {}
-
-
-def test_after_a_failed_capture_the_worker_is_replaced_and_the_implementation_not_captured_again():
-    graph = Replays(calls=64, inputs=4, reason="can't be captured: it waits")
-    state = asked_for_replays(Replayed(graph=graph, capture_failed=True, calls_seconds=0.25))
-    first = with_graph(state, PlannedCase(case=short()), visit(1e-5), REQUEST)
-    other = short(id="another point")
-    second = with_graph(state, PlannedCase(case=other), visit(1e-5), REQUEST)
-    assert first.graph_reason == second.graph_reason == "can't be captured: it waits"
-    assert len(state.supervisor.asked) == 1
-    assert state.supervisor.drops == 1
-
-
-def test_no_graph_is_asked_for_where_none_is_wanted():
-    state = asked_for_replays(None)
-    assert with_graph(state, PlannedCase(case=case()), visit(1e-5), REQUEST) == visit(1e-5)
-    assert state.supervisor.asked == []

@@ -14,9 +14,7 @@ from harness.instruments.telemetry import sampler, sensors
 from harness.instruments.telemetry.sustained import Rest, _load, calls_between, conclude, energy_of_call, sustained
 from harness.machine import nvml, processor
 from harness.policy import TelemetryPolicy
-from harness.records import Case, PlannedCase, Prediction
 from harness.runner import budget
-from harness.runner.steps.sustained import choose
 from tests.support import fake_nvml
 
 SHORT = TelemetryPolicy(
@@ -425,40 +423,6 @@ def test_a_load_whose_calls_became_slow_ends_with_its_window():
 
 
 # --- which cases
-
-
-def planned(implementation, operations, seconds, *, device="cpu", direction="forward", skip=None):
-    case = Case(
-        id=f"{implementation}-{operations}-{direction}",
-        scenario="s",
-        problem="attention",
-        implementation=implementation,
-        point={},
-        dtype="float32",
-        device=device,
-        direction=direction,
-    )
-    predicted = Prediction(operations=operations, extra_bytes=0, resident_bytes=0, seconds=seconds)
-    return PlannedCase(case=case, predicted=predicted, skip=skip, reason="x" if skip else "")
-
-
-def test_the_sustained_pass_runs_on_few_named_points_of_each_implementation():
-    cases = [planned("fast", n, n * 1e-4) for n in range(1, 10)] + [planned("loop", n, n * 1e-2) for n in range(1, 20)]
-    cases += [planned("fast", 500, 1e-4, direction="backward"), planned("fast", 600, 1e-4, skip="unsupported")]
-    chosen = choose(cases, policy=TelemetryPolicy())
-    assert set(chosen) == {"fast-9-forward", "loop-10-forward"}
-    assert all(chosen.values())
-
-
-def test_a_gpu_has_a_second_point_where_the_policy_affords_it():
-    cases = [planned("fast", n, n * 1e-4, device="cuda:0") for n in range(1, 10)]
-    assert set(choose(cases, policy=TelemetryPolicy(points_cuda=2))) == {"fast-9-forward", "fast-5-forward"}
-    assert set(choose(cases, policy=TelemetryPolicy())) == {"fast-9-forward"}
-
-
-def test_an_implementation_with_long_calls_only_gets_its_shortest():
-    cases = [planned("loop", n, float(n)) for n in (3, 2, 4)]
-    assert choose(cases, policy=TelemetryPolicy()) == {"loop-2-forward": "its shortest call"}
 
 
 # --- before the load
