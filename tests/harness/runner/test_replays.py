@@ -10,10 +10,9 @@ from harness.results import closing
 from harness.results.journal import Journal
 from harness.results.run import read_run
 from harness.runner import replays
-from harness.stats import launches
 from reports.exports import export
 from reports.frame import load
-from tests.harness.results.test_closing import OPERATIONS, case, closed, prepared
+from tests.harness.results.test_closing import OPERATIONS, case, prepared
 from tests.support import runs
 
 TIMING = DEFAULT.timing
@@ -85,33 +84,6 @@ def test_the_time_of_a_graph_is_in_the_prediction_of_a_round():
     assert replays.predicted_seconds(short(), 1e-4, block=1e-3, policy=TIMING) == 0.0
     # 20 kernels take the host 120 us to launch.
     assert replays.predicted_seconds(short(), 1e-4, launches=20, block=1e-3, policy=TIMING) > 3e-3
-
-
-def of_rounds(visits):
-    time = closing.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
-    return launches.launch_of(visits, time=time, policy=TIMING)
-
-
-def test_overhead_is_what_calls_in_a_row_take_less_the_graph_and_not_device_time_less_it():
-    visits = [visit(5e-6, graph_samples=[2e-6, 3e-6, 4e-6], graph_calls=64, graph_inputs=4) for _ in range(5)]
-    assert of_rounds(visits).overhead is None
-    waited = [one.model_copy(update={"call_seconds": 1e-5}) for one in visits]
-    found = of_rounds(waited)
-    assert found.graph == pytest.approx(3e-6)
-    assert found.low <= found.graph <= found.high
-    assert found.overhead == pytest.approx(7e-6)
-    assert (len(found.samples), found.calls, found.inputs) == (15, 64, 4)
-
-
-def test_one_round_that_went_wrong_leaves_a_reason_and_no_figure():
-    good = visit(graph_samples=[2e-6], graph_calls=64, graph_inputs=4)
-    found = of_rounds([good, visit(graph_reason="after timing, input set 1 of 4: stale")])
-    assert found == Launch(reason="after timing, input set 1 of 4: stale")
-
-
-def test_without_a_graph_nothing_is_said_of_launching():
-    assert of_rounds([visit(), visit()]) is None
-    assert closed(seconds=0.1).launch is None
 
 
 def closed_with_graph(seconds, graph):
