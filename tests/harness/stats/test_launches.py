@@ -37,3 +37,20 @@ def test_one_round_that_went_wrong_leaves_a_reason_and_no_figure():
 def test_without_a_graph_nothing_is_said_of_launching():
     assert of_rounds([visit(), visit()]) is None
     assert closed(seconds=0.1).launch is None
+
+
+def test_rounds_that_tried_no_graph_are_left_out_of_its_figure():
+    tried = visit(5e-6, graph_samples=[2e-6], graph_calls=64, graph_inputs=4)
+    found = of_rounds([tried, visit(5e-6), tried, visit(5e-6)])
+    assert found.samples == [2e-6, 2e-6]
+    assert found.graph == 2e-6
+
+
+def test_a_reason_without_a_graph_keeps_how_many_calls_were_tried():
+    found = of_rounds([visit(graph_reason="can't be captured", graph_calls=8, graph_inputs=2)])
+    assert (found.graph, found.calls, found.inputs, found.reason) == (None, 8, 2, "can't be captured")
+
+
+def test_one_graph_has_no_interval_and_overhead_may_be_none_at_all():
+    found = of_rounds([visit(5e-6, call_seconds=2e-6, graph_samples=[2e-6], graph_calls=1, graph_inputs=1)])
+    assert (found.low, found.high, found.overhead) == (None, None, 0.0)
