@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
+import pytest
 import torch
 
+from harness.policy import DEFAULT, TelemetryPolicy
 from harness.protocol import messages
-from impls import contract
+from harness.worker import measuring
+from harness.worker.workbench import RefusedError
+from impls import contract, registry
 from tests.harness.worker.test_worker import CASE, ask, visit
+from tests.support.benches import bench_on
 from tests.support.runs import ok_case
 
 
@@ -71,3 +77,89 @@ def test_another_kernel_than_asked_for_is_refused(worker, planted):
     refused = ask(worker, messages.Prepare(case=case, seed=1))
     assert (refused.status, refused.agreement) == ("fallback", None)
     assert refused.reason.startswith("asked for flash, ran aten::")
+
+
+SHORT = DEFAULT.model_copy(
+    update={
+        "telemetry": TelemetryPolicy(lead_in_cpu=0.01, window_cpu=0.1, sample_seconds_cpu=0.02),
+        "timing": DEFAULT.timing.model_copy(update={"warm_up_seconds": 0.0, "warm_up_calls": 2}),
+    }
+)
+
+
+def measured(answer, request, *, bench=None):
+    return answer(bench or bench_on(policy=SHORT), request)
+
+
+def test_operations_are_counted_along_every_axis():
+    request = messages.Count(problem="attention", implementation="einsum", dtype="float32", direction="forward")
+    found = measured(measuring.count, request).degrees
+    assert (found.how, found.axes["n"].degree, found.axes["d"].degree) == ("counted", 2, 1)
+
+
+def test_a_case_under_load_has_its_calls_and_their_share_of_the_burst():
+    steps = []
+    bench = bench_on(policy=SHORT, announce=steps.append)
+    answer = measured(measuring.sustain, messages.Sustain(case=CASE, seed=1, call_seconds=1e-4), bench=bench)
+    summary = answer.telemetry.summary
+    assert summary["calls"] > 0
+    assert summary["burst_calls_per_second"] == pytest.approx(1e4)
+    assert 0.1 <= answer.calls_seconds < 5.0
+    assert steps == ["sustained load"]
+
+
+def test_a_call_too_long_to_be_counted_is_declared_by_the_problem(monkeypatch):
+    monkeypatch.setattr(measuring, "COUNTED_SECONDS_AT_MOST", 0.0)
+    counts = measured(measuring.prepare, messages.Prepare(case=CASE, seed=1)).prepared.counts
+    assert (counts.how, counts.counted, counts.by_operator) == ("declared", None, {})
+    assert counts.operations == 2 * 16 * 16 * (8 + 8)
+
+
+def test_what_a_source_changed_on_import_is_a_note_of_its_cases_alone():
+    bench = bench_on(policy=SHORT)
+    source = bench.subject(CASE).implementation.source
+    bench.process.changed_by[source] = ["changed threads from 1 to 3"]
+    noted = measured(measuring.prepare, messages.Prepare(case=CASE, seed=1), bench=bench).prepared.notes
+    assert noted == ["on import it changed threads from 1 to 3; put back"]
+    other = ok_case("online", n=16, d=8)
+    assert measured(measuring.prepare, messages.Prepare(case=other, seed=1), bench=bench).prepared.notes == []
+
+
+def test_what_an_implementation_prepares_is_timed_apart(planted, monkeypatch):
+    case = planted(lambda *_, **__: None)
+    entry = registry.get("attention", "planted")
+
+    def build(q, k, v, **_):
+        return lambda: torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+
+    monkeypatch.setitem(registry.REGISTRY.entries, ("attention", "planted"), replace(entry, prepare=build))
+    assert measured(measuring.prepare, messages.Prepare(case=case, seed=1)).prepared.prepare_seconds > 0.0
+    assert measured(measuring.prepare, messages.Prepare(case=CASE, seed=1)).prepared.prepare_seconds is None
+
+
+def test_a_visit_on_a_processor_has_no_figures_of_a_device_with_a_queue():
+    round_ = measured(measuring.visit, visit(CASE)).round
+    assert (round_.host_seconds, round_.queued, round_.call_seconds, round_.sm_clock_mhz) == ([], [], None, None)
+    assert (round_.calls_per_sample, len(round_.samples), round_.canary) == (2, 3, [])
+    assert round_.involuntary_switches >= 0
+    assert all(seconds > 0.0 for seconds in round_.samples)
+
+
+def test_each_case_takes_turns_between_new_values_and_the_same_again():
+    bench = bench_on(policy=SHORT)
+    other = ok_case("batched", n=16, d=8)
+    turns = [measured(measuring.visit, visit(case), bench=bench).round.new_values for case in (CASE, other, CASE)]
+    assert turns == [True, True, False]
+
+
+def test_results_kept_by_address_are_refused_after_timing(planted):
+    kept = {}
+
+    def replays(q, k, v, **_):
+        key = (q.data_ptr(), k.data_ptr(), v.data_ptr())
+        if key not in kept:
+            kept[key] = torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+        return kept[key].clone()
+
+    with pytest.raises(RefusedError, match=r"^after timing, inputs changed in place, out"):
+        measured(measuring.recheck, messages.Recheck(case=planted(replays), seed=1))
