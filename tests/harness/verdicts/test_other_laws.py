@@ -12,7 +12,7 @@ from scenarios.claims import (
     A6,
     B5,
 )
-from tests.support.sweeps import degrees, overall, record, scenario, square, sweep
+from tests.support.sweeps import SIZES, counts, degrees, overall, record, scenario, square, sweep
 
 
 def test_growth_is_not_exponential():
@@ -72,3 +72,41 @@ def test_causal_masking_is_judged_by_products_and_time(share, ratio, expected):
     records += sweep(lambda n: ratio * square(n), base={**base, "causal": True}, noise=0.0)
     verdict = overall(judge(records, [scenario(B5)], [degrees(causal_share=share)]))
     assert verdict.verdict == expected
+
+
+def test_what_is_masked_needs_both_points_of_a_pair():
+    base = {"d": 64, "heads": 2, "batch": 1}
+    causal = sweep(lambda n: 0.5 * square(n), base={**base, "causal": True}, noise=0.0)
+    assert judge(causal, [scenario(B5)]).verdicts == []
+    # A point that does not say is a plain one.
+    rows = judge(causal + sweep(square, base=base, noise=0.0), [scenario(B5)]).verdicts
+    (time,) = [row for row in rows if row.quantity == "time"]
+    assert (time.axis, time.verdict, time.reason.n) == ("causal", "consistent", 4096)
+    assert time.exponent == pytest.approx(0.5)
+    assert [ratio[0] for ratio in time.evidence["ratios"]] == sorted(SIZES)
+
+
+def test_times_of_one_round_have_a_ratio_without_an_interval():
+    records = []
+    for name, seconds in (("batched", 2.0), ("sdpa-flash", 1.0)):
+        time = Time(samples=[seconds], rounds=1, round_lengths=[1], median=seconds, best=seconds)
+        records.append(record(1.0, point={"n": 512}, implementation=name).model_copy(update={"time": time}))
+    (row,) = [v for v in judge(records, [scenario(A6)]).verdicts if v.quantity == "time"]
+    assert (row.exponent, row.low, row.high, row.verdict) == (0.5, None, None, "inconclusive")
+    assert row.to_decide.kind == "compare larger"
+
+
+def test_more_memory_than_the_baseline_refutes_and_less_is_confirmed_with_its_share():
+    for extra, verdict in ((50, "confirmed"), (100, "refuted"), (200, "refuted")):
+        records = [
+            record(1.0, point={"n": 512}, extra=100),
+            record(0.5, point={"n": 512}, extra=extra, implementation="sdpa-flash"),
+        ]
+        (row,) = [v for v in judge(records, [scenario(A6)]).verdicts if v.quantity == "memory"]
+        assert (row.verdict, row.exponent) == (verdict, extra / 100)
+
+
+def test_counts_without_a_degree_leave_growth_open():
+    wild = degrees({"n": counts(lambda n: 2**n)})
+    verdict = overall(judge(sweep(square, sizes=SIZES[:2]), [scenario(A5)], [wild]))
+    assert (verdict.verdict, verdict.reason.kind) == ("inconclusive", "no polynomial")

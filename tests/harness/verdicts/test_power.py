@@ -8,11 +8,7 @@ from harness.records import Time
 from harness.results.reasons import MeasureMemory
 from harness.verdicts.judging import judge
 from reports.answer.reasons import explanation
-from scenarios.claims import (
-    A2,
-    B1,
-    B2,
-)
+from scenarios.claims import A2, B1, B2, B3_PRODUCTS, B3_SOFTMAX
 from scenarios.scenario import Axis, Claim, Scenario
 from tests.support import runs
 from tests.support.sweeps import QUADRATIC, counts, degrees, overall, scenario, square, sweep
@@ -118,3 +114,32 @@ def test_a_model_that_disagrees_with_the_counts_is_named():
     found = degrees(counted_products=100, modelled_products=90)
     rows = judge(sweep(square), [scenario(A2)], [found]).verdicts
     assert (rows[0].reason.counted_products, rows[0].reason.modelled_products) == (100, 90)
+
+
+def test_counts_that_are_no_polynomial_leave_it_open():
+    wild = degrees({**QUADRATIC, "n": counts(lambda n: 2**n)})
+    rows = judge(sweep(square), [scenario(A2)], [wild]).verdicts
+    row = next(row for row in rows if (row.quantity, row.axis) == ("operations", "n"))
+    assert (row.verdict, row.reason.kind) == ("inconclusive", "no polynomial")
+    assert (row.reason.sizes, row.reason.smallest, row.reason.largest) == (6, 1, 6)
+
+
+def test_a_claim_of_products_is_about_products():
+    products = {"heads at fixed width": counts(lambda h: 4096 + 12 * h, products=lambda _: 4096)}
+    for claim, degree in ((B3_PRODUCTS, 0), (B3_SOFTMAX, 1)):
+        rows = judge(sweep(square), [scenario(claim)], [degrees(products)]).verdicts
+        row = next(row for row in rows if row.quantity == "operations")
+        assert (row.verdict, row.exponent, row.reason.products) == ("confirmed", degree, degree == 0)
+
+
+def test_what_was_neither_counted_nor_measured_has_no_verdict():
+    assert judge(sweep(square, sizes=[64, 128]), [scenario(A2)]).verdicts == []
+    counted = judge(sweep(square, sizes=[64, 128]), [scenario(A2)], [degrees()]).verdicts
+    assert {row.quantity for row in counted} == {"operations", "all"}
+
+
+def test_a_share_that_stays_is_said_of_a_line_alone():
+    quadratic = next(row for row in judge(sweep(square), [scenario(A2)]).verdicts if row.quantity == "time")
+    assert quadratic.reason.parts is None
+    kinked = part_of(lambda d: 1e-3 if d < 300 else 1e-3 * d, exponent=1)
+    assert kinked.reason.parts is None
