@@ -123,7 +123,7 @@ def _flagged(ok: pd.DataFrame, flag: str) -> pd.Series[bool]:
 
 FLAG_WORDS = {
     "drift": "changed speed over the run (drift)",
-    "bimodal": "have two modes, so that one median does not describe them (bimodal)",
+    "bimodal": "have two modes, so that one number does not describe them (bimodal)",
     "contaminated": "shared the machine with other work (contaminated)",
     "throttled": "ran while the device held its clocks back (throttled)",
 }

@@ -67,3 +67,9 @@ def test_the_first_run_and_runs_that_share_nothing_have_no_figure():
     table = table_of(first, other)
     for sweep in sweeps([first, other], table):
         assert relative(sweep, colors_of("batched", "loop"), first="first") is None
+
+
+def test_what_is_compared_is_the_time_that_tables_show():
+    first, other = two(2.0)
+    figure = figure_of(first, other)
+    assert figure.how.startswith("Time in other divided by that of the same case in first.")
