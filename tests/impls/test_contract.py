@@ -69,21 +69,8 @@ def test_the_gate_calls_in_it(backend, direction):
     assert backend.entered
 
 
-def test_every_pinned_backend_of_pytorch_is_chosen_outside_of_the_call():
-    discovery.discover()
-    pinned = {
-        "math": "MATH",
-        "flash": "FLASH_ATTENTION",
-        "efficient": "EFFICIENT_ATTENTION",
-        "cudnn": "CUDNN_ATTENTION",
-    }
-    for name, member in pinned.items():
-        for problem, full in (("attention", f"sdpa-{name}"), ("multihead", f"mha/sdpa-{name}")):
-            assert registry.get(problem, full).within_name == f"sdpa_kernel(SDPBackend.{member})"
-    assert registry.get("attention", "sdpa-auto").within_name == ""
-
-
 def test_a_context_is_named_as_it_would_be_written(backend):
+    discovery.discover()
     entry = subject(backend).implementation
     assert entry.within_name == "Backend.chosen"
     keyword = functools.partial(torch.autocast, "cpu", enabled=False)
