@@ -120,4 +120,4 @@ def test_a_run_goes_on_from_what_its_journal_holds(tmp_path):
 
 @pytest.mark.parametrize(("threads", "warns"), [(None, False), (1, False), (10_000, True)])
 def test_more_threads_than_processors_are_a_warning(threads, warns):
-    assert ["wait for each other" in warning for warning in thread_warnings(threads)] == [True] * warns
+    assert bool(thread_warnings(threads)) == warns
