@@ -7,8 +7,9 @@ import torch
 
 from harness.gate.battery import tasks
 from impls import registry
-from impls.attention._probes import ONE_WAY, OPTIONS, PAIRS, TOGETHER
+from impls.attention._probes import KINDS, ONE_WAY, OPTIONS, PAIRS, TOGETHER
 from impls.covering import wanted
+from tests.support import attending
 
 
 def setting(probe):
@@ -63,3 +64,12 @@ def test_only_padding_holds_rubbish():
         assert torch.equal(k[:, :length], kept[:, :length])
         assert bool(k[:, length:].isnan().all())
     assert bool(drawn("huge padding", dtype=torch.float16).k.isfinite().all())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "NaN query"])
+def test_a_kind_of_input_is_finite_and_drawn_again_from_its_seed(kind):
+    point = {"n": 20, "d": 8, "heads": 2, "kv_heads": 1}
+    first, second = (attending.drawn(point, dtype=torch.float16, kind=kind) for _ in range(2))
+    assert all(tensor.isfinite().all() for tensor in first.tensors)
+    assert all(torch.equal(a, b) for a, b in zip(first.tensors, second.tensors, strict=True))
+    assert first.q.is_contiguous() == (kind not in {"transposed", "sliced", "columns", "one buffer"})
