@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from harness.gate.battery import tasks
-from impls import registry
-from impls.attention._probes import KINDS, ONE_WAY, OPTIONS, PAIRS, TOGETHER
+from impls.attention import problem as attention
+from impls.attention._probes import KINDS, ONE_WAY, OPTIONS, PADDING, PAIRS, PROBES, TOGETHER
 from impls.covering import wanted
 from tests.support import attending
 
@@ -32,18 +32,17 @@ def test_the_battery_of_attention_covers_its_options(probes, strength, more):
 
 
 def test_each_option_of_the_array_is_met_in_both_directions_and_some_by_quick():
-    listed = tasks(registry.problem("attention"))
+    listed = tasks(attention)
     assert {task.direction for task in listed if task.probe in PAIRS} == {"forward", "backward"}
-    quick = {task.probe.kind for task in tasks(registry.problem("attention"), quick=True)}
+    quick = {task.probe.kind for task in tasks(attention, quick=True)}
     assert quick >= set(OPTIONS["kind"])
 
 
-ATTENTION = registry.problem("attention")
-POINT = ATTENTION.parse({"n": 12, "d": 8, "heads": 4, "kv_heads": 2, "batch": 2, "valid_lens": "batch"})
+POINT = attention.parse({"n": 12, "d": 8, "heads": 4, "kv_heads": 2, "batch": 2, "valid_lens": "batch"})
 
 
 def drawn(kind, *, dtype=torch.float32):
-    return ATTENTION.inputs(POINT, dtype=dtype, device=torch.device("cpu"), seed=0, kind=kind)
+    return attention.inputs(POINT, dtype=dtype, device=torch.device("cpu"), seed=0, kind=kind)
 
 
 @pytest.mark.parametrize("kind", ["transposed", "sliced", "columns", "one buffer"])
@@ -73,3 +72,63 @@ def test_a_kind_of_input_is_finite_and_drawn_again_from_its_seed(kind):
     assert all(tensor.isfinite().all() for tensor in first.tensors)
     assert all(torch.equal(a, b) for a, b in zip(first.tensors, second.tensors, strict=True))
     assert first.q.is_contiguous() == (kind not in {"transposed", "sliced", "columns", "one buffer"})
+
+
+def kind_of(kind, *, dtype=torch.float32, **point):
+    return attending.drawn({"n": 9, "d": 4, **point}, dtype=dtype, kind=kind)
+
+
+def weights(inputs):
+    return (inputs.q.double() @ inputs.k.double().mT * inputs.q.shape[-1] ** -0.5).softmax(-1)
+
+
+def test_a_needle_has_nearly_all_weight_on_each_querys_own_key():
+    assert weights(kind_of("needle", d=64)).diagonal(dim1=-2, dim2=-1).min() > 0.9
+
+
+def test_the_strongest_key_at_the_border_is_the_first_that_a_causal_mask_forbids():
+    strongest = weights(kind_of("border needle", d=64)).argmax(-1).flatten().tolist()
+    assert strongest[:-1] == list(range(1, 9))
+    # The last query has no key after it.
+    assert strongest[-1] == 8
+
+
+@pytest.mark.parametrize(("kind", "deviation"), [("normal", 1), ("large logits", 8), ("huge logits", 40)])
+def test_scores_have_the_deviation_that_their_kind_says(kind, deviation):
+    inputs = kind_of(kind, n=64, d=64)
+    scores = inputs.q @ inputs.k.mT / 8
+    assert scores.std().item() == pytest.approx(deviation, rel=0.1)
+
+
+def test_huge_logits_overflow_an_exponential_in_each_dtype_that_has_one():
+    for dtype in (torch.float32, torch.float64):
+        inputs = kind_of("huge logits", dtype=dtype, n=64, d=64)
+        assert (inputs.q @ inputs.k.mT / 8).exp().isinf().any()
+
+
+def test_values_at_the_edge_of_the_normal_numbers_sum_to_denormal_ones():
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        v = kind_of("tiny values", dtype=dtype).v.double().abs()
+        assert 0 < v.median() < 2 * torch.finfo(dtype).tiny
+        q = kind_of("denormal queries", dtype=dtype).q.double().abs()
+        assert 0 < q.median() < torch.finfo(dtype).tiny
+
+
+def test_large_products_pass_float16_before_they_are_scaled_and_not_after():
+    inputs = kind_of("large products", dtype=torch.float16)
+    products = inputs.q.double() @ inputs.k.double().mT
+    assert products.max() > torch.finfo(torch.float16).max > (products * 0.5).max()
+
+
+def test_one_query_alone_holds_nan():
+    q = kind_of("NaN query", heads=2, batch=2).q
+    assert q.isnan().any(-1).sum() == 1
+    assert q[0, -1, 4].isnan().all()
+
+
+def test_probes_ask_for_what_their_kind_needs():
+    for probe in PROBES:
+        assert ("dirty_padding" in probe.needs) == (probe.kind == "NaN padding"), probe.name
+        assert probe.spoils_row == (probe.kind == "NaN query"), probe.name
+        assert (probe.kind in PADDING) <= ("valid_lens" in probe.point), probe.name
+        attention.parse(probe.point)
