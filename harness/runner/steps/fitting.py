@@ -46,7 +46,8 @@ def least_seconds(state: RunState, one: budget.Estimate) -> float:
 
 
 def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
-    preparing = 0.0 if one.case.id in state.prepared else budget.preparation_seconds(one.call_seconds)
+    device = state.plan.device
+    preparing = 0.0 if one.case.id in state.prepared else budget.preparation_seconds(one.call_seconds, device=device)
     return (preparing + budget.check_seconds(one.call_seconds)) * state.time.preparing.factor
 
 

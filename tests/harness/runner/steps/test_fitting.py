@@ -157,3 +157,13 @@ def test_without_a_case_there_is_nothing_to_fit(begun):
     state = begun(seconds=1.0)
     fitting.fit_budget(state)
     assert state.progress.events == []
+
+
+def test_a_gpu_pays_for_a_session_of_the_profiler_in_each_preparation(begun):
+    state = begun(SHORT, device="cuda:0")
+    (one,) = state.estimates(state.open)
+    unprepared = fitting.least_seconds(state, one)
+    state.prepared[SHORT.case.id] = prepared()
+    preparing = unprepared - fitting.least_seconds(state, one)
+    assert preparing == pytest.approx(budget.preparation_seconds(0.01, device="cuda:0"))
+    assert preparing > budget.preparation_seconds(0.01)
