@@ -167,3 +167,12 @@ def test_a_gpu_pays_for_a_session_of_the_profiler_in_each_preparation(begun):
     preparing = unprepared - fitting.least_seconds(state, one)
     assert preparing == pytest.approx(budget.preparation_seconds(0.01, device="cuda:0"))
     assert preparing > budget.preparation_seconds(0.01)
+
+
+def test_the_cheapest_point_of_the_run_stays_and_not_that_of_the_cases_that_may_go(begun):
+    middle = planned("batched", seconds=0.1, n=128)
+    state = begun(SHORT, middle, LONG, seconds=60.0)
+    fitting.shed(state, [middle, LONG], room=0.0, seconds=lambda one: one.call_seconds)
+    assert state.open == [SHORT]
+    fitting.shed(state, [SHORT], room=0.0, seconds=lambda one: one.call_seconds)
+    assert state.open == [SHORT]
