@@ -91,12 +91,13 @@ def test_cases_that_turn_out_not_to_fit_are_left_out_before_they_are_prepared(mo
         return answered(request)
 
     cases = [planned("batched", seconds=0.1 * n, n=n) for n in (1, 2, 4, 8)]
-    state = state_of(*cases, answers={Prepare: slowly}, clock=lambda: now[0], budget=100.0)
+    state = state_of(*cases, answers={Prepare: slowly}, clock=lambda: now[0], budget=150.0)
     preparation.prepare_cases(state)
     asked = [request.case.point["n"] for request in state.supervisor.asked]
-    assert asked == [1], "a minute for the cheapest leaves nothing for the others"
+    # The first of an implementation loads what the others find loaded, and is no pace.
+    assert asked == [1, 2], "a minute for a case of two seconds leaves nothing for dearer ones"
     assert {record.status for record in state.closed.values()} == {"over_budget"}
-    assert len(state.closed) == 3
+    assert len(state.closed) == 2
     assert state.time.preparing.factor > 10.0
 
 
