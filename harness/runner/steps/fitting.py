@@ -46,7 +46,9 @@ def least_seconds(state: RunState, one: budget.Estimate) -> float:
 
 
 def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
-    preparing = 0.0 if one.case.id in state.prepared else budget.preparation_seconds(one.call_seconds)
+    preparing = 0.0
+    if one.case.id not in state.prepared:
+        preparing = budget.preparation_seconds(one.call_seconds, device=state.plan.device)
     return (preparing + budget.check_seconds(one.call_seconds)) * state.time.preparing.factor
 
 
@@ -59,7 +61,17 @@ def shed(
 
 def room_for_cases(state: RunState) -> float:
     """Return the seconds left for preparing, visiting and checking cases: the report and what was asked for aside."""
-    return state.time.left - budget.report_seconds(len(state.plan.cases)) - ceilings_seconds(state) - extras(state)
+    after = budget.report_seconds(len(state.plan.cases)) + ceilings_seconds(state) + extras(state)
+    return state.time.left - after - worker_seconds(state)
+
+
+def worker_seconds(state: RunState) -> float:
+    """Return what workers still take on a GPU: loading kernels for the first case, and a new one for the rounds."""
+    if "cuda" not in state.plan.device or state.rounds_done:
+        return 0.0
+    first = 0.0 if state.prepared else budget.FIRST_CALLS_SECONDS_CUDA
+    is_profiled = state.profiled or len(state.prepared) < len(state.open)
+    return first + is_profiled * (budget.START_SECONDS + budget.FIRST_CALLS_SECONDS_CUDA)
 
 
 def ceilings_seconds(state: RunState) -> float:
