@@ -16,6 +16,7 @@ from harness.instruments import timing  # isort: skip
 from harness.gate.agreement import agree, describe
 from harness.instruments import cuda, memory
 from harness.instruments.telemetry import sampler, sustained
+from harness.machine import processor
 from harness.worker.modelled import modelled_device
 from harness.worker.process_state import ProcessState
 from impls import discovery, registry
@@ -156,8 +157,9 @@ class Workbench:
 def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
     """Find the implementations and make the device ready for them."""
     device = torch.device(start.device)
-    if start.threads:
-        torch.set_num_threads(start.threads)
+    threads = start.threads or processor.quota_threads(torch.get_num_threads())
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
     modelled = modelled_device() if start.modelled else None
     has_context = device.type == "cuda" and modelled is None
     if has_context:
