@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,6 +59,21 @@ class Device:
         return f"{self.name} ({', '.join(known)})" if known else self.name
 
 
+# The driver's library, without which torch finds no GPU of NVIDIA; and where AMD's driver is spoken to.
+NVIDIA_DRIVER, AMD_DRIVER = "libcuda.so.1", Path("/dev/kfd")
+
+
+def has_gpu_driver() -> bool:
+    """Tell whether a GPU could be here; not without a driver on Linux, which a look tells sooner than torch does."""
+    if not sys.platform.startswith("linux") or AMD_DRIVER.exists():
+        return True
+    try:
+        ctypes.CDLL(NVIDIA_DRIVER)
+    except OSError:
+        return False
+    return True
+
+
 @functools.cache
 def present() -> tuple[Device, ...]:
     """List the devices that torch sees, the CPU first, each tried. Raises DeviceError if torch can't be imported."""
@@ -79,7 +96,7 @@ def choose(wanted: str | None, *, tell: Callable[[str], object] = lambda _: None
     """
     if wanted is not None and not re.fullmatch(r"(cpu|mps|cuda(:\d+)?)", wanted):
         raise DeviceError(f"no device {wanted!r}: have cpu, cuda, cuda:N, mps")
-    if wanted == "cpu":
+    if wanted == "cpu" or (wanted is None and not has_gpu_driver()):
         return "cpu"
     found = present()
     usable = [device.name for device in found if not device.reason]

@@ -15,10 +15,8 @@ from harness.instruments import memory
 from harness.policy import DEFAULT
 from harness.protocol import messages
 from harness.protocol.messages import encode
-from harness.worker import workbench
 from harness.worker.__main__ import Worker, failure, handlers
 from impls import contract, registry
-from impls.subject import Subject
 from tests.support.runs import ok_case
 
 CASE = ok_case("einsum", n=16, d=8)
@@ -270,27 +268,6 @@ def test_probes_are_run_by_their_place_in_the_list(worker):
     outcome = ask(worker, messages.RunProbe(**asked, index=2, implementation="einsum", dtype="float32", seed=1)).outcome
     assert (outcome.probe, outcome.direction) == (probes[2].probe, probes[2].direction)
     assert outcome.status == "ok"
-
-
-def test_witnesses_are_worked_out_once_for_the_implementations_of_a_point(worker):
-    made = []
-
-    class Problem:
-        def witness(self, inputs, rows):
-            made.append((inputs, rows))
-            return (inputs,)
-
-    def subject(name, point):
-        return Subject(Problem(), registry.get("attention", name), point, torch.float32, torch.device("cpu"))
-
-    known = workbench.KnownWitnesses()
-    for name in ("einsum", "batched"):
-        assert known.of(subject(name, "p"), 1, "inputs", "rows") == ("inputs",)
-    assert len(made) == 1
-    known.of(subject("einsum", "p"), 2, "inputs", "rows")
-    known.of(subject("einsum", "q"), 1, "inputs", "rows")
-    known.of(subject("einsum", "p"), 1, "inputs", "rows")
-    assert len(made) == 4, "two are kept"
 
 
 def test_the_process_imports_torch_no_sooner_than_it_is_told_to():
