@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from dataclasses import replace
@@ -14,12 +15,17 @@ from harness.gate.errors import Comparison, Element, chance, compare, effective_
 from harness.records import Agreement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from harness.gate.known import Known
     from harness.policy import GatePolicy
     from impls.contract import Inputs, Upstream, Witness
     from impls.subject import Subject
+
+
+# Elements of inputs up to which what is right is worked out on one thread: operations on so few wait for the others,
+# and on a machine whose cores others use, they wait a hundred times as long as they compute.
+FEW_ELEMENTS = 2**20
 
 
 def agree(
@@ -127,6 +133,40 @@ def compare_with_oracle(
 
     `gradient_witnesses` replaces the problem's.
     """
+    with _one_thread_for_few(answer.inputs.tensors):
+        return _compare(
+            subject,
+            answer,
+            rows=rows,
+            policy=policy,
+            witnesses=witnesses,
+            gradient_witnesses=gradient_witnesses or subject.problem.gradient_witness,
+        )
+
+
+@contextlib.contextmanager
+def _one_thread_for_few(tensors: tuple[torch.Tensor, ...]) -> Iterator[None]:
+    """Use one thread inside, where the tensors are small."""
+    threads = torch.get_num_threads()
+    if sum(tensor.numel() for tensor in tensors) > FEW_ELEMENTS:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _compare(
+    subject: Subject,
+    answer: Answer,
+    *,
+    rows: torch.Tensor,
+    policy: GatePolicy,
+    witnesses: Callable[[Any, torch.Tensor], tuple[Witness, ...]],
+    gradient_witnesses: Callable[[Any, torch.Tensor, torch.Tensor], tuple[Witness, ...]],
+) -> Agreement:
     described = subject.problem.outputs(subject.point)
     checks, worst = [contract_check([], note=precision_note(answer.inputs.tensors[0]))], []
     with torch.no_grad():
@@ -139,7 +179,7 @@ def compare_with_oracle(
         worst.append((_name_rows(element, rows, axis=output.row_axis), compared))
     if answer.upstream is not None:
         upstream = answer.upstream.index_select(described[0].row_axis, rows.to(answer.upstream.device))
-        of_gradients = (gradient_witnesses or subject.problem.gradient_witness)(answer.inputs, rows, upstream)
+        of_gradients = gradient_witnesses(answer.inputs, rows, upstream)
         # One row's error reaches every key, so the gradient that fewest rows carry tells how many are independent.
         rows_at_least = min(effective_rows(witness) for witness in of_gradients)
         factor = policy.gradient_factor * chance(rows_at_least, policy)

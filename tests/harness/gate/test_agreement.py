@@ -262,6 +262,21 @@ def test_honest_arithmetic_agrees_on_inputs_changed_in_place():
     assert gate(batched, second_seed=1, direction="backward").passed
 
 
+def test_what_is_right_of_few_numbers_is_worked_out_on_one_thread(monkeypatch):
+    problem, threads = registry.problem("attention"), []
+    work_out = problem.witness
+    monkeypatch.setattr(problem, "witness", lambda *given: threads.append(torch.get_num_threads()) or work_out(*given))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        gate(batched)
+        gate(batched, point={"n": 40, "d": 64, "heads": 160})
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [1, 2]
+
+
 def test_what_is_known_of_the_same_inputs_is_not_worked_out_again(monkeypatch):
     worked_out = []
     problem = registry.problem("attention")
