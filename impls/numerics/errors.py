@@ -50,7 +50,7 @@ class Head:
         return Head(self.q.to(dtype), self.k.to(dtype), self.v.to(dtype), self.mask, self.scale)
 
     def __getitem__(self, rows: slice) -> Head:
-        return Head(self.q[:, rows], self.k, self.v, self.mask[:, rows], self.scale)
+        return Head(self.q[..., rows, :], self.k, self.v, self.mask[..., rows, :], self.scale)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def output_errors(head: Head, out: torch.Tensor, unit: Units) -> tuple[torch.Ten
     walk, of mean square terms / 2, beside a straight line, of mean square out^2 / 3.
     """
     w = weights_error(head, unit)
-    keys, squares = head.k.shape[1], head.v.square()
+    keys, squares = head.k.shape[-2], head.v.square()
     spread = ((w.weights * w.relative + w.weights.clamp(max=unit.flush)).square() @ squares).sqrt()
     terms = (w.weights.square() @ squares).sqrt()
     summation = LAMBDA * math.sqrt(keys + 2) * unit.accumulate * (terms + out.abs())
@@ -200,7 +200,7 @@ def add_product(total: torch.Tensor, weights: torch.Tensor, rows: torch.Tensor) 
 
 def add_rows(total: torch.Tensor, weights: torch.Tensor, rows: torch.Tensor) -> None:
     """Add weights^T rows to a total [heads, n_k, features] one query row after another, rounding each time."""
-    for weight, row in zip(weights.unbind(1), rows.unbind(1), strict=True):
+    for weight, row in zip(weights.unbind(-2), rows.unbind(-2), strict=True):
         total += weight.unsqueeze(-1) * row.unsqueeze(-2)
 
 
@@ -235,7 +235,7 @@ def query_gradient_errors(
     from the log-sum-exp.
     """
     w = weights_error(head, unit)
-    n_k, d_v = head.v.shape[1:]
+    n_k, d_v = head.v.shape[-2:]
     relative = w.relative + unit.accumulate * (w.top.abs() + math.log(n_k) + 1)
     dweights = upstream @ head.v.mT
     out = w.weights @ head.v
@@ -265,11 +265,11 @@ def query_gradient_errors(
     sums.dv_terms += w.weights.square().mT @ up2
     cancelled = (w.weights * size * (unit.accumulate * scale / math.sqrt(3.0))).square()
     sums.dk_variance += cancelled.mT @ q2
-    sums.rows += head.q.shape[1]
+    sums.rows += head.q.shape[-2]
     spread = (scores_error.square() @ k2).sqrt() * scale
     common = scale * mean_error * (w.weights @ head.k).abs() + w.mean_error * exact.dq.abs()
     summation = LAMBDA * math.sqrt(n_k + 2) * unit.accumulate * ((exact.scores.square() @ k2).sqrt() + exact.dq.abs())
-    flushed = flushed_gradient(n_k, head.k.abs().amax((1, 2), keepdim=True) * scale, unit)
+    flushed = flushed_gradient(n_k, head.k.abs().amax((-2, -1), keepdim=True) * scale, unit)
     bound = LAMBDA * spread + common + summation + 3 * unit.store * exact.dq.abs() + flushed
     return bound, (cancelled @ k2).sqrt()
 
