@@ -29,15 +29,20 @@ def check_command(
 
     Example: attnbench check --impl-file my_kernel.py --dtype bfloat16
     """
-    from attnbench.reading import check_dtypes, make_worker_settings
+    from attnbench.reading import check_dtypes, check_known, make_worker_settings
+    from attnbench.writing import check_writable
     from harness.runner.check import check
     from harness.runner.supervisor import WorkerError
+    from impls.registry import problem_folders
     from reports.exports.junit import junit as as_junit
     from reports.terminal.check import render
 
     try:
         settings = make_worker_settings(device, impl_file)
         check_dtypes(dtype)
+        check_known("problem", [problem], [folder.name for folder in problem_folders()])
+        if junit is not None:
+            check_writable(junit)
         report = check(
             settings,
             names=impl or (),

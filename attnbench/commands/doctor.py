@@ -50,12 +50,14 @@ def doctor_command(
 
 def write_rehearsal(wanted: str | None, file: Path, *, telling: Telling) -> None:
     """Ask a GPU what is assumed of GPUs, write the answers, and print the part that reads in a line each."""
+    from attnbench.writing import check_writable
     from harness.doctor.rehearsal import rehearse
     from harness.machine import devices
 
     try:
         device = devices.choose(wanted or "cuda")
-    except devices.DeviceError as error:
+        check_writable(file)
+    except ValueError as error:
         raise fail(str(error)) from None
     if not device.startswith("cuda"):
         raise fail(f"--rehearse asks a GPU, and {device} is none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib.util
 import json
@@ -66,6 +67,21 @@ class Device:
         return f"{self.name} ({', '.join(known)})" if known else self.name
 
 
+# The driver's library, without which torch finds no GPU of NVIDIA; and where AMD's driver is spoken to.
+NVIDIA_DRIVER, AMD_DRIVER = "libcuda.so.1", Path("/dev/kfd")
+
+
+def has_gpu_driver() -> bool:
+    """Tell whether a GPU could be here; not without a driver on Linux, which a look tells sooner than torch does."""
+    if not sys.platform.startswith("linux") or AMD_DRIVER.exists():
+        return True
+    try:
+        ctypes.CDLL(NVIDIA_DRIVER)
+    except OSError:
+        return False
+    return True
+
+
 @functools.cache
 def present() -> tuple[Device, ...]:
     """List the devices that torch sees, the CPU first, each tried. Raises DeviceError if torch can't be imported."""
@@ -103,7 +119,7 @@ def choose(wanted: str | None, *, tell: Callable[[str], object] = lambda _: None
     """
     if wanted is not None and not re.fullmatch(r"(cpu|mps|cuda(:\d+)?)", wanted):
         raise DeviceError(f"no device {wanted!r}: have cpu, cuda, cuda:N, mps")
-    if wanted == "cpu":
+    if wanted == "cpu" or (wanted is None and not has_gpu_driver()):
         return "cpu"
     found = present()
     usable = [device.name for device in found if not device.reason]

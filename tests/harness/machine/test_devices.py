@@ -28,6 +28,7 @@ def found(monkeypatch):
         listed = json.dumps([{"name": "cpu"}, *gpus])
         done = SimpleNamespace(returncode=returncode, stdout=f"a warning\n{listed}\n", stderr=stderr)
         monkeypatch.setattr(devices.subprocess, "run", lambda *_, **__: done)
+        monkeypatch.setattr(devices, "has_gpu_driver", lambda: True)
         devices.present.cache_clear()
 
     yield plug
@@ -60,6 +61,26 @@ def test_a_gpu_that_is_asked_for_and_does_not_work_is_an_error_with_its_reason(f
 def test_the_processor_is_taken_without_asking_torch(monkeypatch):
     monkeypatch.setattr(devices.subprocess, "run", None)
     assert devices.choose("cpu") == "cpu"
+
+
+def test_without_a_driver_of_gpus_torch_is_not_asked_for_one(monkeypatch, found, tmp_path):
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", "libnowhere.so.1")
+    monkeypatch.setattr(devices, "AMD_DRIVER", tmp_path / "none")
+    assert not devices.has_gpu_driver()
+    monkeypatch.setattr(devices.subprocess, "run", None)
+    assert devices.choose(None) == "cpu"
+
+
+@pytest.mark.parametrize("place", ["libc.so.6", "a folder"])
+def test_with_a_driver_it_is(monkeypatch, found, tmp_path, place):
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", place)
+    monkeypatch.setattr(devices, "AMD_DRIVER", tmp_path if place == "a folder" else tmp_path / "none")
+    has_driver = devices.has_gpu_driver()
+    found(FIRST)
+    assert has_driver
+    assert devices.choose(None) == "cuda:0"
 
 
 def test_a_probe_that_hangs_or_can_not_import_torch_says_so(found, monkeypatch):
