@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from harness.policy import RunPolicy, ScalingPolicy
 from scenarios import catalog
 from scenarios.scenario import Axis, Constraint, Scenario
 
@@ -36,6 +37,31 @@ def test_a_slow_implementation_is_not_asked_for_large_sizes():
     points, _ = scenario.points()
     assert max(p["n"] for p in points if not scenario.is_too_large(p, implementation="loop")) == 2048
     assert not any(scenario.is_too_large(point, implementation="batched") for point in points)
+
+
+def test_a_loop_over_rows_has_a_line_of_its_own_on_a_gpu_as_long_as_its_rows_allow():
+    scenario = catalog.find("sequence-length").on_device("cuda")
+    asked = [point for point in scenario.points()[0] if not scenario.is_too_large(point, implementation="loop")]
+    rows = [
+        point["n"] * point["heads"] * point["batch"]
+        for point in (scenario.point_for(one, implementation="loop") for one in asked)
+    ]
+    assert max(rows) == RunPolicy().launched_rows_at_most
+    assert len(rows) >= ScalingPolicy().sizes_at_least
+    assert max(rows) / min(rows) >= ScalingPolicy().range_at_least
+    assert all(scenario.point_for(point, implementation="batched") == point for point in asked)
+
+
+def test_what_a_user_sets_holds_for_an_implementation_with_values_of_its_own():
+    scenario = catalog.find("sequence-length").on_device("cuda").with_axes({"heads": [4]})
+    assert {scenario.point_for(p, implementation="loop")["heads"] for p in scenario.points()[0]} == {4}
+
+
+def test_an_implementation_has_no_value_of_its_own_where_the_sweep_has_them():
+    with pytest.raises(ValueError, match="axis 'n' is swept: an implementation can't have a value of its own there"):
+        Scenario(name="x", question="?", axes=[Axis(name="n", values=[2])], own_base={"loop": {"n": 1}})
+    with pytest.raises(ValueError, match="base has no axis 'head'; did you mean 'heads'"):
+        Scenario(name="x", question="?", axes=[Axis(name="n", values=[2])], own_base={"loop": {"head": 1}})
 
 
 @pytest.mark.parametrize("name", ["heads", "batch"])
