@@ -86,6 +86,18 @@ def test_burst_and_sustained_are_named_apart(gpu):
     assert summary["sustained_share_of_burst"] == pytest.approx(summary["sustained_calls_per_second"] * 5e-5)
 
 
+def test_both_utilizations_are_of_one_reading(gpu):
+    device = gpu()
+    with sensors.probe("cuda:0") as found:
+        probed = device.calls["nvmlDeviceGetUtilizationRates"]
+        for expected in (1, 2):
+            device.memory_busy = 40 + expected
+            assert found.readings["gpu_utilization"]() == 0.97
+            assert found.readings["memory_utilization"]() == pytest.approx(0.40 + expected / 100)
+            assert device.calls["nvmlDeviceGetUtilizationRates"] == probed + expected
+        assert probed == 1
+
+
 # --- other GPUs and drivers
 
 
