@@ -109,6 +109,11 @@ def time_budget(device: str, policy: RunPolicy) -> float:
     return policy.time_budget_cuda if "cuda" in device else policy.time_budget_cpu
 
 
+def extras_share(device: str, policy: RunPolicy) -> float:
+    """Return the share of a run's time that sustained load and fresh memory may take unless they are asked for."""
+    return policy.extras_share_cuda if "cuda" in device else policy.extras_share
+
+
 def timeout(call_seconds: float, *, policy: Policy) -> float:
     """Return how long a request about a case may take before the worker counts as hung."""
     calls = PREPARATION_CALLS + policy.timing.blocks_per_round

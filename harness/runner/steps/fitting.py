@@ -83,7 +83,7 @@ def extras(state: RunState) -> float:
     sustained = budget.sustained_seconds(known, device=device, policy=policy.telemetry)
     fresh = budget.fresh_memory_seconds(known, device=device, policy=policy.allocation, timing=policy.timing)
     asked = state.limits.sustain * sustained + state.limits.fresh_memory * fresh
-    return max(asked, min(sustained, policy.run.extras_share * state.time.budget))
+    return max(asked, min(sustained, budget.extras_share(device, policy.run) * state.time.budget))
 
 
 def room_for_extras(state: RunState, *, is_asked: bool) -> float:
@@ -93,4 +93,4 @@ def room_for_extras(state: RunState, *, is_asked: bool) -> float:
     checks = sum(budget.check_seconds(one.call_seconds) for one in state.estimates(state.open))
     closing = checks * state.time.preparing.factor + budget.report_seconds(len(state.plan.cases))
     left = state.time.left - closing - ceilings_seconds(state)
-    return min(left, state.policy.run.extras_share * state.time.spent)
+    return min(left, budget.extras_share(state.plan.device, state.policy.run) * state.time.spent)
