@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Call = Callable[[], Any]
     Outputs = tuple[torch.Tensor, ...]
     Judge = Callable[[int, Outputs], str]
+    # What defines right, of inputs drawn from a seed, for rows.
+    Witnesses = Callable[[int, Any, torch.Tensor], tuple[Witness, ...]]
 
 
 # Libraries choose algorithms and allocate workspaces in their first calls on a stream (PyTorch's notes on CUDA graphs
@@ -113,11 +115,12 @@ def visit(
     policy: TimingPolicy,
     gate: GatePolicy,
     launches: int | None = None,
+    witnesses: Witnesses | None = None,
 ) -> Replays:
     """Draw fresh input sets, record the forward call on them in turn, and time replays of that graph.
 
     A deterministic implementation must give in the graph what it gave outside, bit by bit; another must pass the gate
-    on each set.
+    on each set, whose `witnesses` the caller may know already.
     """
     if "dropout" in subject.problem.features(subject.point, direction="forward"):
         return Replays(reason="dropout draws anew at each replay: there is nothing to compare with")
@@ -132,7 +135,9 @@ def visit(
             blocks=blocks,
             policy=policy,
             launches=launches,
-            judge=None if subject.implementation.deterministic else _gate(subject, sets, seed=seed, policy=gate),
+            judge=None
+            if subject.implementation.deterministic
+            else _gate(subject, sets, seed=seed, policy=gate, witnesses=witnesses),
         )
 
 
@@ -249,7 +254,9 @@ def _difference(found: Outputs, expected: Outputs) -> str:
     return f"the graph's output differs from the call's by up to {largest:.3g}"
 
 
-def _gate(subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolicy) -> Judge:
+def _gate(
+    subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolicy, witnesses: Witnesses | None
+) -> Judge:
     """Return the gate as a judge; what defines right is worked out once for each set."""
     problem = subject.problem
     rows = problem.sample_rows(subject.point, count=policy.rows, seed=seed)
@@ -258,7 +265,8 @@ def _gate(subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolic
     def judge(number: int, outputs: Outputs) -> str:
         inputs = sets[number]
         if number not in known:
-            known[number] = problem.witness(inputs, rows)
+            drawn = seed + SEED_OFFSET + number
+            known[number] = witnesses(drawn, inputs, rows) if witnesses else problem.witness(inputs, rows)
         answer = Answer(inputs, tuple(inputs.tensors), outputs, None, ())
         mistakes = contract_mistakes(subject, answer)
         if mistakes:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from impls.contract import Implementation, Witness
     from impls.registry import Registry
 
-# Inputs whose witnesses are kept: the re-check of a point's implementations goes back and forth between two.
+# Inputs whose witnesses are kept: the re-check of a point's implementations goes back and forth between two, the graphs
+# of a point's implementations have as many input sets as the policy says.
 WITNESSES_KEPT = 2
 # A device's own allocator may use this much more than cases are planned to.
 DEVICE_SHARE_ABOVE = 0.3
@@ -84,8 +85,9 @@ class CallsAccount:
 class KnownWitnesses:
     """What defines right for the last few inputs, worked out once for the implementations that share them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: int = WITNESSES_KEPT) -> None:
         self._known: dict[Any, tuple[Witness, ...]] = {}
+        self._kept = kept
 
     def of(self, subject: Subject, seed: int, inputs: Any, rows: torch.Tensor) -> tuple[Witness, ...]:
         """Return the witnesses of a subject's inputs.
@@ -94,7 +96,7 @@ class KnownWitnesses:
         """
         key = (subject.implementation.problem, subject.point, subject.dtype, seed)
         if key not in self._known:
-            while len(self._known) >= WITNESSES_KEPT:
+            while len(self._known) >= self._kept:
                 del self._known[next(iter(self._known))]
             self._known[key] = subject.problem.witness(inputs, rows)
         return self._known[key]
@@ -122,6 +124,7 @@ class Workbench:
     # The settings that implementations share, as they were before the first was imported.
     process: ProcessState = field(default_factory=ProcessState)
     recorder: CudaRecorder | None = None
+    graph_witnesses: KnownWitnesses | None = None
     modelled: ModelledDevice | None = None
 
     @property

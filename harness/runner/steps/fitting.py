@@ -40,13 +40,15 @@ def least_seconds(state: RunState, one: budget.Estimate) -> float:
     """Return what a case takes at least: preparation, the rounds an interval needs, the check after them."""
     timing = state.policy.timing
     block = budget.shortest_block(state.plan.device, timing)
-    visit = budget.visit_seconds(one, block=block, policy=timing) * state.time.visiting.factor
     left = max(0, needed_rounds(state) - len(state.timed.get(one.case.id, [])))
-    return _beside_rounds(state, one) + left * visit
+    visits = budget.rounds_seconds([one], rounds=left, block=block, policy=timing) * state.time.visiting.factor
+    return _beside_rounds(state, one) + visits
 
 
 def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
-    preparing = 0.0 if one.case.id in state.prepared else budget.preparation_seconds(one.call_seconds)
+    preparing = 0.0
+    if one.case.id not in state.prepared:
+        preparing = budget.preparation_seconds(one.call_seconds, device=state.plan.device)
     return (preparing + budget.check_seconds(one.call_seconds)) * state.time.preparing.factor
 
 
@@ -59,7 +61,14 @@ def shed(
 
 def room_for_cases(state: RunState) -> float:
     """Return the seconds left for preparing, visiting and checking cases: the report and what was asked for aside."""
-    return state.time.left - budget.report_seconds(len(state.plan.cases)) - ceilings_seconds(state) - extras(state)
+    others = ceilings_seconds(state) + extras(state) + restart_seconds(state)
+    return state.time.left - budget.report_seconds(len(state.plan.cases)) - others
+
+
+def restart_seconds(state: RunState) -> float:
+    """Return what starting the worker of the rounds will take, 0 where one is there that has never profiled."""
+    is_to_come = state.profiled or not state.prepared
+    return budget.START_SECONDS if is_to_come and state.plan.device.startswith("cuda") else 0.0
 
 
 def ceilings_seconds(state: RunState) -> float:
