@@ -64,7 +64,7 @@ def write_rehearsal(wanted: str | None, file: Path) -> None:
         raise fail(f"{file}: {error.strerror}") from None
     for row in answers.recorded:
         what = row.fallback or row.reason or ", ".join(name.split("<", maxsplit=1)[0] for name in row.kernels[:3])
-        say(f"{row.implementation} {row.dtype} n={row.n}: {what}")
+        say(f"{row.problem} {row.implementation} {row.dtype} n={row.n} {row.direction}: {what}")
     for sessions, times in answers.launching.items():
         queued = "queued ahead" if times["queued"] else "not queued ahead"
         spent = ", ".join(f"{name} {times[name] * 1e6:.2f} us" for name in ("device", "host", "call"))

@@ -61,14 +61,17 @@ def shed(
 
 def room_for_cases(state: RunState) -> float:
     """Return the seconds left for preparing, visiting and checking cases: the report and what was asked for aside."""
-    others = ceilings_seconds(state) + extras(state) + restart_seconds(state)
-    return state.time.left - budget.report_seconds(len(state.plan.cases)) - others
+    after = budget.report_seconds(len(state.plan.cases)) + ceilings_seconds(state) + extras(state)
+    return state.time.left - after - worker_seconds(state)
 
 
-def restart_seconds(state: RunState) -> float:
-    """Return what starting the worker of the rounds will take, 0 where one is there that has never profiled."""
-    is_to_come = state.profiled or not state.prepared
-    return budget.START_SECONDS if is_to_come and state.plan.device.startswith("cuda") else 0.0
+def worker_seconds(state: RunState) -> float:
+    """Return what workers still take on a GPU: loading kernels for the first case, and a new one for the rounds."""
+    if "cuda" not in state.plan.device or state.rounds_done:
+        return 0.0
+    first = 0.0 if state.prepared else budget.FIRST_CALLS_SECONDS_CUDA
+    is_profiled = state.profiled or len(state.prepared) < len(state.open)
+    return first + is_profiled * (budget.START_SECONDS + budget.FIRST_CALLS_SECONDS_CUDA)
 
 
 def ceilings_seconds(state: RunState) -> float:
