@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import pynvml
 
-UUID = "12345678-aaaa-bbbb-cccc-1234567890ab"
+# The first simulated device has it: tests/support/simulated_cuda.py.
+UUID = "00000000-aaaa-bbbb-cccc-1234567890ab"
 # Any address does as a handle; the library never looks behind it.
 HANDLE = 0x1000
 ERRORS = {pynvml.NVML_ERROR_GPU_IS_LOST: b"GPU is lost"}

@@ -60,9 +60,9 @@ def probe(device: str) -> Iterator[Probe]:
 
 def cuda_uuid(device: str) -> str:
     """Return the UUID that CUDA gives a device, without prefix."""
-    import torch
+    from harness.instruments import cuda
 
-    return str(torch.cuda.get_device_properties(device).uuid)
+    return str(cuda.DRIVER.properties(device).uuid)
 
 
 def gpu_probe(gpu: nvml.Gpu) -> Probe:

@@ -71,7 +71,7 @@ def test_a_graph_is_kept_time_for_in_the_rounds_that_have_one_and_in_no_other(cl
     graphs = fitting.least_seconds(state, one) - fitting.least_seconds(state, replace(one, has_graph=True))
     block = budget.shortest_block("cuda:0", TIMING)
     assert graphs == pytest.approx(TIMING.graph_rounds * budget.graph_seconds(one, block=block, policy=TIMING))
-    assert graphs > 0.5
+    assert graphs > 0.0
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pynvml
 import pytest
 import torch
 
+from harness.instruments import cuda
 from harness.instruments.telemetry import sampler, sensors
 from harness.instruments.telemetry.sustained import Rest, _load, calls_between, conclude, energy_of_call, sustained
 from harness.machine import nvml, processor
@@ -18,6 +19,7 @@ from harness.records import Case, PlannedCase, Prediction
 from harness.runner import budget
 from harness.runner.steps.sustained import choose
 from tests.support import fake_nvml
+from tests.support.simulated_cuda import Simulated
 
 SHORT = TelemetryPolicy(
     lead_in_cuda=0.05,
@@ -46,7 +48,7 @@ def gpu(monkeypatch):
     def plug(**behaviour):
         device = fake_nvml.Device(**behaviour)
         fake_nvml.install(monkeypatch, device)
-        monkeypatch.setattr(sensors, "cuda_uuid", lambda _device: fake_nvml.UUID)
+        monkeypatch.setattr(cuda, "DRIVER", Simulated(devices=2))
         return device
 
     return plug
@@ -173,11 +175,19 @@ def test_a_driver_without_a_device_of_this_uuid_gives_one_reason(gpu):
     assert found.summary["sustained_calls_per_second"] > 0
 
 
+def test_a_card_that_is_not_the_one_measured_on_is_not_read(gpu):
+    gpu()
+    with sensors.probe("cuda:0") as first, sensors.probe("cuda:1") as second:
+        assert first.readings
+        assert second.readings == {}
+        assert "no device with UUID 00000001-" in second.reasons["nvml"]
+
+
 def test_no_driver_at_all_gives_one_reason(monkeypatch):
     def missing(_name):
         raise OSError("libnvidia-ml.so.1: cannot open shared object file")
 
-    monkeypatch.setattr(sensors, "cuda_uuid", lambda _device: fake_nvml.UUID)
+    monkeypatch.setattr(cuda, "DRIVER", Simulated())
     monkeypatch.setattr(pynvml, "nvmlLib", None)
     monkeypatch.setattr(pynvml, "CDLL", missing)
     assert "NVML Shared Library Not Found" in measure().reasons["nvml"]
