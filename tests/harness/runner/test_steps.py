@@ -306,6 +306,35 @@ def test_ceilings_are_measured_again_only_where_something_was_timed():
     assert idle.supervisor.asked == []
 
 
+def on_gpu(**volatile):
+    described = environment("cuda:0", "x")
+    return described.model_copy(update={"volatile": {**described.volatile, "gpu_uuid": "GPU-1", **volatile}})
+
+
+def test_other_processes_on_the_gpu_are_a_warning_of_the_run_at_both_ends(tmp_path):
+    shared = on_gpu(gpu_other_processes=2)
+    answers = {
+        MeasureEnvironment: EnvironmentMeasured(environment=shared),
+        MeasureCeilings: CeilingsMeasured(ceilings=shared.ceilings, others=1),
+    }
+    state = timed(FIRST, answers=answers, directory=tmp_path)
+    machine.describe_machine(state)
+    machine.measure_ceilings_again(state)
+    assert state.warnings == [
+        "2 other process(es) were on the GPU at the start of the run: its times are not its own.",
+        "1 other process(es) were on the GPU at the end of the run: its times are not its own.",
+    ]
+
+
+@pytest.mark.parametrize(("card", "warnings"), [("GPU-1", 0), ("GPU-2", 1)])
+def test_a_run_that_goes_on_with_another_card_of_the_model_says_so(card, warnings, tmp_path):
+    state = state_of(FIRST, answers={MeasureEnvironment: EnvironmentMeasured(environment=on_gpu(gpu_uuid=card))})
+    state.environment, state.directory = on_gpu(gpu_other_processes=0), tmp_path
+    machine.describe_machine(state)
+    assert len(state.warnings) == warnings
+    assert all("another card of the same model, and goes on with GPU-2" in warning for warning in state.warnings)
+
+
 @pytest.mark.parametrize("changes", [{"keep_memory": False}, {"device": "cuda:0"}])
 def test_fresh_memory_is_not_compared_where_no_worker_keeps_its_own(changes):
     state = ready(FIRST, policy=DEFAULT, **changes)
