@@ -1,4 +1,4 @@
-"""What a GPU machine needs to run the tests that are for it: the runtime dependencies, and pytest."""
+"""What a GPU machine needs to run the tests that are for it: the runtime dependencies, pytest, and no advice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import warnings
 
 import pytest
 
@@ -77,3 +78,10 @@ def test_others_do_need_more(tmp_path):
     done = collect(tmp_path, "tests/scenarios/test_scenarios.py")
     assert done.returncode == pytest.ExitCode.INTERRUPTED
     assert "No module named 'jsonschema'" in done.stdout
+
+
+def test_the_compilers_advice_to_allow_tf32_fails_no_test():
+    # torch/_inductor/compile_fx.py gives it at the first compilation on a GPU from compute capability 8.0 on.
+    warnings.warn("TensorFloat32 tensor cores for float32 matrix multiplication available", UserWarning, stacklevel=1)
+    with pytest.raises(UserWarning, match="another"):
+        warnings.warn("another", UserWarning, stacklevel=1)
