@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from harness.instruments import cuda
 from harness.instruments.telemetry.sensors import ReadingError
+from harness.machine import processor
 from harness.records import Memory
 
 if TYPE_CHECKING:
@@ -202,16 +201,10 @@ def _driver_reasons(before: DriverMemory, after: DriverMemory, outside_from: int
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the bytes that a new case could use: free device memory, or available memory within the cgroup's limit."""
+    """Return the bytes that a new case could use: a device's free memory, or what machine and cgroups leave."""
     if device.type == "cuda":
         return cuda.DRIVER.bytes_of(device).free
-    available = int(psutil.virtual_memory().available)
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return available
-    return available if limit == "max" else min(available, max(0, int(limit) - used))
+    return processor.memory_available_bytes()
 
 
 def cap_process(limit: int) -> bool:

@@ -18,7 +18,7 @@ from harness.protocol import messages
 from harness.records import Counts, Memory, Preparation, Round
 from harness.stats.blocks import warm_up
 from harness.worker import timed_calls
-from harness.worker.workbench import KnownWitnesses, RefusedError
+from harness.worker.workbench import RefusedError
 from impls import registry
 
 if TYPE_CHECKING:
@@ -260,8 +260,6 @@ def replay(bench: Workbench, request: messages.Replay) -> messages.Replayed:
     bench.announce("CUDA graph")
     # One stream for all: each that cuBLAS runs on keeps a workspace of some 32 MiB.
     bench.recorder = bench.recorder or cuda_graphs.CudaRecorder(bench.device)
-    # The implementations of a point are visited one after the other, with the same inputs.
-    bench.graph_witnesses = bench.graph_witnesses or KnownWitnesses(kept=bench.policy.timing.graph_inputs)
     replays = cuda_graphs.visit(
         subject,
         recorder=bench.recorder,
@@ -273,7 +271,7 @@ def replay(bench: Workbench, request: messages.Replay) -> messages.Replayed:
         blocks=request.blocks,
         policy=bench.policy.timing,
         gate=bench.policy.gate,
-        witnesses=functools.partial(bench.graph_witnesses.of, subject),
+        known=bench.known,
     )
     return messages.Replayed(
         graph=messages.Replays(
