@@ -74,6 +74,7 @@ RunDirectory = Annotated[Path | None, typer.Option("-o", "--output", help="Run d
 OutputFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; beside the first run if not given.")
 ]
+Baselines = Annotated[Path, typer.Option("--baselines", help="Folder of saved baselines.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
