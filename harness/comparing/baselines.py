@@ -102,7 +102,8 @@ def _groups(cases: Sequence[Figures]) -> list[Group]:
     for one in cases:
         case = one.case
         key = (case.scenario, case.problem, case.implementation, case.dtype, case.device, case.direction, case.cache)
-        gathered.setdefault((*key, tuple(sorted(case.point))), []).append(one)
+        how = (one.digest, one.statistic, one.processes) if one.status == "ok" else (one.digest,)
+        gathered.setdefault((*key, tuple(sorted(case.point)), how), []).append(one)
     return [_group(of) for of in gathered.values()]
 
 

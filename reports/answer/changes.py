@@ -93,9 +93,9 @@ def remarks(changes: Changes) -> list[str]:
     said += _moved(changes)
     wrong = [one for one in changes.cases if one.is_newly_wrong]
     if wrong:
-        said.append(f"No longer right: {_labels(wrong)}.")
+        said.append(f"{'Not' if changes.by else 'No longer'} right: {_labels(wrong)}.")
     lost = [one for one in changes.cases if one.is_lost]
-    if lost:
+    if lost and not changes.by:
         said.append(f"No longer run to their end: {_labels(lost)}.")
     for what, of in (("extra memory", "memory"), ("operations", "operations")):
         figures = [one for one in changes.cases if (figure := getattr(one, of)) is not None and figure.is_other]
