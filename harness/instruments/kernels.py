@@ -110,7 +110,8 @@ def profile(
     activities = [torch.profiler.ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
-    with torch.profiler.profile(activities=activities, profile_memory=device.type == "cpu") as session:
+    # One cycle has nothing to accumulate; without it torch 2.11 warns that others would be cleared.
+    with torch.profiler.profile(activities=activities, profile_memory=device.type == "cpu", acc_events=True) as session:
         call()
         for _ in range(calls - 1):
             # Kernels belong to the call between whose markers they ran.

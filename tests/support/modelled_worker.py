@@ -25,9 +25,9 @@ from impls import discovery
 # Seconds. A worker imports torch and makes a context; torch and CUDA take 5 to 10 s from a warm disk.
 START = 8.0
 # A preparation beside its calls: inputs, the oracle in float64, one profiler session, two rounds of emptying the pool.
-PREPARE = 0.40
+PREPARE = 0.25
 # A visit beside its blocks: inputs, the collector, two messages.
-VISIT = 0.03
+VISIT = 0.035
 # Recording two graphs and checking them twice; a witness per input set where calls are not deterministic.
 RECORD, RECORD_WITNESSES = 0.10, 0.25
 CHECK = 0.12

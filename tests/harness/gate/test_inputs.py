@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.gate.call import upstream_gradient
 from impls import registry
-from impls.contract import Output
 from tests.harness.gate.test_mutants import subject
 from tests.support.examining import examine
 from tests.support.mutants import MUTANTS, honest
@@ -38,14 +36,6 @@ def test_only_padding_holds_rubbish():
         assert torch.equal(k[:, :length], kept[:, :length])
         assert bool(k[:, length:].isnan().all())
     assert bool(drawn("huge padding", dtype=torch.float16).k.isfinite().all())
-
-
-def test_an_upstream_gradient_has_the_same_values_in_every_layout():
-    output, rows, like = Output("out", (2, 3, 5, 4), row_axis=2), torch.arange(5), torch.zeros(1)
-    dense, strided = (upstream_gradient(output, rows=rows, like=like, seed=0, layout=x) for x in ("dense", "strided"))
-    assert torch.equal(dense, strided)
-    assert not strided.is_contiguous()
-    assert set(upstream_gradient(output, rows=rows, like=like, seed=0, layout="expanded").stride()) == {0}
 
 
 # Accepted by a battery without these inputs.

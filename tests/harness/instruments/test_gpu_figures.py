@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harness.doctor import diagnosis
-from harness.instruments import ceilings, counting, cuda, degrees
+from harness.instruments import ceilings, counting, cuda
 from harness.policy import DEFAULT
 from harness.records import TF32, Ceiling
 from harness.results import closing
@@ -53,13 +53,6 @@ def test_flash_on_cuda_counts_the_lower_right_triangle(n_q, n_k, pairs):
     arguments = {"query": query, "key": key, "value": key, "is_causal": True}
     assert counting._fused(arguments, backward=False, aligns_last=True) == 2 * pairs * 16
     assert FLASH in counting.ALIGN_LAST
-
-
-def test_heads_of_a_fixed_width_are_counted_with_features_that_every_kernel_takes():
-    features = [degrees.WIDTH // heads for heads in degrees.HEADS_AT_WIDTH]
-    assert all(d % 8 == 0 and d <= 128 for d in features)
-    steps = {after - before for before, after in zip(degrees.HEADS_AT_WIDTH, degrees.HEADS_AT_WIDTH[1:], strict=False)}
-    assert len(steps) == 1
 
 
 def test_scores_of_the_math_backend_are_wider_than_16_bit_inputs():
