@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.machine.environment import Facts, host_stable
+from harness.machine.host import Facts, host_stable
 from harness.protocol.messages import Describe
 from harness.results import journal
 from harness.results.plan_file import digest_key

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness.machine.environment import Facts, host_stable
+from harness.machine.host import Facts, host_stable
 from harness.results.run import read_run
 from harness.runner import again
 from harness.runner.plan import code_fingerprint
