@@ -75,6 +75,7 @@ OutputFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; beside the first run if not given.")
 ]
 Baselines = Annotated[Path, typer.Option("--baselines", help="Folder of saved baselines.")]
+Junit = Annotated[Path | None, typer.Option("--junit", help="Write a JUnit file for CI.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from attnbench.console import fail, quiet, say, wide_console
-from attnbench.options import SEED_AT_MOST, Device, Dtype, Impl, ImplFile, Json, grouped
+from attnbench.options import SEED_AT_MOST, Device, Dtype, Impl, ImplFile, Json, Junit, grouped
 
 
 @grouped
@@ -23,7 +22,7 @@ def check_command(
     quick: Annotated[bool, typer.Option("--quick", help="The few probes that find most mistakes.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of the inputs.")] = 0,
     json_output: Json = False,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit file for CI.")] = None,
+    junit: Junit = None,
 ) -> None:
     """Hold implementations against the float64 oracle on a battery of adversarial cases; nothing is timed.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from attnbench.console import fail, quiet, say, warn, wide_console
-from attnbench.options import Baselines, Json, grouped, one_of
+from attnbench.options import Baselines, Json, Junit, grouped, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,7 @@ class Shown:
         typer.Option("--format", help="table, or md for a job page.", parser=one_of("format", get_args(Format))),
     ] = "table"
     json_output: Json = False
+    junit: Junit = None
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML page to write: the report, what changed first.")
     ] = None
@@ -232,10 +233,7 @@ def _end(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[Run], sho
         say(markdown(changes, judged))
     else:
         _print(changes, judged)
-    if shown.output is not None:
-        if not runs:
-            raise fail("-o needs a run: two baselines make no page")
-        _write(changes, judged, runs=runs, page=shown.output)
+    _write_files(changes, judged, runs=runs, shown=shown)
     if code == NOTHING:
         raise fail(headline(changes), NOTHING)
     raise typer.Exit(code)
@@ -262,14 +260,23 @@ def _print(changes: Changes, judged: Sequence[Judged]) -> None:
         say(line)
 
 
-def _write(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[Run], page: Path) -> None:
-    from attnbench.writing import write_page
-    from reports.answer.changes import title
-    from reports.chapters.changes import changes_chapter
-    from reports.page.render import Opening
+def _write_files(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[Run], shown: Shown) -> None:
+    """Write the page and the JUnit file that were asked for."""
+    from attnbench.writing import write_file, write_page
 
-    opening = Opening(f"What changed: {title(changes)}", lambda: changes_chapter(changes, judged))
     try:
-        warn(f"page: {write_page(runs, page, opening=opening)}")
+        if shown.junit is not None:
+            from reports.exports.junit import gate
+
+            write_file(gate(changes, judged).encode(), shown.junit)
+        if shown.output is not None:
+            from reports.answer.changes import title
+            from reports.chapters.changes import changes_chapter
+            from reports.page.render import Opening
+
+            if not runs:
+                raise fail("-o needs a run: two baselines make no page")
+            opening = Opening(f"What changed: {title(changes)}", lambda: changes_chapter(changes, judged))
+            warn(f"page: {write_page(runs, shown.output, opening=opening)}")
     except ValueError as error:
         raise fail(str(error)) from None

@@ -40,17 +40,22 @@ class Demand(Fact):
 
 
 class Judged(Fact):
-    """A demand and what came of it: of `total` cases `compared` could be judged, `breaches` has the ids of the bad.
+    """A demand and what came of it: of `total` cases those in `judged` could be, `breaches` has the ids of the bad.
 
     `ruled_out` counts cases whose interval excludes a breach. `cleared` has the ids of breaches that did not repeat.
     """
 
     demand: Demand
     total: int
-    compared: int
+    judged: list[str]
     breaches: list[str] = Field(default_factory=list)
     ruled_out: int = 0
     cleared: list[str] = Field(default_factory=list)
+
+    @property
+    def compared(self) -> int:
+        """Return how many cases could be judged."""
+        return len(self.judged)
 
     @property
     def holds(self) -> bool | None:
@@ -113,7 +118,7 @@ def _slower(changes: Changes, demand: Demand) -> Judged:
     return Judged(
         demand=demand,
         total=len(changes.cases),
-        compared=len(compared),
+        judged=[one.case.id for one in compared],
         breaches=[one.case.id for one in compared if one.outcome == "slower" and one.ratio and one.ratio >= limit],
         ruled_out=sum(one.high is not None and one.high < limit for one in compared),
     )
@@ -126,7 +131,7 @@ def _exact(changes: Changes, demand: Demand) -> Judged:
     return Judged(
         demand=demand,
         total=len(changes.cases),
-        compared=len(known),
+        judged=list(known),
         breaches=breaches,
         ruled_out=len(known) - len(breaches),
     )
@@ -138,7 +143,7 @@ def _disagreed(changes: Changes, demand: Demand) -> Judged:
     return Judged(
         demand=demand,
         total=len(changes.cases),
-        compared=len(asked),
+        judged=[one.case.id for one in asked],
         breaches=breaches,
         ruled_out=len(asked) - len(breaches),
     )

@@ -46,7 +46,12 @@ def document(changes: Changes, judged: Sequence[Judged], *, code: int) -> str:
         "headline": answer.headline(changes),
         "remarks": answer.remarks(changes),
         "demands": [
-            {**one.model_dump(mode="json"), "holds": one.holds, "says": line}
+            {
+                **one.model_dump(mode="json", exclude={"judged"}),
+                "compared": one.compared,
+                "holds": one.holds,
+                "says": line,
+            }
             for one, line in zip(judged, lines, strict=True)
         ],
         "exit_code": code,

@@ -8,10 +8,20 @@ from reports import style, units
 from reports.figures.figure import Figure
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
+
     from harness.comparing.results import Changes, Compared
 
 # Implementations with more than this many cases leave no room between them; the figure has the extremes of each.
 CASES_AT_MOST = 40
+# Ticks, by how far ratios reach from 1; what lies beyond the last is at the edge.
+FAR, MARGIN = 1e4, 1.02
+STEPS = (
+    (1.15, (0.88, 0.9, 0.92, 0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06, 1.08, 1.1, 1.12, 1.14)),
+    (1.6, (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)),
+    (6.0, (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)),
+    (FAR, (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)),
+)
 INCHES_PER_NAME, INCHES_AT_LEAST = 0.55, 1.4
 
 
@@ -31,7 +41,7 @@ def ratios(changes: Changes) -> Figure | None:
     values = [1.0]
     for place, (name, cases) in enumerate(groups.items()):
         drawn = _drawn(cases)
-        values += [one.ratio or 1.0 for one in drawn]
+        values += [bound for one in drawn for bound in (one.low, one.high) if bound]
         for step, one in enumerate(drawn):
             y = place + 0.35 - 0.7 * (step + 0.5) / len(drawn)
             axes.plot([one.low, one.high], [y, y], color=colors[name].color, linewidth=0.8)
@@ -39,7 +49,7 @@ def ratios(changes: Changes) -> Figure | None:
     axes.set_yticks(range(len(groups)), labels=list(groups))
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
-    style.quantity_axis(axes.xaxis, values, units.ratio_tick, label="new over base; left of 1 is faster")
+    _ratio_axis(axes.xaxis, values)
     title = "New over base, case by case"
     slower, faster = len(changes.having("slower")), len(changes.having("faster"))
     finding = f"{units.counted(slower, 'case')} slower, {units.counted(faster, 'case')} faster."
@@ -53,6 +63,17 @@ def ratios(changes: Changes) -> Figure | None:
         finding=finding,
         wide=True,
     )
+
+
+def _ratio_axis(axis: Axis, values: list[float]) -> None:
+    """Make an axis of ratios logarithmic, with round figures about 1 as its ticks."""
+    style.quantity_axis(axis, values, units.ratio_tick, label="new over base; left of 1 is faster")
+    from matplotlib.ticker import FixedLocator
+
+    low, high = max(min(values), 1 / FAR), min(max(values), FAR)
+    steps = next(steps for reach, steps in STEPS if max(high, 1 / low) <= reach)
+    axis.axes.set_xlim(low / MARGIN, high * MARGIN)
+    axis.set_major_locator(FixedLocator([step for step in steps if low / MARGIN <= step <= high * MARGIN]))
 
 
 def _drawn(cases: list[Compared]) -> list[Compared]:

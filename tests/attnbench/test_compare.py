@@ -192,6 +192,12 @@ def cells(page, caption, *, column):
     return [row[column].partition("</td>")[0] for row in rows]
 
 
+def test_a_gate_is_a_junit_file_too(base, slower, tmp_path):
+    file = tmp_path / "reports" / "gate.xml"
+    assert attnbench("compare", base, slower, "--fail-on", "slower:5%", "--junit", file).exit_code == 1
+    assert '<testsuite name="slower:5%" tests="91" failures="91" errors="0" skipped="0">' in file.read_text()
+
+
 def test_implementations_of_one_run_against_one_of_them(base):
     done = attnbench("compare", base, "--by", "implementation", "--base", "sdpa-auto", "--fail-on", "slower:5%")
     assert done.exit_code == 1
