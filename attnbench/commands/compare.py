@@ -60,7 +60,7 @@ class Taken:
 @grouped
 def compare_command(
     *,
-    base: Annotated[Path, typer.Argument(help="A run directory, or a saved baseline by name or file.")],
+    base: Annotated[Path, typer.Argument(help="A run directory, a saved baseline, or JSON of a benchmark tool.")],
     new: Annotated[Path | None, typer.Argument(help="The same, held against BASE; none with --by.")] = None,
     by: Annotated[
         By | None,
@@ -134,8 +134,8 @@ def compare_inside(path: Path, implementation: str, *, shown: Shown) -> None:
 
 
 def take(path: Path, *, folder: Path) -> Taken:
-    """Read a run directory, or a baseline by file or name. Raises JournalError, SchemaMismatchError."""
-    from harness.comparing import baselines
+    """Read a run directory, a baseline by file or name, or a file of times. Raises ValueError for anything else."""
+    from harness.comparing import baselines, foreign
     from harness.comparing.snapshot import snapshot
     from harness.results.documents import JournalError
     from harness.results.run import read_run
@@ -145,7 +145,7 @@ def take(path: Path, *, folder: Path) -> Taken:
         run = read_run(path)
         return Taken(snapshot(run), run)
     if path.is_file():
-        return Taken(baselines.read(path), None)
+        return Taken(baselines.read(path) if baselines.is_baseline(path) else foreign.read(path), None)
     saved = baselines.names(folder)
     if str(path) in saved:
         return Taken(baselines.read(baselines.path_of(str(path), folder=folder)), None)

@@ -182,6 +182,12 @@ def _case(group: Group, row: Sequence[JsonValue]) -> Case:
     return Case(id=case_id(point=point, **identity), scenario=group.scenario, point=point, **identity)
 
 
+def is_baseline(path: Path) -> bool:
+    """Tell whether a file begins as a baseline does; what it holds is for `read` to check."""
+    with path.open("rb") as file:
+        return b'"attnbench baseline"' in file.read(200)
+
+
 def path_of(name: str, *, folder: Path) -> Path:
     """Return the file of a baseline. Raises JournalError for a name that is none."""
     if not NAME.fullmatch(name):

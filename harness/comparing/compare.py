@@ -66,6 +66,7 @@ def compare(base: Snapshot, new: Snapshot, *, policy: ComparisonPolicy) -> Chang
         **_limits(policy),
         machine=machine,
         software=software,
+        unknown=[side.name for side in (base, new) if not side.stable],
         moved=_machine(moved),
         cases=[_compared(pair, outcomes.get(pair.case.id), elsewhere=elsewhere) for pair in pairs],
         means=means,

@@ -108,6 +108,7 @@ class Changes(Fact):
     """A whole comparison. `by` is empty for two runs, else what was compared inside of one, with `base` its name.
 
     `machine` and `software` say how the environments differ; a machine that does makes times incomparable.
+    `unknown` names the sides that do not say where they were measured.
     """
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
@@ -119,6 +120,7 @@ class Changes(Fact):
     false_discoveries: float
     machine: list[Difference] = Field(default_factory=list)
     software: list[Difference] = Field(default_factory=list)
+    unknown: list[str] = Field(default_factory=list)
     moved: Machine | None = None
     cases: list[Compared]
     means: list[Mean] = Field(default_factory=list)

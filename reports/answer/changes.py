@@ -90,6 +90,8 @@ def remarks(changes: Changes) -> list[str]:
         said.append(f"Other software: {_facts(changes.software)}.")
     if changes.machine and changes.comparable == 0:
         said.append(f"Other machine: {_facts(changes.machine)}. Memory and operations compare all the same.")
+    if changes.unknown and changes.comparable:
+        said.append(f"{units.listing(changes.unknown)} names no machine: whether it is the same is for you to know.")
     said += _moved(changes)
     wrong = [one for one in changes.cases if one.is_newly_wrong]
     if wrong:
