@@ -12,6 +12,7 @@ from attnbench.commands.check import check_command
 from attnbench.commands.compare import compare_command
 from attnbench.commands.doctor import doctor_command
 from attnbench.commands.export import export_command
+from attnbench.commands.history import history_command
 from attnbench.commands.lesson import lesson_command
 from attnbench.commands.list import list_command
 from attnbench.commands.plan import plan_command
@@ -29,6 +30,7 @@ COMMANDS = {
     "lesson": lesson_command,
     "report": report_command,
     "compare": compare_command,
+    "history": history_command,
     "export": export_command,
     "verify": verify_command,
     "doctor": doctor_command,

@@ -16,7 +16,7 @@ from harness.comparing.times import Side, within
 from harness.records import SCHEMA, Case, Fact, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -125,7 +125,7 @@ def _machine(runs: Sequence[Snapshot], *, policy: ComparisonPolicy, base: str) -
     by_run = [{one.case.id: one for one in run.cases} for run in runs]
     figures = {name: [of.get(name) for of in by_run] for name in cases}
     logs = {name: _logs(of) for name, of in figures.items()}
-    errors = {name: _errors(of, runs, policy=policy) for name, of in figures.items()}
+    errors = _errors(figures, runs, policy=policy)
     scatter = _scatter(list(logs.values()), list(errors.values()))
     penalty = PENALTY + 2 * math.log(max(len(runs), 2)) + 2 * math.log(max(len(cases), 1))
     bases = {case.point_key: name for name, case in cases.items() if case.implementation == base}
@@ -165,23 +165,31 @@ def _logs(of: Iterable[Figures | None]) -> NDArray[np.float64]:
     return np.array([math.log(one.seconds) if one and one.seconds else math.nan for one in of])
 
 
-def _errors(of: Sequence[Figures | None], runs: Sequence[Snapshot], *, policy: ComparisonPolicy) -> NDArray[np.float64]:
-    """Return the standard deviation of each log time: over rounds, and between processes."""
-    found = np.full(len(of), math.nan)
-    places = [place for place, one in enumerate(of) if one and one.has_interval]
-    known = [one for one in of if one and one.has_interval]
-    between = np.array([runs[place].process_deviation for place in places]) / np.sqrt([one.processes for one in known])
+def _errors(
+    figures: Mapping[str, Sequence[Figures | None]], runs: Sequence[Snapshot], *, policy: ComparisonPolicy
+) -> dict[str, NDArray[np.float64]]:
+    """Return the standard deviation of each log time, by case: over rounds, and between processes; NaN without one."""
+    known = [
+        (row, place, one)
+        for row, of in enumerate(figures.values())
+        for place, one in enumerate(of)
+        if one is not None and one.has_interval
+    ]
+    found = np.full((len(figures), len(runs)), math.nan)
     if known:
+        processes = np.array([one.processes for _, _, one in known])
+        between = np.array([runs[place].process_deviation for _, place, _ in known]) / np.sqrt(processes)
         side = Side(
-            seconds=np.array([one.seconds for one in known], dtype=float),
-            low=np.array([one.low for one in known], dtype=float),
-            high=np.array([one.high for one in known], dtype=float),
-            rounds=np.array([one.rounds for one in known], dtype=float),
+            seconds=np.array([one.seconds for _, _, one in known], dtype=float),
+            low=np.array([one.low for _, _, one in known], dtype=float),
+            high=np.array([one.high for _, _, one in known], dtype=float),
+            rounds=np.array([one.rounds for _, _, one in known], dtype=float),
             between=between,
-            is_allowed=np.array([bool(one.statistic) for one in known]),
+            is_allowed=np.array([bool(one.statistic) for _, _, one in known]),
         )
-        found[places] = np.sqrt(within(side, confidence=policy.confidence) + between**2)
-    return found
+        rows, places = (np.array(index) for index in zip(*((row, place) for row, place, _ in known), strict=True))
+        found[rows, places] = np.sqrt(within(side, confidence=policy.confidence) + between**2)
+    return dict(zip(figures, found, strict=True))
 
 
 def _scatter(logs: Sequence[NDArray[np.float64]], errors: Sequence[NDArray[np.float64]]) -> float:

@@ -28,7 +28,8 @@ CONTROLS_AT_LEAST = 20
 IMPLEMENTATIONS_AT_LEAST = 3
 # Half of normal deviates are within this.
 PROBABLE = 0.6745
-BISECTIONS = 60
+# Of a range of about 15 in logarithms: to six digits.
+BISECTIONS = 24
 
 
 @dataclass(frozen=True)
