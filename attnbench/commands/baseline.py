@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from attnbench.commands.compare import Shown, compare_runs, take
-from attnbench.console import fail, say
-from attnbench.options import Baselines, Json, grouped
+from attnbench.console import fail, say, say_json
+from attnbench.options import Baselines, Telling, grouped
 
 
 @grouped
@@ -19,6 +19,7 @@ def save_command(
     name: Annotated[str, typer.Argument(help="What the baseline is called.")],
     baselines: Baselines = Path("baselines"),
     force: Annotated[bool, typer.Option("--force", help="Replace a baseline of that name.")] = False,
+    telling: Telling,
 ) -> None:
     """Keep a run's times, intervals, counts and machine as a file of some ten kilobytes a hundred cases.
 
@@ -34,19 +35,21 @@ def save_command(
         snapshot = take(run, folder=baselines).snapshot.model_copy(update={"name": name})
         if not snapshot.timed:
             raise fail(f"{run} has no timed case to keep")
-        say(str(write_file(written(snapshot).encode(), path)))
+        write_file(written(snapshot).encode(), path)
     except ValueError as error:
         raise fail(str(error)) from None
+    if telling.json:
+        say_json({"baseline": str(path)})
+    else:
+        say(str(path))
 
 
 @grouped
-def list_command(*, baselines: Baselines = Path("baselines"), json_output: Json = False) -> None:
+def list_command(*, baselines: Baselines = Path("baselines"), telling: Telling) -> None:
     """List the saved baselines: when each was measured, on what, how many cases.
 
     Example: attnbench baseline list
     """
-    import json
-
     from harness.comparing import baselines as saved
 
     rows = []
@@ -58,8 +61,8 @@ def list_command(*, baselines: Baselines = Path("baselines"), json_output: Json 
                          "cases": len(found.cases), "commit": found.commit})  # fmt: skip
     except ValueError as error:
         raise fail(str(error)) from None
-    if json_output:
-        say(json.dumps(rows, indent=1))
+    if telling.json:
+        say_json(rows)
         return
     for row in rows:
         say(f"{row['name']}  {row['created']}  {row['machine']}  {row['timed']} of {row['cases']} cases timed")
@@ -74,6 +77,7 @@ def compare_command(
     new: Annotated[Path, typer.Argument(help="A run directory, held against it.")],
     baselines: Baselines = Path("baselines"),
     shown: Shown,
+    telling: Telling,
 ) -> None:
     """Compare a run with a saved baseline; cases that one side lacks are named and left out.
 
@@ -85,7 +89,7 @@ def compare_command(
     saved = names(baselines)
     if name not in saved:
         raise fail(unknown("baseline", name, saved) if saved else f"{baselines} has no baselines")
-    compare_runs(path_of(name, folder=baselines), new, folder=baselines, shown=shown)
+    compare_runs(path_of(name, folder=baselines), new, folder=baselines, shown=shown, telling=telling)
 
 
 def make_group() -> typer.Typer:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from attnbench.console import fail, quiet, say, warn, wide_console
-from attnbench.options import Baselines, Json, Junit, grouped, one_of
+from attnbench.console import fail, listener, say, warn, wide_console
+from attnbench.options import Baselines, Junit, Telling, grouped, one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.comparing.demands import Demand, Judged
     from harness.comparing.results import Changes
@@ -42,7 +42,6 @@ class Shown:
         Format,
         typer.Option("--format", help="table, or md for a job page.", parser=one_of("format", get_args(Format))),
     ] = "table"
-    json_output: Json = False
     junit: Junit = None
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML page to write: the report, what changed first.")
@@ -71,6 +70,7 @@ def compare_command(
     ] = None,
     baselines: Baselines = Path("baselines"),
     shown: Shown,
+    telling: Telling,
 ) -> None:
     """Compare two runs case by case: faster, slower, same or inconclusive, over all cases at once.
 
@@ -81,16 +81,16 @@ def compare_command(
             raise fail("compare needs BASE and NEW, or one run with --by implementation --base NAME")
         if implementation is not None:
             raise fail("--base names an implementation of one run: add --by implementation")
-        compare_runs(base, new, folder=baselines, shown=shown)
+        compare_runs(base, new, folder=baselines, shown=shown, telling=telling)
     else:
         if new is not None:
             raise fail("--by compares inside of one run: give BASE alone")
         if implementation is None:
             raise fail("--by implementation needs --base NAME")
-        compare_inside(base, implementation, shown=shown)
+        compare_inside(base, implementation, shown=shown, telling=telling)
 
 
-def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown) -> None:
+def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown, telling: Telling) -> None:
     """Compare two runs or baselines, show it, and end with the exit code that it makes."""
     from harness.comparing.compare import compare
     from harness.comparing.demands import judge, policy_for
@@ -105,13 +105,13 @@ def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown) -> None:
             changes = compare(before.snapshot, after.snapshot, policy=policy)
         judged = judge(changes, demands)
         if shown.recheck:
-            judged = _rechecked(judged, before, after, policy=policy)
+            judged = _rechecked(judged, before, after, policy=policy, telling=telling)
     except ValueError as error:
         raise fail(str(error)) from None
-    _end(changes, judged, runs=[side.run for side in (before, after) if side.run], shown=shown)
+    _end(changes, judged, runs=[side.run for side in (before, after) if side.run], shown=shown, telling=telling)
 
 
-def compare_inside(path: Path, implementation: str, *, shown: Shown) -> None:
+def compare_inside(path: Path, implementation: str, *, shown: Shown, telling: Telling) -> None:
     """Compare the implementations of one run, show it, and end with the exit code that it makes."""
     from harness.comparing.compare import compare_implementations
     from harness.comparing.demands import judge
@@ -130,7 +130,7 @@ def compare_inside(path: Path, implementation: str, *, shown: Shown) -> None:
         changes = compare_implementations(run, base=implementation, policy=policy_of(run))
     except ValueError as error:
         raise fail(str(error)) from None
-    _end(changes, judge(changes, demands), runs=[run], shown=shown)
+    _end(changes, judge(changes, demands), runs=[run], shown=shown, telling=telling)
 
 
 def take(path: Path, *, folder: Path) -> Taken:
@@ -186,7 +186,9 @@ def _policy(side: Taken) -> ComparisonPolicy:
     return policy_of(side.run) if side.run else DEFAULT.comparison
 
 
-def _rechecked(judged: Sequence[Judged], before: Taken, after: Taken, *, policy: ComparisonPolicy) -> list[Judged]:
+def _rechecked(
+    judged: Sequence[Judged], before: Taken, after: Taken, *, policy: ComparisonPolicy, telling: Telling
+) -> list[Judged]:
     """Measure the cases once more that are slower, and keep of them what repeats; say where that can't be."""
     from harness.comparing.compare import compare
     from harness.comparing.demands import confirmed
@@ -202,11 +204,11 @@ def _rechecked(judged: Sequence[Judged], before: Taken, after: Taken, *, policy:
         return list(judged)
     directory = _beside(after.run.path)
     try:
-        again = measure_again(after.run, cases, directory, progress=quiet())
+        again = measure_again(after.run, cases, directory, progress=listener(telling))
     except (NotAtHandError, WorkerError) as error:
         warn(f"--recheck: not measured again, {error}")
         return list(judged)
-    warn(f"--recheck: measured again into {directory}")
+    _teller(telling)(f"--recheck: measured again into {directory}")
     return confirmed(judged, compare(before.snapshot, snapshot(again), policy=policy))
 
 
@@ -217,13 +219,13 @@ def _beside(path: Path) -> Path:
     return next(one for one in names if not one.exists())
 
 
-def _end(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[Run], shown: Shown) -> None:
+def _end(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[Run], shown: Shown, telling: Telling) -> None:
     """Show a comparison, write its page, and end with its exit code."""
     from harness.comparing.demands import NOTHING, exit_code
     from reports.answer.changes import headline
 
     code = exit_code(changes, judged)
-    if shown.json_output:
+    if telling.json:
         from reports.exports.changes import document
 
         say(document(changes, judged, code=code))
@@ -233,7 +235,7 @@ def _end(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[Run], sho
         say(markdown(changes, judged))
     else:
         _print(changes, judged)
-    _write_files(changes, judged, runs=runs, shown=shown)
+    _write_files(changes, judged, runs=runs, shown=shown, tell=_teller(telling))
     if code == NOTHING:
         raise fail(headline(changes), NOTHING)
     raise typer.Exit(code)
@@ -260,7 +262,19 @@ def _print(changes: Changes, judged: Sequence[Judged]) -> None:
         say(line)
 
 
-def _write_files(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[Run], shown: Shown) -> None:
+def _teller(telling: Telling) -> Callable[[str], None]:
+    """Return what says where files are: on standard error, beside the results, or nowhere."""
+    return (lambda _: None) if telling.quiet else warn
+
+
+def _write_files(
+    changes: Changes,
+    judged: Sequence[Judged],
+    *,
+    runs: Sequence[Run],
+    shown: Shown,
+    tell: Callable[[str], None],
+) -> None:
     """Write the page and the JUnit file that were asked for."""
     from attnbench.writing import write_file, write_page
 
@@ -277,6 +291,6 @@ def _write_files(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[R
             if not runs:
                 raise fail("-o needs a run: two baselines make no page")
             opening = Opening(f"What changed: {title(changes)}", lambda: changes_chapter(changes, judged))
-            warn(f"page: {write_page(runs, shown.output, opening=opening)}")
+            tell(f"page: {write_page(runs, shown.output, opening=opening)}")
     except ValueError as error:
         raise fail(str(error)) from None

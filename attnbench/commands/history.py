@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attnbench.commands.compare import take
-from attnbench.console import fail, say, warn
-from attnbench.options import Baselines, Json, grouped
+from attnbench.console import fail, say, say_json, warn
+from attnbench.options import Baselines, Telling, grouped
 
 if TYPE_CHECKING:
     from harness.comparing.history import History
@@ -20,7 +20,7 @@ NOTHING, CHANGED = 5, 1
 @grouped
 def history_command(
     *,
-    runs: Annotated[list[Path], typer.Argument(help="Run directories, saved baselines, or folders of either.")],
+    places: Annotated[list[Path], typer.Argument(help="Run directories, saved baselines, or folders of either.")],
     implementation: Annotated[
         str | None, typer.Option("--over", help="Show ratios over this implementation beside times.")
     ] = None,
@@ -28,8 +28,8 @@ def history_command(
         str | None, typer.Option("--fail-on", help="change:5%: exit with 1 where a case became so much slower lately.")
     ] = None,
     baselines: Baselines = Path("baselines"),
-    json_output: Json = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML page to write.")] = None,
+    telling: Telling,
 ) -> None:
     """Show how each case went over many runs: levels, where they changed, what is missing today.
 
@@ -42,21 +42,23 @@ def history_command(
 
     share = None if fail_on is None else _share(fail_on)
     try:
-        snapshots = [take(path, folder=baselines).snapshot for path in _found(runs)]
+        snapshots = [take(path, folder=baselines).snapshot for path in _found(places)]
         found = history(snapshots, policy=DEFAULT.comparison, base=implementation or "")
         if output is not None:
             from reports.page.history import html
 
-            warn(f"page: {write_file(html(found).encode(), output)}")
+            path = write_file(html(found).encode(), output)
+            if not telling.quiet:
+                warn(f"page: {path}")
     except ValueError as error:
         raise fail(str(error)) from None
-    if json_output:
-        say(found.model_dump_json(by_alias=True, indent=1))
+    if telling.json:
+        say_json(found.model_dump(mode="json", by_alias=True))
     else:
         for line in lines(found):
             say(line)
     if share is not None:
-        _gate(found, share=share, is_silent=json_output)
+        _gate(found, share=share, is_silent=telling.json)
 
 
 def _share(text: str) -> float:

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from harness.gate.agreement import agree, describe
-from harness.gate.call import upstream_gradient
+from harness.gate.known import Known
 from harness.policy import GatePolicy
 from impls import contract, registry
-from impls.attention._probes import KINDS
 from impls.attention.batched import batched
 from impls.subject import Subject
 
@@ -83,70 +82,12 @@ def test_what_an_implementation_raises_rises():
         gate(fails)
 
 
-def drawn(point, *, dtype=torch.float64, kind="normal", count=20):
-    """Return a problem's inputs, sampled rows and an upstream gradient on them."""
-    problem = registry.problem("attention")
-    parsed = problem.parse(point)
-    inputs = problem.inputs(parsed, dtype=dtype, device=CPU, seed=3, kind=kind)
-    rows = problem.sample_rows(parsed, count=count, seed=3)
-    return problem, inputs, rows, upstream_gradient(problem.outputs(parsed)[0], rows=rows, like=inputs.q, seed=3)
-
-
-@pytest.mark.parametrize(
-    "point",
-    [
-        {"n": 50, "d": 8, "heads": 4, "kv_heads": 2, "batch": 2, "causal": True, "valid_lens": "rows"},
-        {"n_q": 40, "n_k": 30, "d": 5, "d_v": 7, "causal": True, "scale": 0.7},
-    ],
-)
-def test_the_oracle_on_sampled_rows_is_full_float64_autograd(point):
-    problem, inputs, rows, upstream = drawn(point)
-    for tensor in inputs.differentiable:
-        tensor.requires_grad_(True)
-    out = batched(inputs.q, inputs.k, inputs.v, **inputs.options)
-    gradients = torch.autograd.grad(out, inputs.differentiable, upstream)
-    (forward,) = problem.witness(inputs, rows)
-    torch.testing.assert_close(forward.oracle, out.detach()[:, :, rows], atol=1e-14, rtol=1e-12)
-    for gradient, found in zip(gradients, problem.gradient_witness(inputs, rows, upstream[:, :, rows]), strict=True):
-        torch.testing.assert_close(found.oracle, gradient, atol=1e-13, rtol=1e-12)
-
-
-# A row of NaN has no error to bound: the gate looks at the other rows.
-FINITE = [kind for kind in KINDS if kind != "NaN query"]
-
-
-@pytest.mark.parametrize("kind", FINITE)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_the_references_stay_within_the_bound(kind, dtype):
-    problem, inputs, rows, upstream = drawn({"n": 60, "d": 16, "heads": 2, "causal": True}, dtype=dtype, kind=kind)
-    found = problem.witness(inputs, rows) + problem.gradient_witness(inputs, rows, upstream[:, :, rows])
-    for one in found:
-        assert ((one.reference - one.oracle).abs() <= one.bound).all()
-
-
-@pytest.mark.parametrize("kind", FINITE)
-def test_a_kind_of_input_is_finite_and_drawn_again_from_its_seed(kind):
-    point = {"n": 20, "d": 8, "heads": 2, "kv_heads": 1}
-    _, first, _, _ = drawn(point, dtype=torch.float16, kind=kind)
-    _, second, _, _ = drawn(point, dtype=torch.float16, kind=kind)
-    assert all(tensor.isfinite().all() for tensor in first.tensors)
-    assert all(torch.equal(a, b) for a, b in zip(first.tensors, second.tensors, strict=True))
-    assert first.q.is_contiguous() == (kind not in {"transposed", "sliced", "columns", "one buffer"})
-
-
 def test_a_tight_budget_rejects_what_a_loose_one_accepts():
     def slightly_wrong(q, k, v, **options):
         return batched(q, k, v, **options) * (1 + 2**-19)
 
     assert not gate(slightly_wrong).passed
     assert gate(slightly_wrong, policy=GatePolicy(factor=1e3)).passed
-
-
-def test_sampled_rows_hold_the_ends_the_block_edges_and_the_border_of_the_mask():
-    problem = registry.problem("attention")
-    rows = problem.sample_rows(problem.parse({"n_q": 3000, "n_k": 2000, "causal": True}), count=128, seed=1)
-    assert {0, 1, 2998, 2999, 63, 64, 127, 128, 999, 1000, 1001} <= set(rows.tolist())
-    assert len(rows) == 128 == len(set(rows.tolist()))
 
 
 def by_address():
@@ -177,16 +118,37 @@ def test_honest_arithmetic_agrees_on_inputs_changed_in_place():
     assert gate(batched, second_seed=1, direction="backward").passed
 
 
-def test_what_defines_right_is_asked_for_by_the_seed_of_the_inputs():
+def test_what_is_right_of_few_numbers_is_worked_out_on_one_thread(monkeypatch):
+    problem, threads = registry.problem("attention"), []
+    work_out = problem.witness
+    monkeypatch.setattr(problem, "witness", lambda *given: threads.append(torch.get_num_threads()) or work_out(*given))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        gate(batched)
+        gate(batched, point={"n": 40, "d": 64, "heads": 160})
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [1, 2]
+
+
+def test_what_is_known_of_the_same_inputs_is_not_worked_out_again(monkeypatch):
+    worked_out = []
     problem = registry.problem("attention")
-    asked = []
-
-    def witnesses(seed, inputs, rows):
-        asked.append(seed)
-        return problem.witness(inputs, rows)
-
-    assert gate(batched, seed=3, second_seed=9, witnesses=witnesses).passed
-    assert asked == [3, 9]
+    for name in ("witness", "gradient_witness"):
+        work_out = getattr(problem, name)
+        monkeypatch.setattr(problem, name, lambda *given, do=work_out, name=name: worked_out.append(name) or do(*given))
+    known = Known()
+    once = gate(batched, seed=3, second_seed=9, known=known)
+    assert worked_out == ["witness"] * 2
+    assert gate(batched, seed=3, second_seed=9, known=known) == once
+    gate(batched, seed=9, direction="backward", known=known)
+    assert worked_out == ["witness", "witness", "gradient_witness"]
+    gate(batched, seed=9, direction="backward", known=known, upstream="strided")
+    gate(batched, seed=9, kind="huge logits", known=known)
+    gate(batched, seed=9, dtype=torch.bfloat16, known=known)
+    assert worked_out[3:] == ["gradient_witness", "witness", "witness"]
 
 
 def test_the_sentence_names_the_check_that_failed_worst_by_how_much_and_where():

@@ -12,7 +12,6 @@ from harness.records import TF32, Ceiling
 from harness.results import closing
 from harness.stats import blocks
 from impls import discovery, registry
-from impls.numerics import precision
 from reports import published
 from tests.harness.results.test_closing import prepared
 from tests.support.runs import ok_case
@@ -60,29 +59,6 @@ def test_scores_of_the_math_backend_are_wider_than_16_bit_inputs():
     entry = registry.get("attention", "sdpa-math")
     assert entry.buffers("bfloat16") * 2 == entry.buffers("float32") * 4 == 9.0
     assert registry.get("attention", "batched").buffers("bfloat16") == 2.0
-
-
-@pytest.fixture
-def settings():
-    """Put back what a test says of float32 products."""
-    yield torch.backends.cuda.matmul
-    torch.backends.cuda.matmul.fp32_precision = "none"
-    torch.set_float32_matmul_precision("highest")
-
-
-def test_tf32_is_seen_by_whichever_setting_allows_it(settings, monkeypatch):
-    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
-    assert not precision.tf32_allowed()
-    settings.fp32_precision = "tf32"
-    with pytest.raises(RuntimeError):
-        torch.get_float32_matmul_precision()
-    assert precision.tf32_allowed()
-    assert precision.float32_precision() == "high"
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
-    assert not precision.tf32_allowed()
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
-    settings.fp32_precision = "ieee"
-    assert precision.tf32_allowed()
 
 
 def test_warm_up_of_calls_that_take_microseconds_ends_by_the_clock():

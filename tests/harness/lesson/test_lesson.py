@@ -18,7 +18,6 @@ from reports.figures.speed import steps
 from reports.lesson import page
 from reports.lesson.lines import LINES
 from scenarios import tutorial
-from scenarios.catalog import CATALOG
 from tests.evidence import lesson_rates
 
 
@@ -186,25 +185,6 @@ def test_what_the_fused_call_gains_is_a_ratio_of_medians(facts, tmp_path):
     rows = page.gains(frames([read_run(make_run(tmp_path, facts))]))
     assert [row[0] for row in rows] == ["64", "128"]
     assert all(row[3].startswith("4.00") for row in rows)
-
-
-def test_the_tutorials_scenarios_are_in_the_catalog_and_carry_every_claim():
-    names = {scenario.name for scenario in CATALOG}
-    assert {"multihead", "crossover", "pooling", "tutorial", "training"} <= names
-    claimed = {claim.id for scenario in tutorial.LESSON for claim in scenario.claims}
-    assert claimed == {"A1", "A2", "A3", "A4", "A5", "A6", "B1", "B2", "B3", "B4", "B5"}
-
-
-@pytest.mark.parametrize("scenario", tutorial.SCENARIOS, ids=lambda scenario: scenario.name)
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_every_point_of_a_scenario_is_one_of_its_problem(scenario, device):
-    from impls import discovery, registry
-
-    discovery.discover()
-    points, _ = scenario.on_device(device).points()
-    assert points
-    for point in points:
-        registry.problem(scenario.problem).parse(point)
 
 
 def verdicts_of(**changed):

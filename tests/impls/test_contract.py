@@ -1,4 +1,4 @@
-"""The context that an implementation's calls run in is entered around them, once for many, and named in the record."""
+"""What an implementation declares: its limits, its buffers, and the context that its calls run in, entered once."""
 
 from __future__ import annotations
 
@@ -69,24 +69,52 @@ def test_the_gate_calls_in_it(backend, direction):
     assert backend.entered
 
 
-def test_every_pinned_backend_of_pytorch_is_chosen_outside_of_the_call():
-    discovery.discover()
-    pinned = {
-        "math": "MATH",
-        "flash": "FLASH_ATTENTION",
-        "efficient": "EFFICIENT_ATTENTION",
-        "cudnn": "CUDNN_ATTENTION",
-    }
-    for name, member in pinned.items():
-        for problem, full in (("attention", f"sdpa-{name}"), ("multihead", f"mha/sdpa-{name}")):
-            assert registry.get(problem, full).within_name == f"sdpa_kernel(SDPBackend.{member})"
-    assert registry.get("attention", "sdpa-auto").within_name == ""
-
-
 def test_a_context_is_named_as_it_would_be_written(backend):
+    discovery.discover()
     entry = subject(backend).implementation
     assert entry.within_name == "Backend.chosen"
     keyword = functools.partial(torch.autocast, "cpu", enabled=False)
     named = contract.Implementation("attention", "a", batched, (), within=keyword)
     assert named.within_name == "autocast(cpu, enabled=False)"
     assert str(SDPBackend.MATH) in registry.get("attention", "sdpa-math").within_name
+
+
+def test_without_a_context_there_is_one_that_does_nothing():
+    entry = contract.Implementation("attention", "a", batched, ())
+    assert entry.within_name == ""
+    with entry.entered() as nothing:
+        assert nothing is None
+
+
+def test_each_entry_has_a_context_of_its_own(backend):
+    entry = subject(backend).implementation
+    for _ in range(2):
+        with entry.entered():
+            assert backend.inside
+    assert backend.entered == 2
+
+
+def test_limits_are_those_of_the_device_and_none_elsewhere():
+    host = contract.Limits(("cpu", "mps"), ("float32",), frozenset())
+    device = contract.Limits(("cuda",), ("float16",), frozenset({"causal"}))
+    entry = contract.Implementation("attention", "a", batched, (host, device))
+    assert entry.limits_on("mps") is host
+    assert entry.limits_on("cuda") is device
+    assert contract.Implementation("attention", "a", batched, (device,)).limits_on("cpu") is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "dtype", "buffers"),
+    [(2.0, "float16", 2.0), ({"float32": 2.25, "float16": 4.5}, "float16", 4.5), ({"float32": 2.25}, "bfloat16", 0.0)],
+)
+def test_score_buffers_are_one_number_or_one_for_each_dtype(declared, dtype, buffers):
+    entry = contract.Implementation("attention", "a", batched, (), score_buffers=declared)
+    assert entry.buffers(dtype) == buffers
+
+
+@pytest.mark.parametrize(
+    ("point", "length"),
+    [({"n": 33, "d": 512}, 33), ({"n_q": 1, "n_k": 300}, 300), ({"n_q": 257, "n_k": 100}, 257), ({"width": 9}, 0)],
+)
+def test_a_probe_is_as_long_as_its_longest_sequence(point, length):
+    assert contract.Probe("a", point).length == length
