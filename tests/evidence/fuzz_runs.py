@@ -1,6 +1,6 @@
 """Ten thousand run directories that no run would leave: each gives its report and exports, or lines that say why not.
 
-`python -m tests.evidence.fuzz_runs --runs 10000` prints what came out; it ends with 1 where a directory gave a
+`nox -s fuzz-runs -- --runs 10000` prints what came out; it ends with 1 where a directory gave a
 traceback or a warning, took over 2 s of processor time in a command, or where the process came to need over 500 MB
 more than it began with.
 """
