@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 
 from harness.records import Check
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
     from harness.policy import GatePolicy
     from impls.contract import Witness
+
+
+# Effective rows of witnesses that are still in use.
+_ROWS: WeakKeyDictionary[Witness, float] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,14 @@ class Comparison:
 def effective_rows(witness: Witness) -> float:
     """Return how many rows carry the reference's error: all where it is even, one where one row has all of it.
 
-    Rows of the same answer err alike, and count once.
+    Rows of the same answer err alike, and count once. Telling them apart takes long, and is done once for a witness.
     """
+    if witness not in _ROWS:
+        _ROWS[witness] = _count_rows(witness)
+    return _ROWS[witness]
+
+
+def _count_rows(witness: Witness) -> float:
     error = (witness.reference - witness.oracle).square()
     features = error.shape[-1] if error.ndim > 1 else 1
     _, group = torch.unique(witness.oracle.float().reshape(-1, features), dim=0, return_inverse=True)
@@ -101,8 +113,9 @@ def _check(name: str, *, error: float, budget: float, detail: str = "") -> Check
 
 
 def _element(name: str, got: torch.Tensor, wanted: torch.Tensor, ratio: torch.Tensor) -> Element:
+    # torch's own unravel_index brings sympy in, a third of a second.
     flat = int(ratio.nan_to_num(nan=math.inf).argmax())
-    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), ratio.shape))
+    index = tuple(int(i) for i in np.unravel_index(flat, ratio.shape))
     return Element(name, index, got.flatten()[flat].item(), wanted.flatten()[flat].item())
 
 

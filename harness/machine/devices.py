@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import json
 import re
 import subprocess
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 # torch counts GPUs through NVML, whatever the driver's age and the GPU's: that one is there says not that it computes.
 PROBE = """
@@ -32,6 +33,8 @@ if torch.backends.mps.is_available():
     found.append({"name": "mps"})
 print(json.dumps(found))
 """
+# Nodes of NVIDIA's drivers (on Tegra and under Windows too) and of AMD's.
+GPU_NODES = ("/dev/nvidia*", "/dev/nvhost*", "/dev/nvgpu*", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 # Seconds; importing torch from a cold disk and a context on each of eight GPUs.
 PROBE_SECONDS = 300.0
 
@@ -57,6 +60,11 @@ class Device:
         return f"{self.name} ({', '.join(known)})" if known else self.name
 
 
+def may_have_gpu(nodes: Sequence[str] = GPU_NODES) -> bool:
+    """Tell whether a GPU may be here: on Linux a driver shows itself by a node, elsewhere only torch can tell."""
+    return sys.platform != "linux" or any(glob.glob(node) for node in nodes)  # noqa: PTH207  # patterns from the root
+
+
 @functools.cache
 def present() -> tuple[Device, ...]:
     """List the devices that torch sees, the CPU first, each tried. Raises DeviceError if torch can't be imported."""
@@ -79,7 +87,8 @@ def choose(wanted: str | None, *, tell: Callable[[str], object] = lambda _: None
     """
     if wanted is not None and not re.fullmatch(r"(cpu|mps|cuda(:\d+)?)", wanted):
         raise DeviceError(f"no device {wanted!r}: have cpu, cuda, cuda:N, mps")
-    if wanted == "cpu":
+    if wanted == "cpu" or (wanted is None and not may_have_gpu()):
+        # Asking torch takes seconds.
         return "cpu"
     found = present()
     usable = [device.name for device in found if not device.reason]

@@ -28,6 +28,7 @@ def found(monkeypatch):
         monkeypatch.setattr(devices.subprocess, "run", lambda *_, **__: done)
         devices.present.cache_clear()
 
+    monkeypatch.setattr(devices, "may_have_gpu", lambda: True)
     yield plug
     devices.present.cache_clear()
 
@@ -58,6 +59,18 @@ def test_a_gpu_that_is_asked_for_and_does_not_work_is_an_error_with_its_reason(f
 def test_the_processor_is_taken_without_asking_torch(monkeypatch):
     monkeypatch.setattr(devices.subprocess, "run", None)
     assert devices.choose("cpu") == "cpu"
+    monkeypatch.setattr(devices, "may_have_gpu", lambda: False)
+    assert devices.choose(None) == "cpu"
+
+
+def test_a_machine_without_a_drivers_node_has_no_gpu(tmp_path, monkeypatch):
+    pattern = f"{tmp_path}/nvidia*"
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    assert not devices.may_have_gpu([pattern])
+    (tmp_path / "nvidia0").touch()
+    assert devices.may_have_gpu([pattern])
+    monkeypatch.setattr(devices.sys, "platform", "darwin")
+    assert devices.may_have_gpu([])
 
 
 def test_a_probe_that_hangs_or_can_not_import_torch_says_so(found, monkeypatch):
