@@ -68,6 +68,9 @@ class WatchedBlocks:
     counted up during timed calls. `pair` holds two results of the last block that must be equal, those of
     its first and last call, where the block has one call that of the call before it if values are the same. `stale`
     tells that new values gave the results of the old ones.
+
+    A call that makes a block by itself would double a visit if one were made untimed before it: there the call before
+    the tensors are written is timed as well, and the block is the two.
     """
 
     timed: Timed
@@ -82,6 +85,10 @@ class WatchedBlocks:
     stale: bool = False
     _before: Outputs | None = None
 
+    def needs_warming(self, calls: int) -> bool:
+        """Tell whether a call has to be made before the first block of so many."""
+        return calls > 1 or not self.is_split
+
     def warm(self, call: Call) -> None:
         """Make the call that brings inputs and code back into the caches."""
         kept = Kept(call)
@@ -91,8 +98,9 @@ class WatchedBlocks:
     def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         """Write the inputs and time so many calls; `meanwhile` is called while the block keeps a device busy."""
         self.pair = None
-        self.write()
         kept = Kept(call)
+        before_writing = [] if self._before is not None or self.needs_warming(calls) else [self._opened(kept)]
+        self.write()
         opening = self._timed(kept, 1, meanwhile=meanwhile if calls == 1 else None)
         self.first.append(opening.seconds)
         given = kept.take()
@@ -102,7 +110,7 @@ class WatchedBlocks:
         if calls == 1:
             if before is not None and not self.is_new:
                 self.pair = (before, given)
-            return opening
+            return _joined([*before_writing, opening])
         del before
         if not self.is_split:
             whole = self._timed(call, calls, meanwhile=meanwhile)
@@ -115,6 +123,12 @@ class WatchedBlocks:
         self.pair = (given, kept.take())
         self.later.append(_joined(others).seconds)
         return _joined([opening, *others])
+
+    def _opened(self, kept: Kept) -> Block:
+        """Time the call before the tensors are written."""
+        block = self._timed(kept, 1)
+        self._before = kept.take()
+        return block
 
     def _timed(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         before = self.faults()
