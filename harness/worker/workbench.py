@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 from collections import Counter
@@ -18,6 +19,7 @@ from harness.instruments import cuda, memory
 from harness.instruments.telemetry import sampler, sustained
 from harness.worker.modelled import modelled_device
 from harness.worker.process_state import ProcessState
+from harness.worker.stages import BookedCanary, Stages
 from impls import discovery, registry
 from impls.subject import Subject
 
@@ -29,11 +31,16 @@ if TYPE_CHECKING:
     from harness.protocol.messages import Start
     from harness.records import Agreement, Case, Status
     from harness.worker.modelled import ModelledDevice
-    from impls.contract import Implementation, Witness
+    from impls.contract import Implementation, Inputs, Witness
     from impls.registry import Registry
 
+# Inputs that are kept: preparation goes back and forth between two; and the most that one may take, in bytes.
+INPUTS_KEPT = 2
+INPUT_BYTES_KEPT = 2**27
 # Inputs whose witnesses are kept: the re-check of a point's implementations goes back and forth between two.
 WITNESSES_KEPT = 2
+# Bound before any implementation is imported, so that none can replace it later.
+_clone = torch.Tensor.clone
 # A device's own allocator may use this much more than cases are planned to.
 DEVICE_SHARE_ABOVE = 0.3
 
@@ -81,28 +88,59 @@ class CallsAccount:
         return block
 
 
+class KnownInputs:
+    """Inputs drawn last, of which the implementations that share them get copies: drawing takes ten times as long.
+
+    On a GPU, which draws quickly, and for large inputs nothing is kept.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Inputs] = {}
+
+    def of(self, subject: Subject, seed: int) -> Inputs:
+        """Return a subject's inputs of a seed, as tensors of the caller's own."""
+        if subject.device.type != "cpu":
+            return subject.inputs(seed=seed)
+        key = (subject.implementation.problem, subject.point, subject.dtype, seed)
+        if key in self._known:
+            return _copied(self._known[key])
+        drawn = subject.inputs(seed=seed)
+        if sum(tensor.nbytes for tensor in drawn.tensors) <= INPUT_BYTES_KEPT:
+            while len(self._known) >= INPUTS_KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[key] = _copied(drawn)
+        return drawn
+
+
+def _copied(inputs: Inputs) -> Inputs:
+    """Copy inputs with each tensor, those that are one and the same staying one."""
+    return copy.deepcopy(inputs, {id(tensor): _clone(tensor) for tensor in inputs.tensors})
+
+
 class KnownWitnesses:
     """What defines right for the last few inputs, worked out once for the implementations that share them."""
 
-    def __init__(self) -> None:
+    def __init__(self, stages: Stages) -> None:
         self._known: dict[Any, tuple[Witness, ...]] = {}
+        self._stages = stages
 
     def of(self, subject: Subject, seed: int, inputs: Any, rows: torch.Tensor) -> tuple[Witness, ...]:
         """Return the witnesses of a subject's inputs.
 
         The gate asks only after it has seen that the implementation left its inputs as they were.
         """
-        key = (subject.implementation.problem, subject.point, subject.dtype, seed)
+        key = (subject.implementation.problem, subject.point, subject.dtype, seed, len(rows))
         if key not in self._known:
             while len(self._known) >= WITNESSES_KEPT:
                 del self._known[next(iter(self._known))]
-            self._known[key] = subject.problem.witness(inputs, rows)
+            with self._stages.inside("oracle"):
+                self._known[key] = subject.problem.witness(inputs, rows)
         return self._known[key]
 
 
 @dataclass
 class Workbench:
-    """What the answers to requests share. `canary` is a CPU's, `watch` a CUDA device's.
+    """What the answers to requests share. `canary` is a CPU's, `watch` a CUDA device's; `stages` books its time.
 
     With `modelled` the device is not here, and plans alone are made for it.
     """
@@ -115,7 +153,9 @@ class Workbench:
     witnesses: KnownWitnesses
     rates: dict[str, float]
     rest: sustained.Rest
-    canary: timing.Canary | None = None
+    stages: Stages = field(default_factory=Stages)
+    inputs: KnownInputs = field(default_factory=KnownInputs)
+    canary: BookedCanary | None = None
     watch: sampler.Watch | None = None
     # How often each case was visited in this process, by its id.
     visits: Counter[str] = field(default_factory=Counter)
@@ -129,6 +169,15 @@ class Workbench:
         """Tell whether there is a CUDA device whose context can be asked."""
         return self.device.type == "cuda" and self.modelled is None
 
+    def settle(self) -> None:
+        """Let collections walk only what is made from now on: modules that calls brought in stay.
+
+        Each collection before timing would walk all of them, 60 ms a visit. Nothing of a case is alive between
+        requests; what is garbage then goes first.
+        """
+        gc.collect()
+        gc.freeze()
+
     def free_bytes(self) -> int:
         """Return the bytes that a new case could use."""
         return self.modelled.free_bytes if self.modelled else memory.free_bytes(self.device)
@@ -139,14 +188,26 @@ class Workbench:
         problem, point = registry.problem(case.problem), registry.parse(entry, case.point)
         return Subject(problem, entry, point, dtype_of(case), self.device, case.direction)
 
-    def hold(self, subject: Subject, *, seed: int, second_seed: int | None = None, when: str = "") -> Agreement:
-        """Hold one call against the oracle. Raises RefusedError if it disagrees; `when` begins the reason."""
+    def hold(
+        self,
+        subject: Subject,
+        *,
+        seed: int,
+        second_seed: int | None = None,
+        rows: int | None = None,
+        when: str = "",
+    ) -> Agreement:
+        """Hold one call against the oracle, on the policy's rows or on so many.
+
+        Raises RefusedError if it disagrees; `when` begins the reason.
+        """
         agreement = agree(
             replace(subject, implementation=self.calls.implementation(subject.implementation)),
             seed=seed,
             second_seed=second_seed,
-            policy=self.policy.gate,
+            policy=self.policy.gate if rows is None else self.policy.gate.model_copy(update={"rows": rows}),
             witnesses=functools.partial(self.witnesses.of, subject),
+            draw=functools.partial(self.inputs.of, subject),
         )
         if not agreement.passed:
             raise RefusedError("disagreed", when + describe(agreement), agreement)
@@ -168,24 +229,29 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
     mending = _mending(process, announce)
     found = discovery.discover(impl_files=start.impl_files, announce=mending, skip=start.skip)
     mending("start")
+    stages = Stages()
+
+    def announced(step: str) -> None:
+        stages.begin(step)
+        announce(step)
+
     bench = Workbench(
         device=device,
         process=process,
         policy=start.policy,
-        announce=announce,
+        announce=announced,
         calls=CallsAccount(),
-        witnesses=KnownWitnesses(),
+        stages=stages,
+        witnesses=KnownWitnesses(stages),
         rates=dict(modelled.rates) if modelled else {},
         modelled=modelled,
         rest=sustained.Rest(start.policy.telemetry),
-        canary=timing.Canary(start.policy.timing.canary_size) if device.type == "cpu" else None,
+        canary=BookedCanary(start.policy.timing.canary_size, stages) if device.type == "cpu" else None,
         watch=sampler.Watch(str(device)) if has_context else None,
         registry=found,
     )
     timing.mend_clocks()
-    # What is imported stays: without it each collection before timing would walk all of torch, 0.2 s a visit.
-    gc.collect()
-    gc.freeze()
+    bench.settle()
     if modelled is None:
         cap_allocations(device, policy=start.policy.memory)
     return bench

@@ -17,7 +17,9 @@ from harness.instruments.telemetry import sustained
 from harness.policy import DEFAULT
 from harness.protocol import messages
 from harness.records import Agreement, Counts, Degrees, Environment, Memory, Preparation, Ran, Round, Telemetry
+from harness.runner.supervisor import Stages
 from harness.worker import prediction
+from harness.worker import stages as worker_stages
 from harness.worker.modelled import ModelledDevice, modelled_device
 from harness.worker.workbench import CallsAccount, KnownWitnesses, Workbench
 from impls import discovery
@@ -67,6 +69,7 @@ class ModelledWorker:
     started_workers: int = 0
     first_ready: float | None = None
     spent: dict[str, float] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
     bench: Workbench | None = None
     alive: bool = False
 
@@ -79,7 +82,7 @@ class ModelledWorker:
             announce=lambda _step: None,
             registry=discovery.discover(),
             calls=CallsAccount(),
-            witnesses=KnownWitnesses(),
+            witnesses=KnownWitnesses(worker_stages.Stages()),
             rates=dict(self.model.rates),
             rest=sustained.Rest(self.policy.telemetry),
             modelled=self.model,

@@ -17,7 +17,9 @@ from harness.protocol import messages
 from harness.protocol.messages import encode
 from harness.worker import workbench
 from harness.worker.__main__ import Worker, failure, handlers
+from harness.worker.stages import Stages
 from impls import contract, registry
+from impls.multihead import problem as multihead
 from impls.subject import Subject
 from tests.support.runs import ok_case
 
@@ -38,7 +40,8 @@ def worker(steps, monkeypatch):
     gc.unfreeze()
     assert isinstance(started, messages.Started)
     assert started.free > 0
-    return worker
+    yield worker
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -86,7 +89,9 @@ def test_a_case_is_described_predicted_prepared_visited_and_rechecked(worker, st
     assert rechecked.agreement.rechecked
     for answer in (prepared, visited, rechecked):
         assert answer.calls_seconds > 0.0
-    assert steps[-6:] == ["agreement", "profile", "warm-up", "inputs", "timing", "agreement after timing"]
+    assert steps[-7:] == [
+        *("agreement", "profile", "warm-up", "counting", "inputs", "timing", "agreement after timing")
+    ]
 
 
 def test_the_record_says_which_context_was_entered(worker):
@@ -283,7 +288,7 @@ def test_witnesses_are_worked_out_once_for_the_implementations_of_a_point(worker
     def subject(name, point):
         return Subject(Problem(), registry.get("attention", name), point, torch.float32, torch.device("cpu"))
 
-    known = workbench.KnownWitnesses()
+    known = workbench.KnownWitnesses(Stages())
     for name in ("einsum", "batched"):
         assert known.of(subject(name, "p"), 1, "inputs", "rows") == ("inputs",)
     assert len(made) == 1
@@ -291,6 +296,40 @@ def test_witnesses_are_worked_out_once_for_the_implementations_of_a_point(worker
     known.of(subject("einsum", "q"), 1, "inputs", "rows")
     known.of(subject("einsum", "p"), 1, "inputs", "rows")
     assert len(made) == 4, "two are kept"
+
+
+@pytest.mark.parametrize("case", [CASE, ok_case("sdpa-auto", n=16, d=8)])
+def test_inputs_are_drawn_once_for_the_implementations_of_a_point_and_each_has_its_own(worker, case, monkeypatch):
+    subject = worker._bench.subject(case)
+    wanted = subject.inputs(seed=7)
+    known, drawn = workbench.KnownInputs(), []
+    inputs = Subject.inputs
+    monkeypatch.setattr(Subject, "inputs", lambda *args, **options: drawn.append(1) or inputs(*args, **options))
+    first, second = known.of(subject, 7), known.of(subject, 7)
+    assert len(drawn) == 1
+    for tensor in first.tensors:
+        tensor.zero_()
+    third = known.of(subject, 7)
+    for got in (second, third):
+        assert all(torch.equal(a, b) for a, b in zip(got.tensors, wanted.tensors, strict=True))
+    monkeypatch.setattr(workbench, "INPUT_BYTES_KEPT", 1)
+    known.of(subject, 8)
+    known.of(subject, 8)
+    assert len(drawn) == 3, "large ones are drawn anew"
+
+
+def test_what_is_one_tensor_of_the_inputs_stays_one_in_a_copy():
+    point = multihead.parse({"n": 8, "width": 16, "heads": 2})
+    drawn = multihead.inputs(point, dtype=torch.float32, device=torch.device("cpu"), seed=1)
+    inputs = workbench._copied(drawn)
+    assert inputs.x_q is inputs.x_k is inputs.x_v
+
+
+def test_modules_that_calls_bring_in_are_not_walked_at_each_visit(worker):
+    ask(worker, messages.Prepare(case=CASE, seed=3))
+    kept = [[] for _ in range(10_000)]
+    ask(worker, messages.Prepare(case=CASE, seed=3))
+    assert len(gc.get_objects()) < len(kept)
 
 
 def test_the_process_imports_torch_no_sooner_than_it_is_told_to():
