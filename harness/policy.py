@@ -212,8 +212,10 @@ class RunPolicy(Fact):
     ceiling_again_seconds: float = 1.0
     # Ceilings that moved by more between start and end are no longer one machine's.
     ceiling_drift: float = 0.05
-    # Sustained load and fresh memory take at most this share of the time spent so far, unless they are asked for.
+    # Sustained load and fresh memory take at most this share of the time spent so far, unless they are asked for. On a
+    # GPU power, energy and utilization come from sustained load alone.
     extras_share: float = 0.05
+    extras_share_cuda: float = 0.25
     # With its cores taken by others a machine gives times that are a hundred times too long: where the canary has been
     # over so many times its best for some seconds, the run waits for at most this long in all.
     busy_canary: float = 3.0

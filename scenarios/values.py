@@ -42,8 +42,9 @@ def read_axis(text: str) -> tuple[str, list[Value]]:
 
 
 def _range(text: str) -> range:
-    first, last, *step = (int(part) for part in text.split(":"))
-    found = range(first, last + 1, *step)
+    first, last, *rest = (int(part) for part in text.split(":"))
+    (step,) = rest or (1,)
+    found = range(first, last + (1 if step > 0 else -1), step)
     if len(found[: VALUES_AT_MOST + 1]) > VALUES_AT_MOST:
         raise ValueError(f"more than {VALUES_AT_MOST} values")
     return found

@@ -64,9 +64,11 @@ def write_rehearsal(wanted: str | None, file: Path) -> None:
         raise fail(f"{file}: {error.strerror}") from None
     for row in answers.recorded:
         what = row.fallback or row.reason or ", ".join(name.split("<", maxsplit=1)[0] for name in row.kernels[:3])
-        say(f"{row.implementation} {row.dtype} n={row.n}: {what}")
+        say(f"{row.problem} {row.implementation} {row.dtype} n={row.n} {row.direction}: {what}")
     for sessions, times in answers.launching.items():
-        say(f"after {sessions} profiles: " + ", ".join(f"{name} {value * 1e6:.2f} us" for name, value in times.items()))
+        queued = "queued ahead" if times["queued"] else "not queued ahead"
+        spent = ", ".join(f"{name} {times[name] * 1e6:.2f} us" for name in ("device", "host", "call"))
+        say(f"after {sessions} profiles: {spent} ({queued})")
     for setting, depth in answers.queue_depth.items():
         say(f"launch queue, {setting}: {depth} launches")
     for part, reason in answers.reasons.items():

@@ -22,12 +22,19 @@ if TYPE_CHECKING:
     import torch
 
     from harness.instruments.cuda import Driver
+    from impls.contract import Implementation
 
 # The folder that holds our packages.
 ROOT = Path(__file__).resolve().parents[2]
-LENGTHS = (512, 4096)
 DTYPES = ("bfloat16", "float16", "float32")
-HEADS = 16
+# What is called: problem, point, direction. Short and long calls run different kernels.
+CALLED: tuple[tuple[str, dict[str, int], str], ...] = (
+    ("attention", {"n": 512, "d": 64, "heads": 16, "batch": 1}, "forward"),
+    ("attention", {"n": 4096, "d": 64, "heads": 16, "batch": 1}, "forward"),
+    ("attention", {"n": 512, "d": 64, "heads": 16, "batch": 1}, "backward"),
+    ("multihead", {"n": 256, "width": 512, "heads": 8, "batch": 4}, "forward"),
+    ("pooling", {"n": 1024}, "forward"),
+)
 # Launches whose time says what is usual.
 CALLS_BEFORE = 20
 # A launch that takes this much longer than the first ones waited for room in the queue.
@@ -43,7 +50,9 @@ QUEUES = "CUDA_SCALE_LAUNCH_QUEUES"
 class Recorded(Fact):
     """One call: what it was, the operators and kernels that ran, launches, and why something is absent."""
 
+    problem: str = "attention"
     implementation: str
+    direction: str = "forward"
     dtype: str
     n: int
     operators: list[str] = Field(default_factory=list)
@@ -126,7 +135,7 @@ def launching(device: torch.device, *, sessions: Sequence[int] = SESSIONS) -> di
     found, made = {}, 0
     for wanted in sessions:
         for _ in range(wanted - made):
-            kernels.profile(call, device=device, synchronize=lambda: torch.cuda.synchronize(device))
+            kernels.profile(call, device=device, synchronize=timing.clock_for(device, cold=False).synchronize)
         made = wanted
         found[str(wanted)] = launch_seconds(call, timing.EventClock(device, launches=1))
     return found
@@ -221,49 +230,57 @@ def sensors(device: str) -> dict[str, Any]:
 
 
 def recorded(device: torch.device) -> list[Recorded]:
-    """Profile a call of every attention implementation that takes so few launches, and name what ran."""
+    """Profile a call of every implementation that takes so few launches, and name what ran."""
+    from impls import discovery
+
+    entries = discovery.discover().entries.values()
+    return [
+        _recorded(entry, point, dtype, direction, device)
+        for problem, point, direction in CALLED
+        for entry in entries
+        if entry.problem == problem and not entry.call_seconds_per_row and (limits := entry.limits_on(device.type))
+        if direction == "forward" or "backward" in limits.supports
+        for dtype in DTYPES
+        if dtype in limits.dtypes
+    ]
+
+
+def _recorded(
+    entry: Implementation, point: dict[str, int], dtype: str, direction: str, device: torch.device
+) -> Recorded:
+    """Profile a call; whatever an implementation raises is the row's reason."""
     import torch
 
-    from harness.instruments import directions, kernels
-    from impls import discovery, registry
+    from harness.instruments import directions, kernels, timing
+    from impls import registry
     from impls.subject import Subject
 
-    problem, rows = registry.problem("attention"), []
-    entries = [entry for (of, _), entry in discovery.discover().entries.items() if of == "attention"]
-    for entry in entries:
-        limits = entry.limits_on("cuda")
-        if limits is None or entry.call_seconds_per_row:
-            continue
-        for dtype in (dtype for dtype in DTYPES if dtype in limits.dtypes):
-            for n in LENGTHS:
-                point = problem.parse({"n": n, "d": 64, "heads": HEADS, "batch": 1})
-                subject = Subject(problem, entry, point, getattr(torch, dtype), device)
-                known: dict[str, Any] = {"implementation": entry.name, "dtype": dtype, "n": n}
-                try:
-                    with directions.measured_call(subject, subject.inputs(seed=0)) as measured:
-                        measured.call()
-                        ran = kernels.profile(
-                            measured.call,
-                            device=device,
-                            synchronize=lambda: torch.cuda.synchronize(device),
-                            calls=kernels.CALLS_CUDA,
-                        ).ran
-                # Whatever an implementation raises is what a row is for.
-                except Exception as error:  # noqa: BLE001
-                    rows.append(Recorded(**known, reason=f"{type(error).__name__}: {str(error).splitlines()[0]}"))
-                    continue
-                rows.append(
-                    Recorded(
-                        **known,
-                        operators=list(ran.operators),
-                        kernels=list(ran.kernels),
-                        launches=ran.launches,
-                        kernel_seconds=ran.kernel_seconds,
-                        fallback=kernels.is_fallback(ran, limits.expects),
-                        reason="; ".join(ran.reasons.values()),
-                    )
-                )
-    return rows
+    problem = registry.problem(entry.problem)
+    known: dict[str, Any] = {"problem": entry.problem, "implementation": entry.name, "dtype": dtype, "n": point["n"]}
+    try:
+        subject = Subject(problem, entry, problem.parse(point), getattr(torch, dtype), device, direction)
+        with directions.measured_call(subject, subject.inputs(seed=0)) as measured:
+            measured.call()
+            ran = kernels.profile(
+                measured.call,
+                device=device,
+                synchronize=timing.clock_for(device, cold=False).synchronize,
+                calls=kernels.CALLS_CUDA,
+            ).ran
+    except Exception as error:  # noqa: BLE001
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return Recorded(**known, direction=direction, reason=reason)
+    limits = entry.limits_on(device.type)
+    return Recorded(
+        **known,
+        direction=direction,
+        operators=list(ran.operators),
+        kernels=list(ran.kernels),
+        launches=ran.launches,
+        kernel_seconds=ran.kernel_seconds,
+        fallback=kernels.is_fallback(ran, limits.expects) if limits else "",
+        reason="; ".join(ran.reasons.values()),
+    )
 
 
 def main() -> None:

@@ -49,8 +49,8 @@ def copied(result: Any) -> Outputs:
 
 
 def same(one: Outputs, other: Outputs) -> bool:
-    """Tell whether two results are the same bits."""
-    return len(one) == len(other) and all(_equal(a, b) for a, b in zip(one, other, strict=True))
+    """Tell whether two results are the same bits of the same dtypes, which torch's own comparison does not look at."""
+    return len(one) == len(other) and all(a.dtype == b.dtype and _equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def distance(one: Outputs, other: Outputs) -> float:

@@ -12,8 +12,16 @@ from typing import Any
 Message = dict[str, Any]
 
 
+# Of a line that is no message, so many bytes are told.
+TOLD_AT_MOST = 80
+
+
 class ClosedError(EOFError):
     """The other side has gone."""
+
+
+class GarbledError(ValueError):
+    """A line is no message: something else writes to the descriptor."""
 
 
 class Channel:
@@ -39,7 +47,10 @@ class Channel:
             raise ClosedError("the other side closed the channel") from None
 
     def receive(self, *, seconds: float | None = None) -> Message | None:
-        """Return the next message, or None when none came in time. Raises ClosedError at the end of the stream."""
+        """Return the next message, or None when none came in time.
+
+        Raises ClosedError at the end of the stream, GarbledError for a line that is no message; the next can be read.
+        """
         deadline = None if seconds is None else time.monotonic() + seconds
         while b"\n" not in self._buffer:
             wait = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -52,10 +63,20 @@ class Channel:
             self._buffer += data
         line, _, rest = self._buffer.partition(b"\n")
         self._buffer = bytearray(rest)
-        message: Message = json.loads(line)
-        return message
+        return _message(line)
 
     def close(self) -> None:
         """Close both descriptors."""
         for descriptor in (self._read, self._write):
             os.close(descriptor)
+
+
+def _message(line: bytearray) -> Message:
+    try:
+        message = json.loads(line)
+    # UnicodeDecodeError is a ValueError too.
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict):
+        raise GarbledError(f"the other side sent no message: {bytes(line[:TOLD_AT_MOST])!r}")
+    return message

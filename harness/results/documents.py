@@ -100,7 +100,7 @@ def read_json(text: str) -> JsonValue:
 def check_depth(value: JsonValue) -> None:
     """Refuse what nests too deep. Raises JsonMistakeError."""
     level: list[JsonValue] = [value]
-    for _ in range(DEPTH_AT_MOST + 1):
+    for _ in range(DEPTH_AT_MOST):
         level = [
             inner
             for outer in level

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 PREPARATION_CALLS = 7
 # What a visit, a check or a preparation costs beside the calls, in seconds: inputs, messages, the oracle, the profile.
 VISIT_SECONDS = 0.006
-VISIT_SECONDS_CUDA = 0.03
+VISIT_SECONDS_CUDA = 0.035
 CHECK_SECONDS = 0.08
 PREPARATION_SECONDS = 0.15
 # A session of the profiler on a GPU, and what the memory of a call is measured with; a worker's start.
-SESSION_SECONDS = 0.35
+SESSION_SECONDS = 0.1
 START_SECONDS = 8.0
+# The first calls of a worker on a GPU load the libraries' kernels.
+FIRST_CALLS_SECONDS_CUDA = 5.0
 # Judging the claims and writing the report: scipy and matplotlib are loaded, then each case adds a little.
 REPORT_SECONDS = 4.0
 REPORT_SECONDS_A_CASE = 0.01
@@ -107,6 +109,11 @@ def estimate(planned: PlannedCase, prepared: Mapping[str, Preparation]) -> Estim
 def time_budget(device: str, policy: RunPolicy) -> float:
     """Return the policy's time budget of a run on a device."""
     return policy.time_budget_cuda if "cuda" in device else policy.time_budget_cpu
+
+
+def extras_share(device: str, policy: RunPolicy) -> float:
+    """Return the share of a run's time that sustained load and fresh memory may take unless they are asked for."""
+    return policy.extras_share_cuda if "cuda" in device else policy.extras_share
 
 
 def timeout(call_seconds: float, *, policy: Policy) -> float:
@@ -239,7 +246,7 @@ def least_seconds(known: Sequence[Estimate], *, device: str, policy: Policy) -> 
     timing = policy.timing
     block = timing.block_seconds_cuda if "cuda" in device else timing.block_seconds_cpu
     return (
-        (2 if "cuda" in device else 1) * START_SECONDS
+        (2 * (START_SECONDS + FIRST_CALLS_SECONDS_CUDA) if "cuda" in device else START_SECONDS)
         + policy.run.ceiling_seconds
         + policy.run.ceiling_again_seconds
         + sum(preparation_seconds(one.call_seconds, device=device) for one in known)

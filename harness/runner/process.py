@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psutil
 from pydantic import BaseModel
 
-from harness.protocol.channel import Channel, ClosedError
+from harness.protocol.channel import Channel, ClosedError, GarbledError
 from harness.protocol.messages import Failed, MessageError, Refused, Spent, Step, decode_answer, encode
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class WorkerProcess:
                     return answer
         except ClosedError:
             return self._ended()
-        except MessageError as error:
+        except (MessageError, GarbledError) as error:
             self.kill()
             return Failed(status="crashed", reason=str(error), worker_gone=True)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.records import Case, Round
 
 # What recording and checking a graph takes beside its blocks, in seconds: inputs, warm-up, capture, two checks.
-RECORDING_SECONDS = 0.2
+RECORDING_SECONDS = 0.13
 # What the host needs to launch a kernel through torch, in seconds; between 4 and 12 us on the machines of today.
 LAUNCH_SECONDS = 6e-6
 # A graph has at least so many calls on each set of inputs.

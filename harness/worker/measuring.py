@@ -22,7 +22,7 @@ from harness.worker.workbench import RefusedError
 from impls import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from harness.instruments.directions import MeasuredCall
     from harness.worker.workbench import Workbench
@@ -222,8 +222,7 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
             meanwhile=None if bench.watch is None else look,
         )
         last = timing.read_counters()
-        # A slow call is sampled once a visit; what launching it takes does not show.
-        waited = _waited(bench, clock, measured, calls=request.calls) if request.blocks > 1 else None
+        waited = waited_seconds(bench, clock, measured.call, blocks)
     bench.stages.begin("looking at results")
     timed_calls.hold(bench, subject, inputs, watched, seed=request.seed)
     calls = sum(block.calls for block in blocks)
@@ -259,12 +258,17 @@ def _booked(
         return bench.calls.block(clock, call, calls, meanwhile=meanwhile)
 
 
-def _waited(bench: Workbench, clock: timing.Clock, measured: MeasuredCall, *, calls: int) -> float | None:
-    """Return the seconds per call of calls in a row, launches included; None on a CPU, where samples are just that."""
-    if bench.device.type == "cpu":
+def waited_seconds(
+    bench: Workbench, clock: timing.Clock, call: Callable[[], object], blocks: Sequence[timing.Block]
+) -> float | None:
+    """Return the seconds per call of as many calls in a row as a block has, launches included.
+
+    None on a CPU, where samples are just that, and for slow calls, whose launches do not show.
+    """
+    if bench.device.type == "cpu" or blocks[-1].seconds >= bench.policy.timing.slow_call_seconds:
         return None
     started = perf_counter()
-    waited = clock.steady(measured.call, calls)
+    waited = clock.steady(call, blocks[-1].calls)
     bench.calls.seconds += perf_counter() - started
     return waited
 

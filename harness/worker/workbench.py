@@ -120,9 +120,9 @@ def _copied(inputs: Inputs) -> Inputs:
 class KnownWitnesses:
     """What defines right for the last few inputs, worked out once for the implementations that share them."""
 
-    def __init__(self, stages: Stages) -> None:
+    def __init__(self, stages: Stages | None = None) -> None:
         self._known: dict[Any, tuple[Witness, ...]] = {}
-        self._stages = stages
+        self._stages = stages or Stages()
 
     def of(self, subject: Subject, seed: int, inputs: Any, rows: torch.Tensor) -> tuple[Witness, ...]:
         """Return the witnesses of a subject's inputs.

@@ -26,26 +26,27 @@ WORST_NAMED = 2
 def precision_sentence(run: Run, table: pd.DataFrame) -> str:
     """Say how well times are known against what was asked, who is known worst, and what would help; "" if all met it.
 
-    A wider interval than requested does not make the time doubtful; it limits how small a difference the case can
-    resolve.
+    A time without an interval misses it as well. A wider interval than requested does not make the time doubtful; it
+    limits how small a difference the case can resolve. A run without a plan says nothing of what was asked.
     """
     ok = table[table["status"] == "ok"]
-    wide = _flagged(ok, "wide")
-    if not wide.any():
-        return ""
-    known = (ok["high_s"] / ok["low_s"]).map(np.log).dropna() / 2
     asked = _asked_precision(run)
-    words = f"{wide.sum():,} of {units.counted(len(ok), 'time')} are"
-    said = f"{words} known less precisely than asked for."
-    if len(known):
+    half = (ok["high_s"] / ok["low_s"]).map(np.log) / 2
+    if asked is None:
+        return ""
+    missed = ~(half <= asked)
+    if not missed.any():
+        return ""
+    known = half.dropna()
+    if known.empty:
+        said = f"{missed.sum():,} of {units.counted(len(ok), 'time')} are known less precisely than asked for."
+    else:
         of_one = known.groupby(ok["implementation"]).median().sort_values(ascending=False)
         worst = [f"{name} {_within(float(width))}" for name, width in of_one.head(WORST_NAMED).items()]
         said = f"Half of the times are known to {_within(float(known.median()))} or better"
-        said += (
-            f"; ±{units.whole_percent(asked)} was asked for, and {wide.sum():,} of {len(ok):,} miss it" if asked else ""
-        )
+        said += f"; ±{units.whole_percent(asked)} was asked for, and {missed.sum():,} of {len(ok):,} miss it"
         said += f" (widest: {units.listing(worst)})." if len(of_one) > 1 else "."
-    return f"{said} {_advice(ok[wide])}"
+    return f"{said} {_advice(ok[missed])}"
 
 
 def _within(half_width: float) -> str:
@@ -122,7 +123,7 @@ def _flagged(ok: pd.DataFrame, flag: str) -> pd.Series[bool]:
 
 FLAG_WORDS = {
     "drift": "changed speed over the run (drift)",
-    "bimodal": "have two modes, so that one median does not describe them (bimodal)",
+    "bimodal": "have two modes, so that one number does not describe them (bimodal)",
     "contaminated": "shared the machine with other work (contaminated)",
     "throttled": "ran while the device held its clocks back (throttled)",
 }

@@ -140,25 +140,33 @@ def _loads(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str,
 
 def _launches(run: Run) -> Table | None:
     """Tabulate what short calls take inside a CUDA graph, and what launching them one by one adds."""
-    rows = []
-    for record in run.records:
-        launch = record.launch
-        if launch is None or record.time is None:
-            continue
-        span = "" if launch.low is None else f"{units.seconds(launch.low)} to {units.seconds(launch.high)}"
-        waited = record.time.call_seconds
-        share = None if launch.overhead is None or not waited else launch.overhead / waited
-        inside = f"{launch.calls} calls, {units.counted(launch.inputs, 'input set')}" if launch.calls else ""
-        rows.append((record.case.implementation, ", ".join(f"{k} {v}" for k, v in record.case.point.items()),
-                     record.case.dtype, units.seconds(waited), units.seconds(record.time.median),
-                     units.seconds(record.time.host_seconds), units.seconds(launch.graph), span,
-                     units.seconds(launch.overhead), units.percent(share), launch.reason or inside))  # fmt: skip
-    if not rows:
+    launched = [
+        (record, time, launch)
+        for record in run.records
+        if (time := record.time) is not None and (launch := record.launch) is not None
+    ]
+    if not launched:
         return None
-    columns = ("implementation", "point", "dtype", "per call, launched by the host", "of device time",
-               "the host enqueues it in", "inside a graph", "95 %", "launch overhead",
-               "of the call", "the graph, or why there is none")  # fmt: skip
-    return Table("Launch overhead apart from kernel time", columns, tuple(rows[:ROWS_AT_MOST]))
+    points = [{**record.case.point, "dtype": record.case.dtype} for record, _, _ in launched]
+    shared = {name: value for name, value in points[0].items() if all(point.get(name) == value for point in points)}
+    rows = []
+    for (record, time, launch), point in list(zip(launched, points, strict=True))[:ROWS_AT_MOST]:
+        span = "" if launch.low is None else f" ({units.seconds(launch.low)} to {units.seconds(launch.high)})"
+        added = units.seconds(launch.overhead)
+        if launch.overhead is not None and time.call_seconds:
+            added += f" ({units.percent(launch.overhead / time.call_seconds)})"
+        inside = f"{launch.calls} calls, {units.counted(launch.inputs, 'input set')}" if launch.calls else ""
+        own = {name: value for name, value in point.items() if name not in shared}
+        rows.append((record.case.implementation, _sizes(own), units.seconds(time.call_seconds),
+                     units.seconds(time.median), units.seconds(time.host_seconds), units.seconds(launch.graph) + span,
+                     added, launch.reason or inside))  # fmt: skip
+    columns = ("implementation", "size", "one after another", "on the device", "enqueueing",
+               "in a graph (95 %)", "launching adds", "the graph")  # fmt: skip
+    return Table(f"Launch overhead apart from kernel time, per call ({_sizes(shared)})", columns, tuple(rows))
+
+
+def _sizes(point: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in point.items())
 
 
 def _published(run: Run, table: pd.DataFrame) -> Table | None:

@@ -76,7 +76,7 @@ def relative(sweep: Sweep, colors: dict[str, style.Look], *, first: str) -> Figu
             colors=colors,
         ),
         alt=title,
-        how=f"Median time in {sweep.run} divided by that of the same case in {first}. Below the line is faster. The "
+        how=f"Time in {sweep.run} divided by that of the same case in {first}. Below the line is faster. The "
         "runs were not interleaved: differences of a few percent may be the machine's day.",
         finding=f"The median over {units.counted(len(joined), 'shared case')} is {units.ratio(centre)} the time of "
         f"{first}: {sweep.run} is {words}.",

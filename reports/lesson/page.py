@@ -146,7 +146,7 @@ def cost_figures(run: Run, table: pd.DataFrame) -> list[Figure]:
     found: list[Figure | None] = []
     for sweep in sweeps([run], table):
         draw = _DRAWN.get(sweep.scenario)
-        found += draw(sweep, colors) if draw else []
+        found += draw(sweep, colors) if draw and sweep.axis is not None else []
     return [figure for figure in found if figure is not None]
 
 

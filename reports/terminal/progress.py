@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from harness.records import Case, Preparation, Record
     from harness.runner.progress import Extra, Part, Phase
 
+# Why a part of a run that gets little of its time is left out, and what asks for it.
+EXTRAS = {
+    "sustained load": "it gets a small share of a run; --sustain gives it the time it needs",
+    "fresh memory": "it gets a small share of a run; --fresh-memory gives it the time it needs",
+}
 # Without a terminal, rounds print at most one line in this many seconds.
 LINE_SECONDS = 10.0
 
@@ -195,7 +200,8 @@ class Reporter:
         dearest = f"; the dearest: {cases[0].label}" if len(cases) > 1 else f": {cases[0].label}"
         many = f"{len(cases)} case{'s' if len(cases) > 1 else ''}"
         what = many if part == "cases" else f"{part} of {many}"
-        self._display.note(f"left out: {what}{dearest} (a time budget of {units.duration(budget)} does not hold more)")
+        why = EXTRAS.get(part) or f"a time budget of {units.duration(budget)} does not hold more"
+        self._display.note(f"left out: {what}{dearest} ({why})")
 
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Say that intervals will be wider than they could be."""

@@ -1,37 +1,35 @@
-"""The registry finds implementations without any list, and a broken one costs only itself."""
+"""The registry keeps implementations by problem and name, refuses what contradicts, and names the choices."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
+from dataclasses import replace
 
 import pytest
 
 from impls import discovery, registry
+from impls.contract import Expected, Implementation, Limits
+from impls.registry import Registry
 
 
-def run_python(code: str, *arguments: str) -> str:
-    """Run code in a fresh interpreter, where the registry is empty."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def attend(q):
+    return q
 
 
-def test_every_builtin_implementation_is_found():
-    discovery.discover()
-    expected = {"loop", "batched", "einsum", "online", "sdpa-math", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn"}
-    assert expected | {"sdpa-auto"} <= set(registry.names("attention"))
+def another(q):
+    return q
 
 
-def test_limits_differ_by_device():
-    discovery.discover()
-    flash = registry.get("attention", "sdpa-flash")
-    assert "valid_lens" in flash.limits_on("cpu").supports
-    assert "valid_lens" not in flash.limits_on("cuda").supports
-    assert flash.limits_on("mps") is None
+def entry(*devices, problem="attention", name="mine", function=attend, source="mine.py"):
+    limits = Limits(devices or ("cpu",), ("float32",), frozenset())
+    return Implementation(problem, name, function, (limits,), source=source)
+
+
+@pytest.fixture
+def empty(monkeypatch):
+    """Let `register` write into a registry of its own."""
+    own = Registry()
+    monkeypatch.setattr(registry, "REGISTRY", own)
+    return own
 
 
 def test_an_unknown_name_is_answered_with_the_choices():
@@ -40,47 +38,94 @@ def test_an_unknown_name_is_answered_with_the_choices():
         registry.get("attention", "sdpa-flsh")
 
 
-def test_a_second_registration_of_a_name_is_refused(tmp_path):
-    kernel = tmp_path / "twice.py"
-    kernel.write_text(
-        "from attnbench import register\n"
-        "@register(problem='attention', name='batched')\n"
-        "def f(q, k, v, *, causal=False, scale=None, valid_lens=None): return q\n"
-    )
-    out = run_python(
-        """
-        import sys
-        from impls import discovery, registry
-        found = discovery.discover(impl_files=[sys.argv[1]])
-        print(found.unavailable["attention", "batched"].reason)
-        print("batched.py" in found.entries["attention", "batched"].source)
-        """,
-        str(kernel),
-    )
-    assert "registered twice" in out
-    assert "True" in out
+def test_an_unknown_problem_is_answered_with_the_choices():
+    with pytest.raises(KeyError, match=r"no problem 'atention'; did you mean 'attention'\? have: attention, multi"):
+        registry.problem("atention")
 
 
-def test_a_file_that_fails_to_import_is_unavailable_under_its_declared_name(tmp_path):
-    kernel = tmp_path / "broken.py"
-    kernel.write_text(
-        "from attnbench import register\n"
-        "import nowhere_to_be_found\n"
-        "@register(problem='attention', name='mine')\n"
-        "def f(q, k, v, **options): return q\n"
-    )
-    out = run_python(
-        """
-        import sys
-        from impls import discovery, registry
-        found = discovery.discover(impl_files=[sys.argv[1]])
-        print(found.unavailable["attention", "mine"].reason, len(found.entries) > 8)
-        """,
-        str(kernel),
-    )
-    assert out.strip() == "ModuleNotFoundError: No module named 'nowhere_to_be_found' True"
+def test_nothing_near_is_suggested_where_nothing_is_near():
+    assert registry.unknown("kernel", "xyz", ["b", "a"]) == "no kernel 'xyz'; have: a, b"
+    assert registry.unknown("kernel", "xyz", []) == "no kernel 'xyz'; have: none"
 
 
-def test_unknown_words_of_a_registration_are_refused():
-    with pytest.raises(ValueError, match="no feature 'casual'; did you mean 'causal'"):
-        registry.register(problem="attention", name="x", supports=("casual",))
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"supports": ("casual",)}, "no feature 'casual'; did you mean 'causal'"),
+        ({"devices": "gpu"}, "no device 'gpu'; did you mean 'cpu'"),
+        ({"dtypes": ("float23",)}, "no dtype 'float23'; did you mean 'float32'"),
+    ],
+)
+def test_unknown_words_of_a_registration_are_refused(empty, words, message):
+    with pytest.raises(ValueError, match=message):
+        registry.register(problem="attention", name="x", **words)
+    assert empty.entries == {}
+
+
+def test_a_registration_without_limits_runs_everywhere_and_supports_nothing_special(empty):
+    assert registry.register(problem="attention", name="x")(attend) is attend
+    found = empty.entries["attention", "x"]
+    (limits,) = found.limits
+    assert (limits.devices, limits.dtypes, limits.supports) == (registry.DEVICES, registry.DTYPES, frozenset())
+    assert found.source == __file__
+
+
+def test_one_word_is_a_list_of_one_and_names_of_operators_become_what_is_expected(empty):
+    registry.register(problem="attention", name="x", devices="cpu", dtypes="float64", expects=("bmm", "mm"))(attend)
+    (limits,) = empty.entries["attention", "x"].limits
+    assert (limits.devices, limits.dtypes, limits.expects) == (("cpu",), ("float64",), Expected(("bmm", "mm")))
+
+
+def test_stacked_registrations_join_their_limits_by_device(empty):
+    registry.register(problem="attention", name="x", devices="cuda", dtypes="float16")(
+        registry.register(problem="attention", name="x", devices="cpu")(attend)
+    )
+    found = empty.entries["attention", "x"]
+    assert (found.limits_on("cpu").dtypes, found.limits_on("cuda").dtypes) == (registry.DTYPES, ("float16",))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [entry("cpu", "cuda"), entry("cuda", function=another), entry("cuda", source="yours.py")],
+    ids=["the same device", "another function", "another file"],
+)
+def test_a_second_implementation_of_a_name_is_refused_and_the_first_stays(second):
+    own = Registry()
+    own.add(entry("cpu"))
+    with pytest.raises(ValueError, match=r"'mine' of problem 'attention' is registered twice: in mine\.py and in "):
+        own.add(second)
+    assert own.entries == {("attention", "mine"): entry("cpu")}
+
+
+def test_a_name_may_be_another_one_in_another_problem():
+    own = Registry()
+    own.add(entry("cpu"))
+    own.add(entry("cpu", problem="pooling", function=another, source="yours.py"))
+    assert list(own.entries) == [("attention", "mine"), ("pooling", "mine")]
+
+
+def test_what_is_derived_follows_earlier_and_later_registrations_and_their_further_limits():
+    own = Registry()
+    own.add(entry("cpu", name="early"))
+    own.derive("attention", lambda found: replace(found, problem="multihead", name=f"mha/{found.name}"))
+    own.add(entry("cpu", name="late"))
+    own.add(entry("cuda", name="late"))
+    own.add(entry("cpu", problem="pooling"))
+    assert [name for problem, name in own.entries if problem == "multihead"] == ["mha/early", "mha/late"]
+    assert own.entries["multihead", "mha/late"].limits_on("cuda") is not None
+
+
+def test_a_point_is_parsed_with_the_axes_that_an_implementation_fixes():
+    fixed = replace(entry("cpu", problem="pooling"), fixes={"kernel": "constant"})
+    assert registry.parse(fixed, {"n": 4, "kernel": "gaussian"}).kernel == "constant"
+    with pytest.raises(ValueError, match="n_q is missing"):
+        registry.parse(fixed, {})
+
+
+def test_every_folder_with_a_problem_is_one_and_offers_the_whole_contract():
+    offered = ("AXES", "PROBES", "REPEATED", "parse", "features", "inputs", "outputs", "bind", "sample_rows")
+    for folder in registry.problem_folders():
+        found = registry.problem(folder.name)
+        assert [name for name in (*offered, "witness", "gradient_witness", "cost") if name not in vars(found)] == []
+        assert {axis for probe in found.PROBES for axis in probe.point} <= set(found.AXES)
+        assert len({probe.name for probe in found.PROBES}) == len(found.PROBES)

@@ -6,21 +6,16 @@ import math
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
 from harness.results.journal import JournalError
-from harness.results.run import read_run, read_runs
+from harness.results.run import read_run
 from harness.results.schema import SchemaMismatchError
-from harness.scaling.law import costs
-from reports import style, units
+from reports import units
 from reports.exports.markdown import markdown
-from reports.figures.scaling.time import judged_laws, time
-from reports.figures.sweep import sweeps
-from reports.frame import COLUMNS, frames, load
+from reports.frame import COLUMNS, load
 from reports.page.render import render
-from reports.terminal.results import lines, table_of
 from tests.support import runs
 from tests.support.places import ROOT
 
@@ -104,26 +99,6 @@ def test_the_same_run_renders_the_same_bytes(run, tmp_path):
     assert first == render([run], tmp_path / "two.html").read_bytes()
 
 
-def test_an_implementation_keeps_its_colour_whatever_else_is_there():
-    alone, among = style.looks(["sdpa-flash"]), style.looks(["sdpa-flash", "batched", "mine", "yours"])
-    assert alone["sdpa-flash"] == among["sdpa-flash"]
-    assert len({look.color for look in among.values()}) == 4
-
-
-def test_the_terminal_lines_put_the_quickest_first(run):
-    found = [line for line in lines(load_run(run)) if line.scenario == "sequence-length"]
-    assert found[0].implementation == "sdpa-flash"
-    assert found[-1].implementation == "loop"
-
-
-def test_markdown_escapes_what_comes_from_outside(tmp_path):
-    record = runs.failed_record("bad|<b>", "crashed", "a | b <script>", n=64)
-    runs.write_run(tmp_path / "run", [record], judged=False)
-    text = markdown([read_run(tmp_path / "run")])
-    assert "<script>" not in text
-    assert "bad\\|&lt;b&gt;" in text
-
-
 def test_report_writes_into_the_first_run_by_default(run):
     (run / "report.html").unlink(missing_ok=True)
     assert attnbench("report", str(run)).stdout.strip() == str(run / "report.html")
@@ -152,31 +127,6 @@ def test_numbers_have_units_and_sensible_digits():
     assert units.sensor("power_w_low", 61.24) == ("power, lowest", "61.2 W")
     assert units.sensor("burst_flops", 6.5e14) == ("burst", "650 TFLOP/s")
     assert units.sensor("gpu_utilization", 0.98) == ("gpu utilization", "98 %")
-
-
-def load_run(path):
-
-    return read_run(path)
-
-
-def test_the_numbers_written_in_a_heat_map_are_the_speed_ups(run):
-    from reports.figures.speed.speed_up import speed_up, speed_ups
-
-    several = read_runs([run])
-    sweep = next(found for found in sweeps(several, frames(several)) if found.scenario == "sequence-length")
-    svg = speed_up(sweep, baseline="sdpa-math").svg
-    joined = speed_ups(sweep.table, baseline="sdpa-math")
-    for value in joined["speed_up"]:
-        assert f">{units.digits(value, significant=2)}<" in svg
-
-
-def test_a_case_that_two_scenarios_share_is_drawn_in_both(run):
-    several = read_runs([run])
-    drawn = {
-        found.scenario: sorted(set(found.table[found.axis])) for found in sweeps(several, frames(several)) if found.axis
-    }
-    assert drawn["sequence-length"] == runs.SWEEPS["sequence-length"]["axes"]["n"]
-    assert drawn["head-dim"] == runs.SWEEPS["head-dim"]["axes"]["d"]
 
 
 def test_a_run_on_a_device_with_published_figures_is_set_beside_them(tmp_path):
@@ -211,69 +161,12 @@ def test_an_interrupted_run_says_so(tmp_path):
     assert "3 planned cases have no record yet" in text
 
 
-def sweep_along(axis, path):
-    several = read_runs([path])
-    return next(found for found in sweeps(several, frames(several)) if found.axis == axis)
-
-
-def test_the_law_that_is_drawn_is_the_one_that_was_judged(run):
-    sweep = sweep_along("n", run)
-    laws = judged_laws(sweep)
-    judged = {
-        verdict.implementation: verdict.law
-        for verdict in read_run(run).verdicts
-        if (verdict.axis, verdict.quantity) == ("n", "time")
-    }
-    assert laws == judged
-    rows = sweep.table[sweep.table["implementation"] == "sdpa-flash"]
-    misses = costs(laws["sdpa-flash"], rows["n"].to_numpy()) / rows["best_s"].to_numpy() - 1
-    assert abs(misses).max() < 0.1
-    assert 1.9 < laws["sdpa-flash"].exponent < 2.1
-
-
-def test_a_law_that_other_cases_were_judged_by_is_not_drawn(run):
-    sweep = sweep_along("n", run)
-    others = [
-        verdict.model_copy(update={"cases": verdict.cases[1:]}) if verdict.implementation == "loop" else verdict
-        for verdict in sweep.verdicts
-    ]
-    assert set(judged_laws(sweep)) - set(judged_laws(replace(sweep, verdicts=tuple(others)))) == {"loop"}
-
-
-def test_a_run_whose_verdicts_have_no_law_joins_its_points(run):
-    sweep = sweep_along("n", run)
-    bare = replace(sweep, verdicts=tuple(verdict.model_copy(update={"law": None}) for verdict in sweep.verdicts))
-    assert judged_laws(bare) == {}
-    assert "Lines join them." in time(bare, style.looks(bare.table["implementation"])).how
-
-
 def test_a_page_of_many_cases_stays_small(tmp_path):
     run = runs.make_run(tmp_path / "run", cases=3000)
     page = render([run], tmp_path / "page.html")
     assert len(load(run)) == 3000
     # The bar is 8 MB for 10,000 cases.
     assert page.stat().st_size < 3_000_000
-
-
-def test_vendored_files_are_those_whose_version_is_named():
-    from reports.page.vendor import compare
-
-    script = (compare.HERE / "uplot/uPlot.iife.min.js").read_text(encoding="utf-8")
-    assert compare.PACKAGE.endswith("@1.6.32")
-    assert "v1.6.32" in script[:300]
-
-
-def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
-    record = runs.ok_record("loop", n=64, d=64, heads=2, batch=1)
-    verdicts = [
-        runs._verdict("A2", "loop", "time", "inconclusive", axis="n", expected=2, exponent=1.9, low=1.05, high=2.49),
-        runs._verdict("A2", "loop", "all", "inconclusive", axis="n", expected=2, exponent=1.9, reason="too few sizes"),
-    ]
-    runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
-    text = markdown([read_run(tmp_path / "run")])
-    assert "grows as" not in text
-    assert "decides nothing for loop along n (exponent 1.05 to 2.49)" in text
-    assert "O(n² d) is confirmed for 0 of 1 implementation, inconclusive for loop." in text
 
 
 def test_the_device_figure_draws_the_machine_not_each_of_its_cores(tmp_path):
@@ -287,15 +180,3 @@ def test_the_device_figure_draws_the_machine_not_each_of_its_cores(tmp_path):
     assert ">CPU busy, share<" in page
     assert ">core 0<" not in page
     assert "Watts drawn: 61.0 for all." in page
-
-
-def test_the_result_table_fits_a_terminal_of_eighty_columns(tmp_path):
-    from rich.console import Console
-
-    run = read_run(runs.make_run(tmp_path / "run"))
-    console = Console(width=80)
-    with console.capture() as captured:
-        console.print(table_of(run, width=console.width))
-    printed = captured.get().splitlines()
-    assert len(printed) == 1 + len(lines(run))
-    assert "throughput" in printed[0]

@@ -19,7 +19,6 @@ from harness.protocol import messages
 from harness.records import Agreement, Counts, Degrees, Environment, Memory, Preparation, Ran, Round, Telemetry
 from harness.runner.supervisor import Stages
 from harness.worker import prediction
-from harness.worker import stages as worker_stages
 from harness.worker.modelled import ModelledDevice, modelled_device
 from harness.worker.workbench import CallsAccount, KnownWitnesses, Workbench
 from impls import discovery
@@ -27,9 +26,9 @@ from impls import discovery
 # Seconds. A worker imports torch and makes a context; torch and CUDA take 5 to 10 s from a warm disk.
 START = 8.0
 # A preparation beside its calls: inputs, the oracle in float64, one profiler session, two rounds of emptying the pool.
-PREPARE = 0.40
+PREPARE = 0.25
 # A visit beside its blocks: inputs, the collector, two messages.
-VISIT = 0.03
+VISIT = 0.035
 # Recording two graphs and checking them twice; a witness per input set where calls are not deterministic.
 RECORD, RECORD_WITNESSES = 0.10, 0.25
 CHECK = 0.12
@@ -82,7 +81,7 @@ class ModelledWorker:
             announce=lambda _step: None,
             registry=discovery.discover(),
             calls=CallsAccount(),
-            witnesses=KnownWitnesses(worker_stages.Stages()),
+            witnesses=KnownWitnesses(),
             rates=dict(self.model.rates),
             rest=sustained.Rest(self.policy.telemetry),
             modelled=self.model,

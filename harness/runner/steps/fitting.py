@@ -46,7 +46,9 @@ def least_seconds(state: RunState, one: budget.Estimate) -> float:
 
 
 def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
-    preparing = 0.0 if one.case.id in state.prepared else budget.preparation_seconds(one.call_seconds)
+    preparing = 0.0
+    if one.case.id not in state.prepared:
+        preparing = budget.preparation_seconds(one.call_seconds, device=state.plan.device)
     return (preparing + budget.check_seconds(one.call_seconds)) * state.time.preparing.factor
 
 
@@ -59,7 +61,17 @@ def shed(
 
 def room_for_cases(state: RunState) -> float:
     """Return the seconds left for preparing, visiting and checking cases: the report and what was asked for aside."""
-    return state.time.left - budget.report_seconds(len(state.plan.cases)) - ceilings_seconds(state) - extras(state)
+    after = budget.report_seconds(len(state.plan.cases)) + ceilings_seconds(state) + extras(state)
+    return state.time.left - after - worker_seconds(state)
+
+
+def worker_seconds(state: RunState) -> float:
+    """Return what workers still take on a GPU: loading kernels for the first case, and a new one for the rounds."""
+    if "cuda" not in state.plan.device or state.rounds_done:
+        return 0.0
+    first = 0.0 if state.prepared else budget.FIRST_CALLS_SECONDS_CUDA
+    is_profiled = state.profiled or len(state.prepared) < len(state.open)
+    return first + is_profiled * (budget.START_SECONDS + budget.FIRST_CALLS_SECONDS_CUDA)
 
 
 def ceilings_seconds(state: RunState) -> float:
@@ -83,7 +95,7 @@ def extras(state: RunState) -> float:
     sustained = budget.sustained_seconds(known, device=device, policy=policy.telemetry)
     fresh = budget.fresh_memory_seconds(known, device=device, policy=policy.allocation, timing=policy.timing)
     asked = state.limits.sustain * sustained + state.limits.fresh_memory * fresh
-    return max(asked, min(sustained, policy.run.extras_share * state.time.budget))
+    return max(asked, min(sustained, budget.extras_share(device, policy.run) * state.time.budget))
 
 
 def room_for_extras(state: RunState, *, is_asked: bool) -> float:
@@ -93,4 +105,4 @@ def room_for_extras(state: RunState, *, is_asked: bool) -> float:
     checks = sum(budget.check_seconds(one.call_seconds) for one in state.estimates(state.open))
     closing = checks * state.time.preparing.factor + budget.report_seconds(len(state.plan.cases))
     left = state.time.left - closing - ceilings_seconds(state)
-    return min(left, state.policy.run.extras_share * state.time.spent)
+    return min(left, budget.extras_share(state.plan.device, state.policy.run) * state.time.spent)

@@ -19,6 +19,8 @@ from reports.figures.marks import (
 from reports.figures.scaling.slopes import local_slopes
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from reports.figures.marks import Looks
     from reports.figures.sweep import Sweep
 
@@ -46,15 +48,7 @@ def operations(sweep: Sweep, colors: Looks) -> Figure | None:
         )
     else:
         style.label_ends(axes, named, colors)
-    slope = local_slopes(rows, axis, "operations").groupby("implementation")["slope"].last()
-    same = len(set(slope.round(2))) == 1
-    finding = (
-        f"At the large end all implementations count operations that {_growth(axis, float(slope.iloc[0]))}."
-        if same and len(slope)
-        else "At the large end operations grow as "
-        + units.listing([f"{axis}{units.power(round(value, 2))} for {name}" for name, value in slope.items()])
-        + "."
-    )
+    finding = _finding(local_slopes(rows, axis, "operations").groupby("implementation")["slope"].last(), axis)
     columns, table = numbers(rows, axis, [("operations", "operations", count_in("FLOP"))])
     title = f"Operations against {AXIS_WORDS.get(axis, axis)}"
     return Figure(
@@ -98,6 +92,16 @@ def joint(sweep: Sweep, colors: Looks) -> Figure | None:
         columns=columns,
         rows=table,
     )
+
+
+def _finding(slope: pd.Series[float], axis: str) -> str:
+    """Say how operations grow between the two largest sizes of each implementation."""
+    if slope.empty:
+        return "No implementation was counted at two sizes: no exponent."
+    if len(set(slope.round(2))) == 1:
+        return f"At the large end all implementations count operations that {_growth(axis, float(slope.iloc[0]))}."
+    each = [f"{axis}{units.power(round(value, 2))} for {name}" for name, value in slope.items()]
+    return f"At the large end operations grow as {units.listing(each)}."
 
 
 def _growth(axis: str, slope: float) -> str:

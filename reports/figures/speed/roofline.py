@@ -136,5 +136,4 @@ def _again(drawn: Sequence[Ceiling], after: Sequence[Ceiling]) -> str:
 
 def rate_ceiling(ceilings: Sequence[Ceiling], dtype: str) -> Ceiling | None:
     """Return the ceiling of the matrix-product rate that holds for a dtype, None if none was measured."""
-    rates = [ceiling for ceiling in ceilings if ceiling.unit == "FLOP/s"]
-    return next((ceiling for ceiling in rates if dtype in ceiling.name), None)
+    return next((ceiling for ceiling in ceilings if ceiling.name == f"matmul {dtype}"), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from harness.doctor import self_test
 from harness.doctor.diagnosis import (
@@ -17,10 +16,10 @@ from harness.doctor.diagnosis import (
     judge_timer,
     look,
 )
-from harness.instruments.rounds import Samples
-from harness.policy import DEFAULT, Policy, TimingPolicy
+from harness.policy import DEFAULT
 from harness.records import Environment
 from reports.terminal.doctor import as_text
+from tests.harness.doctor.test_self_test import QUICK, twins
 
 SOUND = {
     "device": "cuda",
@@ -61,19 +60,12 @@ SPOILT = [
     ("gpu_temperature_c", 88.0, "advice", "cool"),
     ("gpu_mig", True, "advice", "whole GPU"),
 ]
-# Enough for the shape of a result; nothing is asserted about its speed.
-QUICK = Policy(timing=TimingPolicy(rounds_at_least=2, block_seconds_cpu=1e-4, warm_up_seconds=0.0, warm_up_calls=2))
 
 
 def environment(**facts):
     known = {name: value for name, value in (SOUND | facts).items() if value is not None}
     absent = {name: f"no {name} here" for name, value in facts.items() if value is None}
     return Environment(id="x", stable=known, reasons=absent)
-
-
-def twins(*, second=1.0, canary=()):
-    first = Samples(rounds=[[1.0, 1.0]] * 2, canary=[list(canary)])
-    return {"a": self_test.Twins(first, Samples(rounds=[[second, second]] * 2))}
 
 
 def finding(findings, name):
@@ -118,13 +110,6 @@ def test_the_clock_is_judged_by_its_steps(steps, level):
     assert judge_timer(steps).level == level
 
 
-def test_the_noise_floor_holds_95_percent_of_the_differences():
-    ratios = [1.01] * 95 + [1.5] * 5
-    assert self_test.noise_floor(ratios) == pytest.approx(0.01)
-    assert self_test.noise_floor([*ratios, 1.5]) == pytest.approx(0.5)
-    assert self_test.noise_floor([1 / 1.2, 1.0]) == pytest.approx(0.2)
-
-
 @pytest.mark.parametrize(("floor", "level"), [(0.01, "fine"), (0.05, "advice"), (0.5, "problem")])
 def test_noise_is_judged_by_what_it_hides(floor, level):
     tested = self_test.SelfTest(ratios={"a": 1 + floor}, noise_floor=floor, centre=1.0, seconds=1.0)
@@ -146,38 +131,12 @@ def test_steal_during_the_self_test_is_told():
         assert finding(judge(tested, environment()), "steal").level == level
 
 
-def test_the_self_test_times_each_call_under_two_names_in_every_round():
-    tested = self_test.self_test(device="cpu", policy=QUICK, is_full=False, seed=0)
-    assert len(tested.ratios) == len(self_test.SELF_TEST_IMPLEMENTATIONS) * len(self_test.QUICK_LENGTHS)
-    assert all(ratio > 0 for ratio in tested.ratios.values())
-    assert tested.noise_floor >= 0
-
-
-def test_a_copy_that_does_more_work_would_show():
-    assert self_test.conclude(twins(second=1.3), policy=DEFAULT, seconds=1.0).noise_floor == pytest.approx(0.3)
-
-
-def test_copies_are_not_called_different_and_a_slower_one_is():
-    copies = {f"case {i}": [[0.001, -0.002, 0.001]] for i in range(20)}
-    slower = {name: [[ratio + 0.5 for ratio in one] for one in processes] for name, processes in copies.items()}
-    assert self_test.called_different(copies, policy=DEFAULT) == 0.0
-    assert self_test.called_different(slower, policy=DEFAULT) == 1.0
-
-
 def test_false_alarms_beyond_what_a_preset_may_have_are_a_problem():
     for share, level in ((0.0, "fine"), (0.01, "fine"), (0.05, "problem")):
         tested = self_test.SelfTest(
             ratios={"a": 1.0}, noise_floor=0.0, centre=1.0, called_different={"rigorous": share}, seconds=1.0
         )
         assert finding(judge(tested, environment()), "false_alarms").level == level
-
-
-def test_a_process_of_the_full_test_gives_the_round_ratios_of_every_case(monkeypatch):
-    monkeypatch.setattr(self_test, "FULL_LENGTHS", (16, 32))
-    monkeypatch.setattr(self_test, "FULL_HEADS", (1,))
-    found = self_test.ratios_in_new_process("cpu", torch.get_num_threads(), 2, 0)
-    assert len(found) == 2 * len(self_test.SELF_TEST_IMPLEMENTATIONS)
-    assert all(len(ratios) == 2 for ratios in found.values())
 
 
 def test_a_diagnosis_reads_worst_first_and_survives_json():

@@ -56,6 +56,23 @@ def test_a_part_that_fails_costs_itself_and_has_its_reason(monkeypatch):
     assert json.loads(answers.model_dump_json(by_alias=True))["recorded"] == []
 
 
+def test_calls_of_every_problem_and_of_the_backward_are_recorded_and_what_raises_is_a_reason(monkeypatch):
+    small = ("attention", {"n": 16, "d": 8, "heads": 2, "batch": 1})
+    points = ((*small, "forward"), (*small, "backward"), ("multihead", {"n": 8, "width": 16, "heads": 2}, "forward"))
+    monkeypatch.setattr(rehearsal, "CALLED", points)
+    monkeypatch.setattr(rehearsal, "DTYPES", ("float32",))
+    rows = rehearsal.recorded(torch.device("cpu"))
+    found = {(row.problem, row.implementation, row.direction): row for row in rows}
+    assert "aten::bmm" in found["attention", "batched", "forward"].operators
+    assert found["attention", "batched", "backward"].operators != found["attention", "batched", "forward"].operators
+    assert found["multihead", "d2l", "forward"].fallback == ""
+    assert ("attention", "loop", "forward") not in found, "row by row it would fill a profile"
+    monkeypatch.setattr(rehearsal, "CALLED", (("multihead", {"n": 8, "width": 7, "heads": 2}, "forward"),))
+    assert {row.reason for row in rehearsal.recorded(torch.device("cpu"))} == {
+        "ValueError: width 7 must be a multiple of heads 2"
+    }
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_there_is_nothing_to_rehearse(tmp_path):
     result = CliRunner().invoke(make_app(), ["doctor", "--rehearse", str(tmp_path / "r.json")])

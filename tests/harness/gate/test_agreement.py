@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from harness.gate.agreement import agree, describe
-from harness.gate.call import upstream_gradient
-from harness.gate.errors import chance, effective_rows
 from harness.policy import GatePolicy
 from impls import contract, registry
-from impls.attention._probes import KINDS
 from impls.attention.batched import batched
-from impls.contract import Witness
 from impls.subject import Subject
 
 CPU = torch.device("cpu")
@@ -70,65 +64,6 @@ def test_zeros_are_rejected_however_small_the_output_is():
     assert not agreement.passed
 
 
-@pytest.mark.parametrize(
-    ("returned", "mistake"),
-    [
-        (lambda _: None, "out is NoneType, not torch.Tensor"),
-        (lambda q: q[..., :-1].clone(), r"out has shape \(2, 2, 40, 15\), not \(2, 2, 40, 16\)"),
-        (lambda q: q.double(), "out has dtype torch.float64, not torch.float32"),
-        (lambda q: q, "out shares memory with an input"),
-        (lambda q: (q.clone(), q.clone()), "returned 2 values, not 1"),
-        (lambda q: torch.full_like(q, math.nan), "elements that are not finite, first at"),
-        (lambda q: torch.nn.Parameter(q.clone()), "out is Parameter, not torch.Tensor"),
-        (lambda q: q.fill_(0.0).clone(), "input 0 was changed"),
-    ],
-)
-def test_a_broken_contract_is_named(returned, mistake):
-    agreement = gate(lambda q, *_, **__: returned(q))
-    assert not agreement.passed
-    (check,) = agreement.checks
-    assert check.name == "contract"
-    with pytest.raises(AssertionError, match=mistake):
-        raise AssertionError(check.detail)
-
-
-LATER = ("detach", "isfinite", "double", "cpu", "clone", "index_select", "untyped_storage", "unremarkable")
-
-
-@pytest.mark.parametrize("method", LATER)
-def test_a_result_that_computes_when_it_is_looked_at_is_refused(method):
-    def lazy(q, k, v, **options):
-        out = q.new_zeros(*q.shape[:3], v.shape[-1])
-        setattr(out, method, lambda *_: batched(q, k, v, **options))
-        return out
-
-    agreement = gate(lazy)
-    assert not agreement.passed
-    assert agreement.checks[0].detail == f"out has attributes of its own: {method}"
-
-
-def test_a_tuple_that_computes_when_it_is_looked_at_is_refused():
-    class Lazy(tuple):
-        __slots__ = ()
-
-    agreement = gate(lambda q, k, v, **options: Lazy([batched(q, k, v, **options)]))
-    assert agreement.checks[0].detail == "out is Lazy, not torch.Tensor"
-
-
-def test_an_answer_kept_on_an_input_is_refused():
-    def keeps(q, k, v, **options):
-        q.kept = batched(q, k, v, **options)
-        return q.kept.clone()
-
-    assert gate(keeps).checks[0].detail == "input 0 was given attributes: kept"
-
-
-def test_a_gradient_that_does_not_reach_an_input_is_named():
-    agreement = gate(lambda q, k, v, **o: batched(q, k.detach(), v, **o), direction="backward")
-    assert not agreement.passed
-    assert agreement.checks[0].detail == "dk is NoneType, not torch.Tensor"
-
-
 def test_a_wrong_gradient_alone_is_rejected():
     def half_gradient(q, k, v, **options):
         return batched(q, k, 0.5 * v + 0.5 * v.detach(), **options)
@@ -146,91 +81,12 @@ def test_what_an_implementation_raises_rises():
         gate(fails)
 
 
-def drawn(point, *, dtype=torch.float64, kind="normal", count=20):
-    """Return a problem's inputs, sampled rows and an upstream gradient on them."""
-    problem = registry.problem("attention")
-    parsed = problem.parse(point)
-    inputs = problem.inputs(parsed, dtype=dtype, device=CPU, seed=3, kind=kind)
-    rows = problem.sample_rows(parsed, count=count, seed=3)
-    return problem, inputs, rows, upstream_gradient(problem.outputs(parsed)[0], rows=rows, like=inputs.q, seed=3)
-
-
-@pytest.mark.parametrize(
-    "point",
-    [
-        {"n": 50, "d": 8, "heads": 4, "kv_heads": 2, "batch": 2, "causal": True, "valid_lens": "rows"},
-        {"n_q": 40, "n_k": 30, "d": 5, "d_v": 7, "causal": True, "scale": 0.7},
-    ],
-)
-def test_the_oracle_on_sampled_rows_is_full_float64_autograd(point):
-    problem, inputs, rows, upstream = drawn(point)
-    for tensor in inputs.differentiable:
-        tensor.requires_grad_(True)
-    out = batched(inputs.q, inputs.k, inputs.v, **inputs.options)
-    gradients = torch.autograd.grad(out, inputs.differentiable, upstream)
-    (forward,) = problem.witness(inputs, rows)
-    torch.testing.assert_close(forward.oracle, out.detach()[:, :, rows], atol=1e-14, rtol=1e-12)
-    for gradient, found in zip(gradients, problem.gradient_witness(inputs, rows, upstream[:, :, rows]), strict=True):
-        torch.testing.assert_close(found.oracle, gradient, atol=1e-13, rtol=1e-12)
-
-
-# A row of NaN has no error to bound: the gate looks at the other rows.
-FINITE = [kind for kind in KINDS if kind != "NaN query"]
-
-
-@pytest.mark.parametrize("kind", FINITE)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_the_references_stay_within_the_bound(kind, dtype):
-    problem, inputs, rows, upstream = drawn({"n": 60, "d": 16, "heads": 2, "causal": True}, dtype=dtype, kind=kind)
-    found = problem.witness(inputs, rows) + problem.gradient_witness(inputs, rows, upstream[:, :, rows])
-    for one in found:
-        assert ((one.reference - one.oracle).abs() <= one.bound).all()
-
-
-@pytest.mark.parametrize("kind", FINITE)
-def test_a_kind_of_input_is_finite_and_drawn_again_from_its_seed(kind):
-    point = {"n": 20, "d": 8, "heads": 2, "kv_heads": 1}
-    _, first, _, _ = drawn(point, dtype=torch.float16, kind=kind)
-    _, second, _, _ = drawn(point, dtype=torch.float16, kind=kind)
-    assert all(tensor.isfinite().all() for tensor in first.tensors)
-    assert all(torch.equal(a, b) for a, b in zip(first.tensors, second.tensors, strict=True))
-    assert first.q.is_contiguous() == (kind not in {"transposed", "sliced", "columns", "one buffer"})
-
-
 def test_a_tight_budget_rejects_what_a_loose_one_accepts():
     def slightly_wrong(q, k, v, **options):
         return batched(q, k, v, **options) * (1 + 2**-19)
 
     assert not gate(slightly_wrong).passed
     assert gate(slightly_wrong, policy=GatePolicy(factor=1e3)).passed
-
-
-def test_chance_leaves_room_where_one_row_has_all_the_error_and_little_where_many_share_it():
-    oracle = torch.arange(1600.0).reshape(400, 4)
-    lone = oracle.clone()
-    lone[7] += 1.0
-    alike = torch.ones(400, 4)
-    assert effective_rows(Witness(oracle, oracle + 1, oracle)) == pytest.approx(400)
-    assert effective_rows(Witness(oracle, lone, oracle)) == pytest.approx(1)
-    assert effective_rows(Witness(alike, alike + 1, alike)) == pytest.approx(1)
-    assert chance(400, GatePolicy()) == pytest.approx(math.exp(0.2))
-    assert chance(1, GatePolicy()) > 50
-
-
-def test_what_was_never_written_shows():
-    def unwritten_tail(q, k, v, **options):
-        out = torch.empty_like(q)
-        out[..., :-1, :] = batched(q, k, v, **options)[..., :-1, :]
-        return out
-
-    assert not gate(unwritten_tail).passed
-
-
-def test_sampled_rows_hold_the_ends_the_block_edges_and_the_border_of_the_mask():
-    problem = registry.problem("attention")
-    rows = problem.sample_rows(problem.parse({"n_q": 3000, "n_k": 2000, "causal": True}), count=128, seed=1)
-    assert {0, 1, 2998, 2999, 63, 64, 127, 128, 999, 1000, 1001} <= set(rows.tolist())
-    assert len(rows) == 128 == len(set(rows.tolist()))
 
 
 def by_address():

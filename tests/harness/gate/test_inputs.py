@@ -3,49 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-from harness.gate.call import upstream_gradient
 from impls import registry
-from impls.contract import Output
 from tests.harness.gate.test_mutants import subject
 from tests.support.examining import examine
 from tests.support.mutants import MUTANTS, honest
 
 ATTENTION = registry.problem("attention")
-POINT = ATTENTION.parse({"n": 12, "d": 8, "heads": 4, "kv_heads": 2, "batch": 2, "valid_lens": "batch"})
-
-
-def drawn(kind, *, dtype=torch.float32):
-    return ATTENTION.inputs(POINT, dtype=dtype, device=torch.device("cpu"), seed=0, kind=kind)
-
-
-@pytest.mark.parametrize("kind", ["transposed", "sliced", "columns", "one buffer"])
-def test_a_layout_keeps_the_values(kind):
-    for laid_out, plain in zip(drawn(kind).tensors, drawn("normal").tensors, strict=True):
-        assert torch.equal(laid_out, plain)
-
-
-def test_layouts_are_what_they_are_called():
-    assert drawn("columns").q.stride(-1) == 12
-    assert drawn("shared batch").k.stride(0) == drawn("shared heads").v.stride(1) == 0
-    assert len({tensor.untyped_storage().data_ptr() for tensor in drawn("one buffer").differentiable}) == 1
-
-
-def test_only_padding_holds_rubbish():
-    inputs, plain = drawn("NaN padding"), drawn("normal")
-    for k, kept, length in zip(inputs.k, plain.k, inputs.valid_lens.tolist(), strict=True):
-        assert torch.equal(k[:, :length], kept[:, :length])
-        assert bool(k[:, length:].isnan().all())
-    assert bool(drawn("huge padding", dtype=torch.float16).k.isfinite().all())
-
-
-def test_an_upstream_gradient_has_the_same_values_in_every_layout():
-    output, rows, like = Output("out", (2, 3, 5, 4), row_axis=2), torch.arange(5), torch.zeros(1)
-    dense, strided = (upstream_gradient(output, rows=rows, like=like, seed=0, layout=x) for x in ("dense", "strided"))
-    assert torch.equal(dense, strided)
-    assert not strided.is_contiguous()
-    assert set(upstream_gradient(output, rows=rows, like=like, seed=0, layout="expanded").stride()) == {0}
 
 
 # Accepted by a battery without these inputs.

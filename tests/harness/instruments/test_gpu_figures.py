@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from harness.doctor import diagnosis
-from harness.instruments import ceilings, counting, cuda, degrees
+from harness.instruments import ceilings, counting, cuda
 from harness.policy import DEFAULT
 from harness.records import TF32, Ceiling
 from harness.results import closing
 from harness.stats import blocks
 from impls import discovery, registry
-from impls.numerics import precision
 from reports import published
 from tests.harness.results.test_closing import prepared
 from tests.support.runs import ok_case
@@ -55,41 +54,11 @@ def test_flash_on_cuda_counts_the_lower_right_triangle(n_q, n_k, pairs):
     assert FLASH in counting.ALIGN_LAST
 
 
-def test_heads_of_a_fixed_width_are_counted_with_features_that_every_kernel_takes():
-    features = [degrees.WIDTH // heads for heads in degrees.HEADS_AT_WIDTH]
-    assert all(d % 8 == 0 and d <= 128 for d in features)
-    steps = {after - before for before, after in zip(degrees.HEADS_AT_WIDTH, degrees.HEADS_AT_WIDTH[1:], strict=False)}
-    assert len(steps) == 1
-
-
 def test_scores_of_the_math_backend_are_wider_than_16_bit_inputs():
     discovery.discover()
     entry = registry.get("attention", "sdpa-math")
     assert entry.buffers("bfloat16") * 2 == entry.buffers("float32") * 4 == 9.0
     assert registry.get("attention", "batched").buffers("bfloat16") == 2.0
-
-
-@pytest.fixture
-def settings():
-    """Put back what a test says of float32 products."""
-    yield torch.backends.cuda.matmul
-    torch.backends.cuda.matmul.fp32_precision = "none"
-    torch.set_float32_matmul_precision("highest")
-
-
-def test_tf32_is_seen_by_whichever_setting_allows_it(settings, monkeypatch):
-    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
-    assert not precision.tf32_allowed()
-    settings.fp32_precision = "tf32"
-    with pytest.raises(RuntimeError):
-        torch.get_float32_matmul_precision()
-    assert precision.tf32_allowed()
-    assert precision.float32_precision() == "high"
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
-    assert not precision.tf32_allowed()
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
-    settings.fp32_precision = "ieee"
-    assert precision.tf32_allowed()
 
 
 def test_warm_up_of_calls_that_take_microseconds_ends_by_the_clock():

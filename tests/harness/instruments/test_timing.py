@@ -47,3 +47,10 @@ def test_the_event_clock_times_a_copy_at_a_plausible_rate():
         clock.block(lambda: target.copy_(source), 3)
         seconds = clock.block(lambda: target.copy_(source), 10).seconds
         assert 1e10 < 2 * source.nbytes / seconds < 1e13
+
+
+def test_replaced_clocks_are_put_back_and_named(monkeypatch):
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: 0.0)
+    assert timing.mend_clocks() == ["perf_counter"]
+    assert timing.time.perf_counter is timing.CLOCKS["perf_counter"]
+    assert timing.mend_clocks() == []

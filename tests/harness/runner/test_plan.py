@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from harness.records import case_id
 from harness.runner import plan, selection
 from scenarios.scenario import Axis, Scenario
@@ -53,37 +51,3 @@ def test_the_identity_of_a_case_is_its_definition_alone():
     assert case_id(**identity) == case_id(**{**identity, "point": {"d": 4, "n": 8}})
     assert case_id(**identity) != case_id(**{**identity, "point": {"n": 9, "d": 4}})
     assert {case.id for case in cases(sweep("a"))} == {case.id for case in cases(sweep("another name"))}
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("flash", {("sdpa-flash", 8), ("sdpa-flash", 16)}),
-        ("sdpa and n=8", {("sdpa-flash", 8), ("sdpa-math", 8)}),
-        ("not sdpa", {("loop", 8), ("loop", 16)}),
-        ("n=1", set()),
-        ("loop and (n=8 or n=16) and not n=16", {("loop", 8)}),
-        ("loop or flash and n=16", {("loop", 8), ("loop", 16), ("sdpa-flash", 16)}),
-    ],
-)
-def test_a_keyword_expression_selects_by_label(expression, expected):
-    assert {(case.implementation, case.point["n"]) for case in cases(sweep("a"), keyword=expression)} == expected
-
-
-@pytest.mark.parametrize("expression", ["(loop", "loop and", "and", "loop)", "not"])
-def test_a_keyword_expression_that_cannot_be_read_is_refused(expression):
-    with pytest.raises(selection.SelectionError):
-        cases(sweep("a"), keyword=expression)
-
-
-def test_shards_are_disjoint_and_complete():
-    whole = {case.id for case in cases(sweep("a"))}
-    parts = [{case.id for case in cases(sweep("a"), shard=(index, 3))} for index in (1, 2, 3)]
-    assert set.union(*parts) == whole
-    assert sum(len(part) for part in parts) == len(whole)
-
-
-def test_an_unknown_implementation_is_answered_with_a_suggestion():
-    with pytest.raises(selection.SelectionError, match="did you mean 'sdpa-flash'"):
-        selection.check_names(["sdpa-flsh"], NAMES)
-    selection.check_names(["sdpa-*"], NAMES)

@@ -5,19 +5,15 @@ from __future__ import annotations
 import pytest
 
 from harness.policy import DEFAULT
-from harness.protocol.messages import Failed, Replay, Replayed, Replays, Visit
-from harness.records import Launch, PlannedCase, Ran, Record, Round
+from harness.records import Launch, Ran, Record, Round
 from harness.results import closing
 from harness.results.journal import Journal
 from harness.results.run import read_run
 from harness.runner import replays
-from harness.runner.steps.rounds import with_graph
-from harness.stats import launches
 from reports.exports import export
 from reports.frame import load
-from tests.harness.results.test_closing import OPERATIONS, case, closed, prepared
+from tests.harness.results.test_closing import OPERATIONS, case, prepared
 from tests.support import runs
-from tests.support.scripted import state_of
 
 TIMING = DEFAULT.timing
 
@@ -90,33 +86,6 @@ def test_the_time_of_a_graph_is_in_the_prediction_of_a_round():
     assert replays.predicted_seconds(short(), 1e-4, launches=20, block=1e-3, policy=TIMING) > 3e-3
 
 
-def of_rounds(visits):
-    time = closing.time_of(visits, floor=None, policy=DEFAULT, stop_reason="rounds")
-    return launches.launch_of(visits, time=time, policy=TIMING)
-
-
-def test_overhead_is_what_calls_in_a_row_take_less_the_graph_and_not_device_time_less_it():
-    visits = [visit(5e-6, graph_samples=[2e-6, 3e-6, 4e-6], graph_calls=64, graph_inputs=4) for _ in range(5)]
-    assert of_rounds(visits).overhead is None
-    waited = [one.model_copy(update={"call_seconds": 1e-5}) for one in visits]
-    found = of_rounds(waited)
-    assert found.graph == pytest.approx(3e-6)
-    assert found.low <= found.graph <= found.high
-    assert found.overhead == pytest.approx(7e-6)
-    assert (len(found.samples), found.calls, found.inputs) == (15, 64, 4)
-
-
-def test_one_round_that_went_wrong_leaves_a_reason_and_no_figure():
-    good = visit(graph_samples=[2e-6], graph_calls=64, graph_inputs=4)
-    found = of_rounds([good, visit(graph_reason="after timing, input set 1 of 4: stale")])
-    assert found == Launch(reason="after timing, input set 1 of 4: stale")
-
-
-def test_without_a_graph_nothing_is_said_of_launching():
-    assert of_rounds([visit(), visit()]) is None
-    assert closed(seconds=0.1).launch is None
-
-
 def closed_with_graph(seconds, graph):
     visits = [
         visit(seconds, graph_samples=[graph] * 3, graph_calls=8, graph_inputs=4).model_copy(update={"index": index})
@@ -156,51 +125,3 @@ def test_launching_reaches_the_table_and_the_exports(tmp_path):
     names = written[0].split(",")
     assert dict(zip(names, written[1].split(","), strict=False))["graph_s"] == "3e-06"
     assert Record.model_validate_json(record.model_dump_json(by_alias=True)) == record
-
-
-def asked_for_replays(answer):
-    """Return the state of a run whose worker gives an answer to every request for replays."""
-    state = state_of(planned := PlannedCase(case=short()), answers={Replay: answer})
-    state.prepared[planned.case.id] = prepared()
-    return state
-
-
-REQUEST = Visit(case=short(), seed=5, calls=100, blocks=3, index=0, process=0)
-
-
-def test_the_parent_adds_replays_to_the_round():
-    graph = Replays(samples=[3e-6], calls=64, inputs=4)
-    state = asked_for_replays(Replayed(graph=graph, capture_failed=False, calls_seconds=0.25))
-    found = with_graph(state, PlannedCase(case=short()), visit(1e-5), REQUEST)
-    assert (found.graph_samples, found.graph_calls, found.graph_inputs) == ([3e-6], 64, 4)
-    assert state.time.calls == 0.25
-    (request,) = state.supervisor.asked
-    assert (request.seed, request.blocks, request.call_seconds) == (5, 3, prepared().call_seconds)
-    assert Round.model_validate_json(found.model_dump_json()) == found
-
-
-def test_a_worker_lost_in_a_graph_costs_the_figure_and_not_the_case():
-    reason = "no answer to 'CUDA graph' within 60 s"
-    state = asked_for_replays(Failed(status="timeout", reason=reason, worker_gone=True))
-    found = with_graph(state, PlannedCase(case=short()), visit(1e-5), REQUEST)
-    assert found.samples == visit(1e-5).samples
-    assert found.graph_samples == []
-    assert "timeout, no answer to 'CUDA graph'" in found.graph_reason
-    assert state.closed == {}
-
-
-def test_after_a_failed_capture_the_worker_is_replaced_and_the_implementation_not_captured_again():
-    graph = Replays(calls=64, inputs=4, reason="can't be captured: it waits")
-    state = asked_for_replays(Replayed(graph=graph, capture_failed=True, calls_seconds=0.25))
-    first = with_graph(state, PlannedCase(case=short()), visit(1e-5), REQUEST)
-    other = short(id="another point")
-    second = with_graph(state, PlannedCase(case=other), visit(1e-5), REQUEST)
-    assert first.graph_reason == second.graph_reason == "can't be captured: it waits"
-    assert len(state.supervisor.asked) == 1
-    assert state.supervisor.drops == 1
-
-
-def test_no_graph_is_asked_for_where_none_is_wanted():
-    state = asked_for_replays(None)
-    assert with_graph(state, PlannedCase(case=case()), visit(1e-5), REQUEST) == visit(1e-5)
-    assert state.supervisor.asked == []

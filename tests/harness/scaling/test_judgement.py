@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from harness.policy import ScalingPolicy
-from harness.scaling.decision import CONSISTENT, CONTRADICTED, decide
-from harness.scaling.descriptive import additive_fit, joint_fit
 from harness.scaling.judgement import crossover, judge, local_slopes
 from harness.scaling.law import Step, costs
 from harness.scaling.reasons import MeasureSizes, ShortRange, TooFewSizes
@@ -31,11 +29,6 @@ def noisy(law, *, sets, noise=0.03, seed=1, sizes=SIZES):
     """Return [sets, m] costs of a law under lognormal noise."""
     generator = np.random.default_rng(seed)
     return law(sizes)[None] * np.exp(generator.normal(0, noise, (sets, len(sizes))))
-
-
-def shares(law, *, claimed, kind="component", sets=300, noise=0.03, sizes=SIZES):
-    verdicts = decide(sizes, noisy(law, sets=sets, noise=noise, sizes=sizes), claimed=claimed, kind=kind).verdict
-    return [float(np.mean(verdicts == code)) for code in range(3)]
 
 
 def test_a_floor_and_an_exact_square_are_consistent_with_two():
@@ -97,47 +90,9 @@ def test_too_few_sizes_or_too_short_a_range_decide_nothing(sizes, why):
     assert judgement.to_decide == MeasureSizes(sizes=11, start=64.0, end=4096.0)
 
 
-def test_half_a_power_less_is_never_consistent():
-    consistent, contradicted, _ = shares(lambda n: 1e-8 * n**1.5, claimed=2.0)
-    assert consistent == 0.0
-    assert contradicted >= 0.9
-
-
 def test_windowed_attention_is_linear_and_not_quadratic():
     assert judge(WINDOW_SIZES, WINDOW, claimed=2.0).verdict == "contradicted"
     assert judge(WINDOW_SIZES, WINDOW, claimed=1.0).verdict == "consistent"
-
-
-@pytest.mark.parametrize("power", [1.0, 2.0, 3.0])
-def test_a_true_power_is_found_and_the_others_are_excluded(power):
-    for claimed in (1.0, 2.0, 3.0):
-        consistent, contradicted, _ = shares(lambda n: 1e-5 * (n / 64) ** power + 5e-6, claimed=claimed)
-        if claimed == power:
-            assert consistent >= 0.9
-            assert contradicted <= 0.01
-        else:
-            assert consistent == 0.0
-            assert contradicted >= 0.9
-
-
-@pytest.mark.parametrize("power", [1.0, 3.0])
-def test_a_whole_power_off_is_never_consistent_in_two_thousand_trials(power):
-    """The calibration table has ten thousand, with floors and transitions drawn anew."""
-    verdicts = decide(SIZES, noisy(lambda n: n**power + 64.0**power, sets=2000), claimed=2.0).verdict
-    assert not (verdicts == CONSISTENT).any()
-
-
-def test_a_transition_of_any_place_does_not_make_another_power():
-    generator = np.random.default_rng(3)
-    octaves = np.log2(SIZES)
-    place, height = generator.uniform(6, 12, (300, 1)), generator.uniform(1.5, 3, (300, 1))
-    kinks = 1 + (height - 1) / (1 + np.exp(-(octaves - place) / 0.25))
-    costs = noisy(lambda n: n**2, sets=300) * kinks
-    verdicts = decide(SIZES, costs, claimed=2.0).verdict
-    assert np.mean(verdicts == CONSISTENT) >= 0.9
-    assert np.mean(verdicts == CONTRADICTED) <= 0.01
-    bare = ScalingPolicy(transitions=(1.5,), transition_places=1)
-    assert np.mean(decide(SIZES, costs, claimed=2.0, policy=bare).verdict == CONSISTENT) < 0.8  # the nuisance matters
 
 
 def test_a_floor_that_hides_the_law_leaves_it_open_and_says_from_where_to_measure():
@@ -155,11 +110,6 @@ def test_wild_scatter_decides_nothing():
     assert judgement.verdict == "inconclusive"
     assert judgement.reason.kind == "scatter"
     assert judgement.reason.residual == judgement.law.residual > 0.2
-
-
-def test_noise_widens_the_interval_and_never_makes_it_consistent_with_another_law():
-    for noise in (0.1, 0.3):
-        assert shares(lambda n: n**1.5, claimed=2.0, noise=noise)[CONSISTENT] <= 0.01
 
 
 def test_a_log_factor_is_told_where_nothing_else_moves():
@@ -208,60 +158,11 @@ def test_data_that_can_not_be_judged_are_refused(sizes, costs, claimed, message)
         judge(sizes, costs, claimed=claimed)
 
 
-def test_the_joint_fit_finds_every_exponent_of_a_grid():
-    generator = np.random.default_rng(5)
-    base = {"n": 512.0, "d": 64.0, "heads": 4.0, "batch": 1.0}
-    grid = [base | {"n": float(n)} for n in SIZES]
-    grid += [base | {"d": float(d)} for d in (16, 32, 128, 256)]
-    grid += [base | {"heads": float(h)} for h in (1, 2, 8, 16)] + [base | {"batch": float(b)} for b in (2, 4, 8)]
-    costs = [
-        (1e-5 + 1e-11 * p["n"] ** 2 * p["d"] * p["heads"] * p["batch"]) * np.exp(generator.normal(0, 0.03))
-        for p in grid
-    ]
-    fit = joint_fit(grid, costs, axes=("n", "d", "heads", "batch"))
-    for axis, truth in {"n": 2.0, "d": 1.0, "heads": 1.0, "batch": 1.0}.items():
-        assert fit.exponents[axis].low <= truth <= fit.exponents[axis].high
-        assert fit.exponents[axis].high - fit.exponents[axis].low <= 0.3
-
-
-def test_a_joint_fit_without_enough_points_is_none():
-    assert joint_fit([{"n": 1.0}, {"n": 2.0}], [1.0, 2.0], axes=("n",)) is None
-
-
-def test_the_terms_of_an_additive_law_are_told_apart():
-    generator = np.random.default_rng(7)
-    terms = [{"n": 1, "width": 2}, {"n": 2, "width": 1}]
-    points = [{"n": float(n), "width": float(width)} for n in SIZES for width in (64, 256)]
-    truth = np.array([1e-4 + 3e-11 * p["n"] * p["width"] ** 2 + 5e-11 * p["n"] ** 2 * p["width"] for p in points])
-    fits = [
-        additive_fit(points, truth * np.exp(generator.normal(0, 0.02, len(points))), terms=terms) for _ in range(40)
-    ]
-    for index, coefficient in enumerate((3e-11, 5e-11)):
-        covered = [fit.intervals[index][0] <= coefficient <= fit.intervals[index][1] for fit in fits]
-        assert np.mean(covered) >= 0.85  # 95 % less three binomial deviations of 40
-        assert all(fit.intervals[index][1] / fit.intervals[index][0] < 1.2 for fit in fits)
-    assert max(abs(fit.held_out) for fit in fits) <= 0.1
-    assert additive_fit(points[:4], truth[:4], terms=terms) is None
-
-
-def test_an_absent_term_gets_nothing():
-    points = [{"n": float(n)} for n in SIZES]
-    fit = additive_fit(points, 1e-9 * SIZES**2, terms=[{"n": 1}, {"n": 2}])
-    assert fit.coefficients == pytest.approx([0.0, 1e-9], rel=1e-3, abs=1e-13)
-
-
 def test_sizes_from_one_on_are_judged_without_logarithms():
     sizes = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32], dtype=float)
     judgement = judge(sizes, 1e-4 * sizes, claimed=1.0)
     assert judgement.verdict == "consistent"
     assert judgement.rivals == ["n"]
-
-
-def test_many_data_sets_are_judged_as_each_alone():
-    costs = noisy(lambda n: n**1.8, sets=40)
-    together = decide(SIZES, costs, claimed=2.0, kind="layer").verdict
-    alone = [decide(SIZES, row[None], claimed=2.0, kind="layer").verdict[0] for row in costs]
-    assert list(together) == alone
 
 
 def test_a_verdict_touches_few_enough_numbers_to_take_milliseconds():

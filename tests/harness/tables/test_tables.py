@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from harness.tables.columns import conventions, decimal_mark
+from harness.tables.columns import conventions
 from harness.tables.delimited import COLUMNS_AT_MOST, LINE_AT_MOST, ROWS_AT_MOST
 from harness.tables.reading import BYTES_AT_MOST
 from harness.verdicts.table import Wording, verify
@@ -198,27 +198,6 @@ def test_a_comma_inside_an_unquoted_number_is_said(tmp_path):
         verify(write(tmp_path, "n,ms\n64,0,0296\n"), y="ms", exponent=2)
     rows = [(f'"{n:,}"', square(n)) for n in SIZES]
     assert verify(of_cells(tmp_path, rows), exponent=2).groups[0].sizes == SIZES
-
-
-@pytest.mark.parametrize(
-    ("texts", "delimiter", "mark"),
-    [
-        (["0,0296", "64"], ";", ","),
-        (["0.0296", "64"], ";", "."),
-        (["1.024", "64"], ";", ","),
-        (["1.024", "64"], ",", "."),
-        (["8,192", "64"], ",", "."),
-        (["8,192", "64"], "\t", "."),
-        (["8,192", "64"], ";", ","),
-        (["0,5", "64"], ",", ","),
-        (["1.024,5"], ",", ","),
-        (["1,024.5"], ";", "."),
-        (["1.024.000", "1.024"], "\t", ","),
-        (["64", "OOM"], ";", "."),
-    ],
-)
-def test_the_decimal_mark_is_what_the_cells_show(texts, delimiter, mark):
-    assert decimal_mark(texts, delimiter=delimiter)[0] == mark
 
 
 def test_the_decimal_mark_can_be_told(tmp_path):

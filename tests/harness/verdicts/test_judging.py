@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from harness.policy import ScalingPolicy
-from harness.records import AxisCounts, Case, Counts, Degrees, Memory, Record, Time, case_id
-from harness.results.reasons import FiniteDegree, Held, MeasureMemory, OnlyDeclared, SeeSlopes
+from harness.results.reasons import Held, OnlyDeclared, SeeSlopes
 from harness.results.verdicts_file import Verdicts
 from harness.scaling.law import costs
 from harness.scaling.reasons import MeasureSizes, TooFewSizes
@@ -19,96 +17,14 @@ from scenarios.claims import (
     A1_WIDTH,
     A2,
     A3,
-    A4,
     A5,
-    A6,
     B1,
-    B2,
     B3_PRODUCTS,
     B3_SOFTMAX,
     B4,
-    B5,
     CLAIMS,
 )
-from scenarios.scenario import Axis, Scenario
-
-SIZES = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
-
-
-def scenario(*claims, problem="attention"):
-    return Scenario(
-        name="test", question="?", problem=problem, axes=[Axis(name="n", values=SIZES)], claims=list(claims)
-    )
-
-
-def record(seconds, *, point, implementation="batched", problem="attention", extra=None, phases=None, **options):
-    identity = {"problem": problem, "point": point, "dtype": "float32", "device": "cpu", "direction": "forward"}
-    identity |= {"cache": "hot", "implementation": implementation}
-    samples = [seconds * factor for factor in (1.01, 1.0, 1.02, 1.0, 1.01, 1.03)]
-    interval = {"low": 0.98 * seconds, "high": 1.02 * seconds}
-    time = Time(samples=samples, rounds=3, round_lengths=[2, 2, 2], median=seconds, best=seconds, **interval)
-    return Record(
-        case=Case(id=case_id(**identity), scenario="test", **identity),
-        status="ok",
-        time=time,
-        memory=None if extra is None else Memory(inputs=0, outputs=0, peak=extra),
-        counts=None if phases is None else Counts(operations=1, attended=1, ideal_bytes=1, phases=phases),
-        **options,
-    )
-
-
-def sweep(law, *, base=None, axis="n", sizes=SIZES, memory=None, phases=None, noise=0.01, **options):
-    generator = np.random.default_rng(1)
-    base = {"d": 64, "heads": 2, "batch": 1} if base is None else base
-    return [
-        record(
-            law(n) * float(np.exp(generator.normal(0, noise))),
-            point={**base, axis: n},
-            extra=None if memory is None else int(memory(n)),
-            phases=None if phases is None else phases(n),
-            **options,
-        )
-        for n in sizes
-    ]
-
-
-def counts(law, *, sizes=range(1, 7), calls=lambda _: 7, products=None):
-    from harness.scaling.exact import degree
-
-    values = [law(n) for n in sizes]
-    some = values if products is None else [products(n) for n in sizes]
-    ran = [calls(n) for n in sizes]
-    return AxisCounts(
-        sizes=list(sizes),
-        operations=values,
-        products=some,
-        calls=ran,
-        degree=degree(values),
-        products_degree=degree(some),
-        calls_degree=degree(ran),
-    )
-
-
-QUADRATIC = {
-    "n": counts(lambda n: 256 * n * n + 8 * n),
-    **{axis: counts(lambda n: 256 * n + 3) for axis in ("d", "heads", "batch", "n_k")},
-    "heads at fixed width": counts(lambda h: 4096 + 12 * h, products=lambda _: 4096),
-}
-
-
-def degrees(axes=None, *, implementation="batched", problem="attention", **options):
-    fields = {"problem": problem, "implementation": implementation, "how": "counted"}
-    return Degrees(**{**fields, "axes": QUADRATIC if axes is None else axes, **options})
-
-
-def overall(verdicts, claim=None):
-    found = [v for v in verdicts.verdicts if v.quantity == "all" and claim in {None, v.claim}]
-    assert len(found) == 1, found
-    return found[0]
-
-
-def square(n):
-    return 5e-6 + 2e-9 * n * n
+from tests.support.sweeps import QUADRATIC, SIZES, counts, degrees, overall, record, scenario, square, sweep
 
 
 def test_counts_memory_and_time_together_confirm():
@@ -181,62 +97,11 @@ def test_a_verdict_on_time_has_the_law_that_was_fitted_under_the_policy_given():
     assert overall(judge(records, [scenario(A2)])).law is None  # a verdict over all has the parts' figures, no law
 
 
-def test_along_heads_time_never_contradicts():
-    sizes = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
-    records = sweep(lambda h: 1e-4 * h**2, axis="heads", base={"n": 512, "d": 64, "batch": 1}, sizes=sizes)
-    rows = judge(records, [scenario(A2)], [degrees()]).verdicts
-    time = next(row for row in rows if row.quantity == "time")
-    assert time.verdict == "inconclusive"
-    assert time.reason.counts_decide
-
-
-def test_dispatching_a_row_at_a_time_is_a_lower_term_and_its_crossover_is_shown():
-    loop = degrees({**QUADRATIC, "n": counts(lambda n: 256 * n * n, calls=lambda n: 7 * n)}, implementation="loop")
-    records = sweep(lambda n: 15e-6 * n + 15e-9 * n * n, implementation="loop")
-    rows = judge(records, [scenario(A2)], [loop]).verdicts
-    time = next(row for row in rows if row.quantity == "time")
-    assert time.evidence["rule"] == "layer"
-    assert time.verdict != "contradicted"
-    assert 700 <= time.reason.overtaken_at == time.evidence["half"] <= 1400
-    assert overall(judge(records, [scenario(A2)], [loop])).verdict == "confirmed"
-    assert overall(judge(records, [scenario(A2)])).verdict == "contradicted"  # what the rule is for
-
-
-def test_masked_points_and_other_sweeps_do_not_mix_into_a_series():
-    decoy = sweep(lambda _: 1.0, base={"d": 64, "heads": 2, "batch": 1, "causal": True})
-    decoy += sweep(lambda _: 1.0, base={"d": 32, "heads": 2, "batch": 1}, sizes=SIZES[:6])
-    verdict = overall(judge(decoy + sweep(square), [scenario(A2)], [degrees()]))
-    assert verdict.evidence["by"]["time along n"] == "consistent"
-
-
 def test_failed_cases_are_left_out():
     failed = record(1.0, point={"n": 8192, "d": 64, "heads": 2, "batch": 1})
     failed = failed.model_copy(update={"status": "oom", "time": None, "reason": "out of memory"})
     rows = judge([*sweep(square), failed], [scenario(A2)], [degrees()]).verdicts
     assert next(row for row in rows if row.quantity == "time").evidence["sizes"] == SIZES
-
-
-def test_materialised_scores_are_quadratic_and_counted_in_buffers():
-    memory = sweep(square, memory=lambda n: 2 * 2 * 4 * n * n + 1024 * n)
-    verdict = overall(judge(memory, [scenario(B1)]))
-    assert verdict.verdict == "confirmed"
-    row = next(v for v in judge(memory, [scenario(B1)]).verdicts if v.quantity == "memory")
-    assert row.evidence["score_buffers"] == pytest.approx(2.0)
-    assert row.reason.score_buffers == pytest.approx(2.0)
-    assert (row.reason.largest, row.reason.extra_bytes) == (4096, 2 * 2 * 4 * 4096**2 + 1024 * 4096)
-
-
-def test_blocked_softmax_is_linear_and_a_hidden_square_refutes_it():
-    linear = sweep(square, memory=lambda n: 512 * n + 4096, implementation="online")
-    assert overall(judge(linear, [scenario(B2)])).verdict == "confirmed"
-    hidden = sweep(square, memory=lambda n: 512 * n + n * n, implementation="online")
-    assert overall(judge(hidden, [scenario(B2)])).verdict == "refuted"
-
-
-def test_constant_memory_keeps_a_linear_bound_but_not_a_quadratic_law():
-    constant = sweep(square, memory=lambda _: 4096, implementation="online")
-    assert overall(judge(constant, [scenario(B2)])).verdict == "confirmed"
-    assert overall(judge(sweep(square, memory=lambda _: 4096), [scenario(B1)])).verdict == "refuted"
 
 
 def test_a_refuted_claim_fails_only_where_arithmetic_does_not_refute_it():
@@ -253,12 +118,6 @@ def test_the_short_table_has_a_row_a_claim_and_implementation():
     ]
     assert rows[0][3].startswith("n: ")
     assert rows[1][3] == "n: 2.00"
-
-
-def test_memory_that_was_not_measured_is_inconclusive():
-    verdict = overall(judge(sweep(square), [scenario(B1)]))
-    assert verdict.verdict == "inconclusive"
-    assert verdict.to_decide == MeasureMemory(axis="n", at_least=4)
 
 
 def test_a_claim_is_judged_only_for_what_it_is_about():
@@ -284,79 +143,6 @@ def test_the_weighted_sum_is_not_linear():
     assert verdict.reason.degree == 2
 
 
-def test_a_module_is_quadratic_in_the_end_with_its_crossover():
-    width = 512
-    phases = lambda n: {  # noqa: E731
-        "projections": 6 * n * width**2,
-        "output": 2 * n * width**2,
-        "scores": 2 * n * n * width,
-        "weighted sum": 2 * n * n * width,
-    }
-    records = sweep(
-        lambda n: 1e-11 * sum(phases(n).values()),
-        base={"width": width, "heads": 8},
-        implementation="d2l",
-        problem="multihead",
-        phases=phases,
-    )
-    found = degrees({"n": counts(lambda n: n * n + 60 * n)}, implementation="d2l", problem="multihead")
-    verdict = overall(judge(records, [scenario(A4, problem="multihead")], [found]))
-    assert verdict.verdict == "confirmed"
-    assert verdict.evidence["crossover"] == pytest.approx(2 * width)
-    assert verdict.reason.crossover_n == pytest.approx(1024.0)
-    linear, quadratic = verdict.evidence["additive"]["terms"]
-    assert linear["seconds"] == pytest.approx(8e-11, rel=0.1)
-    assert quadratic["low"] <= 4e-11 <= quadratic["high"]
-
-
-def test_growth_is_not_exponential():
-    verdict = overall(judge(sweep(square), [scenario(A5)], [degrees()]))
-    assert verdict.verdict == "refuted"
-    assert verdict.reason == FiniteDegree(axis="n", degree=2)
-    assert overall(judge(sweep(square), [scenario(A5)])).verdict == "contradicted"
-
-
-def test_exponential_times_are_not_taken_for_a_power():
-    records = sweep(lambda n: 1e-6 * 2.0 ** (n / 256), noise=0.01)
-    assert overall(judge(records, [scenario(A5)])).verdict == "inconclusive"
-
-
-def test_a_faster_kernel_of_less_memory_is_said_to_be_so():
-    records = sweep(square, memory=lambda n: 16 * n * n)
-    records += sweep(lambda n: square(n) / 2, memory=lambda n: 64 * n, implementation="sdpa-flash")
-    verdict = overall(judge(records, [scenario(A6)]))
-    assert verdict.verdict == "confirmed"
-    row = next(v for v in judge(records, [scenario(A6)]).verdicts if v.quantity == "time")
-    assert row.verdict == "consistent"
-    assert (row.reason.baseline, row.reason.n) == ("batched", 4096)
-    assert 1 / row.reason.ratio == pytest.approx(2.0, rel=0.1)
-
-
-def test_what_slows_a_round_slows_both_of_a_pair():
-    """Rounds differ threefold, and still the ratio is known within a few per cent."""
-    records = []
-    for name, factor in (("batched", 1.0), ("sdpa-flash", 0.5)):
-        found = record(1.0, point={"n": 512}, implementation=name, extra=100)
-        samples = [factor * slow * wiggle for slow in (1.0, 3.0, 2.0, 1.5, 1.1) for wiggle in (1.0, 1.2)]
-        time = Time(samples=samples, rounds=5, round_lengths=[2] * 5, median=factor, low=0.1, high=9.0, best=factor)
-        records.append(found.model_copy(update={"time": time}))
-    row = next(v for v in judge(records, [scenario(A6)]).verdicts if v.quantity == "time")
-    assert (row.exponent, row.verdict) == (pytest.approx(0.5), "consistent")
-    assert 0.45 <= row.low <= row.high <= 0.55
-
-
-def test_a_slower_kernel_refutes_faster():
-    records = sweep(square, memory=lambda n: 16 * n * n)
-    records += sweep(lambda n: square(n) * 2, memory=lambda n: 64 * n, implementation="sdpa-flash")
-    assert overall(judge(records, [scenario(A6)])).verdict == "inconclusive"
-    row = next(v for v in judge(records, [scenario(A6)]).verdicts if v.quantity == "time")
-    assert row.verdict == "contradicted"
-
-
-def test_without_the_baseline_there_is_nothing_to_be_faster_than():
-    assert judge(sweep(square, implementation="sdpa-flash"), [scenario(A6)]).verdicts == []
-
-
 def test_more_heads_at_a_fixed_width_change_softmax_only():
     records = sweep(square)
     rows = judge(records, [scenario(B3_PRODUCTS, B3_SOFTMAX)], [degrees()]).verdicts
@@ -372,50 +158,9 @@ def test_decoding_is_linear_in_the_cache():
     assert verdict.evidence["by"]["time along n_k"] == "consistent"
 
 
-@pytest.mark.parametrize(
-    ("share", "ratio", "expected"), [(0.504, 0.52, "confirmed"), (1.0, 1.05, "refuted"), (0.504, 0.7, "inconclusive")]
-)
-def test_causal_masking_is_judged_by_products_and_time(share, ratio, expected):
-    base = {"d": 64, "heads": 2, "batch": 1}
-    records = sweep(square, base={**base, "causal": False}, noise=0.0)
-    records += sweep(lambda n: ratio * square(n), base={**base, "causal": True}, noise=0.0)
-    verdict = overall(judge(records, [scenario(B5)], [degrees(causal_share=share)]))
-    assert verdict.verdict == expected
-
-
-def test_the_joint_fit_stands_beside_the_axes():
-    base = {"n": 512, "d": 64, "heads": 2, "batch": 1}
-    records = []
-    for axis in ("n", "d", "heads", "batch"):
-        for size in (16, 32, 64, 128, 256):
-            point = {**base, axis: size}
-            work = point["n"] ** 2 * point["d"] * point["heads"] * point["batch"]
-            records.append(record(1e-5 + 1e-11 * work, point=point))
-    joint = overall(judge(records, [scenario(A2)], [degrees()])).evidence["joint"]["exponents"]
-    assert joint["n"][0] == pytest.approx(2.0, abs=0.05)
-    assert joint["heads"][1] <= 1.0 <= joint["heads"][2]
-
-
-def test_a_model_that_disagrees_with_the_counts_is_named():
-    found = degrees(counted_products=100, modelled_products=90)
-    rows = judge(sweep(square), [scenario(A2)], [found]).verdicts
-    assert (rows[0].reason.counted_products, rows[0].reason.modelled_products) == (100, 90)
-
-
 def test_the_same_claim_of_several_scenarios_is_judged_once():
     again = scenario(A2).model_copy(update={"name": "again"})
     overall(judge(sweep(square), [scenario(A2), again], [degrees()]))
-
-
-def test_changes_of_kernels_within_a_sweep_are_listed():
-    from harness.records import Ran
-
-    records = [
-        r.model_copy(update={"ran": Ran(operators={"bmm" if r.case.point["n"] < 1000 else "flash": 1})})
-        for r in sweep(square)
-    ]
-    rows = judge(records, [scenario(A2)], [degrees()]).verdicts
-    assert next(row for row in rows if row.quantity == "time").evidence["changes"] == [1024]
 
 
 def test_all_claims_of_the_lesson_are_there_and_verdicts_survive_json():

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from harness.verdicts.table import verify
-from reports.figures.verified import plot
 from reports.terminal.verification import lines
 
 SIZES = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
@@ -155,20 +154,6 @@ def test_google_benchmark_is_read_in_its_unit_without_aggregates(tmp_path):
     assert found["BM_square"].verdict == "consistent"
     assert found["BM_square"].costs[0] == pytest.approx(law(2)[0][1])
     assert found["BM_line"].verdict == "contradicted"
-
-
-@pytest.mark.parametrize("suffix", [".svg", ".png"])
-def test_a_plot_is_drawn(tmp_path, suffix):
-    found = verify(table(tmp_path / "t.csv", law(2)), exponent=2)
-    out = tmp_path / f"out{suffix}"
-    plot(found, out)
-    assert out.stat().st_size > 5000
-
-
-def test_a_plot_of_another_kind_is_refused(tmp_path):
-    found = verify(table(tmp_path / "t.csv", law(2)), exponent=2)
-    with pytest.raises(ValueError, match=r"--plot writes .svg"):
-        plot(found, tmp_path / "out.doc")
 
 
 def test_verify_imports_neither_torch_nor_matplotlib():

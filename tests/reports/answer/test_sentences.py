@@ -7,16 +7,12 @@ import re
 import pandas as pd
 import pytest
 
-from harness.records import Ceiling
-from harness.results.reasons import CausalTime, CompareLarger, MemoryBeside, TimeLaw
 from harness.results.run import read_run
 from harness.results.verdicts_file import Verdict
-from harness.scaling.reasons import FixedCost
 from reports.answer.doubts import precision_sentence, warnings
 from reports.answer.sentences import contrast_sentence, law_sentence, sentences, tiles
 from reports.answer.verdicts import verdict_tables
 from reports.frame import COLUMNS, frame
-from reports.lesson import page
 from tests.support import runs
 
 BROKEN = re.compile(r"B\.\d|\de[+-]?\d|\bnan\b|\binf\b|None|\d bytes|\d\.\d{5}")
@@ -122,73 +118,3 @@ def test_no_sentence_of_a_run_has_a_broken_number(tmp_path):
         texts += [text for row in verdicts.rows for cell in row.cells if cell for text in (*cell.lines, cell.reason)]
     assert len(texts) > 40
     assert [text for text in texts if BROKEN.search(text)] == []
-
-
-REASONS = [
-    (
-        CausalTime(n=2048, ratio=0.61, low=0.58, high=0.64),
-        "at n = 2048 a causal call takes 0.61 of the time of a full one (0.58 to 0.64)",
-    ),
-    (
-        MemoryBeside(n=2048, extra_bytes=1216512, baseline="batched", baseline_bytes=270532608),
-        "at n = 2048 it takes 1.16 MiB of extra memory, batched 258 MiB",
-    ),
-    (
-        TimeLaw(
-            axis="n",
-            law=FixedCost(cost=0.000248, smallest=256, share_at_smallest=0.16, largest=1048576, share_at_largest=0.001),
-        ),
-        "a fixed cost of 248 µs hides the law: it is 16 % of the cost at 256 and 0 % at 1048576",
-    ),
-]
-
-
-@pytest.mark.parametrize(("reason", "words"), REASONS, ids=[reason.kind for reason, _ in REASONS])
-def test_a_cell_of_the_verdict_table_gives_its_reason_with_units(tmp_path, reason, words):
-    run = run_of(tmp_path, [verdict("batched", "inconclusive", reason=reason, to_decide=CompareLarger(precision=0.01))])
-    cell = verdict_tables(run)[0].rows[0].cells[0]
-    assert cell.reason == f"{words}; to decide, compare at a larger n, to a precision of 1 %"
-
-
-@pytest.mark.parametrize(("reason", "words"), REASONS, ids=[reason.kind for reason, _ in REASONS])
-def test_a_line_of_the_lesson_gives_its_reason_with_units(reason, words):
-    judged = page.judge([verdict("sdpa-flash", "inconclusive", claim="B5", axis="causal", reason=reason)])
-    assert next(line for line in judged if line.line.id == "B5").verdicts == (("sdpa-flash", "inconclusive", words),)
-
-
-def test_a_ratio_is_a_factor_and_no_exponent(tmp_path):
-    found = verdict(
-        "batched", "consistent", quantity="time", form="ratio", expected=None, exponent=0.5, low=0.48, high=0.52
-    )
-    assert verdict_tables(run_of(tmp_path, [found]))[0].rows[0].cells[0].lines == ("time 0.500× (0.48 to 0.52)",)
-
-
-@pytest.mark.parametrize(("half", "words"), [(1.02, "±2.0 %"), (1.049, "±4.8 %"), (2.0, "a factor of 2.00")])
-def test_how_well_times_are_known_is_a_share_or_a_factor(tmp_path, half, words):
-    record = runs.ok_record("batched", n=64, d=64, heads=2, batch=1)
-    median = record.time.median
-    time = record.time.model_copy(
-        update={"flags": ["wide"], "low": median / half, "high": median * half, "stop_reason": "rounds"}
-    )
-    runs.write_run(tmp_path / "run", [record.model_copy(update={"time": time})], judged=False)
-    run = read_run(tmp_path / "run")
-    said = precision_sentence(run, frame(run))
-    assert said.startswith(f"Half of the times are known to {words} or better; ±2 % was asked for, and 1 of 1 miss it.")
-    assert "rounds would narrow them; --rigorous takes more" in said
-
-
-@pytest.mark.parametrize(
-    ("after", "words"),
-    [
-        (8.1e10, ["The machine's ceilings moved over the run: matmul float32 by −10 %."]),
-        (1.8e11, ["The machine's ceilings moved over the run: matmul float32 by +100 %."]),
-        (8.9e10, []),
-    ],
-)
-def test_a_ceiling_that_moved_is_a_doubt_with_its_change(tmp_path, after, words):
-    run = run_of(tmp_path, [])
-    moved = Ceiling(name="matmul float32", value=after, unit="FLOP/s", how="again")
-    summary = run.summary.model_copy(update={"ceilings_after": [moved], "warnings": []})
-    (run.path / "summary.json").write_text(summary.model_dump_json(by_alias=True), encoding="utf-8")
-    run = read_run(run.path)
-    assert [text for text in warnings(run, frame(run)) if "ceiling" in text] == words

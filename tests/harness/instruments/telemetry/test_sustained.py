@@ -14,9 +14,8 @@ from harness.instruments.telemetry import sampler, sensors
 from harness.instruments.telemetry.sustained import Rest, _load, calls_between, conclude, energy_of_call, sustained
 from harness.machine import nvml, processor
 from harness.policy import TelemetryPolicy
-from harness.records import Case, PlannedCase, Prediction
 from harness.runner import budget
-from harness.runner.steps.sustained import choose
+from tests.harness.instruments.telemetry.test_sampler import counted
 from tests.support import fake_nvml
 
 SHORT = TelemetryPolicy(
@@ -37,22 +36,6 @@ def measure(device="cuda:0", *, call=busy, operations=10**9):
     return sustained(
         call, device=device, synchronize=lambda: None, call_seconds=5e-5, operations=operations, policy=SHORT
     )
-
-
-@pytest.fixture
-def gpu(monkeypatch):
-    """Return a function that plugs a GPU in."""
-
-    def plug(**behaviour):
-        device = fake_nvml.Device(**behaviour)
-        fake_nvml.install(monkeypatch, device)
-        monkeypatch.setattr(sensors, "cuda_uuid", lambda _device: fake_nvml.UUID)
-        return device
-
-    return plug
-
-
-# --- a healthy GPU
 
 
 def test_a_healthy_gpu_gives_every_figure(gpu):
@@ -84,9 +67,6 @@ def test_burst_and_sustained_are_named_apart(gpu):
     assert summary["burst_calls_per_second"] == pytest.approx(1 / 5e-5)
     assert summary["sustained_calls_per_second"] == pytest.approx(summary["calls"] / summary["seconds"])
     assert summary["sustained_share_of_burst"] == pytest.approx(summary["sustained_calls_per_second"] * 5e-5)
-
-
-# --- other GPUs and drivers
 
 
 def test_without_an_energy_counter_energy_is_mean_power_times_time(gpu):
@@ -189,69 +169,6 @@ def test_what_the_call_raises_rises_and_nvml_is_closed(gpu):
     assert device.opened == 0
 
 
-# --- the environment through the same library
-
-
-def test_the_gpu_part_of_the_environment_comes_with_reasons(gpu):
-    gpu(refuses={"nvmlDeviceGetEccMode": pynvml.NVML_ERROR_NOT_SUPPORTED})
-    with nvml.opened(fake_nvml.UUID) as opened:
-        stable = nvml.read(opened, nvml.stable_readings())
-        volatile = nvml.read(opened, nvml.volatile_readings(holds_context=False))
-    assert stable.values["gpu"] == "NVIDIA H200"
-    assert stable.values["gpu_driver"] == "580.10"
-    assert stable.values["gpu_driver_cuda"] == "13.0"
-    assert stable.values["gpu_power_limit_w"] == 700
-    assert stable.reasons == {"gpu_ecc": "NVML: Not Supported"}
-    assert volatile.values["gpu_persistence"] is True
-    assert volatile.values["gpu_other_processes"] == 0
-    assert volatile.values["gpu_uuid"] == f"GPU-{fake_nvml.UUID}"
-    assert volatile.values["gpu_pci"] == "00000000:18:00.0"
-
-
-@pytest.mark.parametrize(("holds_context", "others"), [(True, 1), (False, 2)])
-def test_process_ids_of_the_host_are_not_ours_in_a_container(gpu, holds_context, others):
-    gpu(pids=[999_001, 999_002])
-    with nvml.opened(fake_nvml.UUID) as opened:
-        assert nvml.other_processes(opened.handle, holds_context=holds_context) == others
-
-
-# --- the light reading
-
-
-def test_a_snapshot_tells_of_throttling(gpu):
-    device = gpu(reasons=0x40)
-    watch = sampler.Watch("cuda:0")
-    snapshot = watch.snapshot()
-    assert (snapshot.clock_mhz, snapshot.temperature_c) == (1755, 60)
-    assert snapshot.throttle == ["hardware thermal slowdown"]
-    assert snapshot.is_throttled
-    device.reasons = 0x4
-    assert not watch.snapshot().is_throttled
-    device.lost_after_readings = 0
-    assert watch.snapshot() == sampler.Snapshot()
-    watch.close()
-    assert device.opened == 0
-
-
-def test_a_slow_down_that_is_over_by_the_time_of_the_look_is_told(gpu):
-    thermal = pynvml.NVML_PERF_POLICY_THERMAL
-    device = gpu(reasons=0x1, violations={thermal: 1_000, pynvml.NVML_PERF_POLICY_POWER: 5})
-    watch = sampler.Watch("cuda:0")
-    watch.begin()
-    assert not watch.snapshot().is_throttled
-    device.violations[thermal] += 1
-    snapshot = watch.snapshot()
-    assert snapshot.throttle == ["thermal slowdown"]
-    assert snapshot.is_throttled
-    watch.close()
-
-
-def test_a_reason_without_a_name_is_told_by_its_number(gpu):
-    gpu(reasons=0x200 | 0x8000)
-    with nvml.opened(fake_nvml.UUID) as opened:
-        assert nvml.clock_reasons(opened.handle) == ["board limit", "unknown reason 0x8000"]
-
-
 def test_an_old_package_pynvml_costs_readings_and_not_the_run(gpu, monkeypatch):
     gpu(reasons=0x40)
     monkeypatch.delattr(pynvml, "nvmlDeviceGetCurrentClocksEventReasons")
@@ -263,17 +180,6 @@ def test_an_old_package_pynvml_costs_readings_and_not_the_run(gpu, monkeypatch):
     assert "uninstall the old package pynvml" in found.reasons["throttle"]
     assert "nvmlDeviceGetTotalEnergyConsumption" in found.reasons["energy_counter"]
     assert found.summary["clock_mhz"] == 1755
-
-
-def test_a_snapshot_of_a_processor_invents_nothing():
-    watch = sampler.Watch("cpu")
-    snapshot = watch.snapshot()
-    watch.close()
-    assert (snapshot.clock_mhz is None) == (processor.cpu_mhz() is None)
-    assert snapshot.throttle == []
-
-
-# --- processors
 
 
 def test_a_processor_gives_its_busy_cores():
@@ -288,51 +194,6 @@ def test_what_a_processor_does_not_show_has_a_reason():
     found = measure("cpu")
     for name in ("clock_mhz", "temperature_c", "energy_j", "power_w"):
         assert (name in found.summary) != (name in found.reasons)
-
-
-def counter(root, package, joules, *, limit=262_143_328_850):
-    folder = root / f"sys/class/powercap/intel-rapl:{package}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "energy_uj").write_text(str(round(joules * 1e6)))
-    (folder / "max_energy_range_uj").write_text(str(limit))
-
-
-def test_rapl_adds_packages_and_leaves_their_parts_out(tmp_path):
-    for package in ("0", "1", "0:0"):
-        counter(tmp_path, package, 10)
-    joules = sensors.rapl(root=tmp_path)
-    for package in ("0", "1", "0:0"):
-        counter(tmp_path, package, 12)
-    assert joules() == pytest.approx(4)
-
-
-def test_a_wrapped_rapl_register_counts_on(tmp_path):
-    counter(tmp_path, "0", 0.9, limit=999_999)
-    joules = sensors.rapl(root=tmp_path)
-    counter(tmp_path, "0", 0.1, limit=999_999)
-    assert joules() == pytest.approx(0.2)
-
-
-def test_rapl_without_permission_says_so(tmp_path, monkeypatch):
-    counter(tmp_path, "0", 1)
-
-    def refused(path, **_options):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(type(tmp_path), "read_text", refused)
-    with pytest.raises(sensors.ReadingError, match=r"no permission to read .*energy_uj, which is root's"):
-        sensors.rapl(root=tmp_path)
-
-
-def test_a_readable_rapl_gives_power_and_energy(tmp_path):
-    counter(tmp_path, "0", 1)
-    available = sensors.cpu_probe(root=tmp_path)
-    assert available.energy is not None
-    assert "power_w" in available.readings
-    assert "energy_j" not in available.reasons
-
-
-# --- the arithmetic
 
 
 def test_energy_is_taken_between_edges_of_the_counter():
@@ -373,16 +234,6 @@ def test_a_disagreement_of_counter_and_power_is_told():
     assert "400.0 W, mean power 300.0 W" in found.reasons["energy_check"]
 
 
-def test_a_throttled_stretch_lasts_until_a_look_that_no_longer_finds_it():
-    cap, heat = "software power cap", "hardware thermal slowdown"
-    readings = sampler.Readings(
-        looks=[0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
-        throttle=[(0.0, "idle"), (0.1, cap), (0.2, cap), (0.2, heat), (0.4, cap), (0.5, cap)],
-    )
-    assert sampler.throttle_spans(readings) == [(0.1, 0.3, cap), (0.2, 0.3, heat), (0.4, 0.5, cap)]
-    assert sampler.throttle_spans(sampler.Readings()) == []
-
-
 def test_a_throttling_gpu_says_when(gpu):
     gpu(reasons=0x4)
     before = time.time()
@@ -390,13 +241,6 @@ def test_a_throttling_gpu_says_when(gpu):
     assert [reason for *_, reason in found.throttle_spans] == ["software power cap"]
     assert 0 <= found.throttle_spans[0][0] < found.throttle_spans[0][1]
     assert before <= found.started <= time.time()
-
-
-def test_a_series_keeps_its_changes_and_its_ends():
-    series = [(0.0, 1.0), (0.1, 1.0), (0.2, 2.0), (0.3, 2.0), (0.4, 2.0)]
-    assert sampler.changes(series) == [(0.0, 1.0), (0.2, 2.0), (0.4, 2.0)]
-    assert sampler.changes([]) == []
-    assert sampler.changes(series[:1]) == series[:1]
 
 
 def test_only_the_window_counts_not_the_lead_in():
@@ -422,46 +266,6 @@ def test_a_load_whose_calls_became_slow_ends_with_its_window():
 
     progress = _load(call, synchronize=lambda: None, calls=1000, jitter=0.2, seconds=2.0, clock=lambda: now)
     assert progress == [(0.0, 0.0), (2.0, 4.0)]
-
-
-# --- which cases
-
-
-def planned(implementation, operations, seconds, *, device="cpu", direction="forward", skip=None):
-    case = Case(
-        id=f"{implementation}-{operations}-{direction}",
-        scenario="s",
-        problem="attention",
-        implementation=implementation,
-        point={},
-        dtype="float32",
-        device=device,
-        direction=direction,
-    )
-    predicted = Prediction(operations=operations, extra_bytes=0, resident_bytes=0, seconds=seconds)
-    return PlannedCase(case=case, predicted=predicted, skip=skip, reason="x" if skip else "")
-
-
-def test_the_sustained_pass_runs_on_few_named_points_of_each_implementation():
-    cases = [planned("fast", n, n * 1e-4) for n in range(1, 10)] + [planned("loop", n, n * 1e-2) for n in range(1, 20)]
-    cases += [planned("fast", 500, 1e-4, direction="backward"), planned("fast", 600, 1e-4, skip="unsupported")]
-    chosen = choose(cases, policy=TelemetryPolicy())
-    assert set(chosen) == {"fast-9-forward", "loop-10-forward"}
-    assert all(chosen.values())
-
-
-def test_a_gpu_has_a_second_point_where_the_policy_affords_it():
-    cases = [planned("fast", n, n * 1e-4, device="cuda:0") for n in range(1, 10)]
-    assert set(choose(cases, policy=TelemetryPolicy(points_cuda=2))) == {"fast-9-forward", "fast-5-forward"}
-    assert set(choose(cases, policy=TelemetryPolicy())) == {"fast-9-forward"}
-
-
-def test_an_implementation_with_long_calls_only_gets_its_shortest():
-    cases = [planned("loop", n, float(n)) for n in (3, 2, 4)]
-    assert choose(cases, policy=TelemetryPolicy()) == {"loop-2-forward": "its shortest call"}
-
-
-# --- before the load
 
 
 class Room:
@@ -571,59 +375,6 @@ def test_a_processor_is_not_waited_for():
     assert not {"idle_power_w", "cool_down_s"} & (set(found.summary) | set(found.reasons))
     assert budget.wait_seconds("cpu", SHORT) == 0.0
     assert budget.pass_seconds("cpu", SHORT) == pytest.approx(0.22)
-
-
-# --- the driver's count of memory
-
-
-def counted():
-    watch = sampler.Watch("cuda:0")
-    try:
-        return watch.process_bytes()
-    finally:
-        watch.close()
-
-
-def test_the_driver_counts_the_memory_of_this_process_alone(gpu):
-    gpu(pids=[4242, os.getpid()], process_bytes={4242: 5 * 2**30, os.getpid(): 3 * 2**20})
-    assert counted() == 3 * 2**20
-
-
-def test_a_share_of_a_gpu_has_an_entry_for_each_instance(gpu):
-    gpu(mig=1, uuid_prefix=b"MIG-", pids=[os.getpid(), os.getpid()], process_bytes={os.getpid(): 2**20})
-    assert counted() == 2**21
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "reason"),
-    [
-        ({"pids": []}, "NVML lists no process on the device"),
-        ({"pids": [4242], "process_bytes": {4242: 1}}, "lists 1 process.es., none by this one's id"),
-        ({"pids": [os.getpid()]}, "counts no memory by process"),
-        ({"pids": [os.getpid()], "process_bytes": {os.getpid(): 0}}, "counts 0 bytes for this process"),
-        (
-            {"refuses": {"nvmlDeviceGetComputeRunningProcesses_v3": pynvml.NVML_ERROR_NO_PERMISSION}},
-            "NVML: Insufficient Permissions",
-        ),
-        ({"uuid_prefix": b"OTHER-"}, "no device with UUID"),
-        ({"pids": [os.getpid()], "process_bytes": {os.getpid(): 1}, "lost_after_readings": 12}, "GPU is lost"),
-    ],
-)
-def test_a_count_that_can_not_be_had_has_a_reason(gpu, behaviour, reason):
-    device = gpu(**behaviour)
-    watch = sampler.Watch("cuda:0")
-    if device.lost_after_readings is not None:
-        device.lost_after_readings = 0
-    with pytest.raises(sensors.ReadingError, match=reason):
-        watch.process_bytes()
-    watch.close()
-
-
-def test_a_processor_has_no_driver_that_counts():
-    watch = sampler.Watch("cpu")
-    with pytest.raises(sensors.ReadingError, match="no driver"):
-        watch.process_bytes()
-    watch.close()
 
 
 @pytest.mark.gpu

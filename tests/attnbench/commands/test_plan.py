@@ -1,0 +1,74 @@
+"""`attnbench plan` says what a case costs, what is skipped and why, and plans for a GPU that is not here."""
+
+from __future__ import annotations
+
+import pytest
+
+from attnbench.commands.plan import show
+from harness.policy import DEFAULT
+from harness.records import PlannedCase, Prediction
+from harness.results.plan_file import DroppedPoint, Plan
+from tests.support import runs
+from tests.support.commands import attnbench, in_process
+
+
+def test_a_plan_says_what_a_case_costs_and_why_one_is_skipped(capsys):
+    case = runs.ok_case(n=64)
+    cost = Prediction(operations=2_000_000, extra_bytes=1536, resident_bytes=0, seconds=0.0021)
+    shown = Plan.model_construct(
+        device="cpu",
+        policy=DEFAULT,
+        cases=[
+            PlannedCase(case=case, predicted=cost),
+            PlannedCase(case=case, predicted=cost, skip="predicted_oom", reason="needs 2 TiB"),
+            PlannedCase(case=case, skip="unsupported", reason="no d_v"),
+        ],
+        dropped=[DroppedPoint(scenario="smoke", point={"n": 1}, reason="too small")],
+    )
+    show(shown)
+    first, second, third, dropped, last, whole = capsys.readouterr().out.splitlines()
+    assert first.endswith(": 2e+06 FLOP, 1.50 KiB extra, 2.10 ms")
+    assert second.endswith("2.10 ms; predicted_oom: needs 2 TiB")
+    assert third.endswith(": unsupported: no d_v")
+    assert dropped == "smoke {'n': 1}: dropped, too small"
+    assert last == "3 cases, 1 to run; one call of each takes 2.10 ms or so"
+    assert whole == "a run of them takes about 0 min or more; its time budget is 5 min"
+
+
+def test_a_broken_implementation_file_is_told_of_where_another_is_chosen(tmp_path):
+    (tmp_path / "broken.py").write_text("def (")
+    done = attnbench("plan", "smoke", "--impl", "loop", "--device", "cpu", "--impl-file", str(tmp_path / "broken.py"))
+    assert done.returncode == 0
+    assert "broken.py: SyntaxError" in done.stderr
+
+
+def test_a_point_too_large_to_plan_is_skipped_with_a_reason():
+    done = attnbench("plan", "smoke", "--impl", "loop", "--device", "cpu", "-a", "n=16,1099511627776")
+    assert done.returncode == 0
+    assert "too large to plan" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_an_empty_shard_of_a_legal_split_is_fine_and_says_so(verb, tmp_path):
+    words = ["smoke", "--impl", "batched", "-a", "n=16"]
+    output = ["-o", str(tmp_path / "run")] if verb == "run" else []
+    first = in_process("plan", *words, "--shard", "1/2")
+    assert first.exit_code == 0
+    # One case is in one of two shards.
+    empty = "1/2" if "is empty" in first.output else "2/2"
+    done = in_process(verb, *words, *output, "--shard", empty)
+    assert done.exit_code == 0
+    assert f"shard {empty} of one case is empty: nothing to do" in done.output
+
+
+def test_a_plan_for_a_gpu_that_is_not_here_is_modelled_and_says_so():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    result = in_process("plan", "head-dim", "--device", "cuda", "--impl", "sdpa-flash")
+    assert result.exit_code == 0
+    assert "planned for an NVIDIA H100 80GB HBM3 by its datasheet: nothing was measured" in result.stderr
+    assert "a run of them takes about" in result.stdout
+    assert "its time budget is 13 min" in result.stdout
+    assert "sdpa-flash n=4096,heads=16,batch=1,d=64 bfloat16" in result.stdout

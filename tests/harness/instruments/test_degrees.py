@@ -1,0 +1,139 @@
+"""The exact degree of an implementation's growth comes from its counts; what hides is declared with the reason."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.instruments import degrees as sizes
+from harness.instruments.degrees import degrees
+from impls import discovery, registry
+from impls.contract import Implementation, Limits
+
+CPU = torch.device("cpu")
+LIMITS = (Limits(("cpu",), ("float32",), frozenset()),)
+
+
+@pytest.fixture(scope="module")
+def attention():
+    discovery.discover()
+    return registry.problem("attention")
+
+
+def implementation(function):
+    return Implementation(problem="attention", name="mine", function=function, limits=LIMITS)
+
+
+def degrees_of(attention, function):
+    return degrees(attention, implementation(function), device=CPU, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("name", ["batched", "einsum", "loop", "online", "sdpa-math", "sdpa-flash"])
+def test_every_implementation_has_the_exact_degrees_of_attention(attention, name):
+    found = degrees(attention, registry.get("attention", name), device=CPU, dtype=torch.float32)
+    assert found.how == "counted", found.reason
+    assert {axis: counts.degree for axis, counts in found.axes.items() if " " not in axis} == {
+        "n": 2,
+        "d": 1,
+        "heads": 1,
+        "batch": 1,
+        "n_k": 1,
+    }
+    assert found.axes["heads at fixed width"].products_degree == 0
+    assert found.counted_products == found.modelled_products
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("phase/projections", {"n": 1, "width": 2, "batch": 1}),
+        ("phase/scores", {"n": 2, "width": 1, "batch": 1}),
+        ("phase/weighted-sum", {"n": 2, "width": 1, "batch": 1}),
+        ("d2l", {"n": 2, "width": 2, "batch": 1}),
+    ],
+)
+def test_every_step_of_a_module_has_its_own_degrees(name, expected):
+    discovery.discover()
+    found = degrees(registry.problem("multihead"), registry.get("multihead", name), device=CPU, dtype=torch.float32)
+    assert {axis: counts.degree for axis, counts in found.axes.items() if " " not in axis} == expected
+    assert found.counted_products == found.modelled_products
+
+
+def test_a_single_operator_that_does_everything_is_declared():
+    discovery.discover()
+    problem, fast = registry.problem("multihead"), registry.get("multihead", "torch-module-fast")
+    found = degrees(problem, fast, device=CPU, dtype=torch.float32)
+    assert (found.how, found.axes) == ("declared", {})
+    assert "operations are seen of" in found.reason
+
+
+def test_kernels_that_skip_masked_pairs_are_told_from_those_that_only_mask(attention):
+    shares = {
+        name: degrees(attention, registry.get("attention", name), device=CPU, dtype=torch.float32).causal_share
+        for name in ("sdpa-flash", "batched")
+    }
+    assert shares["sdpa-flash"] == pytest.approx(0.5, abs=0.01)
+    assert shares["batched"] == 1.0
+
+
+def test_a_loop_dispatches_operators_for_each_row(attention):
+    def rows(q, k, v, **_):
+        return torch.stack([torch.softmax(q[:, :, i : i + 1] @ k.mT, -1) @ v for i in range(q.shape[2])]).sum(3)
+
+    assert degrees_of(attention, rows).axes["n"].calls_degree == 1
+    assert degrees_of(attention, lambda q, k, v, **_: torch.softmax(q @ k.mT, -1) @ v).axes["n"].calls_degree == 0
+
+
+def test_linear_windowed_and_cubic_kernels_have_their_own_degrees(attention):
+    def linear(q, k, v, **_):
+        return torch.softmax(q, -1) @ (torch.softmax(k, -2).mT @ v)
+
+    def cubic(q, k, v, **_):
+        weights = torch.softmax(q @ k.mT, -1)
+        return (weights @ weights) @ v if q.shape[2] == k.shape[2] else weights @ v
+
+    def disguised(q, k, v, **_):
+        scores = (q.unsqueeze(3) * k.unsqueeze(2)).sum(-1)
+        return torch.softmax(scores, -1) @ v
+
+    assert degrees_of(attention, linear).axes["n"].degree == 1
+    assert degrees_of(attention, cubic).axes["n"].degree == 3
+    assert degrees_of(attention, disguised).axes["d"].degree == 1
+    assert degrees_of(attention, disguised).axes["n"].degree == 2
+
+
+def test_blocks_wider_than_the_first_sizes_get_wider_ones(attention):
+    def blocked(q, k, v, **_):
+        size = 256
+        pad = -k.shape[2] % size
+        k, v = (torch.nn.functional.pad(x, (0, 0, 0, pad)) for x in (k, v))
+        return torch.softmax(q @ k.mT, -1) @ v
+
+    found = degrees_of(attention, blocked).axes["n"]
+    assert found.degree == 2
+    assert found.sizes[0] == 256
+
+
+def test_a_kernel_that_can_not_be_called_is_declared_with_its_reason(attention):
+    def picky(q, k, v, **_):
+        raise RuntimeError("only head size 64 is supported")
+
+    found = degrees_of(attention, picky)
+    assert (found.how, found.axes) == ("declared", {})
+    assert "RuntimeError: only head size 64 is supported" in found.reason
+
+
+def test_backward_is_counted_too(attention):
+    found = degrees(
+        attention, registry.get("attention", "einsum"), device=CPU, dtype=torch.float32, direction="backward"
+    )
+    forward = degrees(attention, registry.get("attention", "einsum"), device=CPU, dtype=torch.float32)
+    assert found.axes["n"].degree == 2
+    assert found.counted_products == 2 * forward.counted_products
+
+
+def test_heads_of_a_fixed_width_are_counted_with_features_that_every_kernel_takes():
+    features = [sizes.WIDTH // heads for heads in sizes.HEADS_AT_WIDTH]
+    assert all(d % 8 == 0 and d <= 128 for d in features)
+    steps = {after - before for before, after in zip(sizes.HEADS_AT_WIDTH, sizes.HEADS_AT_WIDTH[1:], strict=False)}
+    assert len(steps) == 1

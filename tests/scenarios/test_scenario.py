@@ -1,0 +1,131 @@
+"""A scenario is data: expanded exactly, with ties, constraints, and the axes that a user sets."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from scenarios import catalog
+from scenarios.scenario import Axis, Constraint, Scenario, Variant
+
+
+def sweep(*axes, **changes):
+    return Scenario(name="x", question="?", axes=list(axes), **changes)
+
+
+N = Axis(name="n", values=[8, 16])
+
+
+def test_a_slow_implementation_is_not_asked_for_large_sizes():
+    scenario = catalog.find("sequence-length")
+    points, _ = scenario.points()
+    assert max(p["n"] for p in points if not scenario.is_too_large(p, implementation="loop")) == 2048
+    assert not any(scenario.is_too_large(point, implementation="batched") for point in points)
+
+
+def test_a_tied_axis_follows():
+    points, _ = catalog.find("heads-fixed-width").on_device("cpu").points()
+    assert all(point["heads"] * point["d"] == 256 for point in points)
+
+
+def test_a_tie_that_is_not_whole_drops_the_point_with_the_reason():
+    scenario = Scenario(name="x", question="?", axes=[Axis(name="heads", values=[2, 3], tied={"d": "8 / heads"})])
+    kept, dropped = scenario.points()
+    assert kept == [{"heads": 2, "d": 4}]
+    assert dropped[0][1] == "d = 8 / heads is not whole at heads = 3"
+
+
+def test_a_constraint_drops_points_with_its_reason():
+    scenario = Scenario(
+        name="x",
+        question="?",
+        axes=[Axis(name="n", values=[10, 20])],
+        base={"heads": 2},
+        constraints=[Constraint(product=["n", "n", "heads"], at_most=200, reason="too large")],
+    )
+    kept, dropped = scenario.points()
+    assert [point["n"] for point in kept] == [10]
+    assert dropped == [({"heads": 2, "n": 20}, "too large (n * n * heads = 800 > 200)")]
+
+
+def test_an_axis_given_by_the_user_replaces_or_joins_the_sweep():
+    scenario = catalog.find("smoke").with_axes({"n": [8], "causal": [True, False]})
+    points, _ = scenario.points()
+    assert [(point["n"], point["causal"]) for point in points] == [(8, True), (8, False)]
+
+
+def test_an_axis_that_follows_another_cannot_be_set():
+    with pytest.raises(ValueError, match="'d' of scenario 'heads-fixed-width' follows another axis"):
+        catalog.find("heads-fixed-width").with_axes({"d": [64]})
+
+
+def test_n_takes_the_place_of_both_lengths():
+    pooling = catalog.find("pooling").with_axes({"n": [32, 64]})
+    points, _ = pooling.points()
+    assert {frozenset(point) & {"n", "n_q", "n_k"} for point in points} == {frozenset({"n"})}
+    both = catalog.find("pooling").with_axes({"n": [32], "n_q": [8]})
+    assert {(point["n"], point["n_q"]) for point in both.points()[0]} == {(32, 8)}
+
+
+@pytest.mark.parametrize("expression", ["8/ heads", "8 / n", "8 - heads", "heads / 8", "-8 / heads", "8 / heads / 2"])
+def test_a_tie_that_is_no_quotient_or_product_with_its_axis_is_refused(expression):
+    with pytest.raises(ValidationError, match="tie of 'd' must read 'NUMBER / heads' or 'NUMBER \\* heads'"):
+        Axis(name="heads", values=[2], tied={"d": expression})
+
+
+def test_a_tie_may_multiply():
+    (point,), _ = sweep(Axis(name="n_q", values=[3], tied={"n_k": "4 * n_q"})).points()
+    assert point == {"n_q": 3, "n_k": 12}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Axis(name="hedas", values=[1]), "no axis 'hedas'; did you mean 'heads'"),
+        (lambda: Axis(name="n", values=[8], tied={"q": "2 * n"}), "no axis 'q'"),
+        (lambda: Axis(name="n", values=[]), "at least 1 item"),
+        (lambda: sweep(N, base={"widht": 3}), "base has no axis 'widht'; did you mean 'width'"),
+        (lambda: sweep(N, N), "axis 'n' is swept twice"),
+        (sweep, "at least 1 item"),
+        (lambda: sweep(N, claim=[]), "Extra inputs are not permitted"),
+    ],
+)
+def test_a_mistaken_declaration_is_refused_with_what_is_wrong(make, message):
+    with pytest.raises(ValidationError, match=message):
+        make()
+
+
+def test_several_axes_make_the_product_of_their_values_over_the_base():
+    points, _ = sweep(N, Axis(name="d", values=[2, 4]), base={"d": 64, "batch": 3}).points()
+    assert points == [{"batch": 3, "n": n, "d": d} for n in (8, 16) for d in (2, 4)]
+
+
+def test_a_variant_replaces_what_it_names_on_its_kind_of_device_alone():
+    scenario = sweep(N, base={"d": 8}, exclude=["loop"], on={"cuda": Variant(base={"d": 64}, dtypes=["float16"])})
+    on_gpu = scenario.on_device("cuda")
+    assert (on_gpu.base, on_gpu.dtypes, on_gpu.exclude, on_gpu.axes) == ({"d": 64}, ["float16"], ["loop"], [N])
+    assert on_gpu.on_device("cuda") == on_gpu
+    assert scenario.on_device("cpu") is scenario
+
+
+def test_a_limit_of_sizes_holds_for_the_implementations_of_its_pattern():
+    scenario = sweep(N, sizes_at_most={"mha/*": {"n": 10}, "loop": {"batch": 2}})
+    assert scenario.is_too_large({"n": 11}, implementation="mha/loop")
+    assert not scenario.is_too_large({"n": 10}, implementation="mha/loop")
+    assert not scenario.is_too_large({"n": 11}, implementation="loop")
+    assert scenario.is_too_large({"batch": 3}, implementation="loop")
+
+
+def test_a_swept_axis_is_found_by_its_name():
+    assert sweep(N).axis("n") is N
+    assert sweep(N, base={"d": 8}).axis("d") is None
+
+
+def test_an_axis_set_by_the_user_leaves_the_base():
+    changed = sweep(N, base={"d": 8, "heads": 2}).with_axes({"d": [4]})
+    assert (changed.base, [axis.name for axis in changed.axes]) == ({"heads": 2}, ["n", "d"])
+
+
+def test_a_size_that_is_no_whole_number_can_not_be_tied_or_multiplied():
+    with pytest.raises(TypeError, match=r"a whole number is needed, not 2\.5"):
+        sweep(Axis(name="heads", values=[2.5], tied={"d": "8 / heads"})).points()

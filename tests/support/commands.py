@@ -1,0 +1,30 @@
+"""Commands as a user gives them: in a process of their own, or in this one where nothing is left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from typer.testing import CliRunner
+
+from attnbench.app import make_app
+from tests.support.places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def attnbench(*arguments: str, cwd: Path = ROOT, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *python, "-m", "attnbench", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=280,
+    )
+
+
+def in_process(*arguments: str):
+    return CliRunner().invoke(make_app(), arguments, prog_name="attnbench")
