@@ -20,6 +20,8 @@ Outputs = tuple[torch.Tensor, ...]
 # Bound before any implementation is imported, so that none can replace them later.
 _equal, _detach, _clone, _copy = torch.equal, torch.Tensor.detach, torch.Tensor.clone, torch.Tensor.copy_
 _roll = torch.roll
+# Blocks of so few calls have none made untimed before them.
+CALLS_ALONE = 2
 # Calls made to see how far results of the same inputs lie apart, where two of them differ.
 REPEATS = 3
 
@@ -69,8 +71,8 @@ class WatchedBlocks:
     its first and last call, where the block has one call that of the call before it if values are the same. `stale`
     tells that new values gave the results of the old ones.
 
-    A call that makes a block by itself would double a visit if one were made untimed before it: there the call before
-    the tensors are written is timed as well, and the block is the two.
+    Where one call or two make a block, an untimed one before it would take half of the visit, or a third: there the
+    call before the tensors are written is timed as well, and the block is the two.
     """
 
     timed: Timed
@@ -87,7 +89,7 @@ class WatchedBlocks:
 
     def needs_warming(self, calls: int) -> bool:
         """Tell whether a call has to be made before the first block of so many."""
-        return calls > 1 or not self.is_split
+        return calls > CALLS_ALONE or not self.is_split
 
     def warm(self, call: Call) -> None:
         """Make the call that brings inputs and code back into the caches."""
@@ -100,14 +102,15 @@ class WatchedBlocks:
         self.pair = None
         kept = Kept(call)
         before_writing = [] if self._before is not None or self.needs_warming(calls) else [self._opened(kept)]
+        is_last = calls == 1 or bool(before_writing)
         self.write()
-        opening = self._timed(kept, 1, meanwhile=meanwhile if calls == 1 else None)
+        opening = self._timed(kept, 1, meanwhile=meanwhile if is_last else None)
         self.first.append(opening.seconds)
         given = kept.take()
         if self._before is not None and self.is_new:
             self.stale = self.stale or (same(self._before, given) and _varies(given))
         before, self._before = self._before, given
-        if calls == 1:
+        if is_last:
             if before is not None and not self.is_new:
                 self.pair = (before, given)
             return _joined([*before_writing, opening])

@@ -86,11 +86,14 @@ def test_a_slow_call_is_held_against_the_one_before_it_on_the_same_values():
 def test_a_call_that_is_a_block_by_itself_is_never_made_untimed():
     tensor, seen = torch.arange(4.0), []
     found = blocks(tensor, is_new=False)
-    assert (found.needs_warming(1), found.needs_warming(2)) == (False, True)
+    assert [found.needs_warming(calls) for calls in (1, 2, 3)] == [False, False, True]
     block = found.block(lambda: seen.append(tensor._version) or tensor.clone(), 1)
     assert (block.calls, block.seconds, found.first) == (2, 1.5, [2.0])
     assert seen[0] < seen[1], "the tensors are written between the two"
     assert watched.same(*found.pair)
+    found = blocks(tensor, is_new=False)
+    assert found.block(tensor.clone, 2).calls == 2
+    assert (found.first, found.later, found.timed.made) == ([2.0], [], 2)
     stale = blocks(torch.arange(4.0))
     stale.block(torch.arange(4.0).clone, 1)
     assert stale.stale
