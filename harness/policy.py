@@ -77,6 +77,8 @@ class GatePolicy(Fact):
     """Budgets of numerical agreement; see impls/*/problem.py for the elementwise bound."""
 
     rows: int = 128
+    # The re-check asks whether calls still give what they gave: a quarter of the rows does, edges first.
+    rows_rechecked: int = 32
     # Errors relative to what a plain implementation of the same dtype commits on the same inputs.
     factor: float = 2.0
     gradient_factor: float = 3.0

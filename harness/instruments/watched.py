@@ -86,6 +86,7 @@ class WatchedBlocks:
     pair: tuple[Outputs, Outputs] | None = None
     stale: bool = False
     _before: Outputs | None = None
+    _is_warm: bool = False
 
     def needs_warming(self, calls: int) -> bool:
         """Tell whether a call has to be made before the first block of so many."""
@@ -96,12 +97,13 @@ class WatchedBlocks:
         kept = Kept(call)
         self.timed(kept, 1)
         self._before = kept.take()
+        self._is_warm = True
 
     def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         """Write the inputs and time so many calls; `meanwhile` is called while the block keeps a device busy."""
         self.pair = None
         kept = Kept(call)
-        before_writing = [] if self._before is not None or self.needs_warming(calls) else [self._opened(kept)]
+        before_writing = [] if self._is_warm or self.needs_warming(calls) else [self._opened(kept)]
         is_last = calls == 1 or bool(before_writing)
         self.write()
         opening = self._timed(kept, 1, meanwhile=meanwhile if is_last else None)

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # Between the seeds of a re-check's inputs and of those written over them.
 SECOND_SEED_OFFSET = 500
-# The re-check asks whether calls still give what they gave: a quarter of the rows that agreement looks at, edges first.
-RECHECKED_ROWS = 32
 # Profiling a call of ten thousand operators takes ten times as long as the call; beyond this it is profiled once.
 REPEATED_SECONDS_AT_MOST = 0.01
 # Counting visits each operator in Python; beyond this the small sizes of `count` say the same sooner.
@@ -308,7 +306,7 @@ def recheck(bench: Workbench, request: messages.Recheck) -> messages.Rechecked:
         subject,
         seed=request.seed,
         second_seed=request.seed + SECOND_SEED_OFFSET,
-        rows=RECHECKED_ROWS,
+        rows=bench.policy.gate.rows_rechecked,
         when="after timing, ",
     )
     return messages.Rechecked(

@@ -94,6 +94,8 @@ def test_a_call_that_is_a_block_by_itself_is_never_made_untimed():
     found = blocks(tensor, is_new=False)
     assert found.block(tensor.clone, 2).calls == 2
     assert (found.first, found.later, found.timed.made) == ([2.0], [], 2)
+    found.block(tensor.clone, 2)
+    assert (found.first, found.later, found.timed.made) == ([2.0, 4.0], [], 4), "each block is like the first"
     stale = blocks(torch.arange(4.0))
     stale.block(torch.arange(4.0).clone, 1)
     assert stale.stale

@@ -23,7 +23,7 @@ def ask(worker, request):
 
 
 def visit(case):
-    return messages.Visit(case=case, seed=3, calls=2, blocks=3, index=4, process=1)
+    return messages.Visit(case=case, seed=3, calls=3, blocks=3, index=4, process=1)
 
 
 def test_there_is_an_answer_to_every_request():
