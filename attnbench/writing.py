@@ -27,6 +27,15 @@ def write_file(content: bytes, path: Path) -> Path:
     return path
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a file that can't be written before the work whose result it will hold. Raises JournalError."""
+    with _made(path):
+        is_new = not path.exists()
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+
+
 @contextlib.contextmanager
 def _made(path: Path) -> Iterator[None]:
     """Make the folder of a file, and say which file could not be written."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attnbench.console import fail, quiet, say, warn
-from attnbench.options import Cases, Json, Place, grouped
+from attnbench.console import fail, listener, say, say_empty, say_json, warn
+from attnbench.options import Cases, Place, Telling, grouped
 
 if TYPE_CHECKING:
     from harness.results.plan_file import Plan
 
 
 @grouped
-def plan_command(cases: Cases, place: Place, *, json_output: Json = False) -> None:
+def plan_command(cases: Cases, place: Place, telling: Telling) -> None:
     """Show the cases of scenarios with their operations, memory and time, and what will be skipped and why.
 
     Example: attnbench plan sequence-length -a n=4096,65536 --impl batched
@@ -24,7 +23,7 @@ def plan_command(cases: Cases, place: Place, *, json_output: Json = False) -> No
     from harness.runner.selection import EmptyShardError
     from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
-    shown = quiet()
+    shown = listener(telling)
     absent = absent_gpu(place.device)
     try:
         request = make_request(cases, place, device="cuda:0" if absent else None)
@@ -32,16 +31,18 @@ def plan_command(cases: Cases, place: Place, *, json_output: Json = False) -> No
         with Supervisor(settings, progress=shown) as supervisor:
             plan = make_plan(request, supervisor, progress=shown)
     except EmptyShardError as empty:
-        say(json.dumps({"cases": [], "reason": str(empty)}) if json_output else str(empty))
+        say_empty(str(empty), telling)
         return
     except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
     if absent:
         warn(f"{absent}; planned for an {plan.device_name} by its datasheet: nothing was measured")
-    if json_output:
-        say(plan.model_dump_json(indent=1, by_alias=True))
+    if telling.json:
+        say_json(plan.model_dump(mode="json", by_alias=True))
     else:
         show(plan)
+    if not any(case.skip is None for case in plan.cases):
+        raise fail(f"no case can run here; {plan.cases[0].case.label}: {plan.cases[0].reason}")
 
 
 def absent_gpu(wanted: str | None) -> str:

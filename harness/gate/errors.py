@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,10 +16,6 @@ if TYPE_CHECKING:
 
     from harness.policy import GatePolicy
     from impls.contract import Witness
-
-
-# Effective rows of witnesses that are still in use.
-_ROWS: WeakKeyDictionary[Witness, float] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -36,21 +31,26 @@ class Comparison:
 def effective_rows(witness: Witness) -> float:
     """Return how many rows carry the reference's error: all where it is even, one where one row has all of it.
 
-    Rows of the same answer err alike, and count once. Telling them apart takes long, and is done once for a witness.
+    Rows of the same answer err alike, and count once.
     """
-    if witness not in _ROWS:
-        _ROWS[witness] = _count_rows(witness)
-    return _ROWS[witness]
-
-
-def _count_rows(witness: Witness) -> float:
     error = (witness.reference - witness.oracle).square()
     features = error.shape[-1] if error.ndim > 1 else 1
-    _, group = torch.unique(witness.oracle.float().reshape(-1, features), dim=0, return_inverse=True)
+    _, group = torch.unique(_marks(witness.oracle.float().reshape(-1, features)), return_inverse=True)
     of_rows = torch.zeros(int(group.max()) + 1, dtype=error.dtype)
     of_rows.index_add_(0, group, error.reshape(-1, features).sum(-1))
     total = float(of_rows.square().sum())
     return float(of_rows.sum()) ** 2 / total if total > 0.0 else 1.0
+
+
+def _marks(rows: torch.Tensor) -> torch.Tensor:
+    """Give rows of float32 numbers, all finite, a number each: equal for equal rows, else once in 2^63.
+
+    Sorting numbers takes a tenth of the time that sorting rows does.
+    """
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(-(2**62), 2**62, rows.shape[-1:], generator=generator) * 2 + 1
+    # Zeros of both signs are the same.
+    return ((rows + 0.0).view(torch.int32).long() * factors).sum(-1)
 
 
 def chance(rows: float, policy: GatePolicy) -> float:
@@ -113,7 +113,6 @@ def _check(name: str, *, error: float, budget: float, detail: str = "") -> Check
 
 
 def _element(name: str, got: torch.Tensor, wanted: torch.Tensor, ratio: torch.Tensor) -> Element:
-    # torch's own unravel_index brings sympy in, a third of a second.
     flat = int(ratio.nan_to_num(nan=math.inf).argmax())
     index = tuple(int(i) for i in np.unravel_index(flat, ratio.shape))
     return Element(name, index, got.flatten()[flat].item(), wanted.flatten()[flat].item())

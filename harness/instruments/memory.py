@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import torch
 
 from harness.instruments.telemetry.sensors import ReadingError
+from harness.machine import processor
 from harness.records import Memory
 
 if TYPE_CHECKING:
@@ -200,16 +200,10 @@ def _driver_reasons(before: DriverMemory, after: DriverMemory, outside_from: int
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the bytes that a new case could use: free device memory, or available memory within the cgroup's limit."""
+    """Return the bytes that a new case could use: a device's free memory, or what machine and cgroups leave."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    available = int(psutil.virtual_memory().available)
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return available
-    return available if limit == "max" else min(available, max(0, int(limit) - used))
+    return processor.memory_available_bytes()
 
 
 def cap_process(limit: int) -> bool:

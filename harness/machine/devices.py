@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
-import glob
+import importlib.util
 import json
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.machine import processor
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 # torch counts GPUs through NVML, whatever the driver's age and the GPU's: that one is there says not that it computes.
 PROBE = """
-import json, torch
+import json, os
+try:
+    os.getcwd()
+except OSError:
+    os.chdir("/")
+import torch
 found = [{"name": "cpu"}]
 for number in range(torch.cuda.device_count()):
     one = {"name": f"cuda:{number}"}
@@ -33,8 +42,6 @@ if torch.backends.mps.is_available():
     found.append({"name": "mps"})
 print(json.dumps(found))
 """
-# Nodes of NVIDIA's drivers (on Tegra and under Windows too) and of AMD's.
-GPU_NODES = ("/dev/nvidia*", "/dev/nvhost*", "/dev/nvgpu*", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 # Seconds; importing torch from a cold disk and a context on each of eight GPUs.
 PROBE_SECONDS = 300.0
 
@@ -60,14 +67,26 @@ class Device:
         return f"{self.name} ({', '.join(known)})" if known else self.name
 
 
-def may_have_gpu(nodes: Sequence[str] = GPU_NODES) -> bool:
-    """Tell whether a GPU may be here: on Linux a driver shows itself by a node, elsewhere only torch can tell."""
-    return sys.platform != "linux" or any(glob.glob(node) for node in nodes)  # noqa: PTH207  # patterns from the root
+# The driver's library, without which torch finds no GPU of NVIDIA; and where AMD's driver is spoken to.
+NVIDIA_DRIVER, AMD_DRIVER = "libcuda.so.1", Path("/dev/kfd")
+
+
+def has_gpu_driver() -> bool:
+    """Tell whether a GPU could be here; not without a driver on Linux, which a look tells sooner than torch does."""
+    if not sys.platform.startswith("linux") or AMD_DRIVER.exists():
+        return True
+    try:
+        ctypes.CDLL(NVIDIA_DRIVER)
+    except OSError:
+        return False
+    return True
 
 
 @functools.cache
 def present() -> tuple[Device, ...]:
     """List the devices that torch sees, the CPU first, each tried. Raises DeviceError if torch can't be imported."""
+    if is_built_for_cpu():
+        return (Device("cpu"),)
     try:
         done = subprocess.run(
             [sys.executable, "-c", PROBE], capture_output=True, text=True, check=False, timeout=PROBE_SECONDS
@@ -80,6 +99,19 @@ def present() -> tuple[Device, ...]:
     return tuple(Device(**one) for one in json.loads(done.stdout.strip().splitlines()[-1]))
 
 
+def is_built_for_cpu(*, version: Path | None = None) -> bool:
+    """Tell whether torch was built for no GPU, by its file `version`; to import it takes a second or more.
+
+    False where that can't be known.
+    """
+    if version is None:
+        found = importlib.util.find_spec("torch")
+        version = Path(found.origin).with_name("version.py") if found and found.origin else Path()
+    text = processor.text_of(version) or ""
+    built = dict(re.findall(r"^(cuda|hip)\b[^=\n]*= (.+)$", text, re.MULTILINE))
+    return sys.platform == "linux" and set(built.values()) == {"None"} and len(built) == 2  # noqa: PLR2004
+
+
 def choose(wanted: str | None, *, tell: Callable[[str], object] = lambda _: None) -> str:
     """Return the device asked for, or the best one: CUDA if there is one that works, else the CPU. Raises DeviceError.
 
@@ -87,8 +119,7 @@ def choose(wanted: str | None, *, tell: Callable[[str], object] = lambda _: None
     """
     if wanted is not None and not re.fullmatch(r"(cpu|mps|cuda(:\d+)?)", wanted):
         raise DeviceError(f"no device {wanted!r}: have cpu, cuda, cuda:N, mps")
-    if wanted == "cpu" or (wanted is None and not may_have_gpu()):
-        # Asking torch takes seconds.
+    if wanted == "cpu" or (wanted is None and not has_gpu_driver()):
         return "cpu"
     found = present()
     usable = [device.name for device in found if not device.reason]

@@ -28,6 +28,7 @@ from harness.machine.processor import (
     cpu_temperature,
     cpuinfo,
     governor,
+    memory_available_bytes,
     memory_bytes,
     steal_share,
     text_of,
@@ -146,7 +147,7 @@ def host_volatile(facts: Facts, *, root: Path = ROOT) -> None:
     facts.values["timer_resolution_seconds"] = time.get_clock_info("perf_counter").resolution
     # A virtual machine may be given memory as it uses it, so even the total is no constant.
     facts.values["memory_bytes"] = memory_bytes(root=root)
-    facts.values["memory_available_bytes"] = psutil.virtual_memory().available
+    facts.values["memory_available_bytes"] = memory_available_bytes(root=root)
     facts.values["commit"] = commit()
 
 

@@ -15,8 +15,10 @@ import torch
 # Timers are bound in harness.instruments.timing before the first implementation is imported.
 from harness.instruments import timing  # isort: skip
 from harness.gate.agreement import agree, describe
+from harness.gate.known import Known
 from harness.instruments import cuda, memory
 from harness.instruments.telemetry import sampler, sustained
+from harness.machine import processor
 from harness.worker.modelled import modelled_device
 from harness.worker.process_state import ProcessState
 from harness.worker.stages import BookedCanary, Stages
@@ -24,7 +26,7 @@ from impls import discovery, registry
 from impls.subject import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from harness.instruments.cuda_graphs import CudaRecorder
     from harness.policy import MemoryPolicy, Policy
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 # Inputs that are kept: preparation goes back and forth between two; and the most that one may take, in bytes.
 INPUTS_KEPT = 2
 INPUT_BYTES_KEPT = 2**27
-# Inputs whose witnesses are kept: the re-check of a point's implementations goes back and forth between two.
-WITNESSES_KEPT = 2
 # Bound before any implementation is imported, so that none can replace it later.
 _clone = torch.Tensor.clone
 # A device's own allocator may use this much more than cases are planned to.
@@ -88,6 +88,23 @@ class CallsAccount:
         return block
 
 
+class BookedKnown(Known):
+    """What is known to be right; working it out is a stage of its own."""
+
+    def __init__(self, stages: Stages) -> None:
+        super().__init__()
+        self._stages = stages
+
+    def of(self, inputs: Hashable, work_out: Callable[[], tuple[Witness, ...]]) -> tuple[Witness, ...]:
+        """Return the witnesses of inputs, worked out where they are not known."""
+
+        def booked() -> tuple[Witness, ...]:
+            with self._stages.inside("oracle"):
+                return work_out()
+
+        return super().of(inputs, booked)
+
+
 class KnownInputs:
     """Inputs drawn last, of which the implementations that share them get copies: drawing takes ten times as long.
 
@@ -117,27 +134,6 @@ def _copied(inputs: Inputs) -> Inputs:
     return copy.deepcopy(inputs, {id(tensor): _clone(tensor) for tensor in inputs.tensors})
 
 
-class KnownWitnesses:
-    """What defines right for the last few inputs, worked out once for the implementations that share them."""
-
-    def __init__(self, stages: Stages | None = None) -> None:
-        self._known: dict[Any, tuple[Witness, ...]] = {}
-        self._stages = stages or Stages()
-
-    def of(self, subject: Subject, seed: int, inputs: Any, rows: torch.Tensor) -> tuple[Witness, ...]:
-        """Return the witnesses of a subject's inputs.
-
-        The gate asks only after it has seen that the implementation left its inputs as they were.
-        """
-        key = (subject.implementation.problem, subject.point, subject.dtype, seed, len(rows))
-        if key not in self._known:
-            while len(self._known) >= WITNESSES_KEPT:
-                del self._known[next(iter(self._known))]
-            with self._stages.inside("oracle"):
-                self._known[key] = subject.problem.witness(inputs, rows)
-        return self._known[key]
-
-
 @dataclass
 class Workbench:
     """What the answers to requests share. `canary` is a CPU's, `watch` a CUDA device's; `stages` books its time.
@@ -150,12 +146,12 @@ class Workbench:
     announce: Callable[[str], None]
     registry: Registry
     calls: CallsAccount
-    witnesses: KnownWitnesses
+    known: Known
     rates: dict[str, float]
     rest: sustained.Rest
     stages: Stages = field(default_factory=Stages)
     inputs: KnownInputs = field(default_factory=KnownInputs)
-    canary: BookedCanary | None = None
+    canary: timing.Canary | None = None
     watch: sampler.Watch | None = None
     # How often each case was visited in this process, by its id.
     visits: Counter[str] = field(default_factory=Counter)
@@ -206,7 +202,7 @@ class Workbench:
             seed=seed,
             second_seed=second_seed,
             policy=self.policy.gate if rows is None else self.policy.gate.model_copy(update={"rows": rows}),
-            witnesses=functools.partial(self.witnesses.of, subject),
+            known=self.known,
             draw=functools.partial(self.inputs.of, subject),
         )
         if not agreement.passed:
@@ -217,8 +213,9 @@ class Workbench:
 def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
     """Find the implementations and make the device ready for them."""
     device = torch.device(start.device)
-    if start.threads:
-        torch.set_num_threads(start.threads)
+    threads = start.threads or processor.quota_threads(torch.get_num_threads())
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
     modelled = modelled_device() if start.modelled else None
     has_context = device.type == "cuda" and modelled is None
     if has_context:
@@ -242,7 +239,7 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
         announce=announced,
         calls=CallsAccount(),
         stages=stages,
-        witnesses=KnownWitnesses(stages),
+        known=BookedKnown(stages),
         rates=dict(modelled.rates) if modelled else {},
         modelled=modelled,
         rest=sustained.Rest(start.policy.telemetry),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from harness.gate.known import Known
 from harness.instruments.telemetry import sustained
 from harness.policy import DEFAULT
 from harness.protocol import messages
@@ -20,7 +21,7 @@ from harness.records import Agreement, Counts, Degrees, Environment, Memory, Pre
 from harness.runner.supervisor import Stages
 from harness.worker import prediction
 from harness.worker.modelled import ModelledDevice, modelled_device
-from harness.worker.workbench import CallsAccount, KnownWitnesses, Workbench
+from harness.worker.workbench import CallsAccount, Workbench
 from impls import discovery
 
 # Seconds. A worker imports torch and makes a context; torch and CUDA take 5 to 10 s from a warm disk.
@@ -81,7 +82,7 @@ class ModelledWorker:
             announce=lambda _step: None,
             registry=discovery.discover(),
             calls=CallsAccount(),
-            witnesses=KnownWitnesses(),
+            known=Known(),
             rates=dict(self.model.rates),
             rest=sustained.Rest(self.policy.telemetry),
             modelled=self.model,

@@ -130,15 +130,6 @@ def test_no_number_is_kept_for_a_failure(failures):
     assert all((record.time is None) == (record.status != "ok") for record in read_run(directory).records)
 
 
-def test_a_plugin_that_kills_the_process_on_import_is_unavailable():
-    done = attnbench("list", "--impl-file", str(PLANTED / "kills_on_import.py"), "--json", "--device", "cpu")
-    assert done.returncode == 0, done.stderr
-    entries = {entry["name"]: entry for entry in json.loads(done.stdout[done.stdout.index("{") :])["implementations"]}
-    assert not entries["kills-on-import"]["available"]
-    assert "SIGSEGV" in entries["kills-on-import"]["reason"]
-    assert entries["batched"]["available"]
-
-
 def worker_processes(parent: int) -> list[psutil.Process]:
     return psutil.Process(parent).children(recursive=True)
 
@@ -307,17 +298,6 @@ def test_what_would_not_fit_is_skipped_with_its_arithmetic():
     assert case["skip"] == "predicted_oom"
     assert "score buffers" in case["reason"]
     assert "free" in case["reason"]
-
-
-def test_a_new_file_in_the_folder_is_found_with_no_list_edited():
-    kernel = ROOT / "impls" / "attention" / "planted_by_a_test.py"
-    kernel.write_text((PLANTED / "failures.py").read_text().replace("planted-", "folder-"))
-    try:
-        done = attnbench("list", "--json", "--device", "cpu")
-    finally:
-        kernel.unlink()
-    names = [entry["name"] for entry in json.loads(done.stdout)["implementations"]]
-    assert "folder-right" in names
 
 
 @pytest.mark.gpu

@@ -55,8 +55,10 @@ def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
 def shed(
     state: RunState, cases: Sequence[PlannedCase], *, room: float, seconds: Callable[[budget.Estimate], float]
 ) -> None:
-    """Leave out the dearest of these cases, so that the rest fits the room."""
-    state.leave_out([one.case for one in budget.dearest(state.estimates(cases), room=room, seconds=seconds)])
+    """Leave out the dearest of these cases, so that the rest fits the room; the run's cheapest point always stays."""
+    least = budget.cheapest_point(state.estimates(state.open))
+    dear = budget.dearest(state.estimates(cases), room=room, seconds=seconds, least=least)
+    state.leave_out([one.case for one in dear])
 
 
 def room_for_cases(state: RunState) -> float:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
+
 from harness.instruments import datasheets
 
 
@@ -11,3 +14,40 @@ def test_datasheets_differ_between_devices_and_leave_unknown_rates_out():
     assert "bfloat16" not in sheets["Tesla V100-SXM2-16GB"].matmul
     assert "NVIDIA H200 NVL" not in sheets
     assert all(rate > 1e12 for sheet in sheets.values() for rate in sheet.matmul.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "half", "bandwidth"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989.5e12, 3350e9),
+        ("NVIDIA A100-SXM4-40GB", 312e12, 1555e9),
+        ("Tesla T4", 65e12, 320e9),
+    ],
+)
+def test_figures_are_in_flops_and_bytes_per_second(monkeypatch, name, half, bandwidth):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: name)
+    found = datasheets.datasheet("cuda:0")
+    assert found.matmul["float16"] == pytest.approx(half)
+    assert found.bandwidth == pytest.approx(bandwidth)
+    assert "datasheet" in found.source
+
+
+@pytest.mark.parametrize("name", ["NVIDIA H100 80GB HBM2e", "nvidia h100 80gb hbm3", "", "GPU"])
+def test_a_device_that_is_like_a_listed_one_is_unknown(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: name)
+    assert datasheets.datasheet("cuda:1") is None
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_is_no_gpu_is_not_asked_for_its_name(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: pytest.fail("asked"))
+    assert datasheets.datasheet(device) is None
+
+
+def test_rates_are_without_sparsity_and_no_narrow_dtype_is_slower_than_a_wider_one():
+    for name, sheet in datasheets.DATASHEETS.items():
+        rates = sheet.matmul
+        assert 1.5 < rates["float16"] / rates["float32"] < 20, name
+        assert rates.get("bfloat16", rates["float16"]) == rates["float16"]
+        assert rates.get("float64", 0.0) <= rates["float32"]
+        assert 1e11 < sheet.bandwidth < 1e13

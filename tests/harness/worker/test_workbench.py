@@ -21,27 +21,6 @@ from tests.support.benches import bench_on
 from tests.support.runs import ok_case
 
 
-def test_witnesses_are_worked_out_once_for_the_implementations_of_a_point(worker):
-    made = []
-
-    class Problem:
-        def witness(self, inputs, rows):
-            made.append((inputs, rows))
-            return (inputs,)
-
-    def subject(name, point):
-        return Subject(Problem(), registry.get("attention", name), point, torch.float32, torch.device("cpu"))
-
-    known = workbench.KnownWitnesses()
-    for name in ("einsum", "batched"):
-        assert known.of(subject(name, "p"), 1, "inputs", "rows") == ("inputs",)
-    assert len(made) == 1
-    known.of(subject("einsum", "p"), 2, "inputs", "rows")
-    known.of(subject("einsum", "q"), 1, "inputs", "rows")
-    known.of(subject("einsum", "p"), 1, "inputs", "rows")
-    assert len(made) == 4, "two are kept"
-
-
 @pytest.mark.parametrize("case", [ok_case("einsum", n=16, d=8), ok_case("sdpa-auto", n=16, d=8, valid_lens=9)])
 def test_inputs_are_drawn_once_for_the_implementations_of_a_point_and_each_has_its_own(case, monkeypatch):
     subject = bench_on().subject(case)
