@@ -179,7 +179,7 @@ def _gpu(device: str, stable: Facts, volatile: Facts) -> None:
     }
     # Which of several equal cards it was: two runs on them compare, and a resumed run says if it moved.
     volatile.values["gpu_uuid"] = f"GPU-{properties.uuid}"
-    volatile.values["variables"] = {name: os.environ[name] for name in PLACING if name in os.environ}
+    volatile.values["gpu_variables"] = {name: os.environ[name] for name in PLACING if name in os.environ}
     # Creates this process's context, so that NVML's list of processes is known to hold it.
     torch.zeros(1, device=device)
     try:

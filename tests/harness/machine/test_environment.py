@@ -101,6 +101,21 @@ def test_a_gpu_is_described_by_torch_and_nvml(gpu):
     assert described.volatile["gpu_other_processes"] == 1  # one of the two is this process, seen from the host
 
 
+def test_which_of_several_equal_cards_it_was_is_known_and_changes_no_identity(gpu, monkeypatch):
+    gpu()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setenv("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1")
+    second = environment.describe("cuda:0")
+    assert second.volatile["gpu_uuid"] == f"GPU-{fake_nvml.UUID}"
+    assert second.volatile["gpu_pci"] == "00000000:18:00.0"
+    assert second.volatile["gpu_variables"] == {"CUDA_VISIBLE_DEVICES": "1"}
+    # What changes which kernels run is part of the identity, and the two don't hide one another.
+    assert second.stable["variables"]["TORCH_CUDNN_SDPA_DEPRIORITIZED"] == "1"
+    assert not second.stable.keys() & second.volatile.keys()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert environment.describe("cuda:0").id == second.id
+
+
 def test_what_a_gpu_does_at_the_moment_is_not_its_identity(gpu):
     device = gpu()
     first = environment.describe("cuda:0")
