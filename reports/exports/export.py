@@ -137,7 +137,7 @@ def to_pytorch_hud(run: Run) -> str:
     """
     stable = run.environment.stable if run.environment else {}
     machine = {name: stable[name] for name in ("cpu", "gpu", "torch", "threads") if name in stable}
-    records = []
+    records: list[dict[str, Any]] = []
     for record in _timed(run):
         time, case = record.time, record.case
         figures: dict[str, list[float]] = {
@@ -145,18 +145,18 @@ def to_pytorch_hud(run: Run) -> str:
             "extra_memory_bytes": _one(record.memory.extra if record.memory else None),
             "operations": _one(record.counts.operations if record.counts else None),
         }
-        benchmark = {
+        benchmark: dict[str, Any] = {
             "name": f"attnbench {case.problem}",
             "mode": "inference" if case.direction == "forward" else "training",
             "dtype": case.dtype,
             "extra_info": {**machine, "device": case.device, "direction": case.direction, "cache": case.cache,
                            "scenario": case.scenario, "id": case.id, "point": case.point},
         }  # fmt: skip
-        model = {"name": name_of(record), "type": "micro-benchmark", "backend": case.implementation}
+        model: dict[str, Any] = {"name": name_of(record), "type": "micro-benchmark", "backend": case.implementation}
         interval = list(time.interval) if time and time.interval else []
         for name, values in figures.items():
-            extra = {"interval_us": [bound * 1e6 for bound in interval]} if name == "latency_us" else {}
-            metric = {"name": name, "benchmark_values": values, "extra_info": extra}
+            extra: dict[str, Any] = {"interval_us": [bound * 1e6 for bound in interval]} if name == "latency_us" else {}
+            metric: dict[str, Any] = {"name": name, "benchmark_values": values, "extra_info": extra}
             records += [{"benchmark": benchmark, "model": model, "metric": metric}] if values else []
     return json.dumps(text.json_value(records), indent=1) + "\n"
 
