@@ -10,7 +10,7 @@ import pynvml
 import pytest
 import torch
 
-from harness.machine import environment
+from harness.machine import environment, host
 from tests.support import fake_nvml
 
 
@@ -61,8 +61,8 @@ def test_threads_of_the_calling_process_change_the_id():
 
 
 def test_a_bare_machine_gives_reasons_and_no_error(tmp_path):
-    stable, volatile = environment.Facts(), environment.Facts()
-    environment.host_stable(stable, root=tmp_path)
+    stable, volatile = host.Facts(), host.Facts()
+    host.host_stable(stable, root=tmp_path)
     environment.host_volatile(volatile, root=tmp_path)
     assert {"cpu_flags", "cpu_caches", "smt", "numa_nodes"} <= set(stable.reasons)
     assert {"governor", "turbo", "cpu_pressure", "steal_share_since_boot"} <= set(volatile.reasons)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from harness.machine import environment, processor
+from harness.machine import host, processor
 
 
 def write(root, path, text):
@@ -87,8 +87,8 @@ def test_the_processor_is_named_with_what_tells_models_apart(tmp_path):
     text = first + "\nmodel name\t: another\n"
     write(tmp_path, "proc/cpuinfo", text)
     assert processor.cpu_model(root=tmp_path) == "AMD EPYC (cpu family 25, model 17)"
-    facts = environment.Facts()
-    environment.host_stable(facts, root=tmp_path)
+    facts = host.Facts()
+    host.host_stable(facts, root=tmp_path)
     assert facts.values["cpu_flags"] == ["avx2", "avx512f"]
 
 
@@ -148,14 +148,14 @@ def test_memory_is_the_machines_unless_a_smaller_limit_holds(tmp_path):
     assert processor.memory_bytes(root=tmp_path) == 1024
 
 
-@pytest.mark.parametrize("text", ["", "0", "max", "max 100000\n", "100 100 100\n"])
+@pytest.mark.parametrize("text", ["", "0", "max", "max 100000\n", "x y\n", "100 0\n", "100 100 100\n"])
 def test_a_quota_that_can_not_be_read_is_none(tmp_path, text):
     write(tmp_path, "proc/self/cgroup", "0::/\n")
     write(tmp_path, "sys/fs/cgroup/cpu.max", text)
     assert processor.cpu_quota(root=tmp_path) is None
 
 
-@pytest.mark.parametrize("text", ["\n", ":::\n", "0::/nowhere\n"])
+@pytest.mark.parametrize("text", ["\n", ":::\n", "0::/nowhere\n", "nonsense\n", "1:cpu\n"])
 def test_control_groups_that_can_not_be_read_are_none(tmp_path, text):
     write(tmp_path, "proc/self/cgroup", text)
     assert processor.cpu_quota(root=tmp_path) is None
