@@ -77,6 +77,8 @@ RunDirectory = Annotated[Path | None, typer.Option("-o", "--output", help="Run d
 OutputFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; beside the first run if not given.")
 ]
+Baselines = Annotated[Path, typer.Option("--baselines", help="Folder of saved baselines.")]
+Junit = Annotated[Path | None, typer.Option("--junit", help="Write a JUnit file for CI.")]
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from attnbench.console import fail, listener, say_json, wide_console
-from attnbench.options import SEED_AT_MOST, Device, Dtype, Impl, ImplFile, Telling, grouped
+from attnbench.options import SEED_AT_MOST, Device, Dtype, Impl, ImplFile, Junit, Telling, grouped
 
 
 @grouped
@@ -22,7 +21,7 @@ def check_command(
     keyword: Annotated[str, typer.Option("-k", help="Keep the probes whose title contains this.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="The few probes that find most mistakes.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of the inputs.")] = 0,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit file for CI.")] = None,
+    junit: Junit = None,
     telling: Telling,
 ) -> None:
     """Hold implementations against the float64 oracle on a battery of adversarial cases; nothing is timed.

@@ -50,6 +50,10 @@ class DeviceError(ValueError):
     """There is no such device here; the message names those there are."""
 
 
+class AbsentError(DeviceError):
+    """The device's name is one, and none of that name works here."""
+
+
 @dataclass(frozen=True)
 class Device:
     """A device as torch names it; `uuid` is without prefix, and `reason` says why it can't be used."""
@@ -132,7 +136,7 @@ def choose(wanted: str | None, *, tell: Callable[[str], object] = lambda _: None
     device = cuda[0] if wanted == "cuda" and cuda else wanted
     if device not in usable:
         why = [line for line in refused if line.startswith(f"{wanted}:" if wanted == "cuda" else f"{wanted} ")]
-        raise DeviceError("; ".join([f"no device {wanted!r} here: have {', '.join(usable)}", *why]))
+        raise AbsentError("; ".join([f"no device {wanted!r} here: have {', '.join(usable)}", *why]))
     return device
 
 

@@ -85,9 +85,10 @@ def _cases(
 ) -> Iterable[Case]:
     settings = itertools.product(scenario.dtypes, scenario.directions, scenario.caches, implementations)
     for dtype, direction, cache, implementation in settings:
+        own = scenario.point_for(point, implementation=implementation)
         hashed = case_id(
             problem=scenario.problem,
-            point=point,
+            point=own,
             dtype=dtype,
             device=device,
             direction=direction,
@@ -99,7 +100,7 @@ def _cases(
             scenario=scenario.name,
             problem=scenario.problem,
             implementation=implementation,
-            point=point,
+            point=own,
             dtype=dtype,
             device=device,
             direction=direction,

@@ -78,7 +78,7 @@ class RunState:
     ceilings_after: list[Ceiling] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    # Seconds that visits to a case took, the blocks aside, and the watch over the canary.
+    # Seconds that visits to a case took, its graphs aside, and the watch over the canary.
     visit_seconds: dict[str, list[float]] = field(default_factory=dict)
     watch: BusyWatch = field(default_factory=BusyWatch)
     quota: QuotaWatch = field(default_factory=QuotaWatch)

@@ -44,6 +44,8 @@ CALLS = [
     ),
     pytest.param("report", ["{run}", "-o", "{folder}/page.html"], "report", id="report"),
     pytest.param("report", ["{run}", "--format", "md"], "markdown", id="markdown"),
+    pytest.param("compare", ["{run}", "{run}", "-o", "{folder}/changes.html"], "cases", id="compare"),
+    pytest.param("history", ["{run}", "-o", "{folder}/history.html"], "machines", id="history"),
     pytest.param("export", ["{run}", "--to", "csv", "-o", "{folder}/cases.csv"], "file", id="export"),
     pytest.param("verify", ["--csv", "{table}", "--exponent", "2"], "verdicts", id="verify"),
     pytest.param(
@@ -90,7 +92,7 @@ def test_json_is_one_document_and_quiet_is_quiet(name, arguments, key, given):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(("name", "arguments"), [parameters.values[:2] for parameters in CALLS[:7]])
+@pytest.mark.parametrize(("name", "arguments"), [parameters.values[:2] for parameters in CALLS[:9]])
 def test_without_json_there_is_text(name, arguments, given):
     done = call(name, *given(arguments), "--quiet")
     assert (done.exit_code, done.stderr) == (0, "")

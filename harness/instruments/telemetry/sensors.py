@@ -61,18 +61,19 @@ def probe(device: str) -> Iterator[Probe]:
 
 def cuda_uuid(device: str) -> str:
     """Return the UUID that CUDA gives a device, without prefix."""
-    import torch
+    from harness.instruments import cuda
 
-    return str(torch.cuda.get_device_properties(device).uuid)
+    return str(cuda.DRIVER.properties(device).uuid)
 
 
 def gpu_probe(gpu: nvml.Gpu) -> Probe:
     """Return the readings of a GPU, each tried once: what NVML refuses now is absent with its words."""
     import pynvml
 
+    busy = _Utilization()
     wanted: dict[str, Callable[[Any], float]] = {
-        "gpu_utilization": lambda handle: pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
-        "memory_utilization": lambda handle: pynvml.nvmlDeviceGetUtilizationRates(handle).memory / 100,
+        "gpu_utilization": busy.of_gpu,
+        "memory_utilization": busy.of_memory,
         "power_w": lambda handle: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
         "clock_mhz": lambda handle: float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
         "memory_clock_mhz": lambda handle: float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM)),
@@ -96,6 +97,28 @@ def gpu_probe(gpu: nvml.Gpu) -> Probe:
         others=_on(gpu, lambda handle: nvml.other_processes(handle, holds_context=True)),
         reasons=reasons,
     )
+
+
+class _Utilization:
+    """The busy shares of a GPU and of its memory, which are one reading: the first of the two keeps the other's."""
+
+    def __init__(self) -> None:
+        self._memory: int | None = None
+
+    def of_gpu(self, handle: Any) -> float:
+        """Read both, and return the GPU's."""
+        import pynvml
+
+        rates = pynvml.nvmlDeviceGetUtilizationRates(handle)
+        self._memory = rates.memory
+        return float(rates.gpu / 100)
+
+    def of_memory(self, handle: Any) -> float:
+        """Return the memory's of that reading, read anew if there is none."""
+        import pynvml
+
+        kept, self._memory = self._memory, None
+        return float((pynvml.nvmlDeviceGetUtilizationRates(handle).memory if kept is None else kept) / 100)
 
 
 def _shared_with(gpu: nvml.Gpu) -> str:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from harness.machine import environment, processor
+from harness.machine import host, processor
 
 
 def write(root, path, text):
@@ -87,8 +87,8 @@ def test_the_processor_is_named_with_what_tells_models_apart(tmp_path):
     text = first + "\nmodel name\t: another\n"
     write(tmp_path, "proc/cpuinfo", text)
     assert processor.cpu_model(root=tmp_path) == "AMD EPYC (cpu family 25, model 17)"
-    facts = environment.Facts()
-    environment.host_stable(facts, root=tmp_path)
+    facts = host.Facts()
+    host.host_stable(facts, root=tmp_path)
     assert facts.values["cpu_flags"] == ["avx2", "avx512f"]
 
 

@@ -55,6 +55,26 @@ def test_a_readable_rapl_gives_power_and_energy(tmp_path):
     assert "energy_j" not in available.reasons
 
 
+def test_both_utilizations_are_of_one_reading(gpu):
+    device = gpu()
+    with sensors.probe("cuda:0") as found:
+        probed = device.calls["nvmlDeviceGetUtilizationRates"]
+        for expected in (1, 2):
+            device.memory_busy = 40 + expected
+            assert found.readings["gpu_utilization"]() == 0.97
+            assert found.readings["memory_utilization"]() == pytest.approx(0.40 + expected / 100)
+            assert device.calls["nvmlDeviceGetUtilizationRates"] == probed + expected
+        assert probed == 1
+
+
+def test_a_card_that_is_not_the_one_measured_on_is_not_read(gpu):
+    gpu()
+    with sensors.probe("cuda:0") as first, sensors.probe("cuda:1") as second:
+        assert first.readings
+        assert second.readings == {}
+        assert "no device with UUID 00000001-" in second.reasons["nvml"]
+
+
 def test_a_system_without_rapl_or_with_a_broken_one_says_which(tmp_path):
     with pytest.raises(sensors.ReadingError, match="shows no RAPL counter"):
         sensors.rapl(root=tmp_path)
