@@ -26,12 +26,13 @@ def cover(
     `more` names further options of which all combinations occur. Greedy and drawn by `seed`: the same at every call.
     """
     generator = random.Random(seed)
-    missing = wanted(options, strength=strength, more=more)
+    # Sets have another order in every process.
+    missing = sorted(wanted(options, strength=strength, more=more), key=lambda held: sorted(map(repr, held)))
     rows = []
     while missing:
         candidates = [_row(options, missing, generator) for _ in range(CANDIDATES)]
         best = max(candidates, key=lambda row: sum(held <= row.items() for held in missing))
-        missing = {held for held in missing if not held <= best.items()}
+        missing = [held for held in missing if not held <= best.items()]
         rows.append(best)
     return rows
 
@@ -48,10 +49,10 @@ def wanted(
 
 
 def _row(
-    options: Mapping[str, Sequence[Any]], missing: set[frozenset[Setting]], generator: random.Random
+    options: Mapping[str, Sequence[Any]], missing: list[frozenset[Setting]], generator: random.Random
 ) -> dict[str, Any]:
     """Start with a missing combination, then give each option the value that most missing ones still allow for."""
-    row = dict(generator.choice(sorted(missing, key=lambda held: sorted(map(repr, held)))))
+    row = dict(generator.choice(missing))
     left = [name for name in options if name not in row]
     generator.shuffle(left)
     for name in left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from dataclasses import replace
@@ -14,13 +15,17 @@ from harness.gate.errors import Comparison, Element, chance, compare, effective_
 from harness.records import Agreement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from harness.gate.known import Known
     from harness.policy import GatePolicy
     from impls.contract import Inputs, Upstream, Witness
     from impls.subject import Subject
 
-    Witnesses = Callable[[int, Any, torch.Tensor], tuple[Witness, ...]]
+
+# Elements of inputs up to which what is right is worked out on one thread: operations on so few wait for the others,
+# and on a machine whose cores others use, they wait a hundred times as long as they compute.
+FEW_ELEMENTS = 2**20
 
 
 def agree(
@@ -30,23 +35,22 @@ def agree(
     policy: GatePolicy,
     kind: str = "normal",
     second_seed: int | None = None,
-    witnesses: Witnesses | None = None,
+    known: Known | None = None,
     upstream: Upstream = "dense",
 ) -> Agreement:
     """Draw inputs, call once, and compare outputs (and gradients, unless forward) on sampled rows with the oracle.
 
     With `second_seed`, inputs of that seed are then written over the first ones in place, forward, and the comparison
-    is made again: results kept by the address of inputs are wrong there. `witnesses` replaces the problem's `witness`,
-    for callers that hold several implementations against the same inputs; `upstream` lays the
-    gradient out. Exceptions of the implementation propagate.
+    is made again: results kept by the address of inputs are wrong there. `known` keeps what is right, for callers that
+    ask about the same inputs again; `upstream` lays the gradient out. Exceptions of the implementation propagate.
     """
     inputs = subject.inputs(seed=seed, kind=kind)
-    first = _hold(subject, inputs, seed=seed, policy=policy, witnesses=witnesses, upstream=upstream)
+    first = _hold(subject, inputs, seed=seed, policy=policy, kind=kind, known=known, upstream=upstream)
     if second_seed is None or subject.direction != "forward" or not first.passed:
         return first
     for tensor, other in zip(inputs.tensors, subject.inputs(seed=second_seed, kind=kind).tensors, strict=True):
         tensor.copy_(other)
-    second = _hold(subject, inputs, seed=second_seed, policy=policy, witnesses=witnesses)
+    second = _hold(subject, inputs, seed=second_seed, policy=policy, kind=kind, known=known)
     checks = [check.model_copy(update={"name": f"inputs changed in place, {check.name}"}) for check in second.checks]
     decisive = second if not second.passed or (second.ratio or 0.0) > (first.ratio or 0.0) else first
     return decisive.model_copy(update={"passed": second.passed, "checks": [*first.checks, *checks]})
@@ -58,20 +62,43 @@ def _hold(
     *,
     seed: int,
     policy: GatePolicy,
-    witnesses: Witnesses | None,
+    kind: str,
+    known: Known | None,
     upstream: Upstream = "dense",
 ) -> Agreement:
-    """Hold one call on given inputs against the oracle; `seed` is that of the inputs."""
+    """Hold one call on given inputs against the oracle; `seed` and `kind` are what the inputs were drawn from."""
     rows = subject.problem.sample_rows(subject.point, count=policy.rows, seed=seed)
     answer = call(subject, inputs, rows=rows, seed=seed, upstream_layout=upstream)
     mistakes = contract_mistakes(subject, answer)
     if mistakes:
         return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
-    known = subject.problem.witness if witnesses is None else functools.partial(witnesses, seed)
-    return compare_with_oracle(subject, answer, rows=rows, policy=policy, witnesses=known)
+    witnesses, gradient_witnesses = _right(subject, known, seed=seed, kind=kind, count=policy.rows, upstream=upstream)
+    return compare_with_oracle(
+        subject, answer, rows=rows, policy=policy, witnesses=witnesses, gradient_witnesses=gradient_witnesses
+    )
 
 
-def agree_but_for_spoiled_rows(subject: Subject, *, seed: int, policy: GatePolicy, kind: str) -> Agreement:
+def _right(
+    subject: Subject, known: Known | None, *, seed: int, kind: str, count: int, upstream: Upstream
+) -> tuple[Callable[..., tuple[Witness, ...]], Callable[..., tuple[Witness, ...]]]:
+    """Return what gives the witnesses of outputs and those of gradients; what is known is looked up."""
+    problem = subject.problem
+    if known is None:
+        return problem.witness, problem.gradient_witness
+    drawn = (subject.implementation.problem, subject.point, subject.dtype, str(subject.device), seed, kind, count)
+
+    def of_outputs(*given: Any) -> tuple[Witness, ...]:
+        return known.of(drawn, functools.partial(problem.witness, *given))
+
+    def of_gradients(*given: Any) -> tuple[Witness, ...]:
+        return known.of((*drawn, upstream), functools.partial(problem.gradient_witness, *given))
+
+    return of_outputs, of_gradients
+
+
+def agree_but_for_spoiled_rows(
+    subject: Subject, *, seed: int, policy: GatePolicy, kind: str, known: Known | None = None
+) -> Agreement:
     """Ask that NaN in a row of the first tensor makes that row of the output NaN or infinite, and leaves others alone.
 
     The kind draws what "normal" inputs of the seed are, but for those rows.
@@ -87,8 +114,9 @@ def agree_but_for_spoiled_rows(subject: Subject, *, seed: int, policy: GatePolic
     if mistakes:
         return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
     mended = torch.where(spoiled.unsqueeze(-1), honest.outputs[0], torch.Tensor.detach(answer.outputs[0]))
+    witnesses, _ = _right(subject, known, seed=seed, kind="normal", count=policy.rows, upstream="dense")
     return compare_with_oracle(
-        subject, replace(honest, outputs=(mended,)), rows=rows, policy=policy, witnesses=subject.problem.witness
+        subject, replace(honest, outputs=(mended,)), rows=rows, policy=policy, witnesses=witnesses
     )
 
 
@@ -99,8 +127,46 @@ def compare_with_oracle(
     rows: torch.Tensor,
     policy: GatePolicy,
     witnesses: Callable[[Any, torch.Tensor], tuple[Witness, ...]],
+    gradient_witnesses: Callable[[Any, torch.Tensor, torch.Tensor], tuple[Witness, ...]] | None = None,
 ) -> Agreement:
-    """Compare an answer's numbers with oracle, reference and bound; the witness is computed after the call."""
+    """Compare an answer's numbers with oracle, reference and bound; the witness is computed after the call.
+
+    `gradient_witnesses` replaces the problem's.
+    """
+    with _one_thread_for_few(answer.inputs.tensors):
+        return _compare(
+            subject,
+            answer,
+            rows=rows,
+            policy=policy,
+            witnesses=witnesses,
+            gradient_witnesses=gradient_witnesses or subject.problem.gradient_witness,
+        )
+
+
+@contextlib.contextmanager
+def _one_thread_for_few(tensors: tuple[torch.Tensor, ...]) -> Iterator[None]:
+    """Use one thread inside, where the tensors are small."""
+    threads = torch.get_num_threads()
+    if sum(tensor.numel() for tensor in tensors) > FEW_ELEMENTS:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _compare(
+    subject: Subject,
+    answer: Answer,
+    *,
+    rows: torch.Tensor,
+    policy: GatePolicy,
+    witnesses: Callable[[Any, torch.Tensor], tuple[Witness, ...]],
+    gradient_witnesses: Callable[[Any, torch.Tensor, torch.Tensor], tuple[Witness, ...]],
+) -> Agreement:
     described = subject.problem.outputs(subject.point)
     checks, worst = [contract_check([], note=precision_note(answer.inputs.tensors[0]))], []
     with torch.no_grad():
@@ -113,11 +179,11 @@ def compare_with_oracle(
         worst.append((_name_rows(element, rows, axis=output.row_axis), compared))
     if answer.upstream is not None:
         upstream = answer.upstream.index_select(described[0].row_axis, rows.to(answer.upstream.device))
-        gradient_witnesses = subject.problem.gradient_witness(answer.inputs, rows, upstream)
+        of_gradients = gradient_witnesses(answer.inputs, rows, upstream)
         # One row's error reaches every key, so the gradient that fewest rows carry tells how many are independent.
-        rows_at_least = min(effective_rows(witness) for witness in gradient_witnesses)
+        rows_at_least = min(effective_rows(witness) for witness in of_gradients)
         factor = policy.gradient_factor * chance(rows_at_least, policy)
-        for name, gradient, witness in zip(answer.inputs.names, answer.gradients, gradient_witnesses, strict=True):
+        for name, gradient, witness in zip(answer.inputs.names, answer.gradients, of_gradients, strict=True):
             assert gradient is not None
             compared, element = compare(Comparison(f"d{name}", torch.Tensor.detach(gradient), witness, factor), policy)
             checks += compared

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.gate.agreement import agree, agree_but_for_spoiled_rows, describe
+from harness.gate.known import Known
 from harness.records import Agreement, Check, Outcome
 from impls.subject import Subject
 
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 
 # An error in every hundredth call is met by 128 calls.
 REPEATED_CALLS = 128
+# Inputs of these calls, in turn: what is right of each is worked out once.
+REPEATED_INPUTS = 16
 DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
 
 
 @dataclass(frozen=True)
 class Examinee:
-    """An implementation in one setting, before a probe says at which point."""
+    """An implementation in one setting, before a probe says at which point; `known` has what others were asked."""
 
     problem: Problem
     implementation: Implementation
@@ -35,6 +38,7 @@ class Examinee:
     device: str
     policy: GatePolicy
     seed: int = 0
+    known: Known | None = None
 
     def at(self, point: Any, *, direction: Direction) -> Subject:
         """Return the implementation at a point."""
@@ -120,15 +124,32 @@ def unsupported(subject: Subject, *, needs: frozenset[str] = frozenset()) -> str
 def _single(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
     """Check one call."""
     if probe.spoils_row:
-        return agree_but_for_spoiled_rows(subject, seed=examinee.seed, policy=examinee.policy, kind=probe.kind)
-    return agree(subject, seed=examinee.seed, policy=examinee.policy, kind=probe.kind, upstream=probe.upstream)
+        return agree_but_for_spoiled_rows(
+            subject, seed=examinee.seed, policy=examinee.policy, kind=probe.kind, known=examinee.known
+        )
+    return agree(
+        subject,
+        seed=examinee.seed,
+        policy=examinee.policy,
+        kind=probe.kind,
+        known=examinee.known,
+        upstream=probe.upstream,
+    )
 
 
 def _repeated(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
-    """Check many calls, each on fresh inputs; return the first that disagrees, else the worst."""
-    agreements = []
+    """Check many calls, each on inputs drawn anew; return the first that disagrees, else the worst."""
+    agreements, known = [], examinee.known or Known()
     for call in range(REPEATED_CALLS):
-        agreements.append(agree(subject, seed=examinee.seed + call, policy=examinee.policy, kind=probe.kind))
+        agreements.append(
+            agree(
+                subject,
+                seed=examinee.seed + call % REPEATED_INPUTS,
+                policy=examinee.policy,
+                kind=probe.kind,
+                known=known,
+            )
+        )
         if not agreements[-1].passed:
             return _in_call(agreements[-1], call + 1)
     return max(agreements, key=lambda agreement: agreement.ratio or 0.0)
@@ -150,16 +171,17 @@ def _fresh(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
         )
         first = _tensors(call())
         kept = [tensor.clone() for tensor in first]
-        later, again = _tensors(other()), _tensors(call())
+        later = _tensors(other())
+        changed = [
+            f"output {position} was changed by a later call"
+            for position, (a, b) in enumerate(zip(first, kept, strict=True))
+            if not torch.equal(a, b)
+        ]
+        again = _tensors(call())
     shared = [
         f"output {position} shares memory with an earlier one"
-        for position, (a, b) in enumerate(zip(first, later, strict=True))
-        if a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
-    ]
-    changed = [
-        f"output {position} was changed by a later call"
-        for position, (a, b) in enumerate(zip(first, kept, strict=True))
-        if not torch.equal(a, b)
+        for position, three in enumerate(zip(first, later, again, strict=True))
+        if len({tensor.untyped_storage().data_ptr() for tensor in three}) < len(three)
     ]
     moved = [
         f"output {position} differs between two calls with the same inputs"

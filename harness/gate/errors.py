@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from harness.records import Check
@@ -34,11 +35,22 @@ def effective_rows(witness: Witness) -> float:
     """
     error = (witness.reference - witness.oracle).square()
     features = error.shape[-1] if error.ndim > 1 else 1
-    _, group = torch.unique(witness.oracle.float().reshape(-1, features), dim=0, return_inverse=True)
+    _, group = torch.unique(_marks(witness.oracle.float().reshape(-1, features)), return_inverse=True)
     of_rows = torch.zeros(int(group.max()) + 1, dtype=error.dtype)
     of_rows.index_add_(0, group, error.reshape(-1, features).sum(-1))
     total = float(of_rows.square().sum())
     return float(of_rows.sum()) ** 2 / total if total > 0.0 else 1.0
+
+
+def _marks(rows: torch.Tensor) -> torch.Tensor:
+    """Give rows of float32 numbers, all finite, a number each: equal for equal rows, else once in 2^63.
+
+    Sorting numbers takes a tenth of the time that sorting rows does.
+    """
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(-(2**62), 2**62, rows.shape[-1:], generator=generator) * 2 + 1
+    # Zeros of both signs are the same.
+    return ((rows + 0.0).view(torch.int32).long() * factors).sum(-1)
 
 
 def chance(rows: float, policy: GatePolicy) -> float:
@@ -102,7 +114,7 @@ def _check(name: str, *, error: float, budget: float, detail: str = "") -> Check
 
 def _element(name: str, got: torch.Tensor, wanted: torch.Tensor, ratio: torch.Tensor) -> Element:
     flat = int(ratio.nan_to_num(nan=math.inf).argmax())
-    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), ratio.shape))
+    index = tuple(int(i) for i in np.unravel_index(flat, ratio.shape))
     return Element(name, index, got.flatten()[flat].item(), wanted.flatten()[flat].item())
 
 

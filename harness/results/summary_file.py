@@ -12,7 +12,8 @@ class Summary(Fact):
 
     `call_share` is the share of them inside calls of implementations, `timed_share` that in timed samples, which runs
     before schema 1.3 don't have. `left_out` says what the time budget did not hold. `ceilings_after` are ceilings of
-    the run's start measured again at its end.
+    the run's start measured again at its end. `throttled_periods` are those in which a quota of processor time stopped
+    the run, None without one.
     """
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
@@ -29,6 +30,7 @@ class Summary(Fact):
     workers: int = 1
     complete: bool
     warnings: list[str] = Field(default_factory=list)
+    throttled_periods: int | None = None
     ceilings_after: list[Ceiling] = Field(default_factory=list)
 
     model_config = Record.model_config

@@ -206,13 +206,16 @@ def cheapest_point(known: Sequence[Estimate]) -> str:
     return min(points, key=points.__getitem__, default="")
 
 
-def dearest(known: Sequence[Estimate], *, room: float, seconds: Callable[[Estimate], float]) -> list[Estimate]:
+def dearest(
+    known: Sequence[Estimate], *, room: float, seconds: Callable[[Estimate], float], least: str | None = None
+) -> list[Estimate]:
     """Return the cases to leave out so that the rest fits the `room`, dearest first; `seconds` is what one takes.
 
-    The point that costs least stays whatever it costs: a run without a case says nothing.
+    The point of the key `least`, by default the cheapest of these, stays whatever it costs: a run without a case says
+    nothing.
     """
     costs = {one.case.id: seconds(one) for one in known}
-    least = cheapest_point(known)
+    least = cheapest_point(known) if least is None else least
     total = sum(costs.values())
     left_out: list[Estimate] = []
     for one in sorted(known, key=lambda one: -costs[one.case.id]):

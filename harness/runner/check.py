@@ -85,12 +85,13 @@ def check(
         entries = [entry for entry in supervisor.require(Describe()).implementations if entry.problem == problem]
         chosen = _chosen(entries, names, settings.impl_files)
         probes = supervisor.require(ListProbes(problem=problem, quick=quick, only=only)).probes
+        # By dtype first, as implementations share what is right of a dtype's inputs.
         examined = [
             (entry.name, dtype)
-            for entry in chosen
-            if entry.available
-            for dtype in entry.dtypes
+            for dtype in dict.fromkeys(dtype for entry in chosen for dtype in entry.dtypes)
             if not dtypes or dtype in dtypes
+            for entry in chosen
+            if entry.available and dtype in entry.dtypes
         ]
         outcomes, longest = [], 0
         for name, dtype in examined:
@@ -101,6 +102,8 @@ def check(
                 )
                 outcomes.append(_outcome(supervisor, request, probe))
                 longest = max(longest, probe.length if outcomes[-1].status != "unsupported" else 0)
+    order = {entry.name: place for place, entry in enumerate(chosen)}
+    outcomes.sort(key=lambda outcome: order[outcome.implementation])
     missing = _missing(entries, chosen, impl_files=settings.impl_files, problem=problem, is_named=bool(names))
     return Report(problem=problem, device=settings.device, outcomes=outcomes, unavailable=missing, longest=longest)
 

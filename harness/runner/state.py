@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from harness.results import closing, journal
 from harness.results.summary_file import Summary
 from harness.runner import budget
 from harness.runner.busy import BusyWatch
+from harness.runner.quota import QuotaWatch, thread_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,9 +78,10 @@ class RunState:
     ceilings_after: list[Ceiling] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    # Seconds that visits to a case took, the blocks aside, and the watch over the canary.
+    # Seconds that visits to a case took, its graphs aside, and the watch over the canary.
     visit_seconds: dict[str, list[float]] = field(default_factory=dict)
     watch: BusyWatch = field(default_factory=BusyWatch)
+    quota: QuotaWatch = field(default_factory=QuotaWatch)
 
     @property
     def policy(self) -> Policy:
@@ -174,6 +175,7 @@ class RunState:
     def summary(self, *, is_complete: bool) -> Summary:
         """Return the contents of summary.json."""
         wall = self.time.spent
+        throttled = self.quota.stopped()
         return Summary(
             started=self.started,
             ended=journal.now(),
@@ -188,6 +190,7 @@ class RunState:
             workers=self.supervisor.started_workers,
             complete=is_complete,
             warnings=self.warnings,
+            throttled_periods=None if throttled is None else throttled.stopped,
             ceilings_after=self.ceilings_after,
         )
 
@@ -233,13 +236,3 @@ def begin(
 def degrees_key(case: Case) -> str:
     """Name the journal's facts on what an implementation's operations grow like."""
     return f"{journal.DEGREES}{case.problem} {case.implementation} {case.direction}"
-
-
-def thread_warnings(threads: int | None) -> list[str]:
-    """Say if more threads were asked for than there are processors for."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads is None or threads <= allowed:
-        return []
-    return [
-        f"{threads} threads were asked for, and this process may use {allowed} processors: they wait for each other"
-    ]

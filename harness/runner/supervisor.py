@@ -142,7 +142,11 @@ class Supervisor:
         # A context that died a moment ago may hold its memory, or an exclusive device, for some seconds more.
         waits = iter(START_WAITS if self.settings.device.startswith("cuda") else ())
         while len(self._skip) < IMPORT_DEATHS_AT_MOST:
-            worker = self._launch()
+            try:
+                worker = self._launch()
+            except OSError as error:
+                # No folder for its output, no process or descriptor left.
+                raise WorkerError(f"no worker can be started: {error.strerror or error}") from None
             ready = worker.ready
             if isinstance(ready, Started):
                 self._hold_versions(ready.digests, worker)

@@ -12,6 +12,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from harness.machine import processor
 from harness.protocol import messages
 from harness.protocol.channel import Channel, ClosedError, Message
 
@@ -189,6 +190,7 @@ def main() -> None:
     """Serve on the descriptors given as arguments: read end, write end, process id of the parent."""
     read, write, parent = (int(argument) for argument in sys.argv[1:4])
     die_with(parent)
+    processor.stand_somewhere()
     serve(Channel(read=read, write=write))
 
 

@@ -271,6 +271,7 @@ def replay(bench: Workbench, request: messages.Replay) -> messages.Replayed:
         blocks=request.blocks,
         policy=bench.policy.timing,
         gate=bench.policy.gate,
+        known=bench.known,
     )
     return messages.Replayed(
         graph=messages.Replays(

@@ -30,6 +30,7 @@ def run_probe(bench: Workbench, request: RunProbe) -> Probed:
         device=str(bench.device),
         policy=bench.policy.gate,
         seed=request.seed,
+        known=bench.known,
     )
     task = battery.tasks(problem, quick=request.quick, only=request.only)[request.index]
     bench.announce(task.title)

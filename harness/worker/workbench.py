@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -14,8 +13,10 @@ import torch
 # Timers are bound in harness.instruments.timing before the first implementation is imported.
 from harness.instruments import timing  # isort: skip
 from harness.gate.agreement import agree, describe
+from harness.gate.known import Known
 from harness.instruments import cuda, memory
 from harness.instruments.telemetry import sampler, sustained
+from harness.machine import processor
 from harness.worker.modelled import modelled_device
 from harness.worker.process_state import ProcessState
 from impls import discovery, registry
@@ -29,11 +30,9 @@ if TYPE_CHECKING:
     from harness.protocol.messages import Start
     from harness.records import Agreement, Case, Status
     from harness.worker.modelled import ModelledDevice
-    from impls.contract import Implementation, Witness
+    from impls.contract import Implementation
     from impls.registry import Registry
 
-# Inputs whose witnesses are kept: the re-check of a point's implementations goes back and forth between two.
-WITNESSES_KEPT = 2
 # A device's own allocator may use this much more than cases are planned to.
 DEVICE_SHARE_ABOVE = 0.3
 
@@ -81,25 +80,6 @@ class CallsAccount:
         return block
 
 
-class KnownWitnesses:
-    """What defines right for the last few inputs, worked out once for the implementations that share them."""
-
-    def __init__(self) -> None:
-        self._known: dict[Any, tuple[Witness, ...]] = {}
-
-    def of(self, subject: Subject, seed: int, inputs: Any, rows: torch.Tensor) -> tuple[Witness, ...]:
-        """Return the witnesses of a subject's inputs.
-
-        The gate asks only after it has seen that the implementation left its inputs as they were.
-        """
-        key = (subject.implementation.problem, subject.point, subject.dtype, seed)
-        if key not in self._known:
-            while len(self._known) >= WITNESSES_KEPT:
-                del self._known[next(iter(self._known))]
-            self._known[key] = subject.problem.witness(inputs, rows)
-        return self._known[key]
-
-
 @dataclass
 class Workbench:
     """What the answers to requests share. `canary` is a CPU's, `watch` a CUDA device's.
@@ -112,7 +92,7 @@ class Workbench:
     announce: Callable[[str], None]
     registry: Registry
     calls: CallsAccount
-    witnesses: KnownWitnesses
+    known: Known
     rates: dict[str, float]
     rest: sustained.Rest
     canary: timing.Canary | None = None
@@ -146,7 +126,7 @@ class Workbench:
             seed=seed,
             second_seed=second_seed,
             policy=self.policy.gate,
-            witnesses=functools.partial(self.witnesses.of, subject),
+            known=self.known,
         )
         if not agreement.passed:
             raise RefusedError("disagreed", when + describe(agreement), agreement)
@@ -156,8 +136,9 @@ class Workbench:
 def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
     """Find the implementations and make the device ready for them."""
     device = torch.device(start.device)
-    if start.threads:
-        torch.set_num_threads(start.threads)
+    threads = start.threads or processor.quota_threads(torch.get_num_threads())
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
     modelled = modelled_device() if start.modelled else None
     has_context = device.type == "cuda" and modelled is None
     if has_context:
@@ -174,7 +155,7 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
         policy=start.policy,
         announce=announce,
         calls=CallsAccount(),
-        witnesses=KnownWitnesses(),
+        known=Known(),
         rates=dict(modelled.rates) if modelled else {},
         modelled=modelled,
         rest=sustained.Rest(start.policy.telemetry),

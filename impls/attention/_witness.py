@@ -1,4 +1,8 @@
-"""What defines right for `attention`: float64 oracle, plain references and error bounds on sampled rows."""
+"""What defines right for `attention`: float64 oracle, plain references and error bounds on sampled rows.
+
+All is worked out on heads that are laid flat: the key heads of all batch elements are one axis of `pairs`, and the
+sampled rows of all query heads that share a key head stand below each other.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from impls.numerics import errors
 from impls.numerics.lengths import BLOCK_ELEMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from impls.attention._points import Inputs
 
@@ -29,22 +33,25 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
     """
     inputs = _without_padding(inputs)
     unit = errors.units(inputs.q.dtype, inputs.q.device)
-    shape = (*inputs.q.shape[:2], len(rows), inputs.v.shape[-1])
+    shape = _flat_shape(inputs, rows, inputs.v.shape[3])
     oracle, reference, prescaled, bound, summation = (torch.zeros(shape, dtype=torch.float64) for _ in range(5))
-    for batch, head in _heads(inputs):
-        whole = _head(inputs, batch, head, rows)
-        wide = whole.to(torch.float64)
-        for block in _row_blocks(inputs, rows):
-            place = (batch, head, block)
-            out = errors.plain(wide[block])
+    for some in _some_heads(inputs, rows):
+        for block in some.blocks:
+            place, wide, part = (some.pairs, block), some.precise[block], some.part[block]
+            out = errors.plain(wide)
             oracle[place] = out
-            reference[place] = errors.plain(whole[block])
-            prescaled[place] = errors.plain(whole[block], scale_first=True)
-            bound[place], summation[place] = errors.output_errors(wide[block], out, unit)
+            reference[place] = errors.plain(part)
+            prescaled[place] = errors.plain(part, scale_first=True)
+            bound[place], summation[place] = errors.output_errors(wide, out, unit)
     # An error of a running sum, drawn: a plain loop over keys commits it, and a blocked matrix product doesn't.
     reference = _farther(oracle, reference, prescaled, reference + _drawn(summation))
     flush = errors.flushed_output(inputs.k.shape[2], unit)
-    return (Witness(oracle=oracle, reference=reference, bound=bound, flush=flush),)
+    whole = (*inputs.q.shape[:2], len(rows), inputs.v.shape[3])
+    return (
+        Witness(
+            oracle=oracle.reshape(whole), reference=reference.reshape(whole), bound=bound.reshape(whole), flush=flush
+        ),
+    )
 
 
 def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor) -> tuple[Witness, ...]:
@@ -57,123 +64,121 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
     inputs = _without_padding(inputs)
     unit = errors.units(inputs.q.dtype, inputs.q.device)
     flushed = _flushed(inputs, rows, unit)
-    exact = [torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable]
-    bounds = _Bounds.zeros(inputs, unit)
-    scores_scaled, queries_scaled, flash = (
-        [torch.zeros_like(tensor, requires_grad=False) for tensor in inputs.differentiable] for _ in range(3)
-    )
-    for block in _gradient_blocks(inputs, rows, upstream):
-        out = errors.textbook_gradients(block.precise, block.upstream.double())
-        _add_exact(exact, block, out)
-        bounds.add(block, out)
-        _add_textbook(scores_scaled, block, scale_first=False)
-        _add_textbook(queries_scaled, block, scale_first=True)
-        _add_flash(flash, block)
-    bounds.close(exact, flushed=flushed[1])
-    return tuple(
-        Witness(oracle=oracle, reference=_farther(oracle, *forms, oracle + _drawn(deviation)), bound=bound, flush=flush)
-        for oracle, bound, deviation, flush, *forms in zip(
-            exact, bounds.bounds, bounds.deviations, flushed, scores_scaled, queries_scaled, flash, strict=True
+    exact, bounds, deviations = (_Gradients.zeros(inputs, rows, dtype=torch.float64) for _ in range(3))
+    forms = [_Gradients.zeros(inputs, rows, dtype=inputs.q.dtype) for _ in range(3)]
+    upstream = upstream.to(inputs.q.device).reshape(_flat_shape(inputs, rows, inputs.v.shape[3]))
+    for some in _some_heads(inputs, rows):
+        sums = errors.KeySums.zeros(some.precise)
+        for block in some.blocks:
+            part, precise, gradient = some.part[block], some.precise[block], upstream[some.pairs, block]
+            place = (some.pairs, block)
+            out = errors.textbook_gradients(precise, gradient.double())
+            exact.add(place, out, precise, gradient.double(), add=errors.add_product)
+            for form, scale_first in zip(forms[:2], (False, True), strict=True):
+                textbook = errors.textbook_gradients(part, gradient, scale_first=scale_first)
+                form.add(place, textbook, part, gradient, add=errors.add_rows)
+            forms[2].add(place, errors.flash_gradients(part, gradient), part, gradient, add=errors.add_product)
+            bounds.dq[place], deviations.dq[place] = errors.query_gradient_errors(
+                precise, gradient.double(), out, sums, unit
+            )
+        bounds.dk[some.pairs], bounds.dv[some.pairs] = errors.key_gradient_bounds(
+            sums, exact.dk[some.pairs], exact.dv[some.pairs], unit, flushed=flushed[1]
         )
+        deviations.dk[some.pairs] = sums.dk_variance.sqrt()
+    found = [gradients.whole(inputs, rows) for gradients in (exact, bounds, deviations, *forms)]
+    return tuple(
+        Witness(
+            oracle=oracle, reference=_farther(oracle, *others, oracle + _drawn(deviation)), bound=bound, flush=flush
+        )
+        for flush, oracle, bound, deviation, *others in zip(flushed, *found, strict=True)
     )
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Some sampled rows of one head: its tensors, the same in float64, and where their gradients go.
+class _SomeHeads:
+    """Some key heads with the sampled rows that attend to them, in the inputs' dtype and in float64.
 
-    `place` indexes dq, `kv` dk and dv.
+    `pairs` are their places on the flat axis of key heads, `blocks` those of rows, each of which sees all keys.
     """
 
     part: errors.Head
     precise: errors.Head
-    upstream: torch.Tensor
-    place: tuple[int, int, torch.Tensor]
-    kv: tuple[int, int]
+    pairs: slice
+    blocks: list[slice]
 
 
-def _gradient_blocks(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor) -> Iterator[_Block]:
-    group = inputs.q.shape[1] // inputs.k.shape[1]
-    for batch, head in _heads(inputs):
-        whole = _head(inputs, batch, head, rows)
-        wide = whole.to(torch.float64)
-        for block in _row_blocks(inputs, rows):
-            yield _Block(
-                part=whole[block],
-                precise=wide[block],
-                upstream=upstream[batch, head, block].to(inputs.q.device),
-                place=(batch, head, rows[block]),
-                kv=(batch, head // group),
-            )
+def _some_heads(inputs: Inputs, rows: torch.Tensor) -> Iterator[_SomeHeads]:
+    """Cut the work so that a block has about BLOCK_ELEMENTS scores."""
+    pairs, of_pair, _ = _flat_shape(inputs, rows, 1)
+    n_k = inputs.k.shape[2]
+    step = min(of_pair, max(BLOCK_ROWS, BLOCK_ELEMENTS // n_k))
+    at_once = max(1, BLOCK_ELEMENTS // (step * n_k))
+    blocks = [slice(start, start + step) for start in range(0, of_pair, step)]
+    for first in range(0, pairs, at_once):
+        chosen = slice(first, min(first + at_once, pairs))
+        part = _heads(inputs, chosen, rows)
+        yield _SomeHeads(part, part.to(torch.float64), chosen, blocks)
 
 
-def _add_exact(exact: list[torch.Tensor], block: _Block, out: errors.ScoreGradients) -> None:
-    """Put a block's dq into its place, and add what its rows give dk and dv."""
-    dq, dk, dv = exact
-    dq[block.place] = out.dq.cpu()
-    dk[block.kv] += (out.scores.mT @ block.precise.q).cpu()
-    dv[block.kv] += (out.weights.mT @ block.upstream.double()).cpu()
+def _flat_shape(inputs: Inputs, rows: torch.Tensor, features: int) -> tuple[int, int, int]:
+    """Return the shape of what stands in sampled rows, laid flat: [key heads of all batch elements, rows, features]."""
+    batches, heads = inputs.q.shape[:2]
+    kv_heads = inputs.k.shape[1]
+    return batches * kv_heads, heads // kv_heads * len(rows), features
 
 
-def _add_textbook(reference: list[torch.Tensor], block: _Block, *, scale_first: bool) -> None:
-    """Add a block as the textbook computes it, the scale applied to the queries or to the scores."""
-    dq, dk, dv = reference
-    out = errors.textbook_gradients(block.part, block.upstream, scale_first=scale_first)
-    dq[block.place] = out.dq
-    errors.add_rows(dk[block.kv], out.scores, block.part.q)
-    errors.add_rows(dv[block.kv], out.weights, block.upstream)
-
-
-def _add_flash(reference: list[torch.Tensor], block: _Block) -> None:
-    """Add a block as FlashAttention computes it."""
-    dq, dk, dv = reference
-    out = errors.flash_gradients(block.part, block.upstream)
-    dq[block.place] = out.dq
-    dk[block.kv] += errors.product(out.scores.mT, block.part.q)
-    dv[block.kv] += errors.product(out.weights.mT, block.upstream)
+def _heads(inputs: Inputs, pairs: slice, rows: torch.Tensor) -> errors.Head:
+    """Gather some key heads, and the sampled rows of the query heads that share each."""
+    device, kv_heads = inputs.q.device, inputs.k.shape[1]
+    group = inputs.q.shape[1] // kv_heads
+    rows, flat = rows.to(device), torch.arange(pairs.start, pairs.stop, device=device)
+    batch, kv_head = flat // kv_heads, flat % kv_heads
+    head = kv_head.unsqueeze(-1) * group + torch.arange(group, device=device)  # [pairs, group]
+    q = inputs.q.detach()[batch[:, None, None], head.unsqueeze(-1), rows]  # [pairs, group, rows, d]
+    return errors.Head(
+        q=q.flatten(1, 2),
+        k=inputs.k.detach()[batch, kv_head],
+        v=inputs.v.detach()[batch, kv_head],
+        mask=_mask(inputs, batch, rows).repeat(1, group, 1),
+        scale=_scale(inputs),
+    )
 
 
 @dataclass(frozen=True)
-class _Bounds:
-    """Bounds on the errors of dq, dk and dv, and the deviations of a running sum's, as blocks are added.
+class _Gradients:
+    """Gradients laid flat, on the inputs' device: dq of the sampled rows, dk and dv."""
 
-    `sums` has what the bounds of dk and dv need over all rows, by batch element and key head.
-    """
-
-    bounds: list[torch.Tensor]
-    deviations: list[torch.Tensor]
-    sums: list[list[errors.KeySums]]
-    unit: errors.Units
+    dq: torch.Tensor
+    dk: torch.Tensor
+    dv: torch.Tensor
 
     @classmethod
-    def zeros(cls, inputs: Inputs, unit: errors.Units) -> _Bounds:
+    def zeros(cls, inputs: Inputs, rows: torch.Tensor, *, dtype: torch.dtype) -> _Gradients:
         """Start with no block."""
-        batches, kv_heads, n_k, d = inputs.k.shape
-        bounds, deviations = (
-            [torch.zeros(tensor.shape, dtype=torch.float64) for tensor in inputs.differentiable] for _ in range(2)
-        )
-        sums = [
-            [errors.KeySums.zeros(n_k=n_k, d=d, d_v=inputs.v.shape[3]) for _ in range(kv_heads)] for _ in range(batches)
-        ]
-        return cls(bounds, deviations, sums, unit)
+        d, d_v = inputs.q.shape[3], inputs.v.shape[3]
+        pairs, n_k = inputs.k.shape[0] * inputs.k.shape[1], inputs.k.shape[2]
+        shapes = (_flat_shape(inputs, rows, d), (pairs, n_k, d), (pairs, n_k, d_v))
+        return cls(*(torch.zeros(shape, dtype=dtype, device=inputs.q.device) for shape in shapes))
 
-    def add(self, block: _Block, out: errors.ScoreGradients) -> None:
-        """Bound the errors of a block's dq, and gather what its rows add to those of dk and dv."""
-        batch, kv_head = block.kv
-        bound, deviation = errors.query_gradient_errors(
-            block.precise, block.upstream.double(), out, self.sums[batch][kv_head], self.unit
-        )
-        self.bounds[0][block.place], self.deviations[0][block.place] = bound.cpu(), deviation.cpu()
+    def add(
+        self,
+        place: tuple[slice, slice],
+        found: errors.ScoreGradients,
+        head: errors.Head,
+        upstream: torch.Tensor,
+        *,
+        add: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], object],
+    ) -> None:
+        """Put a block's dq into its place, and add what its rows give dk and dv."""
+        self.dq[place] = found.dq
+        add(self.dk[place[0]], found.scores, head.q)
+        add(self.dv[place[0]], found.weights, upstream)
 
-    def close(self, exact: list[torch.Tensor], *, flushed: float) -> None:
-        """Bound the errors of dk and dv, once every block is in."""
-        for batch, of_batch in enumerate(self.sums):
-            for kv_head, of_head in enumerate(of_batch):
-                kv = (batch, kv_head)
-                self.bounds[1][kv], self.bounds[2][kv] = errors.key_gradient_bounds(
-                    of_head, exact[1][kv], exact[2][kv], self.unit, flushed=flushed
-                )
-                self.deviations[1][kv] = of_head.dk_variance.sqrt()
+    def whole(self, inputs: Inputs, rows: torch.Tensor) -> list[torch.Tensor]:
+        """Return dq, dk and dv in the inputs' shapes, on the CPU; rows that were not sampled have no dq."""
+        dq = torch.zeros(inputs.q.shape, dtype=self.dq.dtype)
+        dq[:, :, rows.cpu()] = self.dq.cpu().reshape(*inputs.q.shape[:2], len(rows), -1)
+        return [dq, self.dk.cpu().reshape(inputs.k.shape), self.dv.cpu().reshape(inputs.v.shape)]
 
 
 def _flushed(inputs: Inputs, rows: torch.Tensor, unit: errors.Units) -> list[float]:
@@ -193,7 +198,8 @@ def _drawn(deviation: torch.Tensor) -> torch.Tensor:
 def _farther(oracle: torch.Tensor, *forms: torch.Tensor) -> torch.Tensor:
     """Return, element by element, the form that is farthest from the oracle, of those that did not overflow."""
     stacked = torch.stack([form.cpu().double() for form in forms])
-    farthest = (stacked - oracle).abs().nan_to_num(nan=-1.0, posinf=-1.0).argmax(0, keepdim=True)
+    # `argmax` takes twenty times as long along the first axis.
+    farthest = (stacked - oracle).abs().nan_to_num(nan=-1.0, posinf=-1.0).max(0, keepdim=True).indices
     return stacked.gather(0, farthest).squeeze(0)
 
 
@@ -208,40 +214,20 @@ def _without_padding(inputs: Inputs) -> Inputs:
     )
 
 
-def _heads(inputs: Inputs) -> list[tuple[int, int]]:
-    return [(batch, head) for batch in range(inputs.q.shape[0]) for head in range(inputs.q.shape[1])]
-
-
-def _row_blocks(inputs: Inputs, rows: torch.Tensor) -> list[slice]:
-    """Cut the rows into blocks of about BLOCK_ELEMENTS scores; each sees all keys."""
-    step = max(BLOCK_ROWS, BLOCK_ELEMENTS // inputs.k.shape[2])
-    return [slice(start, start + step) for start in range(0, len(rows), step)]
-
-
-def _head(inputs: Inputs, batch: int, head: int, rows: torch.Tensor) -> errors.Head:
-    rows = rows.to(inputs.q.device)
-    kv_head = head // (inputs.q.shape[1] // inputs.k.shape[1])
-    return errors.Head(
-        q=inputs.q[batch, head, rows].detach(),
-        k=inputs.k[batch, kv_head].detach(),
-        v=inputs.v[batch, kv_head].detach(),
-        mask=_mask(inputs, batch, rows),
-        scale=_scale(inputs),
-    )
-
-
 def _scale(inputs: Inputs) -> float:
     return 1.0 / math.sqrt(inputs.q.shape[-1]) if inputs.scale is None else inputs.scale
 
 
-def _mask(inputs: Inputs, batch: int, rows: torch.Tensor) -> torch.Tensor:
-    """Return which keys each row may attend to, [rows, n_k]; the last query is aligned with the last key."""
+def _mask(inputs: Inputs, batch: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return which keys each row may see, [pairs, rows, n_k], of pairs in the given batch elements.
+
+    The last query is aligned with the last key.
+    """
     n_q, n_k = inputs.q.shape[2], inputs.k.shape[2]
-    keys = torch.arange(n_k, device=rows.device)
-    mask = torch.ones((len(rows), n_k), dtype=torch.bool, device=rows.device)
+    limit = torch.full((len(batch), len(rows)), n_k, device=rows.device)
     if inputs.causal:
-        mask &= keys <= (rows + n_k - n_q).unsqueeze(-1)
+        limit = limit.minimum(rows + n_k - n_q + 1)
     if inputs.valid_lens is not None:
         valid = inputs.valid_lens[batch]
-        mask &= keys < (valid if valid.ndim == 0 else valid[rows].unsqueeze(-1))
-    return mask
+        limit = limit.minimum(valid.unsqueeze(-1) if valid.ndim == 1 else valid[:, rows])
+    return torch.arange(n_k, device=rows.device) < limit.unsqueeze(-1)

@@ -1,15 +1,16 @@
-"""The arithmetic of the gate of `attention`, for some rows of one head: oracle, plain references, error bounds.
+"""The arithmetic of the gate of `attention`, for some rows of some heads: oracle, plain references, error bounds.
 
-Shapes everywhere: q [rows, d], k [n_k, d], v [n_k, d_v], mask [rows, n_k] true where allowed, upstream and out
-[rows, d_v]. Bounds are first-order error analyses in the probabilistic form of Higham and Mary (SIAM J. Sci. Comput.
-41, 2019): independent rounding errors add in root mean square, and a sum of m terms errs by lambda * sqrt(m) * unit.
+Shapes everywhere, behind an axis of heads: q [rows, d], k [n_k, d], v [n_k, d_v], mask [rows, n_k] true where allowed,
+upstream and out [rows, d_v]. Bounds are first-order error analyses in the probabilistic form of Higham and Mary (SIAM
+J. Sci. Comput. 41, 2019): independent rounding errors add in root mean square, and a sum of m terms errs by lambda *
+sqrt(m) * unit.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -17,6 +18,9 @@ from impls.numerics.precision import tf32_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# A number for all heads, or one for each, [heads, 1, 1].
+Size = TypeVar("Size", float, torch.Tensor)
 
 # Unit roundoff of float32, in which fused kernels accumulate whatever the input dtype.
 UNIT_FLOAT32 = 2.0**-24
@@ -33,7 +37,7 @@ LAMBDA = 4.0
 
 @dataclass(frozen=True)
 class Head:
-    """Some query rows of one head with all its keys."""
+    """Some query rows of some heads with all their keys."""
 
     q: torch.Tensor
     k: torch.Tensor
@@ -46,12 +50,12 @@ class Head:
         return Head(self.q.to(dtype), self.k.to(dtype), self.v.to(dtype), self.mask, self.scale)
 
     def __getitem__(self, rows: slice) -> Head:
-        return Head(self.q[rows], self.k, self.v, self.mask[rows], self.scale)
+        return Head(self.q[..., rows, :], self.k, self.v, self.mask[..., rows, :], self.scale)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Softmax weights [rows, n_k] in float64, with a bound on their relative error and its mean over each row."""
+    """Softmax weights [heads, rows, n_k] in float64, with a bound on their relative error and its mean over a row."""
 
     weights: torch.Tensor
     scores: torch.Tensor
@@ -135,7 +139,7 @@ def output_errors(head: Head, out: torch.Tensor, unit: Units) -> tuple[torch.Ten
     walk, of mean square terms / 2, beside a straight line, of mean square out^2 / 3.
     """
     w = weights_error(head, unit)
-    keys, squares = head.k.shape[0], head.v.square()
+    keys, squares = head.k.shape[-2], head.v.square()
     spread = ((w.weights * w.relative + w.weights.clamp(max=unit.flush)).square() @ squares).sqrt()
     terms = (w.weights.square() @ squares).sqrt()
     summation = LAMBDA * math.sqrt(keys + 2) * unit.accumulate * (terms + out.abs())
@@ -189,15 +193,20 @@ def flash_gradients(head: Head, upstream: torch.Tensor) -> ScoreGradients:
     return ScoreGradients(weights.to(dtype), dscores * head.scale, product(dscores, head.k) * head.scale)
 
 
+def add_product(total: torch.Tensor, weights: torch.Tensor, rows: torch.Tensor) -> None:
+    """Add weights^T rows to a total [heads, n_k, features] at once."""
+    total += product(weights.mT, rows)
+
+
 def add_rows(total: torch.Tensor, weights: torch.Tensor, rows: torch.Tensor) -> None:
-    """Add weights^T rows to a total [n_k, features] one query row after another, rounding each time."""
-    for weight, row in zip(weights, rows, strict=True):
-        total.addr_(weight, row)
+    """Add weights^T rows to a total [heads, n_k, features] one query row after another, rounding each time."""
+    for weight, row in zip(weights.unbind(-2), rows.unbind(-2), strict=True):
+        total += weight.unsqueeze(-1) * row.unsqueeze(-2)
 
 
 @dataclass
 class KeySums:
-    """Sums over query rows that make the bounds of dk and dv, each [n_k, features] of float64."""
+    """Sums over query rows that make the bounds of dk and dv, each [heads, n_k, features] of float64."""
 
     dk_spread: torch.Tensor
     dk_terms: torch.Tensor
@@ -207,16 +216,18 @@ class KeySums:
     rows: int
 
     @classmethod
-    def zeros(cls, *, n_k: int, d: int, d_v: int) -> KeySums:
-        """Start empty."""
-        d_k, d_values = (torch.zeros(n_k, size, dtype=torch.float64) for size in (d, d_v))
-        return cls(d_k, d_k.clone(), d_k.clone(), d_values, d_values.clone(), 0)
+    def zeros(cls, head: Head) -> KeySums:
+        """Start empty, for float64 heads."""
+        dk_spread, dk_terms, dk_variance, dv_spread, dv_terms = (
+            torch.zeros_like(of) for of in (head.k, head.k, head.k, head.v, head.v)
+        )
+        return cls(dk_spread, dk_terms, dk_variance, dv_spread, dv_terms, rows=0)
 
 
 def query_gradient_errors(
     head: Head, upstream: torch.Tensor, exact: ScoreGradients, sums: KeySums, unit: Units
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a bound on |kernel - oracle| of dq [rows, d], and the standard deviation that cancellation alone costs.
+    """Return a bound on |kernel - oracle| of dq [heads, rows, d], and the standard deviation of cancellation's cost.
 
     Both are elementwise; the rows' part of dk and dv is added to the sums. The second is what rounding dweights and
     their mean to float32 leaves of the difference, even where it is exactly zero. The first follows both forms of the
@@ -224,7 +235,7 @@ def query_gradient_errors(
     from the log-sum-exp.
     """
     w = weights_error(head, unit)
-    n_k, d_v = head.v.shape
+    n_k, d_v = head.v.shape[-2:]
     relative = w.relative + unit.accumulate * (w.top.abs() + math.log(n_k) + 1)
     dweights = upstream @ head.v.mT
     out = w.weights @ head.v
@@ -248,22 +259,22 @@ def query_gradient_errors(
     ) + (tiny * size + 2 * unit.flush)
     scale = abs(head.scale)
     q2, k2, up2 = head.q.square(), head.k.square(), upstream.square()
-    sums.dk_spread += (scores_error.square().mT @ q2 * scale**2).cpu()
-    sums.dk_terms += (exact.scores.square().mT @ q2).cpu()
-    sums.dv_spread += ((w.weights * relative + tiny).square().mT @ up2).cpu()
-    sums.dv_terms += (w.weights.square().mT @ up2).cpu()
+    sums.dk_spread += scores_error.square().mT @ q2 * scale**2
+    sums.dk_terms += exact.scores.square().mT @ q2
+    sums.dv_spread += (w.weights * relative + tiny).square().mT @ up2
+    sums.dv_terms += w.weights.square().mT @ up2
     cancelled = (w.weights * size * (unit.accumulate * scale / math.sqrt(3.0))).square()
-    sums.dk_variance += (cancelled.mT @ q2).cpu()
-    sums.rows += head.q.shape[0]
+    sums.dk_variance += cancelled.mT @ q2
+    sums.rows += head.q.shape[-2]
     spread = (scores_error.square() @ k2).sqrt() * scale
     common = scale * mean_error * (w.weights @ head.k).abs() + w.mean_error * exact.dq.abs()
     summation = LAMBDA * math.sqrt(n_k + 2) * unit.accumulate * ((exact.scores.square() @ k2).sqrt() + exact.dq.abs())
-    flushed = flushed_gradient(n_k, float(head.k.abs().amax()) * scale, unit)
+    flushed = flushed_gradient(n_k, head.k.abs().amax((-2, -1), keepdim=True) * scale, unit)
     bound = LAMBDA * spread + common + summation + 3 * unit.store * exact.dq.abs() + flushed
     return bound, (cancelled @ k2).sqrt()
 
 
-def flushed_gradient(terms: int, largest: float, unit: Units) -> float:
+def flushed_gradient(terms: int, largest: Size, unit: Units) -> Size:
     """Bound what flushing may cost a gradient that sums score gradients times factors up to `largest`.
 
     A sum rounded after each term loses up to the threshold each time.

@@ -154,7 +154,7 @@ def _benchmark(record: Record) -> dict[str, Any]:
         "fullname": name_of(record),
         "params": {**record.case.point, "implementation": record.case.implementation, "dtype": record.case.dtype},
         "param": record.case.id,
-        "extra_info": {"id": record.case.id, "operations": record.counts.operations if record.counts else None},
+        "extra_info": {"id": record.case.id, **_ours(record)},
         "options": {"timer": "perf_counter", "warmup": True},
         "stats": {
             "min": samples[0],
@@ -177,6 +177,20 @@ def _benchmark(record: Record) -> dict[str, Any]:
             "total": sum(samples),
             "iterations": time.calls_per_sample if time else 1,
         },
+    }
+
+
+def _ours(record: Record) -> dict[str, Any]:
+    """Return what the other tool has no place for: the time that we show, with its interval, counts and bytes."""
+    time = record.time
+    low, high = (time.interval if time else None) or (None, None)
+    return {
+        "operations": record.counts.operations if record.counts else None,
+        "extra_bytes": record.memory.extra if record.memory else None,
+        "time_s": time.seconds if time else None,
+        "low_s": low,
+        "high_s": high,
+        "statistic": time.statistic if time else "",
     }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from harness.gate.known import Known
 from harness.instruments.telemetry import sustained
 from harness.policy import DEFAULT
 from harness.worker.modelled import modelled_device
-from harness.worker.workbench import CallsAccount, KnownWitnesses, Workbench
+from harness.worker.workbench import CallsAccount, Workbench
 from impls import discovery
 
 
@@ -21,7 +22,7 @@ def bench_on(device="cpu", *, policy=DEFAULT, announce=lambda _step: None, model
         "announce": announce,
         "registry": discovery.discover(),
         "calls": CallsAccount(),
-        "witnesses": KnownWitnesses(),
+        "known": Known(),
         "rates": dict(modelled.rates) if modelled else {},
         "rest": sustained.Rest(policy.telemetry),
         "modelled": modelled,

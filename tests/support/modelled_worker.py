@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 
 import torch
 
+from harness.gate.known import Known
 from harness.instruments.telemetry import sustained
 from harness.policy import DEFAULT
 from harness.protocol import messages
 from harness.records import Agreement, Counts, Degrees, Environment, Memory, Preparation, Ran, Round, Telemetry
 from harness.worker import prediction
 from harness.worker.modelled import ModelledDevice, modelled_device
-from harness.worker.workbench import CallsAccount, KnownWitnesses, Workbench
+from harness.worker.workbench import CallsAccount, Workbench
 from impls import discovery
 
 # Seconds. A worker imports torch and makes a context; torch and CUDA take 5 to 10 s from a warm disk.
@@ -69,6 +70,7 @@ class ModelledWorker:
     spent: dict[str, float] = field(default_factory=dict)
     bench: Workbench | None = None
     alive: bool = False
+    witnessed: tuple[str, int] | None = None
 
     def __post_init__(self):
         self.on_gpu = self.device != "cpu"
@@ -79,7 +81,7 @@ class ModelledWorker:
             announce=lambda _step: None,
             registry=discovery.discover(),
             calls=CallsAccount(),
-            witnesses=KnownWitnesses(),
+            known=Known(),
             rates=dict(self.model.rates),
             rest=sustained.Rest(self.policy.telemetry),
             modelled=self.model,
@@ -221,7 +223,10 @@ class ModelledWorker:
         is_checked = case.implementation in {"sdpa-auto", "sdpa-cudnn", "sdpa-efficient"}
         capture = 24 * self.host(case) + 256 * LAUNCH * min(self.kernels(case), 80)
         replays = (request.blocks + 5) * self.policy.timing.block_seconds_cuda
-        spent = RECORD + (RECORD_WITNESSES if is_checked else 0.0) + capture + replays
+        # The implementations of a point have the same inputs, whose witnesses are worked out once.
+        inputs = (case.point_key, request.seed)
+        spent = RECORD + (RECORD_WITNESSES if is_checked and inputs != self.witnessed else 0.0) + capture + replays
+        self.witnessed = inputs if is_checked else self.witnessed
         self._spend("replay", spent)
         graph = messages.Replays(samples=[self.device_seconds(case)] * request.blocks, calls=8, inputs=4)
         return messages.Replayed(graph=graph, capture_failed=False, calls_seconds=capture)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harness.gate.agreement import agree, describe
+from harness.gate.known import Known
 from harness.policy import GatePolicy
 from impls import contract, registry
 from impls.attention.batched import batched
@@ -117,16 +118,37 @@ def test_honest_arithmetic_agrees_on_inputs_changed_in_place():
     assert gate(batched, second_seed=1, direction="backward").passed
 
 
-def test_what_defines_right_is_asked_for_by_the_seed_of_the_inputs():
+def test_what_is_right_of_few_numbers_is_worked_out_on_one_thread(monkeypatch):
+    problem, threads = registry.problem("attention"), []
+    work_out = problem.witness
+    monkeypatch.setattr(problem, "witness", lambda *given: threads.append(torch.get_num_threads()) or work_out(*given))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        gate(batched)
+        gate(batched, point={"n": 40, "d": 64, "heads": 160})
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [1, 2]
+
+
+def test_what_is_known_of_the_same_inputs_is_not_worked_out_again(monkeypatch):
+    worked_out = []
     problem = registry.problem("attention")
-    asked = []
-
-    def witnesses(seed, inputs, rows):
-        asked.append(seed)
-        return problem.witness(inputs, rows)
-
-    assert gate(batched, seed=3, second_seed=9, witnesses=witnesses).passed
-    assert asked == [3, 9]
+    for name in ("witness", "gradient_witness"):
+        work_out = getattr(problem, name)
+        monkeypatch.setattr(problem, name, lambda *given, do=work_out, name=name: worked_out.append(name) or do(*given))
+    known = Known()
+    once = gate(batched, seed=3, second_seed=9, known=known)
+    assert worked_out == ["witness"] * 2
+    assert gate(batched, seed=3, second_seed=9, known=known) == once
+    gate(batched, seed=9, direction="backward", known=known)
+    assert worked_out == ["witness", "witness", "gradient_witness"]
+    gate(batched, seed=9, direction="backward", known=known, upstream="strided")
+    gate(batched, seed=9, kind="huge logits", known=known)
+    gate(batched, seed=9, dtype=torch.bfloat16, known=known)
+    assert worked_out[3:] == ["gradient_witness", "witness", "witness"]
 
 
 def test_the_sentence_names_the_check_that_failed_worst_by_how_much_and_where():

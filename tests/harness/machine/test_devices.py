@@ -22,10 +22,13 @@ SECOND = {"name": "cuda:1", "model": "Tesla V100-SXM2-16GB", "reason": "no kerne
 def found(monkeypatch):
     """Return a function that lets the probe find some devices beside the CPU."""
 
+    monkeypatch.setattr(devices, "is_built_for_cpu", lambda: False)
+
     def plug(*gpus, returncode=0, stderr=""):
         listed = json.dumps([{"name": "cpu"}, *gpus])
         done = SimpleNamespace(returncode=returncode, stdout=f"a warning\n{listed}\n", stderr=stderr)
         monkeypatch.setattr(devices.subprocess, "run", lambda *_, **__: done)
+        monkeypatch.setattr(devices, "has_gpu_driver", lambda: True)
         devices.present.cache_clear()
 
     yield plug
@@ -60,6 +63,26 @@ def test_the_processor_is_taken_without_asking_torch(monkeypatch):
     assert devices.choose("cpu") == "cpu"
 
 
+def test_without_a_driver_of_gpus_torch_is_not_asked_for_one(monkeypatch, found, tmp_path):
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", "libnowhere.so.1")
+    monkeypatch.setattr(devices, "AMD_DRIVER", tmp_path / "none")
+    assert not devices.has_gpu_driver()
+    monkeypatch.setattr(devices.subprocess, "run", None)
+    assert devices.choose(None) == "cpu"
+
+
+@pytest.mark.parametrize("place", ["libc.so.6", "a folder"])
+def test_with_a_driver_it_is(monkeypatch, found, tmp_path, place):
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", place)
+    monkeypatch.setattr(devices, "AMD_DRIVER", tmp_path if place == "a folder" else tmp_path / "none")
+    has_driver = devices.has_gpu_driver()
+    found(FIRST)
+    assert has_driver
+    assert devices.choose(None) == "cuda:0"
+
+
 def test_a_probe_that_hangs_or_can_not_import_torch_says_so(found, monkeypatch):
     found(returncode=1, stderr="Traceback\nImportError: libcudart.so.13")
     with pytest.raises(DeviceError, match=r"torch can't be imported: ImportError: libcudart"):
@@ -73,7 +96,39 @@ def test_a_probe_that_hangs_or_can_not_import_torch_says_so(found, monkeypatch):
         devices.present()
 
 
-def test_the_probe_itself_finds_this_machine():
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\nhip: Optional[str] = None\nxpu = None\n", True),
+        ("cuda: Optional[str] = '13.0'\nhip: Optional[str] = None\n", False),
+        ("cuda = None\nhip = '7.0'\n", False),
+        ("cuda: Optional[str] = None\n", False),
+        ("", False),
+    ],
+)
+def test_a_build_for_the_processor_alone_is_told_by_its_version_file(text, alone, tmp_path):
+    (tmp_path / "version.py").write_text(text)
+    assert devices.is_built_for_cpu(version=tmp_path / "version.py") == alone
+    assert not devices.is_built_for_cpu(version=tmp_path / "none.py")
+
+
+def test_a_build_for_the_processor_alone_has_no_device_asked_for(monkeypatch):
+    monkeypatch.setattr(devices.subprocess, "run", None)
+    monkeypatch.setattr(devices, "is_built_for_cpu", lambda: True)
+    devices.present.cache_clear()
+    assert devices.choose(None) == "cpu"
+    devices.present.cache_clear()
+
+
+def test_what_the_version_file_says_is_what_torch_says():
+    import torch
+
+    built = torch.version.cuda is not None or torch.version.hip is not None
+    assert devices.is_built_for_cpu() == (not built)
+
+
+def test_the_probe_itself_finds_this_machine(monkeypatch):
+    monkeypatch.setattr(devices, "is_built_for_cpu", lambda: False)
     devices.present.cache_clear()
     assert str(devices.present()[0]) == "cpu"
 

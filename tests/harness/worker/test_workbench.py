@@ -14,30 +14,8 @@ from harness.records import BYTES_PER_ELEMENT
 from harness.worker import workbench
 from harness.worker.process_state import ProcessState
 from impls import contract, discovery, registry
-from impls.subject import Subject
 from tests.support.benches import bench_on
 from tests.support.runs import ok_case
-
-
-def test_witnesses_are_worked_out_once_for_the_implementations_of_a_point(worker):
-    made = []
-
-    class Problem:
-        def witness(self, inputs, rows):
-            made.append((inputs, rows))
-            return (inputs,)
-
-    def subject(name, point):
-        return Subject(Problem(), registry.get("attention", name), point, torch.float32, torch.device("cpu"))
-
-    known = workbench.KnownWitnesses()
-    for name in ("einsum", "batched"):
-        assert known.of(subject(name, "p"), 1, "inputs", "rows") == ("inputs",)
-    assert len(made) == 1
-    known.of(subject("einsum", "p"), 2, "inputs", "rows")
-    known.of(subject("einsum", "q"), 1, "inputs", "rows")
-    known.of(subject("einsum", "p"), 1, "inputs", "rows")
-    assert len(made) == 4, "two are kept"
 
 
 def test_the_account_holds_the_seconds_of_calls_and_of_those_that_raise(monkeypatch):

@@ -151,7 +151,7 @@ def test_rows_are_added_one_after_another_and_rounded_each_time():
 def bounded(one, upstream, unit):
     """Return the exact gradients and their bounds: dq, dk, dv."""
     exact = errors.textbook_gradients(one, upstream)
-    sums = KeySums.zeros(n_k=one.k.shape[0], d=one.k.shape[1], d_v=one.v.shape[1])
+    sums = KeySums.zeros(one)
     dq_bound, deviation = errors.query_gradient_errors(one, upstream, exact, sums, unit)
     assert sums.rows == one.q.shape[0]
     dk, dv = exact.scores.mT @ one.q, exact.weights.mT @ upstream
@@ -188,7 +188,7 @@ def test_a_gradient_that_cancels_to_zero_has_a_deviation_all_the_same():
 
 def test_sums_over_rows_are_the_same_in_one_block_or_in_two():
     one, unit = head(), units(torch.float32, CPU)
-    whole, parts = (KeySums.zeros(n_k=9, d=5, d_v=4) for _ in range(2))
+    whole, parts = (KeySums.zeros(one) for _ in range(2))
     exact = errors.textbook_gradients(one, UPSTREAM)
     errors.query_gradient_errors(one, UPSTREAM, exact, whole, unit)
     for rows in (slice(0, 2), slice(2, 6)):
