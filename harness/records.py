@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
-SCHEMA = "1.3.0"
+SCHEMA = "1.4.0"
 
 Status = Literal[
     "ok",
@@ -109,14 +109,30 @@ class Check(Fact):
     detail: str = ""
 
 
+class Approximation(Fact):
+    """How far an approximate kernel is from the oracle, in the worst tensor of a call.
+
+    `relative_l1` is the sum of absolute errors over that of the oracle's absolute values, `largest` one absolute error.
+    """
+
+    cosine: float
+    relative_l1: float
+    rmse: float
+    largest: float
+
+
 class Agreement(Fact):
-    """The gate's result. `worst` names the element with the largest ratio; `rechecked` tells of the check after."""
+    """The gate's result. `worst` names the element with the largest ratio; `rechecked` tells of the check after.
+
+    What is declared approximate has no check of numbers, but an `approximation`.
+    """
 
     passed: bool
     checks: list[Check]
     worst: str = ""
     rows_checked: int = 0
     rechecked: bool = False
+    approximation: Approximation | None = None
 
     @property
     def ratio(self) -> float | None:

@@ -92,6 +92,7 @@ def register(
     expects: Iterable[str] | Expected = (),
     prepare: Callable[..., Callable[..., Any]] | None = None,
     deterministic: bool = True,
+    approximate: bool = False,
     fixes: Mapping[str, Any] | None = None,
     within: Callable[[], AbstractContextManager[Any]] | None = None,
     **planned: Unpack[Planned],
@@ -101,7 +102,8 @@ def register(
     Decorators may be stacked, one per device, where limits differ by device. `requires` names optional packages
     by import name; `expects` are substrings of names of operators or kernels, one of which each call must run, or an
     `Expected`. `within` makes a context that is entered around calls, once for many, so that choosing a backend is no
-    part of their time. Raises ValueError for an unknown device, dtype or feature, and for a duplicate name.
+    part of their time. What is `approximate` by intent is never refused for its numbers, and never a baseline.
+    Raises ValueError for an unknown device, dtype or feature, and for a duplicate name.
     """
     limits = Limits(
         devices=_known("device", devices, DEVICES),
@@ -120,6 +122,7 @@ def register(
                 limits=(limits,),
                 prepare=prepare,
                 deterministic=deterministic,
+                approximate=approximate,
                 fixes=dict(fixes or {}),
                 within=within,
                 **planned,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 2
+VERSION = 3
 
 
 class MessageError(ValueError):
@@ -60,6 +60,7 @@ class DescribedImplementation(Fact):
     dtypes: list[str] = Field(default_factory=list)
     supports: list[str] = Field(default_factory=list)
     deterministic: bool = True
+    approximate: bool = False
     source: str
     digest: str = ""
 

@@ -154,7 +154,11 @@ def _benchmark(record: Record) -> dict[str, Any]:
         "fullname": name_of(record),
         "params": {**record.case.point, "implementation": record.case.implementation, "dtype": record.case.dtype},
         "param": record.case.id,
-        "extra_info": {"id": record.case.id, "operations": record.counts.operations if record.counts else None},
+        "extra_info": {
+            "id": record.case.id,
+            "operations": record.counts.operations if record.counts else None,
+            "approximate": bool(record.agreement and record.agreement.approximation),
+        },
         "options": {"timer": "perf_counter", "warmup": True},
         "stats": {
             "min": samples[0],
