@@ -257,7 +257,8 @@ def line(row: Row) -> str:
 
 PAGE = """# What the gate rejects, and what it accepts
 
-Written by `nox -s gates`; every figure comes from running it, on the CPU.
+Written by `nox -s gates`; every figure comes from running it, on the CPU. The same session tests each implementation
+and mutant in every dtype (`pytest --all-gates`); the ordinary suite takes one dtype of each.
 
 | | checked | rejected | accepted |
 |---|---|---|---|

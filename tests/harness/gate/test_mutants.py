@@ -11,6 +11,7 @@ from harness.gate.battery import Examinee
 from harness.gate.known import Known
 from harness.policy import GatePolicy
 from impls import contract, registry
+from tests.support import sample
 from tests.support.examining import examine
 from tests.support.more_mutants import module, pooling
 from tests.support.mutants import MUTANTS, honest
@@ -40,7 +41,9 @@ def test_there_are_enough_ways_to_be_wrong():
     assert {mutant.problem for mutant in MUTANTS.values()} == {"attention", "multihead", "pooling"}
 
 
-@pytest.mark.parametrize("dtype", registry.DTYPES)
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(dtype, marks=sample.marks("spoilt", dtype, registry.DTYPES)) for dtype in registry.DTYPES]
+)
 def test_what_the_mutants_spoil_is_accepted(dtype):
     assert first_disagreement(honest, dtype) is None
     assert first_disagreement(module, dtype, problem="multihead") is None
@@ -49,7 +52,11 @@ def test_what_the_mutants_spoil_is_accepted(dtype):
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [(name, dtype) for name, mutant in MUTANTS.items() for dtype in mutant.wrong_in],
+    [
+        pytest.param(name, dtype, marks=sample.marks(name, dtype, mutant.wrong_in))
+        for name, mutant in MUTANTS.items()
+        for dtype in mutant.wrong_in
+    ],
 )
 def test_a_mutant_is_rejected(name, dtype):
     mutant = MUTANTS[name]
