@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 
 from attnbench import __version__
+from attnbench.commands.baseline import make_group
 from attnbench.commands.check import check_command
+from attnbench.commands.compare import compare_command
 from attnbench.commands.doctor import doctor_command
 from attnbench.commands.export import export_command
+from attnbench.commands.history import history_command
 from attnbench.commands.lesson import lesson_command
 from attnbench.commands.list import list_command
 from attnbench.commands.plan import plan_command
@@ -26,6 +29,8 @@ COMMANDS = {
     "run": run_command,
     "lesson": lesson_command,
     "report": report_command,
+    "compare": compare_command,
+    "history": history_command,
     "export": export_command,
     "verify": verify_command,
     "doctor": doctor_command,
@@ -46,6 +51,8 @@ def make_app() -> typer.Typer:
     app.callback()(top_options)
     for name, command in COMMANDS.items():
         app.command(name)(command)
+        if name == "compare":
+            app.add_typer(make_group(), name="baseline")
     return app
 
 

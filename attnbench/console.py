@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import json
+import logging
+import math
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,8 +16,11 @@ from reports import text
 from reports.terminal import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
+    from attnbench.options import Telling
     from reports.terminal.progress import Reporter
 
 USAGE, INTERRUPTED = 2, 130
@@ -36,6 +42,8 @@ PLAIN = str.maketrans(
 def prepare_streams() -> None:
     """Make standard output and error take any character, and exist."""
     codecs.register_error("attnbench", _in_plain)
+    # It warns of a home that it can't write to, and draws all the same.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -99,6 +107,39 @@ def wide_console() -> Console:
     return console if console.is_terminal else Output(width=LOG_WIDTH)
 
 
-def quiet() -> Reporter:
-    """Return a progress that only notes, on standard error, where no JSON is printed."""
+def listener(telling: Telling, *, is_watched: bool = False) -> Reporter:
+    """Return what tells of a command's progress: on standard error, or, if `is_watched`, as it fits the terminal.
+
+    Where JSON is printed, nothing else is on standard output; who asks for quiet hears of mistakes alone.
+    """
+    if telling.quiet:
+        return progress.Quiet(progress.Lines(sys.stderr))
+    if is_watched and not telling.json:
+        return progress.make()
     return progress.Reporter(progress.Lines(sys.stderr))
+
+
+def announcer(telling: Telling) -> Callable[[str], None]:
+    """Return what says how far a command is that measures in this process."""
+    return (lambda _: None) if telling.quiet else warn if telling.json else say
+
+
+def say_json(document: Any) -> None:
+    """Print a document as JSON, which has no number that is none."""
+    say(json.dumps(_finite(document), indent=1, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def say_empty(reason: str, telling: Telling) -> None:
+    """Say that there is nothing to do, where that is no mistake."""
+    if telling.json:
+        say_json({"cases": [], "reason": reason})
+    else:
+        say(reason)

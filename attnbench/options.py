@@ -67,14 +67,26 @@ def _options_of(group: type) -> list[inspect.Parameter]:
 
 ImplFile = Annotated[list[str] | None, typer.Option("--impl-file", help="Python file that registers implementations.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N, mps; the best if not given.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all allowed if not given.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="CPU threads; if not given, as many as cores and control groups allow."),
+]
 Impl = Annotated[list[str] | None, typer.Option("--impl", help="Implementation name or pattern; may be repeated.")]
 Dtype = Annotated[list[str] | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16.")]
 RunDirectory = Annotated[Path | None, typer.Option("-o", "--output", help="Run directory; new under runs/.")]
 OutputFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; beside the first run if not given.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Baselines = Annotated[Path, typer.Option("--baselines", help="Folder of saved baselines.")]
+Junit = Annotated[Path | None, typer.Option("--junit", help="Write a JUnit file for CI.")]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How a command tells what it found."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document; the rest on standard error.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and mistakes.")] = False
 
 
 @dataclass(frozen=True)

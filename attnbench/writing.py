@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.results.run import Run
+    from reports.page.render import Opening
 
 
-def write_page(runs: Sequence[Run], page: Path) -> Path:
-    """Write runs as one HTML file; return its path. Raises JournalError, which names what is wrong."""
+def write_page(runs: Sequence[Run], page: Path, *, opening: Opening | None = None) -> Path:
+    """Write runs as one HTML file, with what it opens with; return its path. Raises JournalError if that can't be."""
     from reports.page import render
 
     with _made(page):
-        return render.write(runs, page)
+        return render.write(runs, page, opening=opening)
 
 
 def write_file(content: bytes, path: Path) -> Path:
@@ -25,6 +26,15 @@ def write_file(content: bytes, path: Path) -> Path:
     with _made(path):
         path.write_bytes(content)
     return path
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that can't be written before the work whose result it will hold. Raises JournalError."""
+    with _made(path):
+        is_new = not path.exists()
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
 
 
 @contextlib.contextmanager

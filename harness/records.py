@@ -110,10 +110,7 @@ class Check(Fact):
 
 
 class Approximation(Fact):
-    """How far an approximate kernel is from the oracle, in the worst tensor of a call.
-
-    `relative_l1` is the sum of absolute errors over that of the oracle's absolute values, `largest` one absolute error.
-    """
+    """How far an approximate kernel is from the oracle, in the worst tensor of a call; `largest` is absolute."""
 
     cosine: float
     relative_l1: float
@@ -122,9 +119,9 @@ class Approximation(Fact):
 
 
 class Agreement(Fact):
-    """The gate's result. `worst` names the element with the largest ratio; `rechecked` tells of the check after.
+    """The gate's result; what is approximate has errors in place of checks of numbers.
 
-    What is declared approximate has no check of numbers, but an `approximation`.
+    `worst` names the element with the largest ratio; `rechecked` tells of the check after.
     """
 
     passed: bool

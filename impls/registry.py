@@ -102,9 +102,10 @@ def register(
     Decorators may be stacked, one per device, where limits differ by device. `requires` names optional packages
     by import name; `expects` are substrings of names of operators or kernels, one of which each call must run, or an
     `Expected`. `within` makes a context that is entered around calls, once for many, so that choosing a backend is no
-    part of their time. What is `approximate` by intent is never refused for its numbers, and never a baseline.
-    Raises ValueError for an unknown device, dtype or feature, and for a duplicate name.
+    part of their time. What is `approximate` by intent is never refused for its numbers, and never a baseline. Raises
+    ValueError for an unknown device, dtype or feature, for a duplicate name, and for one that no file can hold.
     """
+    _check_name(name)
     limits = Limits(
         devices=_known("device", devices, DEVICES),
         dtypes=_known("dtype", dtypes, DTYPES),
@@ -171,6 +172,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, choices, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return f"no {kind} {name!r}{hint} have: {', '.join(choices) or 'none'}"
+
+
+def _check_name(name: str) -> None:
+    if not name.strip():
+        raise ValueError("an implementation needs a name")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"implementation name {name!r} has half a character (a lone surrogate)") from None
 
 
 def _known(kind: str, given: Iterable[str], choices: tuple[str, ...]) -> tuple[str, ...]:

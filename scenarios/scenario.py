@@ -113,6 +113,8 @@ class Variant(Declared):
     base: Point | None = None
     dtypes: list[Dtype] | None = None
     exclude: list[str] | None = None
+    own_base: dict[str, Point] | None = None
+    sizes_at_most: dict[str, dict[str, int]] | None = None
 
 
 class Scenario(Declared):
@@ -130,13 +132,16 @@ class Scenario(Declared):
     exclude: list[str] = Field(default_factory=list)
     # Sizes of axes that implementations take no more than, by glob pattern: a slow one is not measured beyond them.
     sizes_at_most: dict[str, dict[str, int]] = Field(default_factory=dict)
+    # What implementations have in place of values of the base, by glob pattern: a slow one sweeps a line of its own.
+    own_base: dict[str, Point] = Field(default_factory=dict)
     constraints: list[Constraint] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)
     on: dict[Literal["cpu", "cuda", "mps"], Variant] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known_axes(self) -> Self:
-        wrong = [name for name in self.base if name not in AXIS_NAMES]
+        own = [name for values in self.own_base.values() for name in values]
+        wrong = [name for name in (*self.base, *own) if name not in AXIS_NAMES]
         if wrong:
             near = difflib.get_close_matches(wrong[0], AXIS_NAMES, n=1)
             raise ValueError(f"base has no axis {wrong[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
@@ -144,7 +149,15 @@ class Scenario(Declared):
         doubled = {name for name in swept if swept.count(name) > 1}
         if doubled:
             raise ValueError(f"axis {min(doubled)!r} is swept twice")
+        both = sorted(set(own) & {name for axis in self.axes for name in (axis.name, *axis.tied)})
+        if both:
+            raise ValueError(f"axis {both[0]!r} is swept: an implementation can't have a value of its own there")
         return self
+
+    def point_for(self, point: Point, *, implementation: str) -> Point:
+        """Return a point with what an implementation has in place of values of the base."""
+        own = (values for pattern, values in self.own_base.items() if fnmatch.fnmatchcase(implementation, pattern))
+        return point | {name: value for values in own for name, value in values.items()}
 
     def is_too_large(self, point: Point, *, implementation: str) -> bool:
         """Tell whether a point is beyond what the scenario asks of an implementation."""
@@ -166,7 +179,7 @@ class Scenario(Declared):
             return self
         changes = {
             name: value
-            for name in ("axes", "base", "dtypes", "exclude")
+            for name in ("axes", "base", "dtypes", "exclude", "own_base", "sizes_at_most")
             if (value := getattr(variant, name)) is not None
         }
         return self.model_copy(update={**changes, "on": {}})
@@ -189,7 +202,12 @@ class Scenario(Declared):
         clash = sorted(tied & {axis.name for axis in added})
         if clash:
             raise ValueError(f"axis {clash[0]!r} of scenario {self.name!r} follows another axis and can't be set")
-        return self.model_copy(update={"axes": axes + added, "base": base})
+        own = {
+            pattern: kept
+            for pattern, values in self.own_base.items()
+            if (kept := {name: value for name, value in values.items() if name not in overrides})
+        }
+        return self.model_copy(update={"axes": axes + added, "base": base, "own_base": own})
 
     def points(self) -> tuple[list[Point], list[tuple[Point, str]]]:
         """Expand the sweep; return the points kept, and those that a constraint drops with the reason."""

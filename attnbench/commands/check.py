@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from attnbench.console import fail, quiet, say, wide_console
-from attnbench.options import SEED_AT_MOST, Device, Dtype, Impl, ImplFile, Json, grouped
+from attnbench.console import fail, listener, say_json, wide_console
+from attnbench.options import SEED_AT_MOST, Device, Dtype, Impl, ImplFile, Junit, Telling, grouped
 
 
 @grouped
@@ -22,22 +21,27 @@ def check_command(
     keyword: Annotated[str, typer.Option("-k", help="Keep the probes whose title contains this.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="The few probes that find most mistakes.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of the inputs.")] = 0,
-    json_output: Json = False,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit file for CI.")] = None,
+    junit: Junit = None,
+    telling: Telling,
 ) -> None:
     """Hold implementations against the float64 oracle on a battery of adversarial cases; nothing is timed.
 
     Example: attnbench check --impl-file my_kernel.py --dtype bfloat16
     """
-    from attnbench.reading import check_dtypes, make_worker_settings
+    from attnbench.reading import check_dtypes, check_known, make_worker_settings
+    from attnbench.writing import check_writable
     from harness.runner.check import check
     from harness.runner.supervisor import WorkerError
+    from impls.registry import problem_folders
     from reports.exports.junit import junit as as_junit
     from reports.terminal.check import render
 
     try:
         settings = make_worker_settings(device, impl_file)
         check_dtypes(dtype)
+        check_known("problem", [problem], [folder.name for folder in problem_folders()])
+        if junit is not None:
+            check_writable(junit)
         report = check(
             settings,
             names=impl or (),
@@ -46,7 +50,7 @@ def check_command(
             quick=quick,
             only=keyword,
             seed=seed,
-            progress=quiet(),
+            progress=listener(telling),
         )
         if junit is not None:
             junit.write_text(as_junit(report), encoding="utf-8")
@@ -56,8 +60,8 @@ def check_command(
         raise fail(str(error)) from None
     except OSError as error:
         raise fail(f"{error.filename}: {error.strerror}") from None
-    if json_output:
-        say(report.model_dump_json(indent=1))
+    if telling.json:
+        say_json(report.model_dump(mode="json"))
     else:
         render(report, wide_console(), impl_files=impl_file or ())
     if report.nothing:

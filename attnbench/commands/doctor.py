@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from attnbench.console import fail, say, warn
-from attnbench.options import Json, Place, grouped
+from attnbench.console import fail, say, say_json, warn
+from attnbench.options import Place, Telling, grouped
 
 
 @grouped
@@ -22,7 +22,7 @@ def doctor_command(
         Path | None,
         typer.Option("--rehearse", help="On a GPU: ask it what is assumed of GPUs, into a JSON file; 3 minutes."),
     ] = None,
-    json_output: Json = False,
+    telling: Telling,
 ) -> None:
     """Say what would spoil a measurement on this machine, and how small a difference it can show. Changes nothing.
 
@@ -34,7 +34,7 @@ def doctor_command(
     from reports.terminal.doctor import as_text
 
     if rehearse is not None:
-        write_rehearsal(place.device, rehearse)
+        write_rehearsal(place.device, rehearse, telling=telling)
         return
     try:
         diagnosis = diagnose(
@@ -42,26 +42,34 @@ def doctor_command(
         )
     except ValueError as error:
         raise fail(str(error)) from None
-    say(diagnosis.model_dump_json(indent=1) if json_output else as_text(diagnosis, false_alarms=FALSE_ALARMS))
+    if telling.json:
+        say_json(diagnosis.model_dump(mode="json"))
+    else:
+        say(as_text(diagnosis, false_alarms=FALSE_ALARMS))
 
 
-def write_rehearsal(wanted: str | None, file: Path) -> None:
+def write_rehearsal(wanted: str | None, file: Path, *, telling: Telling) -> None:
     """Ask a GPU what is assumed of GPUs, write the answers, and print the part that reads in a line each."""
+    from attnbench.writing import check_writable
     from harness.doctor.rehearsal import rehearse
     from harness.machine import devices
 
     try:
         device = devices.choose(wanted or "cuda")
-    except devices.DeviceError as error:
+        check_writable(file)
+    except ValueError as error:
         raise fail(str(error)) from None
     if not device.startswith("cuda"):
         raise fail(f"--rehearse asks a GPU, and {device} is none")
-    answers = rehearse(device, announce=warn)
+    answers = rehearse(device, announce=(lambda _: None) if telling.quiet else warn)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(answers.model_dump_json(indent=1, by_alias=True), encoding="utf-8")
     except OSError as error:
         raise fail(f"{file}: {error.strerror}") from None
+    if telling.json:
+        say_json(answers.model_dump(mode="json", by_alias=True))
+        return
     for row in answers.recorded:
         what = row.fallback or row.reason or ", ".join(name.split("<", maxsplit=1)[0] for name in row.kernels[:3])
         say(f"{row.problem} {row.implementation} {row.dtype} n={row.n} {row.direction}: {what}")

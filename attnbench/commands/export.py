@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from attnbench.console import fail, say
-from attnbench.options import OutputFile, grouped
+from attnbench.console import fail, say, say_json
+from attnbench.options import OutputFile, Telling, grouped
 
 
 @grouped
@@ -17,8 +17,11 @@ def export_command(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     to: Annotated[str, typer.Option("--to", help="Format to write.")],
     output: OutputFile = None,
+    telling: Telling,
 ) -> None:
-    """Write a run in another tool's format: csv, json, parquet, pytest-benchmark, github-action-benchmark, bencher.
+    """Write a run in another tool's format.
+
+    One of csv, json, parquet, pytest-benchmark, github-action-benchmark, bencher, pytorch-hud.
 
     Example: attnbench export runs/20260102-030405 --to csv -o cases.csv
     """
@@ -28,6 +31,10 @@ def export_command(
 
     try:
         content = export(read_run(run), to=to)
-        say(str(write_file(content, output if output is not None else run / f"cases{SUFFIXES[to]}")))
+        file = write_file(content, output if output is not None else run / f"cases{SUFFIXES[to]}")
     except (ValueError, ModuleNotFoundError) as error:
         raise fail(str(error)) from None
+    if telling.json:
+        say_json({"file": str(file), "format": to})
+    else:
+        say(str(file))

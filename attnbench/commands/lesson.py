@@ -6,12 +6,12 @@ import sys
 
 import typer
 
-from attnbench.console import INTERRUPTED, fail, say
-from attnbench.options import Device, RunDirectory, grouped
+from attnbench.console import INTERRUPTED, announcer, fail, listener, say, say_json
+from attnbench.options import Device, RunDirectory, Telling, grouped
 
 
 @grouped
-def lesson_command(*, device: Device = None, output: RunDirectory = None) -> None:
+def lesson_command(*, device: Device = None, output: RunDirectory = None, telling: Telling) -> None:
     """Walk the tutorial on attention on this machine and write a page of it, in a minute or so.
 
     Example: attnbench lesson -o runs/lesson
@@ -20,14 +20,13 @@ def lesson_command(*, device: Device = None, output: RunDirectory = None) -> Non
     from attnbench.writing import write_page
     from harness import policy
     from harness.lesson import facts
-    from harness.machine import devices
+    from harness.machine import devices, processor
     from harness.results import journal
     from harness.results.run import read_run
     from harness.runner.execute import plan_and_execute
     from harness.runner.selection import Request, Selection
     from harness.runner.supervisor import WorkerError
     from reports.lesson import page as pages
-    from reports.terminal import progress
     from scenarios import tutorial
 
     directory = output or default_output()
@@ -40,14 +39,15 @@ def lesson_command(*, device: Device = None, output: RunDirectory = None) -> Non
             preset="fast",
             command=("attnbench", *sys.argv[1:]),
         )
-        with progress.make() as shown:
+        with listener(telling, is_watched=True) as shown:
             finished = plan_and_execute(request, directory, progress=shown)
         if finished.is_interrupted:
             raise typer.Exit(INTERRUPTED)
         # The lesson's own sums need torch; its measurements, in worker processes, are over.
+        processor.stand_somewhere()
         from harness.lesson.systems import lesson
 
-        facts.write(lesson(device=request.device, announce=say), directory)
+        facts.write(lesson(device=request.device, announce=announcer(telling)), directory)
         run = read_run(directory)
         write_page([run], directory / journal.REPORT)
         page = pages.write(run)
@@ -55,4 +55,7 @@ def lesson_command(*, device: Device = None, output: RunDirectory = None) -> Non
         raise fail(str(error)) from None
     except OSError as error:
         raise fail(f"{error.filename or directory}: {error.strerror}") from None
-    say(f"lesson: {page}")
+    if telling.json:
+        say_json({"directory": str(directory), "report": str(directory / journal.REPORT), "lesson": str(page)})
+    else:
+        say(f"lesson: {page}")

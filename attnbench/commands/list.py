@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
-from attnbench.console import fail, quiet, say
-from attnbench.options import Device, ImplFile, Json, grouped
+from attnbench.console import fail, listener, say, say_json
+from attnbench.options import Device, ImplFile, Telling, grouped
 
 
 @grouped
-def list_command(*, impl_file: ImplFile = None, device: Device = None, json_output: Json = False) -> None:
+def list_command(*, impl_file: ImplFile = None, device: Device = None, telling: Telling) -> None:
     """List implementations, scenarios and devices, and why something is unavailable.
 
     Example: attnbench list --impl-file my_kernel.py
@@ -23,17 +22,17 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, json_outp
 
     try:
         settings = make_worker_settings(device, impl_file)
-        with Supervisor(settings, progress=quiet()) as supervisor:
+        with Supervisor(settings, progress=listener(telling)) as supervisor:
             described = supervisor.require(Describe())
         present = devices.present()
     except (devices.DeviceError, WorkerError) as error:
         raise fail(str(error)) from None
     scenarios = [{"name": s.name, "problem": s.problem, "question": s.question} for s in catalog.CATALOG]
-    if json_output:
+    if telling.json:
         listed = described.model_dump(exclude={"kind"})
         usable = [one.name for one in present if not one.reason]
         found = {"device": settings.device, "devices": usable, "found_devices": [asdict(one) for one in present]}
-        say(json.dumps({**found, "scenarios": scenarios, **listed}, indent=1))
+        say_json({**found, "scenarios": scenarios, **listed})
         return
     say(f"Implementations on {settings.device} ({described.device_name}):")
     for entry in described.implementations:

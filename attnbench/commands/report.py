@@ -8,8 +8,8 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from attnbench.console import fail, say
-from attnbench.options import OutputFile, grouped, one_of
+from attnbench.console import fail, say, say_json
+from attnbench.options import OutputFile, Telling, grouped, one_of
 
 Format = Literal["html", "md"]
 
@@ -26,15 +26,20 @@ def report_command(
         ),
     ] = "html",
     show: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
+    telling: Telling,
 ) -> None:
     """Render one or several runs as a self-contained HTML page, or as Markdown.
 
     Example: attnbench report runs/20260102-030405 --open
     """
     try:
-        say(str(_markdown(runs, output) if form == "md" else _page(runs, output, is_opened=show)))
+        made = _markdown(runs, output) if form == "md" else _page(runs, output, is_opened=show)
     except ValueError as error:
         raise fail(str(error)) from None
+    if telling.json:
+        say_json({"report": None, "markdown": made} if isinstance(made, str) else {"report": str(made)})
+    else:
+        say(str(made))
 
 
 def _markdown(runs: list[Path], output: Path | None) -> str | Path:

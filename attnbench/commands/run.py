@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from attnbench.console import INTERRUPTED, fail, say, wide_console
-from attnbench.options import Cases, Effort, Output, Place, grouped
+from attnbench.console import INTERRUPTED, announcer, fail, listener, say, say_empty, say_json, wide_console
+from attnbench.options import Cases, Effort, Output, Place, Telling, grouped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ DECIDED = frozenset({"confirmed", "refuted", "consistent", "contradicted"})
 
 
 @grouped
-def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> None:
+def run_command(cases: Cases, place: Place, effort: Effort, output: Output, telling: Telling) -> None:
     """Measure scenarios and write the report: agreement first, then time, memory and utilization.
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
@@ -43,9 +43,9 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
         limits = make_time_limits(effort, started=started)
         if output.output is not None and not output.resume:
             create_directory(directory)
-        finished = measure(request, directory, limits=limits, resume=output.resume)
+        finished = measure(request, directory, limits=limits, resume=output.resume, telling=telling)
     except EmptyShardError as empty:
-        say(str(empty))
+        say_empty(str(empty), telling)
         return
     except (ValueError, WorkerError) as error:
         raise fail(str(error)) from None
@@ -54,23 +54,26 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output) -> N
         has_run = (directory / journal.JOURNAL).exists()
         raise fail(f"{error.filename or directory}: {error.strerror}{kept if has_run else ''}") from None
     try:
-        found = report(directory, device=finished.plan.device)
+        found = report(directory, device=finished.plan.device, telling=telling)
     except OSError as error:
         raise fail(f"{error.filename or directory}: {error.strerror}; the journal is intact") from None
     except ValueError as error:
         raise fail(f"{error}; the journal is intact") from None
-    show(finished.summary, seconds=time.monotonic() - started, page=directory / journal.REPORT)
+    if telling.json:
+        say_json(document(found, directory, summary=finished.summary))
+    else:
+        show_results(found)
+        show(finished.summary, seconds=time.monotonic() - started, page=directory / journal.REPORT)
     raise typer.Exit(INTERRUPTED if finished.is_interrupted else exit_code(found, fail_on=output.fail_on))
 
 
-def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bool) -> Finished:
+def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bool, telling: Telling) -> Finished:
     """Take a new run to its end, or go on with the plan that is stored, under a bar or lines."""
     from harness.results.journal import JOURNAL
     from harness.runner.execute import execute, plan_and_execute, stored_plan
-    from reports.terminal import progress
 
     try:
-        with progress.make() as shown:
+        with listener(telling, is_watched=True) as shown:
             if resume:
                 return execute(stored_plan(directory), directory, progress=shown, limits=limits)
             return plan_and_execute(request, directory, progress=shown, limits=limits)
@@ -80,35 +83,66 @@ def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bo
         raise fail(kept if has_run else "interrupted before anything was measured", INTERRUPTED) from None
 
 
-def report(directory: Path, *, device: str) -> Run:
-    """Read a run, write its page, and print its table and verdicts; return what was read."""
+def report(directory: Path, *, device: str, telling: Telling) -> Run:
+    """Read a run, write its page, and return what was read."""
     from attnbench.writing import write_page
     from harness.results.journal import REPORT
     from harness.results.run import read_run
-    from reports.terminal import results
 
     run = read_run(directory)
     if any(record.case.problem == "pooling" for record in run.records):
         # What pooling predicts is drawn beside its cost; torch comes in once the measurements are over.
         from harness.lesson import facts
+        from harness.machine import processor
+
+        processor.stand_somewhere()
         from harness.lesson.systems import lesson
 
-        facts.write(lesson(device=device, announce=say), directory)
+        facts.write(lesson(device=device, announce=announcer(telling)), directory)
     write_page([run], directory / REPORT)
-    console = wide_console()
-    console.print(results.table_of(run, width=console.width))
-    if run.verdicts:
-        console.print()
-        console.print(results.verdicts_of(run))
     return run
 
 
+def document(run: Run, directory: Path, *, summary: Summary) -> dict[str, object]:
+    """Return what --json prints of a run: where it is, how it went, the status of each case, the verdicts."""
+    from harness.results.journal import REPORT
+
+    cases = [
+        {"case": record.case.id, "label": record.case.label, "status": record.status, "reason": record.reason}
+        for record in run.records
+    ]
+    verdicts = [verdict.model_dump(mode="json") for verdict in run.verdicts if verdict.quantity == "all"]
+    return {
+        "directory": str(directory),
+        "report": str(directory / REPORT),
+        "summary": summary.model_dump(mode="json", by_alias=True),
+        "cases": cases,
+        "verdicts": verdicts,
+    }
+
+
+def show_results(run: Run) -> None:
+    """Print the table of a run, and its verdicts."""
+    from reports.terminal import results
+
+    console = wide_console()
+    console.print(results.table_of(run, width=console.width))
+    for note in results.notes_of(run):
+        say(note)
+    if run.verdicts:
+        console.print()
+        console.print(results.verdicts_of(run))
+
+
 def show(summary: Summary, *, seconds: float, page: Path) -> None:
-    """Print how a run of so many seconds went, its report included, and where its page is."""
+    """Print how a run of so many seconds went, its report included, where they went, and where its page is."""
+    from reports import units
+
     say(
         f"{seconds:.0f} s, {(summary.timed_seconds or 0.0) / seconds:.0%} of them in timed samples; "
         f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
     )
+    say(f"where they went: {units.split({**summary.stages, 'report': seconds - summary.wall_seconds})}")
     for warning in summary.warnings:
         say(f"warning: {warning}")
     say(f"report: {page}")

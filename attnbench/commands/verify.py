@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import typer
 
-from attnbench.console import fail, say
-from attnbench.options import Json, grouped, one_of
+from attnbench.console import fail, say, say_json
+from attnbench.options import Telling, grouped, one_of
 
 Kind = Literal["component", "layer"]
 Source = Literal["auto", "csv", "pytest-benchmark", "google-benchmark"]
@@ -73,7 +72,7 @@ def verify_command(
             parser=one_of("verdict", VERDICTS),
         ),
     ] = None,
-    json_output: Json = False,
+    telling: Telling,
 ) -> None:
     """Judge any table of numbers: does y grow as x to the exponent? By time alone, so never more than `consistent`.
 
@@ -101,8 +100,8 @@ def verify_command(
             draw(verification, plot)
     except ValueError as error:
         raise fail(str(error)) from None
-    if json_output:
-        say(json.dumps(verification.document(), indent=1))
+    if telling.json:
+        say_json(verification.document())
     else:
         for line in lines(verification):
             say(line)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.doctor.self_test import SelfTest, self_test
-from harness.machine import environment
+from harness.machine import environment, processor
 from harness.machine.nvml import BENIGN, SPOILING
 from harness.records import Environment, Fact
 
@@ -63,9 +63,11 @@ def diagnose(
     *, device: str = "cpu", policy: Policy, threads: int | None = None, is_full: bool = False, seed: int = 0
 ) -> Diagnosis:
     """Look at the machine, run the A/A self-test, and conclude; `is_full` calibrates the comparison on many cases."""
-    if threads:
-        import torch
+    processor.stand_somewhere()
+    import torch
 
+    threads = threads or processor.quota_threads(torch.get_num_threads())
+    if threads != torch.get_num_threads():
         torch.set_num_threads(threads)
     described = environment.describe(device)
     findings = [*look(described), timer()]
@@ -139,9 +141,10 @@ def _quota(cores: float, facts: Facts) -> Judgement:
     found = f"{cores:g} cores' worth of time for {facts['threads']} threads"
     if facts.get("throttled_periods"):
         found += f"; stopped in {facts['throttled_periods']} periods so far"
+    if cores < 1:
+        return "problem", found, "every thread stops once the quota is used up; give the group a core or more"
     if facts["threads"] > cores:
-        fewer = max(1, math.floor(cores))
-        return "problem", found, f"all threads stop once the quota is used up; use --threads {fewer}"
+        return "problem", found, f"all threads stop once the quota is used up; use --threads {math.floor(cores)}"
     return "fine", found, ""
 
 

@@ -201,16 +201,17 @@ def _fresh(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
         )
         first = _tensors(call())
         kept = [tensor.clone() for tensor in first]
-        later, again = _tensors(other()), _tensors(call())
+        later = _tensors(other())
+        changed = [
+            f"output {position} was changed by a later call"
+            for position, (a, b) in enumerate(zip(first, kept, strict=True))
+            if not torch.equal(a, b)
+        ]
+        again = _tensors(call())
     shared = [
         f"output {position} shares memory with an earlier one"
-        for position, (a, b) in enumerate(zip(first, later, strict=True))
-        if a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
-    ]
-    changed = [
-        f"output {position} was changed by a later call"
-        for position, (a, b) in enumerate(zip(first, kept, strict=True))
-        if not torch.equal(a, b)
+        for position, three in enumerate(zip(first, later, again, strict=True))
+        if len({tensor.untyped_storage().data_ptr() for tensor in three}) < len(three)
     ]
     moved = [
         f"output {position} differs between two calls with the same inputs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
 
 # torch tells the clock in kHz; where it doesn't, a GPU of 1.5 GHz is assumed: it decides only how long a sleep is.
 CLOCK_KHZ_UNKNOWN = 1_500_000
+
+
+@dataclass(frozen=True)
+class DeviceBytes:
+    """Bytes of a device: held by tensors, by torch's pool, their peaks since the last reset, free, and in all."""
+
+    allocated: int
+    reserved: int
+    peak_allocated: int
+    peak_reserved: int
+    free: int
+    total: int
 
 
 class Event(Protocol):
@@ -40,6 +53,8 @@ class Driver(Protocol):
     def properties(self, device: Any) -> Any: ...  # noqa: D102
     def probe(self, device: Any) -> None: ...  # noqa: D102
     def empty_cache(self, device: Any) -> None: ...  # noqa: D102
+    def reset_peaks(self, device: Any) -> None: ...  # noqa: D102
+    def bytes_of(self, device: Any) -> DeviceBytes: ...  # noqa: D102
 
 
 class TorchDriver:
@@ -87,6 +102,22 @@ class TorchDriver:
         """Give back to the driver what no tensor of a device holds."""
         with self.current(device):
             torch.cuda.empty_cache()
+
+    def reset_peaks(self, device: Device) -> None:
+        """Let the peaks be what is held now."""
+        torch.cuda.reset_peak_memory_stats(device)
+
+    def bytes_of(self, device: Device) -> DeviceBytes:
+        """Return what torch and the driver count of a device's memory."""
+        free, total = torch.cuda.mem_get_info(device)
+        return DeviceBytes(
+            allocated=torch.cuda.memory_allocated(device),
+            reserved=torch.cuda.memory_reserved(device),
+            peak_allocated=torch.cuda.max_memory_allocated(device),
+            peak_reserved=torch.cuda.max_memory_reserved(device),
+            free=free,
+            total=total,
+        )
 
 
 class _Capture:

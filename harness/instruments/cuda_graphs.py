@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import torch
 
 from harness.gate import agreement
 from harness.gate.call import Answer, contract_mistakes
+from harness.gate.known import Known
 from harness.instruments import cuda, directions
 from harness.stats.blocks import calls_per_block
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from harness.instruments.cuda import Driver
     from harness.instruments.timing import Block
     from harness.policy import GatePolicy, TimingPolicy
-    from impls.contract import Witness
     from impls.subject import Subject
 
     Call = Callable[[], Any]
@@ -113,11 +114,12 @@ def visit(
     policy: TimingPolicy,
     gate: GatePolicy,
     launches: int | None = None,
+    known: Known | None = None,
 ) -> Replays:
     """Draw fresh input sets, record the forward call on them in turn, and time replays of that graph.
 
     A deterministic implementation must give in the graph what it gave outside, bit by bit; another must pass the gate
-    on each set.
+    on each set, whose witnesses are looked up in what is `known`: the implementations of a point have the same inputs.
     """
     if "dropout" in subject.problem.features(subject.point, direction="forward"):
         return Replays(reason="dropout draws anew at each replay: there is nothing to compare with")
@@ -132,7 +134,9 @@ def visit(
             blocks=blocks,
             policy=policy,
             launches=launches,
-            judge=None if subject.implementation.deterministic else _gate(subject, sets, seed=seed, policy=gate),
+            judge=None
+            if subject.implementation.deterministic
+            else _gate(subject, sets, seed=seed, policy=gate, known=known or Known()),
         )
 
 
@@ -249,22 +253,21 @@ def _difference(found: Outputs, expected: Outputs) -> str:
     return f"the graph's output differs from the call's by up to {largest:.3g}"
 
 
-def _gate(subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolicy) -> Judge:
+def _gate(subject: Subject, sets: Sequence[Any], *, seed: int, policy: GatePolicy, known: Known) -> Judge:
     """Return the gate as a judge; what defines right is worked out once for each set."""
     problem = subject.problem
     rows = problem.sample_rows(subject.point, count=policy.rows, seed=seed)
-    known: dict[int, tuple[Witness, ...]] = {}
+    drawn = (subject.implementation.problem, subject.point, subject.dtype, str(subject.device), seed, policy.rows)
 
     def judge(number: int, outputs: Outputs) -> str:
         inputs = sets[number]
-        if number not in known:
-            known[number] = problem.witness(inputs, rows)
+        right = known.of(("graph", number, *drawn), functools.partial(problem.witness, inputs, rows))
         answer = Answer(inputs, tuple(inputs.tensors), outputs, None, ())
         mistakes = contract_mistakes(subject, answer)
         if mistakes:
             return "; ".join(mistakes)
         compared = agreement.compare_with_oracle(
-            subject, answer, rows=rows, policy=policy, witnesses=lambda _inputs, _rows: known[number]
+            subject, answer, rows=rows, policy=policy, witnesses=lambda _inputs, _rows: right
         )
         return "" if compared.passed else agreement.describe(compared)
 

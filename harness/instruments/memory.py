@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-import torch
-
+from harness.instruments import cuda
 from harness.instruments.telemetry.sensors import ReadingError
+from harness.machine import processor
 from harness.records import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import torch
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -143,16 +143,17 @@ def on_cuda(
     peaks: list[int] = []
     for _ in range(REPEATS):
         gc.collect()
-        torch.cuda.synchronize(device)
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-        allocated = torch.cuda.memory_allocated(device)
+        cuda.DRIVER.synchronize(device)
+        cuda.DRIVER.empty_cache(device)
+        cuda.DRIVER.reset_peaks(device)
+        allocated = cuda.DRIVER.bytes_of(device).allocated
         before = _driver_memory(driver, device)
         result = call()
-        torch.cuda.synchronize(device)
+        cuda.DRIVER.synchronize(device)
         after = _driver_memory(driver, device)
-        peaks.append(torch.cuda.max_memory_allocated(device) - allocated)
-        reserved = torch.cuda.max_memory_reserved(device)
+        held = cuda.DRIVER.bytes_of(device)
+        peaks.append(held.peak_allocated - allocated)
+        reserved = held.peak_reserved
         del result
     peak = max(peaks)
     return Memory(
@@ -174,12 +175,12 @@ def on_cuda(
 
 
 def _driver_memory(driver: Callable[[], int], device: torch.device) -> DriverMemory:
-    pool = torch.cuda.memory_reserved(device)
-    free, total = torch.cuda.mem_get_info(device)
+    held = cuda.DRIVER.bytes_of(device)
+    used = held.total - held.free
     try:
-        return DriverMemory(driver(), pool, total - free)
+        return DriverMemory(driver(), held.reserved, used)
     except ReadingError as error:
-        return DriverMemory(None, pool, total - free, str(error))
+        return DriverMemory(None, held.reserved, used, str(error))
 
 
 def _driver_reasons(before: DriverMemory, after: DriverMemory, outside_from: int) -> dict[str, str]:
@@ -200,16 +201,10 @@ def _driver_reasons(before: DriverMemory, after: DriverMemory, outside_from: int
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the bytes that a new case could use: free device memory, or available memory within the cgroup's limit."""
+    """Return the bytes that a new case could use: a device's free memory, or what machine and cgroups leave."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    available = int(psutil.virtual_memory().available)
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return available
-    return available if limit == "max" else min(available, max(0, int(limit) - used))
+        return cuda.DRIVER.bytes_of(device).free
+    return processor.memory_available_bytes()
 
 
 def cap_process(limit: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.util
 import json
 import re
 import subprocess
@@ -12,12 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.machine import processor
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # torch counts GPUs through NVML, whatever the driver's age and the GPU's: that one is there says not that it computes.
 PROBE = """
-import json, torch
+import json, os
+try:
+    os.getcwd()
+except OSError:
+    os.chdir("/")
+import torch
 found = [{"name": "cpu"}]
 for number in range(torch.cuda.device_count()):
     one = {"name": f"cuda:{number}"}
@@ -40,6 +48,10 @@ PROBE_SECONDS = 300.0
 
 class DeviceError(ValueError):
     """There is no such device here; the message names those there are."""
+
+
+class AbsentError(DeviceError):
+    """The device's name is one, and none of that name works here."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ def has_gpu_driver() -> bool:
 @functools.cache
 def present() -> tuple[Device, ...]:
     """List the devices that torch sees, the CPU first, each tried. Raises DeviceError if torch can't be imported."""
+    if is_built_for_cpu():
+        return (Device("cpu"),)
     try:
         done = subprocess.run(
             [sys.executable, "-c", PROBE], capture_output=True, text=True, check=False, timeout=PROBE_SECONDS
@@ -87,6 +101,19 @@ def present() -> tuple[Device, ...]:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise DeviceError(f"torch can't be imported: {last[0]}")
     return tuple(Device(**one) for one in json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def is_built_for_cpu(*, version: Path | None = None) -> bool:
+    """Tell whether torch was built for no GPU, by its file `version`; to import it takes a second or more.
+
+    False where that can't be known.
+    """
+    if version is None:
+        found = importlib.util.find_spec("torch")
+        version = Path(found.origin).with_name("version.py") if found and found.origin else Path()
+    text = processor.text_of(version) or ""
+    built = dict(re.findall(r"^(cuda|hip)\b[^=\n]*= (.+)$", text, re.MULTILINE))
+    return sys.platform == "linux" and set(built.values()) == {"None"} and len(built) == 2  # noqa: PLR2004
 
 
 def choose(wanted: str | None, *, tell: Callable[[str], object] = lambda _: None) -> str:
@@ -109,7 +136,7 @@ def choose(wanted: str | None, *, tell: Callable[[str], object] = lambda _: None
     device = cuda[0] if wanted == "cuda" and cuda else wanted
     if device not in usable:
         why = [line for line in refused if line.startswith(f"{wanted}:" if wanted == "cuda" else f"{wanted} ")]
-        raise DeviceError("; ".join([f"no device {wanted!r} here: have {', '.join(usable)}", *why]))
+        raise AbsentError("; ".join([f"no device {wanted!r} here: have {', '.join(usable)}", *why]))
     return device
 
 

@@ -17,17 +17,14 @@ from typing import TYPE_CHECKING
 import psutil
 
 from harness.machine import nvml
+from harness.machine.host import Facts, host_stable
 from harness.machine.processor import (
     ROOT,
-    allowed_cores,
-    caches,
     cpu_mhz,
-    cpu_model,
     cpu_pressure,
-    cpu_quota,
     cpu_temperature,
-    cpuinfo,
     governor,
+    memory_available_bytes,
     memory_bytes,
     steal_share,
     text_of,
@@ -40,12 +37,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
-# The instruction sets that decide which kernels of oneDNN, MKL and PyTorch run.
-FLAGS = (
-    *("avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
-    *("avx_vnni", "amx_tile", "amx_bf16", "amx_int8", "amx_fp16"),
-    *("asimd", "asimdhp", "bf16", "i8mm", "sve", "sve2", "svebf16"),
-)
 # What users set to change threads and allocation; each shifts measured times.
 VARIABLES = (
     *("OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_BLOCKTIME"),
@@ -60,27 +51,6 @@ VARIABLES = (
 )
 # What users set to say which GPU is which; it changes no time.
 PLACING = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
-
-
-class Facts:
-    """Facts under collection; a value that is None is absent and has a reason instead."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, JsonValue] = {}
-        self.reasons: dict[str, str] = {}
-
-    def put(self, name: str, value: JsonValue, *, absent: str) -> None:
-        """Keep a value, or why there is none."""
-        if value is None:
-            self.reasons[name] = absent
-        else:
-            self.values[name] = value
-
-    def take(self, readings: nvml.Readings) -> None:
-        """Add NVML readings."""
-        for name, value in readings.values.items():
-            self.values[name] = [*value] if isinstance(value, list) else value
-        self.reasons |= readings.reasons
 
 
 def describe(device: str) -> Environment:
@@ -108,25 +78,6 @@ def fingerprint(stable: dict[str, JsonValue]) -> str:
     return hashlib.sha256(json.dumps(stable, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def host_stable(facts: Facts, *, root: Path = ROOT) -> None:
-    """Add what the machine is: processor, cores that this process may use, kernel."""
-    facts.put("cpu", cpu_model(root=root), absent="the system names no processor")
-    facts.put("cpu_flags", _cpu_flags(root=root), absent="the system lists no instruction sets")
-    facts.values["cpu_cores"] = os.cpu_count() or 1
-    facts.values["cpu_cores_allowed"] = allowed_cores()
-    facts.put("cpu_quota_cores", cpu_quota(root=root), absent="no cgroup limits the processor time")
-    facts.put("cpu_caches", dict(caches(root=root)) or None, absent="the system does not list its caches")
-    facts.put("numa_nodes", _numa_nodes(root=root), absent="the system does not list NUMA nodes")
-    facts.put("smt", _smt(root=root), absent="the system does not say whether cores are shared")
-    facts.values["system"] = f"{platform.system()} {platform.machine()}"
-    facts.values["kernel"] = platform.release()
-    facts.put(
-        "transparent_huge_pages",
-        _chosen(text_of(root / "sys/kernel/mm/transparent_hugepage/enabled")),
-        absent="the system does not say",
-    )
-
-
 def host_volatile(facts: Facts, *, root: Path = ROOT) -> None:
     """Add how the machine is at this moment: load, governor, frequency, temperature, clock, memory."""
     with contextlib.suppress(OSError):
@@ -146,7 +97,7 @@ def host_volatile(facts: Facts, *, root: Path = ROOT) -> None:
     facts.values["timer_resolution_seconds"] = time.get_clock_info("perf_counter").resolution
     # A virtual machine may be given memory as it uses it, so even the total is no constant.
     facts.values["memory_bytes"] = memory_bytes(root=root)
-    facts.values["memory_available_bytes"] = psutil.virtual_memory().available
+    facts.values["memory_available_bytes"] = memory_available_bytes(root=root)
     facts.values["commit"] = commit()
 
 
@@ -228,7 +179,7 @@ def _gpu(device: str, stable: Facts, volatile: Facts) -> None:
     }
     # Which of several equal cards it was: two runs on them compare, and a resumed run says if it moved.
     volatile.values["gpu_uuid"] = f"GPU-{properties.uuid}"
-    volatile.values["variables"] = {name: os.environ[name] for name in PLACING if name in os.environ}
+    volatile.values["gpu_variables"] = {name: os.environ[name] for name in PLACING if name in os.environ}
     # Creates this process's context, so that NVML's list of processes is known to hold it.
     torch.zeros(1, device=device)
     try:
@@ -246,24 +197,3 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _cpu_flags(*, root: Path) -> list[JsonValue] | None:
-    entry = cpuinfo(root)
-    present = (entry.get("flags") or entry.get("Features") or "").split()
-    return [flag for flag in FLAGS if flag in present] if present else None
-
-
-def _numa_nodes(*, root: Path) -> int | None:
-    return len(list((root / "sys/devices/system/node").glob("node[0-9]*"))) or None
-
-
-def _smt(*, root: Path) -> bool | None:
-    active = text_of(root / "sys/devices/system/cpu/smt/active")
-    return None if active is None else active == "1"
-
-
-def _chosen(text: str | None) -> str | None:
-    """Return the bracketed word of a kernel setting such as `always [madvise] never`."""
-    found = re.search(r"\[(\w+)\]", text or "")
-    return found[1] if found else None

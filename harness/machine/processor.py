@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path("/")
 
 # A limit of memory above this is no limit: cgroup v1 reports "none" as 2^63 rounded down to a page.
 NO_LIMIT = 2**62
+# By these a user says how many threads there are to be; torch heeds them.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Throttling:
+    """What a quota did: the periods (of 100 ms, mostly) in which its group ran, and those in which it was stopped."""
+
+    periods: int
+    stopped: int
+
+    def since(self, earlier: Throttling) -> Throttling:
+        """Return what came after an earlier reading."""
+        return Throttling(self.periods - earlier.periods, self.stopped - earlier.stopped)
 
 
 def cpu_model(*, root: Path = ROOT) -> str | None:
@@ -37,36 +57,85 @@ def allowed_cores() -> int:
 
 def cpu_quota(*, root: Path = ROOT) -> float | None:
     """Return the cores' worth of time that the cgroups allow, the smallest on the way up; None for no limit."""
-    quotas = []
+    return min((quota for folder in _cgroups(root) if (quota := _quota_of(folder)) is not None), default=None)
+
+
+def _quota_of(folder: Path) -> float | None:
+    """Return the quota that one group sets, in either version of control groups; None where it sets none."""
+    words = (text_of(folder / "cpu.max") or "").split()
+    words = words or [text_of(folder / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
+    numbers = [_integer(word) for word in words]
+    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:  # noqa: PLR2004
+        return None
+    return numbers[0] / numbers[1] if min(numbers[0], numbers[1]) > 0 else None
+
+
+def quota_threads(threads: int, *, root: Path = ROOT, variables: Mapping[str, str] | None = None) -> int:
+    """Return how many of so many threads a quota feeds: all without one, or where the user has set their number.
+
+    Threads beyond it would use up the quota early in each of its periods, and all would stop until the next.
+    """
+    quota = cpu_quota(root=root)
+    known = os.environ if variables is None else variables
+    if quota is None or any(known.get(name) for name in THREAD_VARIABLES):
+        return threads
+    return max(1, min(threads, math.floor(quota)))
+
+
+def throttling(*, root: Path = ROOT) -> Throttling | None:
+    """Count the periods of the quota that stopped this process most often; None without a quota."""
+    found = []
     for folder in _cgroups(root):
-        words = (text_of(folder / "cpu.max") or "").split()
-        if len(words) == 2 and words[0] != "max":  # noqa: PLR2004
-            quotas.append(int(words[0]) / int(words[1]))
-        old = _integer(text_of(folder / "cpu.cfs_quota_us")), _integer(text_of(folder / "cpu.cfs_period_us"))
-        if old[0] is not None and old[1] and old[0] > 0:
-            quotas.append(old[0] / old[1])
-    return min(quotas, default=None)
+        text = text_of(folder / "cpu.stat") or ""
+        counts = dict(re.findall(r"^(nr_periods|nr_throttled) (\d+)$", text, re.MULTILINE))
+        if len(counts) == 2:  # noqa: PLR2004
+            found.append(Throttling(int(counts["nr_periods"]), int(counts["nr_throttled"])))
+    return max(found, key=lambda one: one.stopped) if found and cpu_quota(root=root) is not None else None
 
 
 def throttled_periods(*, root: Path = ROOT) -> int | None:
     """Count the periods in which a cgroup stopped this process for using up its quota; None without a quota."""
-    counts = []
-    for folder in _cgroups(root):
-        found = re.search(r"^nr_throttled (\d+)$", text_of(folder / "cpu.stat") or "", flags=re.MULTILINE)
-        if found:
-            counts.append(int(found[1]))
-    return max(counts) if counts and cpu_quota(root=root) is not None else None
+    found = throttling(root=root)
+    return None if found is None else found.stopped
+
+
+def stand_somewhere() -> None:
+    """Go to the root where this process's working directory is gone: MKL ends a process that stands nowhere."""
+    try:
+        os.getcwd()  # noqa: PTH109  # it is the system that is asked
+    except OSError:
+        os.chdir(ROOT)
 
 
 def memory_bytes(*, root: Path = ROOT) -> int:
     """Return the memory that this process may use: the machine's, or a smaller cgroup limit."""
-    limits = [psutil.virtual_memory().total]
+    return min([psutil.virtual_memory().total, *(limit for _, limit in _memory_limits(root))])
+
+
+def memory_available_bytes(*, root: Path = ROOT) -> int:
+    """Return the memory that this process could still take, by the machine and by each cgroup that limits it.
+
+    What a group holds of files that were read counts as free, for the kernel gives it up first.
+    """
+    left = [int(psutil.virtual_memory().available)]
+    for folder, limit in _memory_limits(root):
+        used = _integer(text_of(folder / "memory.current") or text_of(folder / "memory.usage_in_bytes"))
+        if used is not None:
+            # The first version counts a group's own apart from the total of all below it.
+            text = text_of(folder / "memory.stat") or ""
+            cached = map(int, re.findall(r"^(?:total_)?inactive_file (\d+)$", text, re.MULTILINE))
+            left.append(max(0, limit - used + max(cached, default=0)))
+    return min(left)
+
+
+def _memory_limits(root: Path) -> list[tuple[Path, int]]:
+    """List the groups that limit this process's memory, each with its limit in bytes."""
+    found = []
     for folder in _cgroups(root):
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            limit = _integer(text_of(folder / name))
-            if limit is not None and limit < NO_LIMIT:
-                limits.append(limit)
-    return min(limits)
+        limit = _integer(text_of(folder / "memory.max") or text_of(folder / "memory.limit_in_bytes"))
+        if limit is not None and limit < NO_LIMIT:
+            found.append((folder, limit))
+    return found
 
 
 def caches(*, root: Path = ROOT) -> dict[str, int]:
@@ -162,14 +231,20 @@ def cpuinfo(root: Path) -> dict[str, str]:
 
 
 def _cgroups(root: Path) -> list[Path]:
-    """List the folders of this process's control groups, each with its parents up to the mount."""
+    """List the folders of this process's control groups, each with its parents up to the mount.
+
+    In a container the path is often the host's, and only the mount itself is there.
+    """
     folders: list[Path] = []
     for line in (text_of(root / "proc/self/cgroup") or "").splitlines():
-        _number, controllers, path = line.split(":", maxsplit=2)
-        base = root / "sys/fs/cgroup" / controllers  # empty for cgroup v2
-        place = base / path.lstrip("/")
-        folders += [folder for folder in (place, *place.parents) if folder.is_relative_to(base)]
-    return folders
+        _number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        # Without controllers it is the second version, whose mount lies lower where both are there.
+        mounts = ("",) if controllers else ("", "unified")
+        for base in (root / "sys/fs/cgroup" / mount / controllers for mount in mounts):
+            place = base / path.lstrip("/")
+            folders += [folder for folder in (place, *place.parents) if folder.is_relative_to(base)]
+    return list(dict.fromkeys(folders))
 
 
 def _integer(text: str | None) -> int | None:

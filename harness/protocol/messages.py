@@ -217,6 +217,13 @@ class Step(Fact):
     step: str
 
 
+class Spent(Fact):
+    """No answer yet, but the next message: where the seconds of the request went, by stage."""
+
+    kind: Literal["spent"] = "spent"
+    seconds: dict[str, float]
+
+
 Answer = (
     Started
     | Described
@@ -401,7 +408,9 @@ Request = (
 )
 
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
-_ANSWERS: TypeAdapter[Answer | Step] = TypeAdapter(Annotated[Answer | Step, Field(discriminator="kind")])
+_ANSWERS: TypeAdapter[Answer | Step | Spent] = TypeAdapter(
+    Annotated[Answer | Step | Spent, Field(discriminator="kind")]
+)
 
 
 # On the pipe
@@ -422,7 +431,7 @@ def decode_request(data: Message) -> Request:
         raise MessageError(_in_a_line(error, tag=data.get("do"))) from None
 
 
-def decode_answer(data: Message, request: Asking[A]) -> A | Refused | Failed | Step:
+def decode_answer(data: Message, request: Asking[A]) -> A | Refused | Failed | Step | Spent:
     """Read what a worker says to a request. Raises MessageError, in one line, for what is no answer to it."""
     if data.get("kind") == "started" and data.get("protocol") != VERSION:
         raise MessageError(f"the worker speaks protocol {data.get('protocol')}, this parent {VERSION}")
@@ -431,7 +440,7 @@ def decode_answer(data: Message, request: Asking[A]) -> A | Refused | Failed | S
     except ValidationError as error:
         raise MessageError(_in_a_line(error, tag=data.get("kind"))) from None
     wanted = answer_type(request)
-    if not isinstance(message, (wanted, Refused, Failed, Step)):
+    if not isinstance(message, (wanted, Refused, Failed, Step, Spent)):
         raise MessageError(f"{type(message).__name__} is no answer to {type(request).__name__}")
     return message
 

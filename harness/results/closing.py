@@ -310,20 +310,26 @@ def provisional(
 
     The dictionaries are keyed by case id.
     """
+    left = [
+        planned.case
+        for planned in plan.cases
+        if planned.case.id not in closed and planned.case.id in rounds and planned.case.id in prepared
+    ]
+    if not left:
+        return []
     floor = canary_floor([visit for visits in rounds.values() for visit in visits])
     points = {planned.case.id: planned.case.point_key for planned in plan.cases}
     among = controlled({name: rounds[name] for name in points if name in rounds}, points=points, floor=floor)
     return [
         close(
-            planned.case,
-            prepared[planned.case.id],
-            rounds[planned.case.id],
+            case,
+            prepared[case.id],
+            rounds[case.id],
             floor=floor,
             policy=plan.policy,
             environment=environment,
             stop_reason="interrupted",
             among=among,
         )
-        for planned in plan.cases
-        if planned.case.id not in closed and planned.case.id in rounds and planned.case.id in prepared
+        for case in left
     ]

@@ -181,11 +181,20 @@ class TimeBeside(Fact):
     baseline: str
 
 
+class WrongAnswers(Fact):
+    """Answers were wrong at some sizes of an axis: the `right` sizes that remain are no series of one computation."""
+
+    kind: Literal["wrong answers"] = "wrong answers"
+    axis: str
+    sizes: list[int]
+    right: int
+
+
 OfOperations = NotCounted | OnlyDeclared | NoPolynomial | CountedDegree | FiniteDegree | MaskedPairs
 OfMemory = MemoryUnknown | MemoryDegree | MemoryBeside
 OfTime = TimeLaw | FlatTime | PowerFits | CausalTime | TimeBeside
 # Why one quantity was judged as it was, along one axis.
-PartReason = Annotated[OfOperations | OfMemory | OfTime, Field(discriminator="kind")]
+PartReason = Annotated[OfOperations | OfMemory | OfTime | WrongAnswers, Field(discriminator="kind")]
 
 
 class Held(Fact):
@@ -229,7 +238,7 @@ class TimeAlone(Fact):
 
 OverAll = AsClaimed | TimeDiffers | TimeAlone
 # Why a verdict is as it is: of one quantity, or over all.
-Reason = Annotated[OfOperations | OfMemory | OfTime | OverAll, Field(discriminator="kind")]
+Reason = Annotated[OfOperations | OfMemory | OfTime | WrongAnswers | OverAll, Field(discriminator="kind")]
 
 
 class MeasureMemory(Fact):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.records import Case, PlannedCase, Preparation
 
 # Calls of an implementation that a preparation makes at least: agreement, memory, profile, warm-up.
-PREPARATION_CALLS = 7
+PREPARATION_CALLS = 6
 # What a visit, a check or a preparation costs beside the calls, in seconds: inputs, messages, the oracle, the profile.
 VISIT_SECONDS = 0.006
 VISIT_SECONDS_CUDA = 0.035
@@ -137,8 +137,12 @@ def visit_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> flo
     call = known.call_seconds
     blocks = blocks_for(call, policy=policy)
     graph = 0.0 if known.has_graph else graph_seconds(known, block=block, policy=policy)
-    beside = VISIT_SECONDS_CUDA if known.case.device.startswith("cuda") else VISIT_SECONDS
-    return call + blocks * max(call, block) + queue_seconds(known, block=block, policy=policy) + beside + graph
+    if not known.case.device.startswith("cuda"):
+        # Where two calls or fewer make a block, two are made and both timed; else one goes before the block.
+        timed = 2 * call if 2 * call >= block else call + block
+        return timed + (blocks - 1) * max(call, block) + VISIT_SECONDS + graph
+    queue = queue_seconds(known, block=block, policy=policy)
+    return call + blocks * max(call, block) + queue + VISIT_SECONDS_CUDA + graph
 
 
 def graph_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
@@ -206,13 +210,16 @@ def cheapest_point(known: Sequence[Estimate]) -> str:
     return min(points, key=points.__getitem__, default="")
 
 
-def dearest(known: Sequence[Estimate], *, room: float, seconds: Callable[[Estimate], float]) -> list[Estimate]:
+def dearest(
+    known: Sequence[Estimate], *, room: float, seconds: Callable[[Estimate], float], least: str | None = None
+) -> list[Estimate]:
     """Return the cases to leave out so that the rest fits the `room`, dearest first; `seconds` is what one takes.
 
-    The point that costs least stays whatever it costs: a run without a case says nothing.
+    The point of the key `least`, by default the cheapest of these, stays whatever it costs: a run without a case says
+    nothing.
     """
     costs = {one.case.id: seconds(one) for one in known}
-    least = cheapest_point(known)
+    least = cheapest_point(known) if least is None else least
     total = sum(costs.values())
     left_out: list[Estimate] = []
     for one in sorted(known, key=lambda one: -costs[one.case.id]):

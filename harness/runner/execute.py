@@ -109,11 +109,29 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
             check_code(plan, directory)
             progress.resumed(str(directory / journal.PLAN))
             plan = replace_changed(plan, directory, supervisor=supervisor, progress=progress)
+            finished = _finished(plan, directory)
+            if finished is not None:
+                progress.nothing_left(str(directory))
+                return finished
         else:
             store_plan(plan, directory)
         return _take(
             plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
         )
+
+
+def _finished(plan: Plan, directory: Path) -> Finished | None:
+    """Return what a run found that was taken to its end and judged; None for any other, or where a file is damaged."""
+    try:
+        records = journal.read(directory).records
+        summary, verdicts = journal.read_summary(directory), journal.read_verdicts(directory)
+    except ValueError:
+        # What can't be read is written anew.
+        return None
+    is_judged = verdicts is not None or not any(record.time for record in records.values())
+    if summary is None or not summary.complete or not is_judged or any(p.case.id not in records for p in plan.cases):
+        return None
+    return Finished(plan=plan, records=list(records.values()), verdicts=verdicts, summary=summary)
 
 
 def _take(
@@ -130,7 +148,7 @@ def _take(
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
         state.warnings += [lock.problem] if lock.problem else []
         is_complete = _measure(state)
-        state.warnings += state.watch.warning()
+        state.warnings += state.watch.warning() + state.quota.warning()
         summary = state.summary(is_complete=is_complete)
         journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
         records = state.records()

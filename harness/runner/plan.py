@@ -85,9 +85,10 @@ def _cases(
 ) -> Iterable[Case]:
     settings = itertools.product(scenario.dtypes, scenario.directions, scenario.caches, implementations)
     for dtype, direction, cache, implementation in settings:
+        own = scenario.point_for(point, implementation=implementation)
         hashed = case_id(
             problem=scenario.problem,
-            point=point,
+            point=own,
             dtype=dtype,
             device=device,
             direction=direction,
@@ -99,7 +100,7 @@ def _cases(
             scenario=scenario.name,
             problem=scenario.problem,
             implementation=implementation,
-            point=point,
+            point=own,
             dtype=dtype,
             device=device,
             direction=direction,
@@ -146,6 +147,8 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
     if not cases:
         raise SelectionError("nothing is left to run: the selection matches no case")
     planned = predicted(cases, supervisor)
+    if request.baseline is not None and request.selection.shard == WHOLE:
+        check_baseline(request.baseline, planned)
     return Plan(
         created=now(),
         command=list(request.command),
@@ -164,6 +167,18 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
         dropped=dropped,
         fingerprint=code_fingerprint(),
     )
+
+
+def check_baseline(baseline: str, planned: Sequence[PlannedCase]) -> None:
+    """Refuse a baseline that is not among what runs, so that nothing would be compared. Raises SelectionError."""
+    its = [case for case in planned if case.case.implementation == baseline]
+    if not its:
+        measured = ", ".join(dict.fromkeys(case.case.implementation for case in planned))
+        raise SelectionError(
+            f"the baseline {baseline!r} is not among what is measured ({measured}): add --impl {baseline}"
+        )
+    if all(case.skip for case in its):
+        raise SelectionError(f"the baseline {baseline!r} can't run here; {its[0].case.label}: {its[0].reason}")
 
 
 def digests_of(described: Described) -> dict[str, str]:

@@ -68,3 +68,6 @@ class Progress(Protocol):
 
     def resumed(self, directory: str) -> None:
         """Hear that a run goes on, under the plan that is stored there."""
+
+    def nothing_left(self, directory: str) -> None:
+        """Hear that the run to go on with is finished."""

@@ -111,8 +111,8 @@ class Keyword:
         if not self._tokens:
             return True
         parts = list(self._tokens)
-        # A label's words end with a space or comma, so that n=64 doesn't match n=640.
-        result = self._any(parts, text.replace(",", " ") + " ")
+        # A size is a whole word of the label, so that n=64 doesn't match n=640, nor heads=2 kv_heads=2.
+        result = self._any(parts, f" {text.replace(',', ' ')} ")
         if parts:
             raise SelectionError(f"-k {self._expression!r}: {parts[0]!r} is not expected there")
         return result
@@ -142,4 +142,4 @@ class Keyword:
             if not parts or parts.pop(0) != ")":
                 raise SelectionError(f"-k {self._expression!r}: ')' is missing")
             return result
-        return (word + " " if "=" in word else word) in text
+        return (f" {word} " if "=" in word else word) in text

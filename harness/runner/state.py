@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from harness.results import closing, journal
 from harness.results.summary_file import Summary
 from harness.runner import budget
 from harness.runner.busy import BusyWatch
+from harness.runner.quota import QuotaWatch, thread_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,9 +78,10 @@ class RunState:
     ceilings_after: list[Ceiling] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    # Seconds that visits to a case took, the blocks aside, and the watch over the canary.
+    # Seconds that visits to a case took, its graphs aside, and the watch over the canary.
     visit_seconds: dict[str, list[float]] = field(default_factory=dict)
     watch: BusyWatch = field(default_factory=BusyWatch)
+    quota: QuotaWatch = field(default_factory=QuotaWatch)
 
     @property
     def policy(self) -> Policy:
@@ -171,9 +172,17 @@ class RunState:
         )
         return [*self.closed.values(), *provisional]
 
+    def stages(self, wall: float) -> dict[str, float]:
+        """Split the seconds of the run by stage, the longest first; what no worker was asked for is `other`."""
+        known = dict(self.supervisor.stages.seconds)
+        rest = max(0.0, wall - sum(known.values()))
+        known["other"] = known.get("other", 0.0) + rest
+        return dict(sorted(known.items(), key=lambda item: -item[1]))
+
     def summary(self, *, is_complete: bool) -> Summary:
         """Return the contents of summary.json."""
         wall = self.time.spent
+        throttled = self.quota.stopped()
         return Summary(
             started=self.started,
             ended=journal.now(),
@@ -182,12 +191,14 @@ class RunState:
             call_share=self.time.calls / wall if wall > 0 else 0.0,
             timed_seconds=self.time.timed,
             timed_share=self.time.timed / wall if wall > 0 else 0.0,
+            stages=self.stages(wall),
             left_out=self.left_out,
             statuses=dict(Counter(record.status for record in self.closed.values())),
             rounds=self.rounds_done,
             workers=self.supervisor.started_workers,
             complete=is_complete,
             warnings=self.warnings,
+            throttled_periods=None if throttled is None else throttled.stopped,
             ceilings_after=self.ceilings_after,
         )
 
@@ -233,13 +244,3 @@ def begin(
 def degrees_key(case: Case) -> str:
     """Name the journal's facts on what an implementation's operations grow like."""
     return f"{journal.DEGREES}{case.problem} {case.implementation} {case.direction}"
-
-
-def thread_warnings(threads: int | None) -> list[str]:
-    """Say if more threads were asked for than there are processors for."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads is None or threads <= allowed:
-        return []
-    return [
-        f"{threads} threads were asked for, and this process may use {allowed} processors: they wait for each other"
-    ]

@@ -60,20 +60,34 @@ def compare(cases: Mapping[str, Sequence[Sequence[float]]], *, policy: Compariso
         return {}
     effects = np.array([statistics.fmean(statistics.fmean(one) for one in processes) for processes in cases.values()])
     errors, freedom = _standard_errors(list(cases.values()), policy=policy)
-    different = _adjusted(2 * _tail(np.abs(effects) / errors, freedom))
+    return dict(zip(cases, conclude(effects, errors, freedom, policy=policy), strict=True))
+
+
+def conclude(
+    effects: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    freedom: NDArray[np.float64],
+    *,
+    policy: ComparisonPolicy,
+) -> list[Comparison]:
+    """Decide each case of a set from its log ratio, that one's standard error and its degrees of freedom.
+
+    Both questions, whether a case differs and whether it is within the equivalence band, are adjusted over the set.
+    """
+    different = adjusted(2 * _tail(np.abs(effects) / errors, freedom))
     margin = math.log1p(policy.same_within)
-    same = _adjusted(_tail((margin - np.abs(effects)) / errors, freedom))
+    same = adjusted(_tail((margin - np.abs(effects)) / errors, freedom))
     half = _quantile(0.5 + policy.confidence / 2, freedom) * errors
-    return {
-        name: Comparison(
+    return [
+        Comparison(
             ratio=math.exp(effects[i]),
             low=math.exp(effects[i] - half[i]),
             high=math.exp(effects[i] + half[i]),
             adjusted_p=float(different[i]),
             outcome=_outcome(effects[i], different[i], same[i], policy=policy),
         )
-        for i, name in enumerate(cases)
-    }
+        for i in range(len(effects))
+    ]
 
 
 def _outcome(effect: float, different: float, same: float, *, policy: ComparisonPolicy) -> Outcome:
@@ -137,10 +151,14 @@ def inverse_trigamma(value: float) -> float:
     return x
 
 
-def _adjusted(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.stats import false_discovery_control
-
-    return np.asarray(false_discovery_control(np.clip(p_values, 0.0, 1.0)))
+def adjusted(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjust p-values for their number so that a limit on them limits false discoveries (Benjamini, Hochberg 1995)."""
+    count = len(p_values)
+    order = np.argsort(p_values)[::-1]
+    scaled = np.clip(p_values, 0.0, 1.0)[order] * count / np.arange(count, 0, -1)
+    found = np.empty(count)
+    found[order] = np.minimum(np.minimum.accumulate(scaled), 1.0)
+    return found
 
 
 def _tail(statistic: NDArray[np.float64], freedom: NDArray[np.float64]) -> NDArray[np.float64]:

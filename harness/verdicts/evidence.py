@@ -22,7 +22,10 @@ SIZES_AT_LEAST = 3
 
 @dataclass(frozen=True)
 class Group:
-    """Hold what a claim is judged for: an implementation's records of one dtype, device and direction."""
+    """Hold what a claim is judged for: an implementation's records of one dtype, device and direction.
+
+    `wrong` are those whose answers or times were refused.
+    """
 
     problem: str
     implementation: str
@@ -31,6 +34,7 @@ class Group:
     direction: str
     records: list[Record]
     degrees: Degrees | None
+    wrong: Sequence[Record] = ()
 
 
 # What a verdict rests on, as the JSON object that the file of verdicts keeps.
@@ -73,6 +77,20 @@ def series_along(records: Sequence[Record], *, axis: str, start: int = 0) -> lis
         return []
     longest = max(found, key=lambda key: (len(found[key]), "causal" not in key, key))
     return sorted(found[longest].items())
+
+
+def wrong_sizes(group: Group, *, axis: str) -> tuple[list[int], int]:
+    """Return the sizes along an axis at which a sweep's answers were wrong, and how many of its sizes are right."""
+    sweeps: dict[str, dict[bool, set[int]]] = {}
+    for is_wrong, records in ((False, group.records), (True, group.wrong)):
+        for record in records:
+            point = dict(record.case.point)
+            size = point.pop(axis, None)
+            if isinstance(size, int) and not isinstance(size, bool):
+                sweeps.setdefault(repr(sorted(point.items())), {False: set(), True: set()})[is_wrong].add(size)
+    spoilt = [sizes for sizes in sweeps.values() if sizes[True] and len(sizes[True] | sizes[False]) > 1]
+    worst = max(spoilt, key=lambda sizes: len(sizes[True]), default=None)
+    return ([], 0) if worst is None else (sorted(worst[True]), len(worst[False] - worst[True]))
 
 
 def times_of(

@@ -12,23 +12,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.policy import ScalingPolicy
-from harness.results.reasons import AsClaimed, Held, JudgeSegments, SeeSlopes, TimeAlone, TimeDiffers
+from harness.results.reasons import AsClaimed, Held, JudgeSegments, SeeSlopes, TimeAlone, TimeDiffers, WrongAnswers
 from harness.results.verdicts_file import Verdict, Verdicts
 from harness.verdicts.descriptions import additive, crossover, joint
-from harness.verdicts.evidence import Group
+from harness.verdicts.evidence import Group, Part, wrong_sizes
 from harness.verdicts.other_laws import judge_causal, judge_exponential, judge_faster
 from harness.verdicts.power import judge_power
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.records import Degrees, Record
+    from harness.records import Degrees, Record, Status
     from harness.results.reasons import Advice, Reason
-    from harness.verdicts.evidence import Outcome, Part
+    from harness.verdicts.evidence import Outcome
     from scenarios.scenario import Claim, Scenario
 
 # Degrees by problem, implementation, direction and kind of device.
 Counted = dict[tuple[str, str, str, str], "Degrees"]
+
+# A record of these has no time, because its answer was wrong or its time was none.
+WRONG: frozenset[Status] = frozenset({"disagreed", "invalid"})
 
 
 def judge(
@@ -44,12 +47,14 @@ def judge(
     the claim's problem, whichever scenario measured them.
     """
     policy = policy or ScalingPolicy()
-    measured = [record for record in records if record.status == "ok" and record.case.cache == "hot"]
+    hot = [record for record in records if record.case.cache == "hot"]
+    measured = [record for record in hot if record.status == "ok"]
+    wrong = [record for record in hot if record.status in WRONG]
     counted: Counted = {(d.problem, d.implementation, d.direction, d.device): d for d in degrees}
     verdicts: list[Verdict] = []
     for problem, claim in _claims(scenarios):
         about = [r for r in measured if r.case.problem == problem and _is_about(claim, r.case.implementation)]
-        for group in _groups(about, counted):
+        for group in _groups(about, wrong, counted):
             verdicts += _judge_group(claim, group, measured, policy)
     return Verdicts(verdicts=verdicts)
 
@@ -99,16 +104,22 @@ def _is_about(claim: Claim, implementation: str) -> bool:
     return any(fnmatch.fnmatchcase(implementation, pattern) for pattern in claim.about)
 
 
-def _groups(records: list[Record], counted: Counted) -> list[Group]:
+def _groups(records: Iterable[Record], wrong: Iterable[Record], counted: Counted) -> list[Group]:
+    """Group the records, and those that were wrong with the others of their implementation."""
+    found, spoilt = _by_key(records), _by_key(wrong)
+    return [
+        Group(*key, members, counted.get((key[0], key[1], key[4], key[3].split(":")[0])), spoilt.get(key, ()))
+        for key, members in found.items()
+    ]
+
+
+def _by_key(records: Iterable[Record]) -> dict[tuple[str, str, str, str, str], list[Record]]:
     found: dict[tuple[str, str, str, str, str], list[Record]] = {}
     for record in records:
         case = record.case
         key = (case.problem, case.implementation, case.dtype, case.device, case.direction)
         found.setdefault(key, []).append(record)
-    return [
-        Group(*key, members, counted.get((key[0], key[1], key[4], key[3].split(":")[0])))
-        for key, members in found.items()
-    ]
+    return found
 
 
 def _judge_group(claim: Claim, group: Group, measured: Sequence[Record], policy: ScalingPolicy) -> list[Verdict]:
@@ -122,7 +133,19 @@ def _judge_group(claim: Claim, group: Group, measured: Sequence[Record], policy:
         parts = judge_power(claim, group, policy)
     if not parts:
         return []
+    parts = [_unless_wrong(part, group) for part in parts]
     return [*(_of_part(claim, group, part) for part in parts), _over_all(claim, group, parts, policy)]
+
+
+def _unless_wrong(part: Part, group: Group) -> Part:
+    """Return a part as it is, or left open where answers along its axis were wrong: what remains shows no law."""
+    # What a mask saves is compared from size to size.
+    axis = "n" if part.axis == "causal" else part.axis
+    sizes, right = wrong_sizes(group, axis=axis)
+    if not sizes:
+        return part
+    reason = WrongAnswers(axis=axis, sizes=sizes, right=right)
+    return Part(part.quantity, part.axis, "inconclusive", reason, part.expected, evidence=part.evidence)
 
 
 def _of_part(claim: Claim, group: Group, part: Part) -> Verdict:
@@ -187,8 +210,9 @@ def _conclude(claim: Claim, parts: Sequence[Part], *, crossover_n: float | None)
         [part for part in parts if part.quantity == quantity] for quantity in ("operations", "memory", "time")
     )
     exact, shown = operations + memory, (times or memory or operations)[0]
-    if refuted := _first(exact, "refuted"):
-        return Conclusion(refuted, "refuted", refuted.reason)
+    wrong = next((part for part in parts if isinstance(part.reason, WrongAnswers)), None)
+    if settled := _first(exact, "refuted") or wrong:
+        return Conclusion(settled, settled.verdict, settled.reason)
     if not _first(exact, "confirmed"):
         return _by_time_alone(exact, times, shown)
     if missing := _first(exact, "inconclusive"):

@@ -52,7 +52,7 @@ def describe(bench: Workbench, _: Describe) -> Described:
 
 def _described(entry: Implementation, bench: Workbench) -> DescribedImplementation:
     limits = entry.limits_on(bench.device.type)
-    reason = _lack_of_packages(limits) if limits else _elsewhere(entry)
+    reason = _lack_of_packages(bench, limits) if limits else _elsewhere(entry)
     return DescribedImplementation(
         problem=entry.problem,
         name=entry.name,
@@ -71,7 +71,10 @@ def _elsewhere(entry: Implementation) -> str:
     return f"runs on {', '.join(device for limits in entry.limits for device in limits.devices)} only"
 
 
-def _lack_of_packages(limits: Limits) -> str:
+def _lack_of_packages(bench: Workbench, limits: Limits) -> str:
+    """Say what an implementation lacks here; what the machine of a modelled device has is not known."""
+    if bench.modelled:
+        return ""
     missing = missing_packages(limits)
     return f"needs {', '.join(missing)}, which can't be imported" if missing else ""
 
@@ -109,7 +112,7 @@ def _skip(
     limits = entry.limits_on(bench.device.type)
     if limits is None:
         return "unsupported", _elsewhere(entry)
-    if missing := _lack_of_packages(limits):
+    if missing := _lack_of_packages(bench, limits):
         return "unavailable", missing
     if case.dtype not in limits.dtypes:
         return "unsupported", f"takes {', '.join(limits.dtypes)}, not {case.dtype}"

@@ -82,18 +82,78 @@ def _set_deterministic(mode: int) -> None:
     torch.set_deterministic_debug_mode(mode)
 
 
-def _precisions() -> tuple[str, ...]:
-    return tuple(str(owner.fp32_precision) for owner in _PRECISION_OWNERS)
+def _precisions() -> tuple[Any, ...]:
+    """Return what float32 may be rounded to: by the two older settings, None where they can't be read, and the newer.
+
+    Once both kinds were used and differ, PyTorch raises wherever the older are read, also within its own code.
+    """
+    return (
+        _or_none(torch.get_float32_matmul_precision),
+        _or_none(torch._C._get_cudnn_allow_tf32),  # noqa: SLF001
+        *(str(owner.fp32_precision) for owner in _PRECISION_OWNERS),
+    )
 
 
-def _set_precisions(values: tuple[str, ...]) -> None:
-    for owner, value in zip(_PRECISION_OWNERS, values, strict=True):
+def _set_precisions(values: tuple[Any, ...]) -> None:
+    """Put back the older settings, which also write the newer ones, then those."""
+    products, convolutions, *newer = values
+    if products is not None:
+        torch.set_float32_matmul_precision(products)
+    if convolutions is not None:
+        torch._C._set_cudnn_allow_tf32(convolutions)  # noqa: SLF001
+    for owner, value in zip(_PRECISION_OWNERS, newer, strict=True):
         owner.fp32_precision = value
 
 
+def _or_none(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except RuntimeError:
+        return None
+
+
 _BACKENDS: Any = torch.backends
-# torch.set_float32_matmul_precision sets these too.
-_PRECISION_OWNERS = (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv, _BACKENDS.mkldnn.matmul)
+# Those above pass their value on to those below them that have none.
+_PRECISION_OWNERS = (
+    *(_BACKENDS, _BACKENDS.cudnn, _BACKENDS.mkldnn),
+    *(_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv, _BACKENDS.cudnn.rnn),
+    *(_BACKENDS.mkldnn.matmul, _BACKENDS.mkldnn.conv, _BACKENDS.mkldnn.rnn),
+)
+
+
+# Attributes by which products of 16 bit may be summed in 16 bit, on CUDA.
+_SUMS = ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction", "allow_fp16_accumulation")
+
+
+def _sums() -> tuple[bool, ...]:
+    return tuple(getattr(_BACKENDS.cuda.matmul, name) for name in _SUMS)
+
+
+def _set_sums(values: tuple[bool, ...]) -> None:
+    for name, value in zip(_SUMS, values, strict=True):
+        setattr(_BACKENDS.cuda.matmul, name, value)
+
+
+# What scaled_dot_product_attention may choose among, and whether its plain backend may sum in 16 bit.
+_ATTENTION: tuple[tuple[Callable[[], bool], Callable[[bool], None]], ...] = (
+    (_BACKENDS.cuda.flash_sdp_enabled, _BACKENDS.cuda.enable_flash_sdp),
+    (_BACKENDS.cuda.mem_efficient_sdp_enabled, _BACKENDS.cuda.enable_mem_efficient_sdp),
+    (_BACKENDS.cuda.math_sdp_enabled, _BACKENDS.cuda.enable_math_sdp),
+    (_BACKENDS.cuda.cudnn_sdp_enabled, _BACKENDS.cuda.enable_cudnn_sdp),
+    (
+        _BACKENDS.cuda.fp16_bf16_reduction_math_sdp_allowed,
+        _BACKENDS.cuda.allow_fp16_bf16_reduction_math_sdp,
+    ),
+)
+
+
+def _attention() -> tuple[bool, ...]:
+    return tuple(read() for read, _ in _ATTENTION)
+
+
+def _set_attention(values: tuple[bool, ...]) -> None:
+    for (_, write), value in zip(_ATTENTION, values, strict=True):
+        write(value)
 
 
 def _descriptors() -> dict[int, tuple[int, int]]:
@@ -120,6 +180,8 @@ def settings() -> dict[str, Setting]:
         "default dtype": Setting(torch.get_default_dtype, torch.set_default_dtype),
         "default device": Setting(torch.get_default_device, _set_default_device),
         "float32 precision": Setting(_precisions, _set_precisions),
+        "sums of 16-bit products": Setting(_sums, _set_sums),
+        "attention backends": Setting(_attention, _set_attention),
         "grad mode": Setting(torch.is_grad_enabled, torch.set_grad_enabled),
         "deterministic mode": Setting(torch.get_deterministic_debug_mode, _set_deterministic),
         "oneDNN switch": Setting(torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),  # noqa: SLF001

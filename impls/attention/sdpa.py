@@ -101,6 +101,9 @@ def sdpa_flash(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the flash backend; on CUDA it takes no mask, so bottom-right causal goes through PyTorch's bias subclass."""
+    if scale == 0 and q.is_cuda:
+        # Seen with torch 2.11 on an H200, in bfloat16 and float16.
+        raise NotImplementedError("PyTorch's flash kernel on CUDA gives NaN for a scale of 0")
     if q.is_cuda and causal and 1 < q.shape[2] != k.shape[2]:
         return scaled_dot_product_attention(
             q,

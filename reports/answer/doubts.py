@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.policy import DEFAULT
 from reports import units
-from reports.frame import APPROXIMATE
+from reports.frame import APPROXIMATE, AXES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,10 @@ CLOSE_TO_SHARE = 0.4
 DAMAGES_AT_MOST = 3
 # As many implementations with wide intervals are named.
 WORST_NAMED = 2
+# Of the reason for a missing baseline as much is quoted.
+REASON_CHARACTERS = 120
+# What cases share that compare, their sizes aside.
+SHARED = ("problem", "dtype", "device", "direction", "cache")
 
 
 def precision_sentence(run: Run, table: pd.DataFrame) -> str:
@@ -91,6 +95,7 @@ def warnings(run: Run, table: pd.DataFrame) -> list[str]:
         found += run.summary.warnings
         if not any("ceiling" in warning.lower() for warning in run.summary.warnings):
             found += _moved_ceilings(run)
+    found += baseline_gaps(table, baseline=run.plan.baseline if run.plan else "")
     waiting = int((table["status"] == "not run").sum())
     if waiting:
         found.append(f"{units.counted(waiting, 'planned case')} have no record yet.")
@@ -119,6 +124,27 @@ def _approximations(ok: pd.DataFrame) -> list[str]:
         plain = str(name).removesuffix(APPROXIMATE)
         said.append(f"{plain} is approximate, and no match for exact ones in time: {', '.join(words)}, at worst.")
     return said
+
+
+def baseline_gaps(table: pd.DataFrame, *, baseline: str) -> list[str]:
+    """Say where others were timed and the baseline was not, so that they have no speed-up there, and why it was not."""
+    known = table[table["problem"].isin(set(table.loc[table["implementation"] == baseline, "problem"]))]
+    if known.empty:
+        return []
+    # NaN never equals NaN; text does.
+    place = known[[*SHARED, *AXES]].map(str).agg(" ".join, axis=1)
+    is_base, is_ok = known["implementation"] == baseline, known["status"] == "ok"
+    lacking = is_ok & ~is_base & ~place.isin(set(place[is_base & is_ok]))
+    if not lacking.any():
+        return []
+    rows = known[is_base & ~is_ok & place.isin(set(place[lacking]))]
+    told = [
+        f"{status} in {units.counted(len(alike), 'case')}, {str(alike['reason'].iloc[0])[:REASON_CHARACTERS]}"
+        for status, alike in rows.groupby("status", sort=False)
+    ]
+    why = f" ({'; '.join(told)})" if told else ""
+    cases = units.counted(int(lacking.sum()), "timed case")
+    return [f"{cases} of others have no speed-up: {baseline}, the baseline, was not timed there{why}."]
 
 
 def _moved_ceilings(run: Run) -> list[str]:

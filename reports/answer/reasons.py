@@ -29,6 +29,7 @@ from harness.results.reasons import (
     TimeBeside,
     TimeDiffers,
     TimeLaw,
+    WrongAnswers,
 )
 from harness.scaling import wording
 from reports import units
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 QUANTITY_WORDS = {"operations": "operations are", "memory": "extra memory is"}
 # Below this two decimals of a ratio say too little.
 SMALL_RATIO = 0.1
+# Of sizes whose answers were wrong, as many are named.
+SIZES_SHOWN = 6
 
 
 def explanation(verdict: Verdict) -> str:
@@ -83,9 +86,21 @@ def advice(wanted: Advice) -> str:
 
 
 def _of_part(reason: PartReason) -> str:
+    if isinstance(reason, WrongAnswers):
+        return _wrong(reason)
     if isinstance(reason, OfOperations):
         return _of_operations(reason)
     return _of_memory(reason) if isinstance(reason, OfMemory) else _of_time(reason)
+
+
+def _wrong(reason: WrongAnswers) -> str:
+    """Say at which sizes answers were wrong; of many, the first few."""
+    shown = [f"{size}" for size in reason.sizes[:SIZES_SHOWN]]
+    shown += [f"{more} more sizes"] if (more := len(reason.sizes) - SIZES_SHOWN) > 0 else []
+    return (
+        f"its answers were refused at {reason.axis} = {units.listing(shown)}, "
+        f"and the {reason.right} that remain show no law of one computation"
+    )
 
 
 def _of_operations(reason: OfOperations) -> str:

@@ -219,7 +219,9 @@ def _refuted_throughout(judgements: Iterable[Sequence[Verdict]], *, texts: Mappi
 
 
 def _some(names: Sequence[str], *, at_most: int = 3) -> str:
-    return units.listing([*names[:at_most], *([f"{len(names) - at_most} others"] if len(names) > at_most else [])])
+    return units.listing(
+        [*names[:at_most], *([units.counted(len(names) - at_most, "other")] if len(names) > at_most else [])]
+    )
 
 
 def _is_law(verdicts: Sequence[Verdict]) -> bool:

@@ -42,7 +42,7 @@ def _markdown(run: Run) -> str:
             (f"{row.claim} {row.says}".strip(), *(f"{cell.mark} {cell.verdict}" if cell else "" for cell in row.cells))
             for row in verdicts.rows
         ]
-        said += _grid(("claim", *verdicts.implementations), rows)
+        said += grid(("claim", *verdicts.implementations), rows)
     found = lines(run, table)
     if found:
         headings = [f"speed-up over {baseline_of(run)}" if heading == "speed-up" else heading for heading in HEADINGS]
@@ -51,7 +51,7 @@ def _markdown(run: Run) -> str:
              line.extra_memory, line.error)
             for line in found
         ]  # fmt: skip
-        said += ["", "### Largest timed case of each implementation", "", *_grid(headings, rows)]
+        said += ["", "### Largest timed case of each implementation", "", *grid(headings, rows)]
     failed = table[table["status"] != "ok"]
     if not failed.empty:
         grouped = failed.groupby(["status", "implementation"], sort=False).agg(
@@ -67,13 +67,14 @@ def _markdown(run: Run) -> str:
             for row in grouped.reset_index().head(FAILURES_AT_MOST).to_dict("records")
         ]
         said += ["", "### Cases without a time", ""]
-        said += _grid(("status", "implementation", "cases", "first reason"), rows)
+        said += grid(("status", "implementation", "cases", "first reason"), rows)
         if len(grouped) > FAILURES_AT_MOST:
             said += ["", f"{len(grouped) - FAILURES_AT_MOST} more kinds are in the report."]
     return "\n".join(said) + "\n"
 
 
-def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Write a table in Markdown."""
     lines_ = [f"| {' | '.join(as_markdown(heading) for heading in headings)} |", f"|{' --- |' * len(headings)}"]
     return lines_ + [f"| {' | '.join(as_markdown(cell) for cell in row)} |" for row in rows]
 

@@ -41,11 +41,14 @@ class Sweep:
     shared: pd.DataFrame
     verdicts: tuple[Verdict, ...] = field(default=())
     several_runs: bool = False
+    # What tells this line from others of the scenario, where implementations sweep along lines of their own.
+    line: str = ""
 
     @property
     def key(self) -> str:
         """Return a name that is unique in the page and fit for an id."""
-        return "-".join(map(slug, (self.run, self.scenario, self.dtype, self.direction, self.cache)))
+        line = [self.line] if self.line else []
+        return "-".join(map(slug, (self.run, self.scenario, self.dtype, self.direction, self.cache, *line)))
 
     @property
     def fixed(self) -> str:
@@ -78,34 +81,47 @@ def sweeps(runs: Sequence[Run], table: pd.DataFrame) -> list[Sweep]:
         alike = ok[(ok[conditions] == [dtype, direction, cache, device]).all(axis=1)]
         declared = next((item for run in runs if (item := declaration(run, str(scenario)))), None)
         axis = _swept(declared, named)
-        shared = named if axis is None else _on_line(alike, named, axis, declared)
-        for run in runs:
-            rows = shared[shared["run"] == run.label]
-            if rows.empty:
-                continue
-            found.append(
-                Sweep(
-                    run=run.label,
-                    scenario=str(scenario),
-                    question=declared.question if declared else "",
-                    problem=str(rows["problem"].iloc[0]),
-                    axis=axis,
-                    dtype=str(dtype),
-                    device=str(device),
-                    direction=str(direction),
-                    cache=str(cache),
-                    table=rows,
-                    shared=shared,
-                    verdicts=tuple(
-                        verdict
-                        for verdict in run.verdicts
-                        if verdict.dtype in {"", dtype} and verdict.direction in {"", direction}
-                    ),
-                    several_runs=len(runs) > 1,
+        for line, members in _lines(named, declared):
+            shared = members if axis is None else _on_line(alike, members, axis, declared)
+            for run in runs:
+                rows = shared[shared["run"] == run.label]
+                if rows.empty:
+                    continue
+                found.append(
+                    Sweep(
+                        run=run.label,
+                        scenario=str(scenario),
+                        question=declared.question if declared else "",
+                        problem=str(rows["problem"].iloc[0]),
+                        axis=axis,
+                        dtype=str(dtype),
+                        device=str(device),
+                        direction=str(direction),
+                        cache=str(cache),
+                        table=rows,
+                        shared=shared,
+                        verdicts=tuple(
+                            verdict
+                            for verdict in run.verdicts
+                            if verdict.dtype in {"", dtype} and verdict.direction in {"", direction}
+                        ),
+                        several_runs=len(runs) > 1,
+                        line=line,
+                    )
                 )
-            )
     asked = [item.name for run in runs if run.plan for item in run.plan.scenarios]
     return sorted(found, key=lambda sweep: asked.index(sweep.scenario) if sweep.scenario in asked else len(asked))
+
+
+def _lines(rows: pd.DataFrame, declared: Scenario | None) -> list[tuple[str, pd.DataFrame]]:
+    """Split a scenario's rows by what implementations have of their own; the line of most implementations is first."""
+    own = sorted({name for values in declared.own_base.values() for name in values}) if declared else []
+    if not own:
+        return [("", rows)]
+    lines = [(values, members) for values, members in rows.groupby(own, sort=False, dropna=False)]
+    lines.sort(key=lambda line: -line[1]["implementation"].nunique())
+    named = [" ".join(f"{name} {value}" for name, value in zip(own, values, strict=True)) for values, _ in lines]
+    return [("" if number == 0 else named[number], members) for number, (_, members) in enumerate(lines)]
 
 
 def declaration(run: Run, scenario: str) -> Scenario | None:

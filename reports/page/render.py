@@ -6,6 +6,7 @@ import base64
 import contextlib
 import gc
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,17 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from harness.results.run import Run
+    from reports.chapters.chapter import Chapter
 
 HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a page opens with: its headline, and a function that draws its first chapter."""
+
+    headline: str
+    chapter: Callable[[], Chapter]
 
 
 def render(directories: Sequence[Path], output: Path) -> Path:
@@ -38,12 +48,12 @@ def render(directories: Sequence[Path], output: Path) -> Path:
         return write(read_runs(directories), output)
 
 
-def write(runs: Sequence[Run], output: Path) -> Path:
-    """Write the report of runs that are read to a file, or into a directory as report.html."""
+def write(runs: Sequence[Run], output: Path, *, opening: Opening | None = None) -> Path:
+    """Write the report of runs that are read to a file, or into a directory as report.html; `opening` comes first."""
     target = output / REPORT if output.is_dir() else output
     with collector_paused():
         # Half a character, as the file system's names may have, can't be written.
-        target.write_text(html(runs), encoding="utf-8", errors="replace")
+        target.write_text(html(runs, opening=opening), encoding="utf-8", errors="replace")
     return target
 
 
@@ -59,25 +69,25 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def html(runs: Sequence[Run]) -> str:
-    """Return the page of some runs."""
+def html(runs: Sequence[Run], *, opening: Opening | None = None) -> str:
+    """Return the page of some runs, with a chapter of its own before those that every page has."""
     with style.names_as_text():
-        return _html(runs)
+        return _html(runs, opening)
 
 
-def _html(runs: Sequence[Run]) -> str:
+def _html(runs: Sequence[Run], opening: Opening | None) -> str:
     runs = [with_marks(run) for run in runs]
     table = frames(runs)
     colors = style.looks(table["implementation"])
     scripts = [asset("vendor/uplot/uPlot.iife.min.js"), asset("templates/report.js")]
-    page = template("report.html.jinja", count=units.count)
+    page = template("report.html.jinja", count=units.count, split=units.split)
     return page.render(
         policy=content_security_policy(scripts),
         scripts=scripts,
         styles=asset("vendor/uplot/uPlot.min.css") + asset("templates/report.css") + style.variables(),
-        headline=_headline(runs),
+        headline=opening.headline if opening else _headline(runs),
         runs=[_overview(run, table[table["run"] == run.label]) for run in runs],
-        chapters=chapters(runs, table, colors),
+        chapters=([opening.chapter()] if opening else []) + chapters(runs, table, colors),
         colors=sorted((name, look.slot, look.marker) for name, look in colors.items()),
         cases=len(table),
         data=embedded.pack(runs, table),

@@ -232,6 +232,10 @@ class Reporter:
         """Say what is measured anew."""
         self._display.note(f"{implementation}: its source changed since the run was begun; it is measured anew")
 
+    def nothing_left(self, directory: str) -> None:
+        """Say that a run is finished."""
+        self._display.note(f"{directory} is finished: nothing is left to measure")
+
     def resumed(self, directory: str) -> None:
         """Say under which plan a run goes on."""
         self._display.note(f"resuming: scenarios, cases and options are those of {directory}")
@@ -239,6 +243,40 @@ class Reporter:
     def _advance(self, cost: float, line: str, *, point: str = "") -> None:
         self._done += 1
         self._display.advance(cost, line, count=f"{self._done}/{self._cases}" if self._cases else "", point=point)
+
+
+class Quiet(Reporter):
+    """Tell of what failed, and of what interrupts or changes a run; of nothing else."""
+
+    def phase_begun(self, phase: Phase, *, cost: float, cases: int) -> None:
+        """Say nothing."""
+
+    def round_begun(self, number: int, *, cost: float, cases: int) -> None:
+        """Say nothing."""
+
+    def prepared(self, case: Case, preparation: Preparation, *, cost: float) -> None:
+        """Say nothing."""
+
+    def done(self, case: Case, *, cost: float) -> None:
+        """Say nothing."""
+
+    def left_out(self, part: Part, cases: Sequence[Case], *, budget: float) -> None:
+        """Say nothing: the summary says it."""
+
+    def rounds_expected(self, rounds: int, *, aimed: int) -> None:
+        """Say nothing: the report says it."""
+
+    def waiting(self, processes: Sequence[str], *, seconds: float) -> None:
+        """Say nothing: the summary says it."""
+
+    def examining(self, implementation: str, dtype: str) -> None:
+        """Say nothing."""
+
+    def judging(self) -> None:
+        """Say nothing."""
+
+    def resumed(self, directory: str) -> None:
+        """Say nothing."""
 
 
 def make() -> Reporter:

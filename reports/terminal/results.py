@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.results.paired import paired
 from reports import units
+from reports.answer.doubts import baseline_gaps
 from reports.answer.sentences import baseline_of
 from reports.frame import frame, with_marks
 from reports.text import styled
@@ -112,6 +113,11 @@ def table_of(run: Run, *, width: int = WIDE) -> Table:
         of_heading = dict(zip(HEADINGS, (*cells, line.throughput, line.extra_memory, line.error), strict=True))
         table.add_row(*(styled(of_heading[heading]) for heading in shown))
     return table
+
+
+def notes_of(run: Run) -> list[str]:
+    """Say what of the table is empty, and why."""
+    return baseline_gaps(frame(run), baseline=baseline_of(run))
 
 
 def verdicts_of(run: Run) -> Table:

@@ -36,8 +36,10 @@ def test_an_option_of_several_commands_reads_the_same_in_each():
     for command in get_command(make_app()).commands.values():
         for option in command.params:
             helps[max(option.opts, key=len)].add(option.help)
-    # These mean another thing to another command: what is kept, where it is written, what is seeded, what fails.
-    assert {name for name, texts in helps.items() if len(texts) > 1} == {"-k", "--output", "--seed", "--fail-on"}
+    # These mean another thing to another command: what is kept, where it is written, what is seeded, what fails, what
+    # groups or is told apart, in which form.
+    others = {"-k", "--output", "--seed", "--fail-on", "--by", "--format"}
+    assert {name for name, texts in helps.items() if len(texts) > 1} == others
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from attnbench.writing import write_file, write_page
+from attnbench.writing import check_writable, write_file, write_page
 from harness.results.journal import JournalError
 from harness.results.run import read_run
 from tests.support import runs
@@ -32,3 +32,16 @@ def test_a_page_that_is_a_folder_without_room_is_named(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(JournalError, match=r"can't write .*report\.html"):
         write_page([read_run(tmp_path / "run")], tmp_path / "taken" / "report.html")
+
+
+def test_a_file_is_found_writable_without_a_trace_and_its_content_is_kept(tmp_path):
+    check_writable(tmp_path / "new" / "later.json")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "kept.json").write_text("{}")
+    check_writable(tmp_path / "kept.json")
+    assert (tmp_path / "kept.json").read_text() == "{}"
+
+
+def test_a_file_that_could_not_be_written_later_is_refused_now(tmp_path):
+    with pytest.raises(JournalError, match=r"can't write .*: Is a directory"):
+        check_writable(tmp_path)

@@ -64,7 +64,8 @@ def cases(config):
             for dtype in scenario.dtypes:
                 for direction in scenario.directions:
                     for wanted in filter(included(scenario), registry.names(scenario.problem)):
-                        yield make(scenario.problem, wanted, point, dtype=dtype, device=device, direction=direction)
+                        own = scenario.point_for(point, implementation=wanted)
+                        yield make(scenario.problem, wanted, own, dtype=dtype, device=device, direction=direction)
 
 
 def included(scenario):

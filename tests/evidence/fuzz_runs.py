@@ -41,6 +41,8 @@ SECONDS_AT_MOST = 2.0
 BYTES_AT_MOST = 500 * 10**6
 # One directory in so many has its page rendered too, which costs half a second.
 PAGE_EVERY = 10
+# After so many, what came out so far is said on standard error.
+SAID_EVERY = 250
 FILES = (PLAN, JOURNAL, ENVIRONMENT, SUMMARY, VERDICTS)
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 0.5, 1e300, -1e300, 1e-300, 5e-324, 10**30, 2**63, 10**200, 10**309),
@@ -132,7 +134,7 @@ def _bytes(path: Path, draw: random.Random) -> str:
     how = draw.choice(("cut", "flip", "empty", "utf-16", "twice", "deep"))
     if how == "cut":
         del content[draw.randrange(len(content) + 1) :]
-    elif how == "flip":
+    elif how == "flip" and content:
         for _ in range(10):
             content[draw.randrange(len(content))] = draw.randrange(256)
     elif how == "empty":
@@ -141,7 +143,7 @@ def _bytes(path: Path, draw: random.Random) -> str:
         content = bytearray(content.decode(errors="replace").encode("utf-16"))
     elif how == "twice":
         content = content * 2
-    else:
+    elif how == "deep":
         content = bytearray(b"[" * 100_000)
     path.write_bytes(content)
     return how
@@ -191,7 +193,7 @@ def outcome(directory: Path, *, with_page: bool) -> str:
             frames = traceback.extract_tb(error.__traceback__)
             last = [f"{Path(f.filename).name}:{f.lineno}" for f in frames if "/site-packages/" not in f.filename][-1]
             return f"{name}: {type(error).__name__} at {last}: {str(error)[:120]}"
-        if time.process_time() - began > SECONDS_AT_MOST * (5 if name == "page" else 1):
+        if time.process_time() - began > SECONDS_AT_MOST:
             return f"{name}: slow, {time.process_time() - began:.1f} s"
         began = time.process_time()
     return "read"
@@ -220,6 +222,8 @@ def main() -> int:
             found[said if said in {"read", "refused"} else said.split(": ")[0] + said[said.find(": ") :][:150]] += 1
             examples.setdefault(said, f"{options.seed + number}: {done}")
             shutil.rmtree(directory)
+            if (number + 1) % SAID_EVERY == 0:
+                print(f"{number + 1}: {dict(found)}", file=sys.stderr, flush=True)  # noqa: T201
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began) * 1024
     for said, count in found.most_common():
         with contextlib.suppress(KeyError):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from impls.attention._probes import PAIRS
+from impls.attention._probes import OPTIONS, TOGETHER
 from impls.covering import cover
 
 
@@ -23,11 +23,11 @@ def test_every_combination_occurs(strength):
 
 
 def test_the_same_rows_come_in_every_process():
-    code = "from impls.attention._probes import PAIRS; print([p.name for p in PAIRS])"
+    code = f"from impls.covering import cover; print(cover({dict(OPTIONS)!r}, more={TOGETHER!r}))"
     texts = {
         subprocess.run(
             [sys.executable, "-c", code], check=True, env={"PYTHONHASHSEED": seed}, capture_output=True, text=True
         ).stdout
         for seed in ("1", "2")
     }
-    assert texts == {f"{[probe.name for probe in PAIRS]}\n"}
+    assert texts == {f"{cover(OPTIONS, more=TOGETHER)}\n"}

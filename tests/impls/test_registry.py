@@ -129,3 +129,9 @@ def test_every_folder_with_a_problem_is_one_and_offers_the_whole_contract():
         assert [name for name in (*offered, "witness", "gradient_witness", "cost") if name not in vars(found)] == []
         assert {axis for probe in found.PROBES for axis in probe.point} <= set(found.AXES)
         assert len({probe.name for probe in found.PROBES}) == len(found.PROBES)
+
+
+@pytest.mark.parametrize("name", ["s\ud800x", "", "  "])
+def test_a_name_that_no_file_can_hold_is_refused(name):
+    with pytest.raises(ValueError, match=r"needs a name|has half a character"):
+        registry.register(problem="attention", name=name)

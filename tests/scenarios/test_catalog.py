@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from harness.policy import RunPolicy, ScalingPolicy
 from scenarios import catalog
 
 SCHEMA = Path(catalog.__file__).with_name("schema.json")
@@ -28,6 +29,19 @@ def test_a_gpu_has_its_own_ranges_and_dtypes():
     lengths = [point["n"] for point in on_gpu.points()[0]]
     assert (lengths[0], lengths[-1]) == (256, 16384)
     assert on_gpu.dtypes == ["bfloat16", "float16"]
+
+
+def test_a_loop_over_rows_has_a_line_of_its_own_on_a_gpu_as_long_as_its_rows_allow():
+    scenario = catalog.find("sequence-length").on_device("cuda")
+    asked = [point for point in scenario.points()[0] if not scenario.is_too_large(point, implementation="loop")]
+    rows = [
+        point["n"] * point["heads"] * point["batch"]
+        for point in (scenario.point_for(one, implementation="loop") for one in asked)
+    ]
+    assert max(rows) == RunPolicy().launched_rows_at_most
+    assert len(rows) >= ScalingPolicy().sizes_at_least
+    assert max(rows) / min(rows) >= ScalingPolicy().range_at_least
+    assert all(scenario.point_for(point, implementation="batched") == point for point in asked)
 
 
 @pytest.mark.parametrize("name", ["heads", "batch"])

@@ -129,3 +129,15 @@ def test_an_axis_set_by_the_user_leaves_the_base():
 def test_a_size_that_is_no_whole_number_can_not_be_tied_or_multiplied():
     with pytest.raises(TypeError, match=r"a whole number is needed, not 2\.5"):
         sweep(Axis(name="heads", values=[2.5], tied={"d": "8 / heads"})).points()
+
+
+def test_what_a_user_sets_holds_for_an_implementation_with_values_of_its_own():
+    scenario = catalog.find("sequence-length").on_device("cuda").with_axes({"heads": [4]})
+    assert {scenario.point_for(p, implementation="loop")["heads"] for p in scenario.points()[0]} == {4}
+
+
+def test_an_implementation_has_no_value_of_its_own_where_the_sweep_has_them():
+    with pytest.raises(ValueError, match="axis 'n' is swept: an implementation can't have a value of its own there"):
+        Scenario(name="x", question="?", axes=[Axis(name="n", values=[2])], own_base={"loop": {"n": 1}})
+    with pytest.raises(ValueError, match="base has no axis 'head'; did you mean 'heads'"):
+        Scenario(name="x", question="?", axes=[Axis(name="n", values=[2])], own_base={"loop": {"head": 1}})

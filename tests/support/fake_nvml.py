@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections import Counter
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_uint, c_ulonglong, c_void_p
 from dataclasses import dataclass, field
 
 import pynvml
 
-UUID = "12345678-aaaa-bbbb-cccc-1234567890ab"
+# The first simulated device has it: tests/support/simulated_cuda.py.
+UUID = "00000000-aaaa-bbbb-cccc-1234567890ab"
 # Any address does as a handle; the library never looks behind it.
 HANDLE = 0x1000
 ERRORS = {pynvml.NVML_ERROR_GPU_IS_LOST: b"GPU is lost"}
@@ -42,6 +44,8 @@ class Device:
     energy_period: float = 0.1
     readings: int = 0
     opened: int = 0
+    # How often each function was called.
+    calls: Counter[str] = field(default_factory=Counter)
 
 
 class Library:
@@ -113,6 +117,7 @@ class Library:
 
     def _guarded(self, name, function):
         def call(*arguments):
+            self.device.calls[name] += 1
             if name in self.device.refuses:
                 return self.device.refuses[name]
             if name.startswith("nvmlDeviceGet") and name != "nvmlDeviceGetHandleByUUID":

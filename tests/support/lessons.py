@@ -49,6 +49,7 @@ def lesson() -> Lesson:
         shape=[2, 4, 100], steps=[("fold heads", [10, 4, 20])], masks=["none"], between_rows=0.0, from_product=0.0,
         size=1.0, unit=1e-7,
     )  # fmt: skip
-    return Lesson(created="2026-01-01T00:00:00+00:00", device="cpu", versions={"python": "3.11", "torch": "2.13"},
-                  pooling=pooling(), learning=learning(), example=example,
-                  fused=[], work=work, seconds=1.0)  # fmt: skip
+    return Lesson(
+        created="2026-01-01T00:00:00+00:00", device="cpu", versions={"python": "3.11", "torch": "2.13"},
+        pooling=pooling(), learning=learning(), example=example, fused=[], work=work, seconds=1.0,
+    )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -60,18 +61,19 @@ def probe(device: str) -> Iterator[Probe]:
 
 def cuda_uuid(device: str) -> str:
     """Return the UUID that CUDA gives a device, without prefix."""
-    import torch
+    from harness.instruments import cuda
 
-    return str(torch.cuda.get_device_properties(device).uuid)
+    return str(cuda.DRIVER.properties(device).uuid)
 
 
 def gpu_probe(gpu: nvml.Gpu) -> Probe:
     """Return the readings of a GPU, each tried once: what NVML refuses now is absent with its words."""
     import pynvml
 
+    busy = _Utilization()
     wanted: dict[str, Callable[[Any], float]] = {
-        "gpu_utilization": lambda handle: pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
-        "memory_utilization": lambda handle: pynvml.nvmlDeviceGetUtilizationRates(handle).memory / 100,
+        "gpu_utilization": busy.of_gpu,
+        "memory_utilization": busy.of_memory,
         "power_w": lambda handle: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
         "clock_mhz": lambda handle: float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
         "memory_clock_mhz": lambda handle: float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM)),
@@ -95,6 +97,28 @@ def gpu_probe(gpu: nvml.Gpu) -> Probe:
         others=_on(gpu, lambda handle: nvml.other_processes(handle, holds_context=True)),
         reasons=reasons,
     )
+
+
+class _Utilization:
+    """The busy shares of a GPU and of its memory, which are one reading: the first of the two keeps the other's."""
+
+    def __init__(self) -> None:
+        self._memory: int | None = None
+
+    def of_gpu(self, handle: Any) -> float:
+        """Read both, and return the GPU's."""
+        import pynvml
+
+        rates = pynvml.nvmlDeviceGetUtilizationRates(handle)
+        self._memory = rates.memory
+        return float(rates.gpu / 100)
+
+    def of_memory(self, handle: Any) -> float:
+        """Return the memory's of that reading, read anew if there is none."""
+        import pynvml
+
+        kept, self._memory = self._memory, None
+        return float((pynvml.nvmlDeviceGetUtilizationRates(handle).memory if kept is None else kept) / 100)
 
 
 def _shared_with(gpu: nvml.Gpu) -> str:
@@ -128,7 +152,7 @@ def cpu_probe(*, root: Path = processor.ROOT) -> Probe:
     """Return the readings of the processor: busy cores, this process's cores, frequency, temperature, RAPL energy."""
     readings: dict[str, Callable[[], float]] = {}
     reasons: dict[str, str] = {}
-    cores = Cores(processor.allowed_core_numbers())
+    cores = Cores(processor.allowed_core_numbers(), root=root)
     process = psutil.Process()
     readings["cpu_utilization"] = cores.read_all
     readings["process_cores"] = _rate(lambda: sum(process.cpu_times()[:2]))
@@ -191,24 +215,36 @@ def _micro_joules(path: Path) -> int:
 class Cores:
     """The busy share of each core since they were last read, from the system's tick counters."""
 
-    def __init__(self, numbers: Sequence[int]) -> None:
+    def __init__(self, numbers: Sequence[int], *, root: Path = processor.ROOT) -> None:
         self.busy = dict.fromkeys(numbers, 0.0)
-        self._last = psutil.cpu_times(percpu=True)
+        self._root = root
+        self._last = core_times(root=root)
 
     def read_all(self) -> float:
-        """Read every core and return their mean."""
-        now = psutil.cpu_times(percpu=True)
-        for core in self.busy:
+        """Read every core and return their mean. Raises ReadingError where the system counts for none of them."""
+        now = core_times(root=self._root)
+        known = self.busy.keys() & now.keys() & self._last.keys()
+        if not known:
+            raise ReadingError("the system counts no ticks of these cores")
+        for core in known:
             ticks = _total(now[core]) - _total(self._last[core])
             idle = _idle(now[core]) - _idle(self._last[core])
             if ticks > 0:
                 self.busy[core] = min(1.0, max(0.0, 1 - idle / ticks))
         self._last = now
-        return mean(self.busy.values())
+        return mean(self.busy[core] for core in known)
 
     def latest(self, core: int) -> float:
         """Return what `read_all` found of a core."""
         return self.busy[core]
+
+
+def core_times(*, root: Path = processor.ROOT) -> dict[int, Any]:
+    """Return the tick counters of the cores that are online, by their numbers, which may have gaps (proc(5))."""
+    times = psutil.cpu_times(percpu=True)
+    listed = re.findall(r"^cpu(\d+) ", processor.text_of(root / "proc/stat") or "", flags=re.MULTILINE)
+    numbers = [int(number) for number in listed] if len(listed) == len(times) else range(len(times))
+    return dict(zip(numbers, times, strict=True))
 
 
 def _idle(times: Any) -> float:

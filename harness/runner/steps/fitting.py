@@ -40,9 +40,9 @@ def least_seconds(state: RunState, one: budget.Estimate) -> float:
     """Return what a case takes at least: preparation, the rounds an interval needs, the check after them."""
     timing = state.policy.timing
     block = budget.shortest_block(state.plan.device, timing)
-    visit = budget.visit_seconds(one, block=block, policy=timing) * state.time.visiting.factor
     left = max(0, needed_rounds(state) - len(state.timed.get(one.case.id, [])))
-    return _beside_rounds(state, one) + left * visit
+    visits = budget.rounds_seconds([one], rounds=left, block=block, policy=timing) * state.time.visiting.factor
+    return _beside_rounds(state, one) + visits
 
 
 def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
@@ -55,8 +55,10 @@ def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
 def shed(
     state: RunState, cases: Sequence[PlannedCase], *, room: float, seconds: Callable[[budget.Estimate], float]
 ) -> None:
-    """Leave out the dearest of these cases, so that the rest fits the room."""
-    state.leave_out([one.case for one in budget.dearest(state.estimates(cases), room=room, seconds=seconds)])
+    """Leave out the dearest of these cases, so that the rest fits the room; the run's cheapest point always stays."""
+    least = budget.cheapest_point(state.estimates(state.open))
+    dear = budget.dearest(state.estimates(cases), room=room, seconds=seconds, least=least)
+    state.leave_out([one.case for one in dear])
 
 
 def room_for_cases(state: RunState) -> float:

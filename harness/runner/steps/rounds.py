@@ -110,12 +110,12 @@ def _stop(state: RunState, planned: PlannedCase) -> StopReason | None:
 
 
 def _cost(state: RunState, planned: PlannedCase, *, block: float) -> float:
-    """Return what a visit takes: what those before it took, else what is predicted."""
-    known = state.visit_seconds.get(planned.case.id)
-    if known:
-        return max(VISIT_SECONDS_AT_LEAST, statistics.median(known))
-    predicted = budget.visit_seconds(state.estimate(planned), block=block, policy=state.policy.timing)
-    return predicted * state.time.visiting.factor
+    """Return what a visit takes: what those before it took and a graph if one is due, else what is predicted."""
+    known, one, timing = state.visit_seconds.get(planned.case.id), state.estimate(planned), state.policy.timing
+    if known is None:
+        return budget.visit_seconds(one, block=block, policy=timing) * state.time.visiting.factor
+    graph = 0.0 if one.has_graph else budget.graph_seconds(one, block=block, policy=timing)
+    return max(VISIT_SECONDS_AT_LEAST, statistics.median(known) + graph * state.time.visiting.factor)
 
 
 def _course(state: RunState, active: Sequence[PlannedCase], *, block: float) -> Course:
@@ -202,11 +202,13 @@ def _visit(state: RunState, planned: PlannedCase, *, block: float, cost: float) 
         return
     state.time.calls += answer.calls_seconds
     state.time.timed += answer.round.calls_per_sample * sum(answer.round.samples)
+    # A graph is timed in the first rounds only, and is no part of what a later visit takes.
+    bare = time.monotonic() - begun
     visited = with_graph(state, planned, answer.round, request)
     taken = time.monotonic() - begun
     predicted = budget.visit_seconds(state.estimate(planned), block=block, policy=state.policy.timing)
     state.time.visiting.learn(predicted=predicted, taken=taken)
-    state.visit_seconds.setdefault(case.id, []).append(taken)
+    state.visit_seconds.setdefault(case.id, []).append(bare)
     state.journal.append_round(case.id, visited)
     state.timed.setdefault(case.id, []).append(visited)
     state.progress.done(case, cost=cost)

@@ -26,7 +26,8 @@ def load_for_long(state: RunState) -> None:
     wait = budget.wait_seconds(state.plan.device, policy)
     room = fitting.room_for_extras(state, is_asked=state.limits.sustain)
     wanted = [planned for planned in state.open if planned.case.id in chosen]
-    fits = wanted if math.isinf(room) else wanted[: max(0, int(room / seconds))]
+    # Only the first does not wait for the device to cool.
+    fits = wanted if math.isinf(room) else wanted[: max(0, int((room + wait) / (seconds + wait)))]
     if len(fits) < len(wanted):
         state.say_left_out("sustained load", [planned.case for planned in wanted[len(fits) :]])
     state.progress.phase_begun("sustained load", cost=seconds * len(fits), cases=len(fits))

@@ -171,6 +171,8 @@ def crossovers(rows: pd.DataFrame, axis: str) -> list[tuple[str, str, float]]:
     for index, one in enumerate(names):
         for other in names[index + 1 :]:
             gap = (wide[one] / wide[other]).dropna().map(math.log)
+            # Equal times stand on neither side.
+            gap = gap[gap != 0.0]
             changes = np.nonzero(np.diff(np.sign(gap)))[0]
             # One change, and at both ends more than 10 % apart: a crossing, not noise between equals.
             if len(changes) == 1 and min(abs(gap.iloc[0]), abs(gap.iloc[-1])) > math.log(1.1):

@@ -12,7 +12,7 @@ from reports.figures.figure import AXIS_WORDS, Figure, top
 from reports.frame import AXES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from matplotlib.figure import Figure as Drawing
@@ -108,11 +108,13 @@ def speed_up(
     return Figure(
         id=name,
         title=title,
-        svg=style.to_svg(draw_speed_up(joined, axis), prefix=name, alt=alt, colors={}),
+        svg=style.to_svg(
+            draw_speed_up(joined, axis, sizes=sorted(sweep.table[axis].unique())), prefix=name, alt=alt, colors={}
+        ),
         alt=title,
         how=f"Each cell says how many times as fast as {baseline} the row is at one size: blue is faster, orange "
-        "slower, pale no significant difference, empty did not run; the fastest at the largest size is on top. "
-        + _method(joined, pairs or {}, policy=policy),
+        "slower, pale no significant difference, empty was not timed, or the baseline was not; the fastest at the "
+        "largest size is on top. " + _method(joined, pairs or {}, policy=policy),
         finding=_speed_finding(joined, axis, baseline),
         columns=("implementation", axis, f"speed-up over {baseline}", "95 % from", "to", "difference", "rounds"),
         rows=_rows(joined, axis),
@@ -120,14 +122,18 @@ def speed_up(
     )
 
 
-def draw_speed_up(joined: pd.DataFrame, axis: str) -> Drawing:
-    """Draw a table of speed-ups, as `speed_ups` returns it, as a heat map over sizes; the quickest on top."""
+def draw_speed_up(joined: pd.DataFrame, axis: str, *, sizes: Sequence[float] = ()) -> Drawing:
+    """Draw a table of speed-ups, as `speed_ups` returns it, as a heat map over sizes; the quickest on top.
+
+    `sizes` without a speed-up have an empty column.
+    """
     import seaborn as sns
 
     wide = joined.pivot_table(index="implementation", columns=axis, values="speed_up", aggfunc="first")
-    wide = wide.loc[wide.iloc[:, -1].sort_values(ascending=False).index]
+    wide = wide.loc[wide.ffill(axis=1).iloc[:, -1].sort_values(ascending=False).index]
+    wide = wide.reindex(columns=sorted({*wide.columns, *sizes}))
     outcomes = joined.pivot_table(index="implementation", columns=axis, values="outcome", aggfunc="first")
-    outcomes = outcomes.loc[wide.index]
+    outcomes = outcomes.loc[wide.index].reindex(columns=wide.columns)
     drawing, axes = style.canvas(inches=(style.WIDE[0], 0.9 + 0.3 * len(wide)))
     words = [
         [marked(_short(value), outcome) for value, outcome in zip(values, told, strict=True)]

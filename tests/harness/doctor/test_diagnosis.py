@@ -50,6 +50,7 @@ SPOILT = [
     ("load_average", [9.0, 1.0, 1.0], "problem", "more work than cores"),
     ("cpu_pressure", 0.2, "advice", "fewer threads"),
     ("cpu_quota_cores", 2.5, "problem", "--threads 2"),
+    ("cpu_quota_cores", 0.5, "problem", "give the group a core or more"),
     ("threads", 9, "problem", "--threads 8"),
     ("cpu_temperature_c", 95.0, "advice", "cool"),
     ("clock_source", "hpet", "advice", "longer blocks"),

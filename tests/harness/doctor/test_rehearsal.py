@@ -6,9 +6,7 @@ import json
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from attnbench.app import make_app
 from harness.doctor import rehearsal
 from harness.instruments import timing
 from tests.support.simulated_cuda import Simulated
@@ -71,21 +69,3 @@ def test_calls_of_every_problem_and_of_the_backward_are_recorded_and_what_raises
     assert {row.reason for row in rehearsal.recorded(torch.device("cpu"))} == {
         "ValueError: width 7 must be a multiple of heads 2"
     }
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_there_is_nothing_to_rehearse(tmp_path):
-    result = CliRunner().invoke(make_app(), ["doctor", "--rehearse", str(tmp_path / "r.json")])
-    assert result.exit_code == 2
-    assert "no device 'cuda' here" in result.stderr
-    assert not (tmp_path / "r.json").exists()
-
-
-@pytest.mark.gpu
-def test_a_real_gpu_answers_in_three_minutes(tmp_path):
-    result = CliRunner().invoke(make_app(), ["doctor", "--rehearse", str(tmp_path / "r.json")])
-    assert result.exit_code == 0
-    answers = rehearsal.Rehearsal.model_validate_json((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert answers.reasons == {}
-    assert [row.implementation for row in answers.recorded if row.fallback] == []
-    assert sum(answers.seconds.values()) < 180

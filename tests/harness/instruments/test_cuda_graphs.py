@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -286,6 +287,23 @@ def test_the_worker_answers_with_what_a_round_holds(monkeypatch):
     assert len(found.graph_samples) == 3
     assert found.samples == visited.samples
     assert 0 < sum(found.graph_samples) * found.graph_calls < answer.calls_seconds
+
+
+def test_what_defines_right_is_worked_out_once_for_the_implementations_of_a_point(monkeypatch):
+    monkeypatch.setattr(memory, "cap_process", lambda _limit: True)
+    monkeypatch.setattr(cuda_graphs, "CudaRecorder", lambda _device: FakeRecorder())
+    bench = workbench.set_up(Start(policy=DEFAULT, device="cpu"), announce=lambda _step: None)
+    gc.unfreeze()
+    of, asked = registry.problem("attention"), []
+    witness = of.witness
+    monkeypatch.setattr(of, "witness", lambda *arguments: asked.append(1) or witness(*arguments))
+    entry = registry.get("attention", "sdpa-auto")
+    monkeypatch.setitem(bench.registry.entries, ("attention", "another"), replace(entry, name="another"))
+    for name, seed in (("sdpa-auto", 3), ("another", 3), ("another", 1012)):
+        case = ok_case(name, n=16, d=8)
+        found = measuring.replay(bench, Replay(case=case, seed=seed, blocks=1, call_seconds=1e-5)).graph
+        assert found.reason == ""
+    assert len(asked) == 2 * DEFAULT.timing.graph_inputs
 
 
 @pytest.mark.gpu

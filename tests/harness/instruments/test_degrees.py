@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import pytest
 import torch
 
@@ -137,3 +140,90 @@ def test_heads_of_a_fixed_width_are_counted_with_features_that_every_kernel_take
     assert all(d % 8 == 0 and d <= 128 for d in features)
     steps = {after - before for before, after in zip(sizes.HEADS_AT_WIDTH, sizes.HEADS_AT_WIDTH[1:], strict=False)}
     assert len(steps) == 1
+
+
+def textbook(q, k, v, **_):
+    return torch.softmax(q @ k.mT, -1) @ v
+
+
+def test_what_is_counted_is_said_with_its_sizes_and_the_axes_are_those_of_the_problem(attention):
+    found = degrees_of(attention, textbook)
+    assert (found.how, found.reason, found.direction, found.device) == ("counted", "", "forward", "cpu")
+    assert (found.problem, found.implementation) == ("attention", "mine")
+    assert set(found.axes) == {"n", "n_k", "d", "heads", "heads at fixed width", "batch"}
+    for counts in found.axes.values():
+        assert len(counts.sizes) == len(counts.operations) == len(counts.products) == len(counts.calls)
+        steps = {after - before for before, after in itertools.pairwise(counts.sizes)}
+        assert len(steps) == 1, "only equispaced sizes have exact differences"
+
+
+def test_a_cross_shaped_axis_is_swept_forward_alone(attention):
+    backward = degrees(attention, implementation(textbook), device=CPU, dtype=torch.float32, direction="backward")
+    assert "n_k" not in backward.axes
+
+
+def test_a_problem_without_heads_is_counted_along_its_queries_and_keys_alone():
+    discovery.discover()
+    pooling = registry.problem("pooling")
+    found = degrees(pooling, registry.get("pooling", "nadaraya-watson"), device=CPU, dtype=torch.float32)
+    assert set(found.axes) == {"n_q", "n_k"}
+    assert {counts.degree for counts in found.axes.values()} == {1}
+    assert (found.counted_products, found.modelled_products, found.causal_share) == (None, None, None)
+
+
+def test_the_share_under_a_mask_is_asked_only_of_who_supports_one(attention):
+    masked = Implementation(
+        problem="attention", name="mine", function=textbook, limits=(Limits(("cpu",), ("float32",), {"causal"}),)
+    )
+    assert degrees_of(attention, textbook).causal_share is None
+    assert degrees(attention, masked, device=CPU, dtype=torch.float32).causal_share == 1.0
+
+
+def test_work_that_is_no_polynomial_has_counts_and_no_degree(attention):
+    def padded(q, k, v, **_):
+        size = 2 ** math.ceil(math.log2(k.shape[2]))
+        pad = (0, 0, 0, size - k.shape[2])
+        return torch.softmax(q @ torch.nn.functional.pad(k, pad).mT, -1) @ torch.nn.functional.pad(v, pad)
+
+    found = degrees_of(attention, padded)
+    assert found.how == "counted"
+    assert found.axes["n"].degree is None
+    assert found.axes["d"].degree == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError(""), "ValueError"),
+        (TypeError("no such size\nand more"), "TypeError: no such size"),
+        (
+            NotImplementedError("not here"),
+            "it refuses to run while operators are counted (NotImplementedError: not here)",
+        ),
+    ],
+)
+def test_whatever_a_call_raises_is_the_reason_in_a_line(attention, error, reason):
+    def raises(*_, **__):
+        raise error
+
+    found = degrees_of(attention, raises)
+    assert (found.how, found.axes, found.reason) == ("declared", {}, reason)
+
+
+def test_what_is_none_of_a_calls_own_errors_rises(attention):
+    def stops(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        degrees_of(attention, stops)
+
+
+def test_a_kernel_that_hides_most_of_its_work_is_declared(attention):
+    def hidden(q, k, v, **_):
+        out = torch.empty_like(q)
+        out.numpy()[:] = textbook(q.clone(), k, v).numpy() if q.shape[2] < 0 else 0.0
+        return out + q * 0.0
+
+    found = degrees_of(attention, hidden)
+    assert found.how == "declared"
+    assert found.axes == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -26,6 +28,15 @@ def test_a_copy_shorter_than_its_launch_is_timed_without_it(monkeypatch):
     call = lambda: simulated.launch(4_000, cost=6_000)  # noqa: E731
     samples = ceilings.sample(call, device=torch.device("cuda:0"), seconds=0.0)
     assert samples[-1] == pytest.approx(4e-6, rel=0.05)
+
+
+@pytest.mark.parametrize(("device", "function"), [("cuda", torch.add), ("cpu", torch.Tensor.copy_)])
+def test_a_copy_on_a_gpu_is_a_kernel_and_not_the_drivers(device, function, monkeypatch):
+    timed = []
+    monkeypatch.setattr(ceilings, "sample", lambda call, **_: timed.append(call) or [1.0] * 10)
+    target = SimpleNamespace(device=SimpleNamespace(type=device), nbytes=8, copy_=torch.Tensor.copy_)
+    assert ceilings._copy_bandwidth(ceilings.Buffers(None, None, target), seconds=0.0) == 16.0
+    assert timed[0].func is function
 
 
 def ceiling(name, value):

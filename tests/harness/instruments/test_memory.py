@@ -1,14 +1,15 @@
-"""The memory of real calls on the CPU, and of a fake allocator in place of CUDA's."""
+"""The memory of real calls on the CPU, and of a simulated device's."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from harness.instruments import directions, kernels, memory
+from harness.instruments import cuda, directions, kernels, memory
 from harness.instruments.telemetry import sensors
 from impls import discovery, registry
 from impls.subject import Subject
+from tests.support.simulated_cuda import CudaError, OutOfMemoryError, Simulated
 
 CPU = torch.device("cpu")
 POINT = {"n": 256, "heads": 2, "d": 64}
@@ -111,77 +112,98 @@ def test_the_resident_peak_sees_what_a_call_takes():
         assert found.peak == pytest.approx(2**26, rel=0.1)
 
 
-class FakeCuda:
-    """The counters of torch.cuda around one call that takes bytes from the pool and past it."""
-
-    def __init__(self, *, allocates, reserves, outside):
-        self.allocates, self.reserves, self.outside = allocates, reserves, outside
-        self.allocated, self.reserved, self.driver = 100, 2 * 2**20, 500 * 2**20
-        self.peak, self.calls = self.allocated, 0
-
-    def call(self):
-        # Only the call that is measured last takes memory, so that the figures are of one call.
-        self.calls += 1
-        if self.calls == memory.REPEATS:
-            self.peak = self.allocated + self.allocates
-            self.reserved += self.reserves
-            self.driver += self.reserves + self.outside
-
-    def install(self, monkeypatch):
-        for name, value in {
-            "synchronize": lambda _device: None,
-            "empty_cache": lambda: None,
-            "reset_peak_memory_stats": lambda _device: None,
-            "memory_allocated": lambda _device: self.allocated,
-            "max_memory_allocated": lambda _device: self.peak,
-            "memory_reserved": lambda _device: self.reserved,
-            "max_memory_reserved": lambda _device: self.reserved,
-            "mem_get_info": lambda _device: (80 * 2**30 - self.driver, 80 * 2**30),
-        }.items():
-            monkeypatch.setattr(torch.cuda, name, value)
-
-    def measure(self, *, driver=None):
-        return memory.on_cuda(
-            self.call,
-            device=torch.device("cpu"),
-            sizes=memory.Sizes(inputs=1, outputs=8),
-            driver=driver or (lambda: self.driver),
-            outside_from=64 * 2**20,
-        )
+MIB = 2**20
+GPU = torch.device("cuda:0")
+# What the process holds on the simulated device before a call.
+RESIDENT = 100
 
 
-def test_allocator_pool_and_driver_are_three_figures(monkeypatch):
-    fake = FakeCuda(allocates=2**20, reserves=20 * 2**20, outside=4 * 2**20)
-    fake.install(monkeypatch)
-    used = fake.measure()
-    assert (used.peak, used.reserved, used.device_process) == (2**20, 22 * 2**20, 524 * 2**20)
-    assert used.peaks == [0, 2**20]
-    assert set(used.reasons) == {"rss_peak", "peak"}
+class Held:
+    """What a call returns: bytes of the simulated pool for as long as somebody holds it."""
+
+    def __init__(self, simulated, size):
+        self.simulated, self.size = simulated, size
+        simulated.allocate(size, GPU)
+
+    def __del__(self):
+        self.simulated.release(self.size, GPU)
 
 
-def test_memory_that_torch_did_not_give_is_told(monkeypatch):
-    fake = FakeCuda(allocates=2**20, reserves=20 * 2**20, outside=65 * 2**20)
-    fake.install(monkeypatch)
-    assert "68,157,440 bytes that torch's allocator did not give it" in fake.measure().reasons["outside_allocator"]
+@pytest.fixture
+def simulated(monkeypatch):
+    made = Simulated()
+    made.allocate(RESIDENT, GPU)
+    monkeypatch.setattr(cuda, "DRIVER", made)
+    return made
 
 
-def test_a_driver_that_does_not_count_leaves_its_reason(monkeypatch):
-    fake = FakeCuda(allocates=2**20, reserves=0, outside=2**30)
-    fake.install(monkeypatch)
+def calling(simulated, *, takes, keeps=0, outside=0, last_only=False):
+    """Return a call with a workspace of the pool, an output, and memory that it takes from the driver for good."""
+    calls = []
 
+    def call():
+        calls.append(1)
+        if last_only and len(calls) < memory.REPEATS:
+            return None
+        simulated.launch(1_000)
+        workspace = Held(simulated, takes)
+        output = Held(simulated, keeps) if keeps else None
+        if len(calls) == memory.REPEATS:
+            simulated.memory[0].outside += outside
+        del workspace
+        return output
+
+    return call
+
+
+def on_gpu(simulated, call, *, driver=None):
+    return memory.on_cuda(
+        call,
+        device=GPU,
+        sizes=memory.Sizes(inputs=1, outputs=8),
+        driver=driver or (lambda: simulated.process_bytes(GPU)),
+        outside_from=64 * MIB,
+    )
+
+
+def test_allocator_pool_and_driver_are_three_figures(simulated):
+    used = on_gpu(simulated, calling(simulated, takes=30 * MIB, keeps=MIB, outside=4 * MIB))
+    # The pool grows by segments of 20 MiB, the driver counts the context of 500 MiB and what was taken past the pool.
+    assert (used.peak, used.reserved, used.device_process) == (31 * MIB, 40 * MIB, 544 * MIB)
+    assert used.peaks == [31 * MIB, 31 * MIB]
+    assert used.workspace == 31 * MIB - 8
+    assert set(used.reasons) == {"rss_peak"}
+
+
+def test_what_the_process_holds_anyway_is_no_part_of_a_call(simulated):
+    before = on_gpu(simulated, calling(simulated, takes=MIB)).peak
+    simulated.allocate(300 * MIB, GPU)
+    assert on_gpu(simulated, calling(simulated, takes=MIB)).peak == before == MIB
+
+
+def test_a_call_that_takes_more_another_time_is_told(simulated):
+    used = on_gpu(simulated, calling(simulated, takes=MIB, last_only=True))
+    assert used.peaks == [0, MIB]
+    assert used.reasons["peak"] == "differs between calls: 0, 1,048,576 bytes"
+
+
+def test_memory_that_torch_did_not_give_is_told(simulated):
+    used = on_gpu(simulated, calling(simulated, takes=20 * MIB, outside=65 * MIB))
+    assert "68,157,440 bytes that torch's allocator did not give it" in used.reasons["outside_allocator"]
+
+
+def test_a_driver_that_does_not_count_leaves_its_reason(simulated):
     def refuse():
         raise sensors.ReadingError("a container hides ids")
 
-    used = fake.measure(driver=refuse)
+    used = on_gpu(simulated, calling(simulated, takes=MIB, outside=2**30), driver=refuse)
     assert used.device_process is None
     assert used.reasons["device_process"] == "a container hides ids"
     assert used.reasons["outside_allocator"].startswith("the call took 1,073,741,824 bytes")
     assert used.reasons["outside_allocator"].endswith("counted on the whole device, other processes included")
 
 
-def test_a_driver_that_counts_only_after_the_call_leaves_the_whole_devices_count(monkeypatch):
-    fake = FakeCuda(allocates=2**20, reserves=0, outside=2**30)
-    fake.install(monkeypatch)
+def test_a_driver_that_counts_only_after_the_call_leaves_the_whole_devices_count(simulated):
     answers = iter([0, 0, sensors.ReadingError("NVML lists no process on the device"), 7])
 
     def driver():
@@ -190,6 +212,17 @@ def test_a_driver_that_counts_only_after_the_call_leaves_the_whole_devices_count
             raise answer
         return answer
 
-    used = fake.measure(driver=driver)
+    used = on_gpu(simulated, calling(simulated, takes=MIB, outside=2**30), driver=driver)
     assert used.device_process == 7
     assert "counted on the whole device" in used.reasons["outside_allocator"]
+
+
+def test_a_call_that_needs_more_than_there_is_raises_what_torch_would(simulated):
+    with pytest.raises(OutOfMemoryError, match="out of memory"):
+        on_gpu(simulated, calling(simulated, takes=simulated.memory[0].total))
+    assert memory.free_bytes(GPU) == simulated.memory[0].free
+
+
+def test_a_fault_of_a_call_rises_where_its_memory_is_measured(simulated):
+    with pytest.raises(CudaError, match="illegal memory access"):
+        on_gpu(simulated, lambda: simulated.launch(1_000, fault="an illegal memory access was encountered"))

@@ -22,6 +22,8 @@ SECOND = {"name": "cuda:1", "model": "Tesla V100-SXM2-16GB", "reason": "no kerne
 def found(monkeypatch):
     """Return a function that lets the probe find some devices beside the CPU."""
 
+    monkeypatch.setattr(devices, "is_built_for_cpu", lambda: False)
+
     def plug(*gpus, returncode=0, stderr=""):
         listed = json.dumps([{"name": "cpu"}, *gpus])
         done = SimpleNamespace(returncode=returncode, stdout=f"a warning\n{listed}\n", stderr=stderr)
@@ -94,7 +96,39 @@ def test_a_probe_that_hangs_or_can_not_import_torch_says_so(found, monkeypatch):
         devices.present()
 
 
-def test_the_probe_itself_finds_this_machine():
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\nhip: Optional[str] = None\nxpu = None\n", True),
+        ("cuda: Optional[str] = '13.0'\nhip: Optional[str] = None\n", False),
+        ("cuda = None\nhip = '7.0'\n", False),
+        ("cuda: Optional[str] = None\n", False),
+        ("", False),
+    ],
+)
+def test_a_build_for_the_processor_alone_is_told_by_its_version_file(text, alone, tmp_path):
+    (tmp_path / "version.py").write_text(text)
+    assert devices.is_built_for_cpu(version=tmp_path / "version.py") == alone
+    assert not devices.is_built_for_cpu(version=tmp_path / "none.py")
+
+
+def test_a_build_for_the_processor_alone_has_no_device_asked_for(monkeypatch):
+    monkeypatch.setattr(devices.subprocess, "run", None)
+    monkeypatch.setattr(devices, "is_built_for_cpu", lambda: True)
+    devices.present.cache_clear()
+    assert devices.choose(None) == "cpu"
+    devices.present.cache_clear()
+
+
+def test_what_the_version_file_says_is_what_torch_says():
+    import torch
+
+    built = torch.version.cuda is not None or torch.version.hip is not None
+    assert devices.is_built_for_cpu() == (not built)
+
+
+def test_the_probe_itself_finds_this_machine(monkeypatch):
+    monkeypatch.setattr(devices, "is_built_for_cpu", lambda: False)
     devices.present.cache_clear()
     assert str(devices.present()[0]) == "cpu"
 

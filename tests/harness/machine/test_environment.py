@@ -10,7 +10,7 @@ import pynvml
 import pytest
 import torch
 
-from harness.machine import environment
+from harness.machine import environment, host
 from tests.support import fake_nvml
 
 
@@ -61,8 +61,8 @@ def test_threads_of_the_calling_process_change_the_id():
 
 
 def test_a_bare_machine_gives_reasons_and_no_error(tmp_path):
-    stable, volatile = environment.Facts(), environment.Facts()
-    environment.host_stable(stable, root=tmp_path)
+    stable, volatile = host.Facts(), host.Facts()
+    host.host_stable(stable, root=tmp_path)
     environment.host_volatile(volatile, root=tmp_path)
     assert {"cpu_flags", "cpu_caches", "smt", "numa_nodes"} <= set(stable.reasons)
     assert {"governor", "turbo", "cpu_pressure", "steal_share_since_boot"} <= set(volatile.reasons)
@@ -99,6 +99,21 @@ def test_a_gpu_is_described_by_torch_and_nvml(gpu):
     assert described.stable["gpu_power_limit_w"] == 700
     assert described.stable["gpu_mig"] is False
     assert described.volatile["gpu_other_processes"] == 1  # one of the two is this process, seen from the host
+
+
+def test_which_of_several_equal_cards_it_was_is_known_and_changes_no_identity(gpu, monkeypatch):
+    gpu()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setenv("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1")
+    second = environment.describe("cuda:0")
+    assert second.volatile["gpu_uuid"] == f"GPU-{fake_nvml.UUID}"
+    assert second.volatile["gpu_pci"] == "00000000:18:00.0"
+    assert second.volatile["gpu_variables"] == {"CUDA_VISIBLE_DEVICES": "1"}
+    # What changes which kernels run is part of the identity, and the two don't hide one another.
+    assert second.stable["variables"]["TORCH_CUDNN_SDPA_DEPRIORITIZED"] == "1"
+    assert not second.stable.keys() & second.volatile.keys()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert environment.describe("cuda:0").id == second.id
 
 
 def test_what_a_gpu_does_at_the_moment_is_not_its_identity(gpu):

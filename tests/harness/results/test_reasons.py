@@ -27,11 +27,13 @@ PARTS = [
     reasons.PowerFits(axis="n", low=1.9, high=2.1),
     reasons.CausalTime(n=64, ratio=0.5),
     reasons.TimeBeside(n=64, ratio=0.5, baseline="batched"),
+    reasons.WrongAnswers(axis="n", sizes=[4096], right=3),
 ]
+TIME = PARTS[-3]
 WHOLE = [
     reasons.AsClaimed(held=[HELD], consistent_along=["n"], why_inconclusive=PARTS[0], crossover_n=256.0),
-    reasons.TimeDiffers(held=[HELD], time=PARTS[-2]),
-    reasons.TimeAlone(time=PARTS[-2], exact=PARTS[1]),
+    reasons.TimeDiffers(held=[HELD], time=TIME),
+    reasons.TimeAlone(time=TIME, exact=PARTS[1]),
 ]
 ADVISED = [
     reasons.MeasureMemory(axis="n", at_least=5),

@@ -47,7 +47,10 @@ def test_a_changed_file_is_measured_anew_and_its_neighbour_is_kept(tmp_path, cap
     plan_and_execute(request, directory, progress=progress)
     before = {record.case.implementation: record for record in read_run(directory).records}
     assert all(len(record.digest) == 16 for record in before.values())
+    summary = (directory / journal.SUMMARY).read_bytes()
     execute(stored_plan(directory), directory, progress=progress)
+    assert f"{directory} is finished: nothing is left to measure" in capsys.readouterr().out
+    assert (directory / journal.SUMMARY).read_bytes() == summary
     assert {record.case.implementation: record for record in read_run(directory).records} == before
 
     write_kernel(tmp_path, "# Faster now.\n")

@@ -59,18 +59,31 @@ def test_the_default_run_ends_within_its_thirteen_minutes(default, capsys):
     assert set(statuses) <= {"ok", "predicted_slow", "predicted_oom", "unsupported", "unavailable"}
 
 
-def test_rows_that_are_launched_one_by_one_are_bounded_and_the_status_says_so(default):
+def test_rows_that_are_launched_one_by_one_are_bounded_and_enough_to_judge_their_law(default):
     state, _, _ = default
     loops = [planned for planned in state.plan.cases if planned.case.implementation == "loop"]
-    ran = [planned for planned in loops if planned.skip is None]
-    slow = [planned for planned in loops if planned.skip == "predicted_slow"]
-    assert ran
-    assert len(ran) + len(slow) == len(loops)
-    for planned in ran:
-        assert planned.case.point["n"] * planned.case.point["heads"] <= DEFAULT.run.launched_rows_at_most
-    assert slow[0].reason.startswith("12,288 rows > 8,192: launched one by one, 0.5 s per call")
+    assert [planned.skip for planned in loops] == [None] * len(loops)
     # In sweeps of heads, features and batches every point has more rows than that.
     assert {planned.case.scenario for planned in loops} == {"sequence-length"}
+    points = [planned.case.point for planned in loops]
+    assert {point["heads"] * point["batch"] for point in points} == {1}
+    assert max(point["n"] for point in points) == DEFAULT.run.launched_rows_at_most
+    lengths = {point["n"] for point in points}
+    assert len(lengths) >= DEFAULT.scaling.sizes_at_least
+    assert max(lengths) / min(lengths) >= DEFAULT.scaling.range_at_least
+
+
+def test_rows_beyond_the_bound_are_said_not_to_run():
+    worker = ModelledWorker(VirtualClock())
+    request = Request(
+        scenarios=(catalog.find("sequence-length"),),
+        selection=Selection(implementations=("loop",), axes={"n": [12288]}),
+        device="cuda:0",
+        policy=DEFAULT,
+    )
+    plan = make_plan(request, worker, progress=Listener())
+    assert {planned.skip for planned in plan.cases} == {"predicted_slow"}
+    assert plan.cases[0].reason.startswith("12,288 rows > 8,192: launched one by one, 0.5 s per call")
 
 
 def test_a_graph_is_timed_in_the_first_rounds_only(default):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from harness.records import case_id
+import pytest
+
+from harness.records import PlannedCase, case_id
 from harness.runner import plan, selection
 from scenarios.scenario import Axis, Scenario
+from tests.support.runs import ok_case
 
 NAMES = {"attention": ["loop", "sdpa-flash", "sdpa-math"]}
 
@@ -51,3 +54,17 @@ def test_the_identity_of_a_case_is_its_definition_alone():
     assert case_id(**identity) == case_id(**{**identity, "point": {"d": 4, "n": 8}})
     assert case_id(**identity) != case_id(**{**identity, "point": {"n": 9, "d": 4}})
     assert {case.id for case in cases(sweep("a"))} == {case.id for case in cases(sweep("another name"))}
+
+
+def planned(implementation, skip=None, reason=""):
+    return PlannedCase(case=ok_case(implementation), skip=skip, reason=reason)
+
+
+def test_a_baseline_that_is_not_measured_is_refused_before_anything_is():
+    plan.check_baseline("loop", [planned("loop"), planned("sdpa-flash")])
+    with pytest.raises(
+        selection.SelectionError, match=r"'loop' is not among what is measured \(sdpa-flash\): add --impl"
+    ):
+        plan.check_baseline("loop", [planned("sdpa-flash")])
+    with pytest.raises(selection.SelectionError, match=r"'sdpa-cudnn' can't run here; .*: runs on cuda only"):
+        plan.check_baseline("sdpa-cudnn", [planned("sdpa-cudnn", "unsupported", "runs on cuda only"), planned("loop")])

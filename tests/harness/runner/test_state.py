@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from harness.protocol.messages import Failed, Refused
 from harness.records import Agreement, Check, PlannedCase, Record, Round
 from harness.results.journal import Journal
 from harness.runner.selection import TimeLimits
-from harness.runner.state import begin, degrees_key, thread_warnings
+from harness.runner.state import begin, degrees_key
 from tests.harness.results.test_closing import prepared
 from tests.support.runs import environment, ok_case, ok_record
 from tests.support.scripted import Listener, ScriptedSupervisor, plan_of, state_of
@@ -116,8 +114,3 @@ def test_a_run_goes_on_from_what_its_journal_holds(tmp_path):
     assert (state.rounds_done, state.process) == (3, 2)
     assert state.samples(FIRST.case) == [[0.01] * 3] * 2
     assert [found.reason for found in state.degrees.values()] == ["opaque"]
-
-
-@pytest.mark.parametrize(("threads", "warns"), [(None, False), (1, False), (10_000, True)])
-def test_more_threads_than_processors_are_a_warning(threads, warns):
-    assert bool(thread_warnings(threads)) == warns

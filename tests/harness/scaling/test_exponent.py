@@ -120,3 +120,10 @@ def test_a_lower_term_that_suffices_is_told_and_the_share_of_the_claimed_one():
 def test_the_quantile_of_f_is_students_squared(freedom, student):
     """Two-sided 95 % quantiles of Student's t, from any table."""
     assert f_quantile(freedom, 0.95) == pytest.approx(student**2, rel=1e-3)
+
+
+def test_an_interval_ends_between_the_exponents_of_the_grid():
+    exponents, misfit = np.array([1.0, 2.0, 3.0]), np.array([[0.0, 0.5, 4.5], [0.0, 0.5, 1.0], [9.0, 0.5, 9.0]])
+    found = exponent._last_kept(misfit, exponents, np.array([1.5, 1.5, 0.1]))
+    # A quarter of the way out; at the end of the grid; at the best where none is allowed.
+    assert found == pytest.approx([2.25, 3.0, 2.0])

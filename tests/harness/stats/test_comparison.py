@@ -135,3 +135,12 @@ def test_moderation_recovers_the_common_variance():
     assert np.median(shrunk) == pytest.approx(0.04, rel=3 * 1.28 / 500**0.5)
     assert after[0] > 20
     assert comparison.moderate(variances[:5], freedom[:5], at_least=10)[0] == pytest.approx(variances[:5])
+
+
+def test_the_adjustment_is_that_of_scipy():
+    from scipy.stats import false_discovery_control
+
+    drawn = np.random.default_rng(1).uniform(size=200) ** 3
+    assert comparison.adjusted(drawn) == pytest.approx(false_discovery_control(drawn))
+    assert comparison.adjusted(np.array([0.5])) == pytest.approx([0.5])
+    assert len(comparison.adjusted(np.array([]))) == 0

@@ -126,3 +126,8 @@ def test_a_whole_number_of_another_column_has_no_unit():
     assert [table.whole(value) for value in ("8", "1,024", "2k", "2.5", "3 ms", "OOM", None, [1.0])] == [
         8.0, 1024.0, 2048.0, None, None, None, None, None,
     ]  # fmt: skip
+
+
+def test_plain_numbers_have_the_unit_that_is_told_and_markers_none():
+    _, (found,) = grouped("n,cost", "64,2", "128,4 s", "256,OOM", y="cost", units=["ms"])
+    assert found.samples == {64.0: [0.002], 128.0: [4.0]}

@@ -22,9 +22,77 @@ from scenarios.claims import (
     B3_PRODUCTS,
     B3_SOFTMAX,
     B4,
+    B5,
     CLAIMS,
 )
 from tests.support.sweeps import QUADRATIC, SIZES, counts, degrees, overall, record, scenario, square, sweep
+
+
+def refused(record, status="disagreed"):
+    return record.model_copy(update={"status": status, "time": None, "memory": None})
+
+
+@pytest.mark.parametrize("status", ["disagreed", "invalid"])
+def test_no_law_is_drawn_from_the_sizes_that_remain_where_answers_were_wrong(status):
+    records = sweep(square)
+    wrong = [refused(record, status) if record.case.point["n"] > 2048 else record for record in records]
+    verdicts = judge(wrong, [scenario(A2)], [degrees()])
+    verdict = overall(verdicts)
+    assert verdict.verdict == "inconclusive"
+    assert (verdict.reason.axis, verdict.reason.sizes, verdict.reason.right) == ("n", [3072, 4096], 11)
+    along = {v.axis: v.verdict for v in verdicts.verdicts if v.quantity == "operations"}
+    assert along == {"n": "inconclusive", "d": "confirmed", "heads": "confirmed", "batch": "confirmed"}
+    assert overall(judge(records, [scenario(A2)], [degrees()])).verdict == "confirmed"
+
+
+def test_a_size_that_ran_out_of_memory_or_time_spoils_no_law():
+    for status in ("oom", "timeout", "crashed", "unsupported", "fallback"):
+        records = sweep(square)
+        records[-1] = refused(records[-1], status)
+        assert overall(judge(records, [scenario(A2)], [degrees()])).verdict == "confirmed", status
+
+
+def test_a_wrong_answer_of_one_implementation_or_direction_spoils_no_other():
+    others = [refused(one) for one in sweep(square, implementation="other")[-3:]]
+    backward = [refused(one) for one in sweep(square)[-1:]]
+    backward = [
+        one.model_copy(update={"case": one.case.model_copy(update={"direction": "backward"})}) for one in backward
+    ]
+    assert overall(judge([*sweep(square), *others, *backward], [scenario(A2)], [degrees()])).verdict == "confirmed"
+
+
+def test_a_wrong_answer_beside_a_sweep_spoils_only_the_axis_it_lies_on():
+    beside = refused(record(1e-3, point={"d": 192, "heads": 2, "batch": 1, "n": 256}))
+    verdicts = judge([*sweep(square), beside], [scenario(A2)], [degrees()])
+    along = {v.axis: v.verdict for v in verdicts.verdicts if v.quantity == "operations"}
+    assert along == {"n": "confirmed", "d": "inconclusive", "heads": "confirmed", "batch": "confirmed"}
+
+
+def test_lengths_of_keys_that_are_wrong_are_found_beside_several_queries():
+    point = {"n_q": 64, "d": 16, "causal": True}
+    claim = A2.model_copy(update={"exponents": {"n_k": 1}})
+    keys = [16384, 32704, 32768, 40000, 65536, 65600]
+    records = [record(1e-9 * n, point={**point, "n_k": n}) for n in keys]
+    assert overall(judge(records, [scenario(claim)], [degrees()])).verdict == "confirmed"
+    wrong = [refused(one) if one.case.point["n_k"] > 32768 else one for one in records]
+    verdict = overall(judge(wrong, [scenario(claim)], [degrees()]))
+    assert (verdict.verdict, verdict.reason.sizes) == ("inconclusive", [40000, 65536, 65600])
+
+
+def test_what_a_mask_saves_is_open_where_masked_answers_were_wrong():
+    records = [
+        record(
+            seconds * n * n,
+            point={"n": n, "causal": causal},
+        )
+        for n in (256, 512, 1024)
+        for causal, seconds in ((False, 2e-9), (True, 1e-9))
+    ]
+    found = degrees(causal_share=0.5)
+    assert overall(judge(records, [scenario(B5)], [found])).verdict == "confirmed"
+    records[-1] = refused(records[-1])
+    verdict = overall(judge(records, [scenario(B5)], [found]))
+    assert (verdict.verdict, verdict.reason.sizes) == ("inconclusive", [1024])
 
 
 def test_counts_memory_and_time_together_confirm():

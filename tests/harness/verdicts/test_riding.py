@@ -56,3 +56,5 @@ def test_two_sizes_make_nothing_ride():
 
 def test_a_range_beyond_floats_rides_on_nothing():
     assert find_ride("batch", [1e13, 1e7, 1], [1.0, 1e6, 1e13], x="n") is None
+    assert find_ride("batch", [1e13, 1e6, 1], [1e-7, 1.0, 1e6], x="n") is None
+    assert find_ride("batch", [1e11, 1e6, 1], [1e-5, 1.0, 1e6], x="n").law == "batch = 1e+06 / n"

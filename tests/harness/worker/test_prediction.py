@@ -128,8 +128,12 @@ def test_an_implementation_that_could_not_be_imported_or_lacks_a_package_is_unav
     entry = registry.get("attention", "planted")
     limits = replace(entry.limits[0], requires=("torch", "no_such_package"))
     monkeypatch.setitem(registry.REGISTRY.entries, ("attention", "planted"), replace(entry, limits=(limits,)))
-    found = predicted(case)
+    here = bench()
+    here.modelled = None
+    found = predicted(case, on=here)
     assert (found.skip, found.reason) == ("unavailable", "needs no_such_package, which can't be imported")
+    # What is installed where the device is, nobody here knows.
+    assert predicted(case).skip is None
 
 
 def test_every_implementation_is_described_with_its_limits_here_or_why_it_is_not_to_be_had(monkeypatch):

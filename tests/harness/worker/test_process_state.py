@@ -19,6 +19,8 @@ CHANGES = {
     "default dtype": lambda: torch.set_default_dtype(torch.float64),
     "default device": lambda: torch.set_default_device("meta"),
     "float32 precision": lambda: torch.set_float32_matmul_precision("medium"),
+    "sums of 16-bit products": lambda: setattr(torch.backends.cuda.matmul, "allow_fp16_accumulation", True),
+    "attention backends": lambda: torch.backends.cuda.enable_flash_sdp(False),
     "grad mode": lambda: torch.set_grad_enabled(False),
     "deterministic mode": lambda: torch.use_deterministic_algorithms(True),
     "oneDNN switch": lambda: torch._C._set_mkldnn_enabled(False),
@@ -53,6 +55,40 @@ def test_a_change_is_named_and_put_back(state, name):
     assert said.startswith(f"changed {name}")
     assert settings()[name].read() == before
     assert state.mend() == []
+
+
+BACKENDS = torch.backends
+PRECISIONS = {
+    "products": lambda: setattr(BACKENDS.cuda.matmul, "fp32_precision", "tf32"),
+    "products, the older way": lambda: setattr(BACKENDS.cuda.matmul, "allow_tf32", True),
+    "convolutions, the older way": lambda: setattr(BACKENDS.cudnn, "allow_tf32", False),
+    "everything": lambda: setattr(BACKENDS, "fp32_precision", "tf32"),
+    "CUDA": lambda: setattr(BACKENDS.cudnn, "fp32_precision", "tf32"),
+    "recurrences": lambda: setattr(BACKENDS.cudnn.rnn, "fp32_precision", "ieee"),
+    "oneDNN": lambda: setattr(BACKENDS.mkldnn, "fp32_precision", "bf16"),
+    "oneDNN's products": lambda: setattr(BACKENDS.mkldnn.matmul, "fp32_precision", "bf16"),
+}
+
+
+@pytest.mark.parametrize("name", list(PRECISIONS))
+def test_a_precision_is_put_back_whichever_way_it_was_set(state, name):
+    owners = {
+        "all": BACKENDS,
+        "cuda": BACKENDS.cudnn,
+        "products": BACKENDS.cuda.matmul,
+        "convolutions": BACKENDS.cudnn.conv,
+        "recurrences": BACKENDS.cudnn.rnn,
+        "onednn": BACKENDS.mkldnn,
+        "onednn's products": BACKENDS.mkldnn.matmul,
+    }
+    before = {owner: known.fp32_precision for owner, known in owners.items()}
+    PRECISIONS[name]()
+    assert state.mend() == ["changed float32 precision"]
+    # PyTorch raises here where the older setting and the newer say different things, for every later case.
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.backends.cuda.matmul.allow_tf32 is False
+    assert torch.backends.cudnn.allow_tf32 is True
+    assert {owner: known.fp32_precision for owner, known in owners.items()} == before
 
 
 def test_plain_values_are_named_before_and_after(state):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -133,3 +135,10 @@ def test_the_math_backend_plans_16_bit_scores_in_float32():
     assert entry.buffers("float16") == entry.buffers("bfloat16") == 2 * entry.buffers("float32")
     noted = watched(sdpa_math, drawn({"n": 9, "d": 2}, dtype=torch.bfloat16), within=entry.entered())
     assert noted.largest == 9 * 9
+
+
+def test_flash_on_a_gpu_declines_a_scale_of_zero_that_it_answers_with_nan():
+    q = SimpleNamespace(is_cuda=True)
+    with pytest.raises(NotImplementedError, match="NaN for a scale of 0"):
+        sdpa_flash(q, q, q, scale=0.0)
+    assert sdpa_flash(*drawn({"n": 5, "d": 4}, dtype=torch.float32).tensors[:3], scale=0.0).isfinite().all()

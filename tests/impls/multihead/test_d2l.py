@@ -5,9 +5,70 @@ from __future__ import annotations
 import pytest
 import torch
 
+from impls import registry
+from impls.multihead import _oracle
 from impls.multihead import problem as multihead
 from impls.multihead.d2l import d2l
+from tests.support.attending import Watched
 from tests.support.modules import CPU
+
+
+def drawn(point, *, dtype=torch.float64):
+    parsed = multihead.parse({"width": 6, "heads": 3, "batch": 2, **point})
+    return multihead.inputs(parsed, dtype=dtype, device=CPU, seed=0)
+
+
+def called(inputs):
+    return d2l(inputs.x_q, inputs.x_k, inputs.x_v, inputs.weights, **inputs.options)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        {"n": 5},
+        {"n": 5, "bias": True, "valid_lens": "rows"},
+        {"n_q": 3, "n_k": 4, "query_size": 5, "key_size": 7, "value_size": 2, "valid_lens": "batch_empty"},
+    ],
+    ids=str,
+)
+def test_it_gives_what_the_oracle_gives(point):
+    inputs = drawn(point)
+    found = _oracle.witness(inputs, torch.arange(inputs.x_q.shape[1]))
+    torch.testing.assert_close(called(inputs), found.oracle)
+
+
+def test_a_row_without_keys_is_the_bias_of_the_output_alone():
+    inputs = drawn({"n": 5, "bias": True, "valid_lens": 0})
+    torch.testing.assert_close(called(inputs), inputs.weights.b_o.expand(2, 5, 6))
+
+
+def test_a_call_leaves_its_inputs_as_they_were_though_it_masks_in_place():
+    inputs = drawn({"n": 5, "valid_lens": "batch"})
+    before = [x.clone() for x in inputs.tensors]
+    called(inputs)
+    assert all(torch.equal(now, then) for now, then in zip(inputs.tensors, before, strict=True))
+
+
+def test_dropout_changes_answers_from_call_to_call_and_none_does_not():
+    inputs = drawn({"n": 5, "dropout": 0.5})
+    torch.manual_seed(0)
+    assert not torch.equal(called(inputs), called(inputs))
+    torch.manual_seed(0)
+    first = called(inputs)
+    torch.manual_seed(0)
+    assert torch.equal(called(inputs), first)
+
+
+def test_it_runs_every_feature_of_a_module_and_two_batched_products():
+    (limits,) = registry.get("multihead", "d2l").limits
+    assert limits.supports >= {"valid_lens", "dead_rows", "backward", "dropout", "cross_attention", "query_size"}
+    noted = Watched()
+    with torch.no_grad(), noted:
+        called(drawn({"n_q": 9, "n_k": 20}))
+    # The projections may be products of folded matrices as well.
+    assert noted.operators.count("bmm") >= 2
+    assert noted.operators.count("_softmax") == 1
+    assert noted.largest == 2 * 3 * 9 * 20
 
 
 def test_equal_lengths_give_equal_rows_to_the_last_bit():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from impls import registry
 from impls.pooling import problem as pooling
 from impls.pooling.learned import learned, leave_one_out, summed_loss, train
 from impls.pooling.nadaraya_watson import nadaraya_watson
@@ -29,3 +30,38 @@ def test_a_training_step_goes_down_the_slope_of_the_summed_loss():
     once = train(x, y, start=0.7, rate=1e-3, epochs=1)
     assert once.losses[0] == pytest.approx(summed_loss(0.7, x, y).item())
     assert once.scales[0] == pytest.approx(0.7 - 1e-3 * slope, rel=1e-6)
+
+
+def test_each_query_may_have_keys_and_values_of_its_own():
+    x, keys = torch.tensor([0.0, 1.0]), torch.tensor([[0.0, 2.0], [1.0, 5.0]])
+    values = torch.tensor([[1.0, 3.0], [7.0, 8.0]])
+    predictions, weights = learned(x, keys, values, w=1.0)
+    for row in range(2):
+        expected = nadaraya_watson(x[row : row + 1], keys[row], values[row])
+        torch.testing.assert_close(predictions[row : row + 1], expected[0])
+        torch.testing.assert_close(weights[row : row + 1], expected[1])
+
+
+def test_only_the_gaussian_kernel_is_learned():
+    with pytest.raises(NotImplementedError, match="learned pooling has no kernel 'boxcar'"):
+        learned(torch.zeros(1), torch.zeros(1), torch.zeros(1), w=1.0, kernel="boxcar")
+    entry = registry.get("pooling", "learned")
+    assert registry.parse(entry, {"n": 4, "kernel": "boxcar"}).kernel == "gaussian"
+    assert entry.limits_on("cpu").expects.names == ("bmm",)
+
+
+def test_training_notes_the_loss_before_each_step_and_the_scale_after_it():
+    inputs = pooling.inputs(pooling.parse({"n_q": 1, "n_k": 20}), dtype=torch.float64, device=CPU, seed=0)
+    x, y = inputs.keys, inputs.values
+    course = train(x, y, start=1.0, rate=1e-3, epochs=3)
+    assert len(course.losses) == len(course.scales) == 3
+    for scale, loss in zip((1.0, *course.scales), course.losses, strict=False):
+        assert loss == pytest.approx(summed_loss(scale, x, y).item())
+    assert course.losses[0] > course.losses[1] > course.losses[2]
+
+
+def test_the_loss_is_of_predictions_from_the_others_alone():
+    x, y = torch.tensor([0.0, 1.0]), torch.tensor([2.0, 5.0])
+    # Of two points each is predicted by the other, whatever the scale.
+    for w in (0.1, 3.0):
+        assert summed_loss(w, x, y).item() == pytest.approx(18.0)

@@ -35,6 +35,7 @@ from harness.results.reasons import (
     TimeBeside,
     TimeDiffers,
     TimeLaw,
+    WrongAnswers,
 )
 from harness.results.verdicts_file import Verdict, Verdicts
 from harness.scaling import wording
@@ -135,6 +136,17 @@ REASONS = [
     (
         TimeBeside(n=4096, ratio=0.0042, baseline="batched"),
         "at n = 4096 it takes 0.0042 of the time of batched, a speed-up of 238.10",
+    ),
+    (
+        WrongAnswers(axis="n_k", sizes=[40000, 65600], right=4),
+        ("its answers were refused at n_k = 40000 and 65600, and the 4 that remain show no law of one computation"),
+    ),
+    (
+        WrongAnswers(axis="n", sizes=list(range(1, 65)), right=0),
+        (
+            "its answers were refused at n = 1, 2, 3, 4, 5, 6 and 58 more sizes, and the 0 that remain show no law of "
+            "one computation"
+        ),
     ),
     (NotCounted(), "operations were not counted"),
     (NotCounted(axis="n_k"), "operations were not counted along n_k"),

@@ -51,8 +51,12 @@ def run_of(path, verdicts, **point):
             dict.fromkeys(["a", "b", "c", "d", "e"], "inconclusive"),
             "O(n² d) is confirmed for 0 of 5 implementations, inconclusive for a, b, c and 2 others.",
         ),
+        (
+            dict.fromkeys(["a", "b", "c", "d"], "inconclusive"),
+            "O(n² d) is confirmed for 0 of 4 implementations, inconclusive for a, b, c and 1 other.",
+        ),
     ],
-    ids=["one", "two", "one refuted", "all sorts", "many"],
+    ids=["one", "two", "one refuted", "all sorts", "many", "one too many"],
 )
 def test_outcomes_of_the_law_are_counted(tmp_path, outcomes, words):
     found = law_sentence(run_of(tmp_path, [verdict(name, outcome) for name, outcome in outcomes.items()]))

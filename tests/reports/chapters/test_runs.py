@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-import pytest
-
-from harness.results.run import read_run, read_runs
 from reports import style
 from reports.chapters.runs import runs_chapter
-from reports.frame import frames
-from reports.page import chapters as page
+from reports.figures.sweep import sweeps
 from tests.support import runs
+from tests.support.drawn import run_of, swept, table_of, timed
+
+NAMES = ("batched", "loop")
 
 
-def chapters_of(*paths):
-    several = read_runs(paths)
-    table = frames(several)
-    return page.chapters(several, table, style.looks(table["implementation"]))
+def chapter_of(*several):
+    table = table_of(*several)
+    return runs_chapter(several, sweeps(several, table), table, style.looks(NAMES))
 
 
-@pytest.fixture(scope="module")
-def cpu(tmp_path_factory):
-    return runs.make_run(tmp_path_factory.mktemp("runs") / "cpu", sweeps=("sequence-length", "multihead-length"))
+def run(label, *, factor=1.0, sizes=(64, 128), stable=None):
+    records = [timed(record, factor * record.time.median) for record in swept(*NAMES, sizes=sizes)]
+    environment = runs.environment("cpu", "a processor").model_copy(update={"stable": stable or {"threads": 2}})
+    return run_of(records, label=label, environment=environment)
 
 
-@pytest.fixture(scope="module")
-def slower(tmp_path_factory):
-    return runs.make_run(tmp_path_factory.mktemp("runs") / "slower", sweeps=("sequence-length",), speed=0.5)
+def test_every_other_run_has_a_row_for_each_implementation():
+    chapter = chapter_of(run("first"), run("slower", factor=2.0), run("quicker", factor=0.5))
+    (section,) = chapter.sections
+    (table,) = section.tables
+    assert (chapter.id, table.caption) == ("runs", "Time relative to first")
+    assert table.rows == (
+        ("slower", "batched", "2", "2.00×", "2.00×", "2.00×"),
+        ("slower", "loop", "2", "2.00×", "2.00×", "2.00×"),
+        ("quicker", "batched", "2", "0.500×", "0.500×", "0.500×"),
+        ("quicker", "loop", "2", "0.500×", "0.500×", "0.500×"),
+    )
+    assert len(section.figures) == 2
 
 
-def test_several_runs_are_compared_first(cpu, slower):
-    first = chapters_of(cpu, slower)[0]
-    assert first.id == "runs"
-    assert [row[0] for row in first.sections[0].tables[-1].rows] == ["slower"] * len(runs.ATTENTION)
+def test_facts_of_machines_that_differ_are_named_and_no_others():
+    one = {"threads": 2, "cpu": "same", "l2_bytes": 2**20}
+    other = {"threads": 4, "cpu": "same", "gpu": "a card"}
+    tables = chapter_of(run("a", stable=one), run("b", stable=other)).sections[0].tables
+    assert tables[0].columns == ("fact", "a", "b")
+    assert tables[0].rows == (("gpu", "–", "a card"), ("l2_bytes", "1.00 MiB", "–"), ("threads", "2", "4"))
 
 
-def test_runs_that_share_nothing_have_no_chapter(cpu):
-    run = read_run(cpu)
-    assert runs_chapter([run], [], frames([run]), {}) is None
+def test_runs_that_share_no_case_have_what_differs_alone():
+    chapter = chapter_of(run("a", stable={"threads": 2}), run("b", sizes=(512, 1024), stable={"threads": 4}))
+    assert [table.caption for table in chapter.sections[0].tables] == ["What differs between the machines"]
+    assert chapter.sections[0].figures == ()
+
+
+def test_runs_that_share_nothing_have_no_chapter():
+    assert chapter_of(run("a")) is None
+    assert chapter_of(run("a"), run("b", sizes=(512, 1024))) is None

@@ -6,9 +6,13 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from harness.comparing.compare import compare
+from harness.comparing.demands import judge, parse
+from harness.policy import ComparisonPolicy
 from harness.records import Outcome
 from harness.runner.check import Report, Unavailable
-from reports.exports.junit import junit
+from reports.exports.junit import gate, junit
+from tests.support.comparisons import case, side
 
 
 def outcome(status, *, name="mine", reason="", probe="equal scores"):
@@ -65,3 +69,23 @@ def test_an_implementation_that_was_asked_for_and_is_missing_is_an_error_and_ano
     )
     assert (asked.get("errors"), asked.find("testcase/error").get("message")) == ("1", "no module")
     assert (other.get("errors"), other.find("testcase/skipped").get("message")) == ("0", "no triton")
+
+
+def test_the_gate_of_a_comparison_has_a_suite_for_each_demand():
+    base = [case(), case("online"), case("loop")]
+    new = [case(seconds=2e-3), case("online", extra_bytes=9999), case("loop", status="crashed", reason="SIGSEGV")]
+    demands = [parse("slower:5%"), parse("memory")]
+    changes = compare(side(base), side(new), policy=ComparisonPolicy())
+    slower, memory = ET.fromstring(gate(changes, judge(changes, demands)))
+    assert dict(slower.attrib) == {"name": "slower:5%", "tests": "3", "failures": "1", "errors": "0", "skipped": "1"}
+    assert [[child.tag for child in element] for element in slower] == [["failure"], [], ["skipped"]]
+    assert slower[0][0].get("message").startswith("slower: 1.00 ms -> 2.00 ms, ratio 2.00")
+    assert slower[2][0].get("message") == "crashed in NEW: SIGSEGV"
+    assert [[child.tag for child in element] for element in memory] == [[], ["failure"], ["skipped"]]
+
+
+def test_a_demand_with_nothing_to_judge_is_an_error():
+    changes = compare(side([case()]), side([]), policy=ComparisonPolicy())
+    [suite] = ET.fromstring(gate(changes, judge(changes, [parse("slower:5%")])))
+    assert (suite.get("tests"), suite.get("errors"), suite.get("skipped")) == ("2", "1", "1")
+    assert suite[-1][0].tag == "error"

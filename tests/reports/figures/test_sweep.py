@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from harness.results.run import read_runs
+from harness.results.run import read_run, read_runs
 from reports.figures.sweep import declaration, sweeps
 from reports.frame import frames
+from reports.page.render import render
 from tests.support import runs
 from tests.support.drawn import BASE, run_of, sweep_of, swept, table_of
 
@@ -83,3 +86,22 @@ def test_a_scenario_that_a_plan_lacks_is_not_declared(run):
     assert declaration(read, "head-dim").axes[0].name == "d"
     assert declaration(read, "elsewhere") is None
     assert declaration(run_of([]), "head-dim") is None
+
+
+def test_an_implementation_with_a_base_of_its_own_is_drawn_along_a_line_of_its_own(tmp_path):
+    lengths = (64, 128, 256, 512)
+    records = [runs.ok_record(name, n=n, d=64, heads=2, batch=1) for n in lengths for name in ("batched", "sdpa-auto")]
+    records += [runs.ok_record("loop", n=n, d=64, heads=1, batch=1) for n in lengths]
+    runs.write_run(tmp_path / "run", records, sweeps=("sequence-length",), judged=False)
+    path = tmp_path / "run" / "plan.json"
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    plan["scenarios"][0]["own_base"] = {"loop": {"heads": 1}}
+    path.write_text(json.dumps(plan), encoding="utf-8")
+    run = read_run(tmp_path / "run")
+    found = sweeps([run], frames([run]))
+    assert [set(sweep.table["implementation"]) for sweep in found] == [{"batched", "sdpa-auto"}, {"loop"}]
+    assert ["heads 2" in sweep.fixed for sweep in found] == [True, False]
+    assert "heads 1" in found[1].fixed
+    assert len({sweep.key for sweep in found}) == 2
+    page = render([tmp_path / "run"], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert all(f'id="time-{sweep.key}' in page for sweep in found)

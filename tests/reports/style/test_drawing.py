@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from reports import style
 from reports.style import palette
 
@@ -37,3 +39,40 @@ def test_two_drawings_share_no_id():
 
 def test_a_drawing_is_the_same_each_time():
     assert drawn([(1, 2), (3, 4)]) == drawn([(1, 2), (3, 4)])
+
+
+def test_a_drawing_has_no_ground_and_its_text_is_text():
+    svg = drawn([(1, 2), (3, 4)])
+    assert ">n<" in svg
+    assert "<metadata" not in svg
+    assert "font-family" not in svg
+    assert "\n" not in svg
+
+
+def test_several_panels_have_a_layout_of_their_own_and_one_is_fitted():
+    several, panels = style.canvas(rows=2, columns=3)
+    assert panels.shape == (2, 3)
+    assert several.get_layout_engine() is not None
+    one, axes = style.canvas()
+    axes.set_yticks([0.0], ["a very long name of a kernel"])
+    style.to_svg(one, prefix="p", alt="", colors={})
+    # Long names take their room, and at most three tenths of the width.
+    assert axes.get_position().x0 == pytest.approx(0.3)
+
+
+def test_slanted_names_take_room_below():
+    def bottom(rotation):
+        drawing, axes = style.canvas()
+        axes.set_xticks([0.0], ["a very long name"], rotation=rotation)
+        style.to_svg(drawing, prefix="p", alt="", colors={})
+        return axes.get_position().y0
+
+    assert bottom(90) > bottom(30) > bottom(0)
+
+
+def test_a_name_is_neither_a_formula_nor_a_warning_where_its_letters_lack():
+    with style.names_as_text():
+        drawing, axes = style.canvas()
+        axes.set_xlabel("$x_1$ 模型")
+        svg = style.to_svg(drawing, prefix="p", alt="", colors={})
+    assert ">$x_1$ 模型<" in svg

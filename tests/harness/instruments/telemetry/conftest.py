@@ -1,11 +1,12 @@
-"""A GPU that NVML shows to the tests of telemetry."""
+"""A simulated GPU, that NVML shows to the tests of telemetry."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.instruments.telemetry import sensors
+from harness.instruments import cuda
 from tests.support import fake_nvml
+from tests.support.simulated_cuda import Simulated
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def gpu(monkeypatch):
     def plug(**behaviour):
         device = fake_nvml.Device(**behaviour)
         fake_nvml.install(monkeypatch, device)
-        monkeypatch.setattr(sensors, "cuda_uuid", lambda _device: fake_nvml.UUID)
+        monkeypatch.setattr(cuda, "DRIVER", Simulated(devices=2))
         return device
 
     return plug

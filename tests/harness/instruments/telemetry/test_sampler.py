@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
+import time
 
 import pynvml
 import pytest
@@ -111,4 +114,116 @@ def test_a_processor_has_no_driver_that_counts():
     watch = sampler.Watch("cpu")
     with pytest.raises(sensors.ReadingError, match="no driver"):
         watch.process_bytes()
+    watch.close()
+
+
+def refused():
+    raise sensors.ReadingError("gone")
+
+
+def test_a_reading_that_fails_has_the_moment_and_is_not_tried_again():
+    tries = []
+
+    def fails():
+        tries.append(None)
+        raise sensors.ReadingError("GPU is lost")
+
+    available = sensors.Probe(readings={"power_w": fails, "clock_mhz": lambda: 1755.0}, throttle=refused)
+    readings = sampler.Readings(reasons={"temperature_c": "no sensor"})
+    for moment in (0.1, 0.2, 0.3):
+        readings.read_all(available, at=moment)
+    assert readings.series == {"power_w": [], "clock_mhz": [(0.1, 1755.0), (0.2, 1755.0), (0.3, 1755.0)]}
+    assert readings.reasons == {
+        "temperature_c": "no sensor",
+        "power_w": "lost after 0.1 s: GPU is lost",
+        "throttle": "lost after 0.1 s: gone",
+    }
+    assert len(tries) == 1
+    assert readings.looks == []
+
+
+def test_an_energy_counter_is_kept_where_it_changed_until_it_is_lost():
+    readings, values = sampler.Readings(), iter([1.0, 1.0, 2.0, 2.0, 3.0])
+    for moment in range(5):
+        readings.read_energy(lambda: next(values), at=float(moment))
+    assert readings.energy == [(0.0, 1.0), (2.0, 2.0), (4.0, 3.0)]
+    readings.read_energy(refused, at=5.0)
+    readings.read_energy(lambda: 9.0, at=6.0)
+    assert readings.energy[-1] == (4.0, 3.0)
+    assert readings.reasons["energy_j"] == "lost after 5.0 s: gone"
+
+
+def test_every_look_at_throttling_is_kept_with_what_it_found():
+    found = iter([[], ["idle", "software power cap"], []])
+    available = sensors.Probe(throttle=lambda: next(found))
+    readings = sampler.Readings()
+    for moment in (0.0, 0.5, 1.0):
+        readings.read_all(available, at=moment)
+    assert readings.looks == [0.0, 0.5, 1.0]
+    assert readings.throttle == [(0.5, "idle"), (0.5, "software power cap")]
+    assert sampler.throttle_spans(readings) == [(0.5, 1.0, "software power cap")]
+
+
+def test_a_sampler_reads_for_as_long_as_its_context_lasts_and_ends_with_what_rises():
+    threads = []
+    available = sensors.Probe(
+        readings={"clock_mhz": lambda: threads.append(threading.current_thread().name) or 1.0},
+        reasons={"power_w": "no counter"},
+    )
+    watching = sampler.Sampler(available, every=0.001, energy_every=9.0)
+
+    def broken():
+        with watching.running():
+            while len(threads) < 3:
+                time.sleep(0.001)
+            raise FloatingPointError("boom")
+
+    with pytest.raises(FloatingPointError, match="boom"):
+        broken()
+    count = len(threads)
+    time.sleep(0.01)
+    assert len(threads) == count, "nothing is read any more"
+    assert set(threads) == {"telemetry"}
+    moments = [moment for moment, _ in watching.readings.series["clock_mhz"]]
+    assert moments == sorted(moments)
+    assert 0.0 <= moments[0] < moments[-1] <= watching.elapsed()
+    assert watching.readings.reasons == {"power_w": "no counter"}
+    assert abs(watching.readings.started - time.time()) < 60.0
+
+
+def test_the_energy_counter_is_read_at_a_pace_of_its_own():
+    joules = itertools.count()
+    available = sensors.Probe(readings={"clock_mhz": lambda: 1.0}, energy=lambda: float(next(joules)))
+    watching = sampler.Sampler(available, every=60.0, energy_every=0.001)
+    with watching.running():
+        while len(watching.readings.energy) < 5:
+            time.sleep(0.001)
+    assert len(watching.readings.series["clock_mhz"]) == 1, "everything else is read once a minute"
+
+
+def test_two_reasons_have_a_stretch_each_and_one_at_the_last_look_ends_there():
+    readings = sampler.Readings(looks=[0.0, 1.0], throttle=[(0.0, "b"), (1.0, "a")])
+    assert sampler.throttle_spans(readings) == [(0.0, 1.0, "b"), (1.0, 1.0, "a")]
+
+
+def test_the_last_of_many_equal_values_is_kept_once():
+    assert sampler.changes([(0.0001, 1.0), (0.5, 1.0)]) == [(0.0, 1.0), (0.5, 1.0)]
+    assert sampler.changes([(0.0, 1.0), (0.5, 2.0)]) == [(0.0, 1.0), (0.5, 2.0)]
+
+
+def test_a_watch_over_a_device_that_is_lost_says_nothing_and_does_not_rise(gpu):
+    device = gpu()
+    watch = sampler.Watch("cuda:0")
+    assert watch.others() == 0
+    device.lost_after_readings = 0
+    watch.begin()
+    assert watch.others() is None
+    assert watch.snapshot() == sampler.Snapshot()
+    watch.close()
+
+
+def test_a_processor_is_watched_without_others():
+    watch = sampler.Watch("cpu")
+    watch.begin()
+    assert watch.others() is None
     watch.close()

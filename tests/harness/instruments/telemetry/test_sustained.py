@@ -10,6 +10,7 @@ import pynvml
 import pytest
 import torch
 
+from harness.instruments import cuda
 from harness.instruments.telemetry import sampler, sensors
 from harness.instruments.telemetry.sustained import Rest, _load, calls_between, conclude, energy_of_call, sustained
 from harness.machine import nvml, processor
@@ -17,6 +18,7 @@ from harness.policy import TelemetryPolicy
 from harness.runner import budget
 from tests.harness.instruments.telemetry.test_sampler import counted
 from tests.support import fake_nvml
+from tests.support.simulated_cuda import Simulated
 
 SHORT = TelemetryPolicy(
     lead_in_cuda=0.05,
@@ -145,7 +147,7 @@ def test_no_driver_at_all_gives_one_reason(monkeypatch):
     def missing(_name):
         raise OSError("libnvidia-ml.so.1: cannot open shared object file")
 
-    monkeypatch.setattr(sensors, "cuda_uuid", lambda _device: fake_nvml.UUID)
+    monkeypatch.setattr(cuda, "DRIVER", Simulated())
     monkeypatch.setattr(pynvml, "nvmlLib", None)
     monkeypatch.setattr(pynvml, "CDLL", missing)
     assert "NVML Shared Library Not Found" in measure().reasons["nvml"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 
 from harness.policy import DEFAULT, AllocationPolicy
+from harness.protocol.messages import Visited
 from harness.records import Agreement, Case, Counts, Memory, PlannedCase, Preparation, Ran, Round, case_id
+from harness.runner.selection import TimeLimits
 from harness.runner.steps import fresh_memory
-from tests.support.steps import FIRST, ready
+from tests.support.steps import FIRST, LOST, ready
 
 MEBIBYTE = 2**20
 POLICY = AllocationPolicy(rounds=5, call_seconds_at_most=0.1, peak_bytes_over=32 * MEBIBYTE)
@@ -94,3 +99,63 @@ def test_fresh_memory_is_not_compared_where_no_worker_keeps_its_own(changes):
     state = ready(FIRST, policy=DEFAULT, **changes)
     fresh_memory.compare_fresh_memory(state)
     assert state.supervisor.asked == []
+
+
+def test_a_case_is_visited_by_both_workers_in_turn_after_a_round_that_does_not_count(monkeypatch):
+    order = []
+
+    def answering(name, seconds):
+        def ask(request, **_):
+            order.append((name, request.index))
+            return Visited(round=visit(seconds=seconds, faults=4.0), calls_seconds=1.0)
+
+        return SimpleNamespace(ask=ask)
+
+    policy = DEFAULT.model_copy(update={"allocation": POLICY.model_copy(update={"rounds": 2})})
+    case = planned("batched", 2048)
+    state = ready(case, policy=policy, limits=TimeLimits(fresh_memory=True))
+    state.prepared = {case.case.id: prepared()}
+    state.supervisor = answering("kept", 0.01)
+    state.supervisor.returning_memory = lambda: nullcontext(answering("returned", 0.03))
+    monkeypatch.setattr(fresh_memory.allocator, "why_not", lambda *_: "")
+    fresh_memory.compare_fresh_memory(state)
+    assert [name for name, _ in order] == ["returned", "kept", "kept", "returned", "returned", "kept"]
+    found = state.allocations[case.case.id]
+    assert (found.rounds, found.ratio, found.returned, found.kept) == (2, pytest.approx(3.0), 0.03, 0.01)
+    assert state.time.calls == 6.0
+    assert state.progress.names() == ["phase_begun", "done"]
+
+
+def test_a_worker_lost_in_the_comparison_costs_the_figure_and_no_case(monkeypatch):
+    case = planned("batched", 2048)
+    state = ready(case, policy=DEFAULT, limits=TimeLimits(fresh_memory=True))
+    state.prepared = {case.case.id: prepared()}
+    lost = SimpleNamespace(ask=lambda *_, **__: LOST)
+    state.supervisor = lost
+    state.supervisor.returning_memory = lambda: nullcontext(lost)
+    monkeypatch.setattr(fresh_memory.allocator, "why_not", lambda *_: "")
+    fresh_memory.compare_fresh_memory(state)
+    assert (state.allocations, state.closed) == ({}, {})
+    assert state.progress.events[1] == ("missed", (case.case, "fresh memory", LOST.reason), {"cost": 1.0})
+
+
+def test_what_the_budget_does_not_hold_is_said_and_no_worker_started(monkeypatch):
+    case = planned("batched", 2048)
+    state = ready(case, policy=DEFAULT)
+    state.prepared = {case.case.id: prepared()}
+    monkeypatch.setattr(fresh_memory.allocator, "why_not", lambda *_: "")
+    fresh_memory.compare_fresh_memory(state)
+    assert state.progress.names() == ["left_out"]
+    assert state.left_out[0].startswith("fresh memory: batched ")
+    assert state.supervisor.asked == []
+
+
+def test_page_faults_are_a_mean_over_the_rounds_that_counted_them():
+    counted = [visit(faults=2.0), visit(faults=None), visit(faults=4.0)]
+    assert fresh_memory.faults(counted) == 3.0
+    assert fresh_memory.faults([visit(faults=None)]) == fresh_memory.faults([]) == 0.0
+
+
+def test_rounds_that_do_not_match_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        fresh_memory.conclude([visit(), visit()], [visit()], confidence=0.95)

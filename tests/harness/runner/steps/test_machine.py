@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from harness.policy import DEFAULT
 from harness.protocol.messages import CeilingsMeasured, EnvironmentMeasured, MeasureCeilings, MeasureEnvironment
+from harness.records import Ceiling
 from harness.results import journal
 from harness.results.documents import JournalError
+from harness.runner.selection import TimeLimits
 from harness.runner.steps import machine
 from tests.harness.machine.test_roofline import MATMUL, MEMORY
 from tests.support.runs import environment
@@ -52,3 +55,101 @@ def test_a_ceiling_that_moved_is_a_warning():
     assert "matmul float32 fell by 20%" in lines[0]
     assert machine.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 1.04e11})], at_least=0.05) == []
     assert "rose" in machine.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 2e11})], at_least=0.05)[0]
+
+
+FLOAT32 = Ceiling(name="matmul float32", value=1e11, unit="FLOP/s", how="given", size=512)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Keep ceilings in a folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def begun(tmp_path, name, *, found=None, **changes):
+    """Return the state of a run on a machine that measures some ceilings, after it was described."""
+    described = found or environment("cpu", "x").model_copy(update={"ceilings": [FLOAT32]})
+    (tmp_path / name).mkdir(exist_ok=True)
+    state = state_of(
+        FIRST,
+        answers={MeasureEnvironment: EnvironmentMeasured(environment=described)},
+        directory=tmp_path / name,
+        **changes,
+    )
+    machine.describe_machine(state)
+    return state
+
+
+def asked(state):
+    return [request.dtypes for request in state.supervisor.asked]
+
+
+def test_a_machine_that_was_measured_today_is_not_measured_again_unless_it_was_asked_for(tmp_path, cache):
+    first = begun(tmp_path, "first")
+    assert (asked(first), first.are_ceilings_kept) == ([[], ["float32"]], False)
+    second = begun(tmp_path, "second")
+    assert (asked(second), second.are_ceilings_kept) == ([[]], True)
+    assert second.environment.ceilings == first.environment.ceilings == [FLOAT32]
+    fresh = begun(tmp_path, "fresh", limits=TimeLimits(fresh_ceilings=True))
+    assert (asked(fresh), fresh.are_ceilings_kept) == ([[], ["float32"]], False)
+    assert any(cache.rglob("ceilings-*.json"))
+
+
+def test_ceilings_are_of_the_dtypes_of_cases_that_run(tmp_path, cache):
+    half = FIRST.model_copy(update={"case": FIRST.case.model_copy(update={"id": "h", "dtype": "float16"})})
+    skipped = half.model_copy(update={"skip": "unsupported", "reason": "no float16"})
+    answers = {MeasureEnvironment: EnvironmentMeasured(environment=environment("cpu", "x"))}
+    for case, dtypes in ((half, ["float16", "float32"]), (skipped, ["float32"])):
+        state = state_of(FIRST, case, answers=answers, directory=tmp_path, limits=TimeLimits(fresh_ceilings=True))
+        machine.describe_machine(state)
+        assert asked(state)[-1] == dtypes
+
+
+@pytest.mark.parametrize(("others", "warned"), [(None, False), (0, False), (2, True), ("unknown", False)])
+def test_other_processes_on_a_gpu_are_told_at_both_ends(tmp_path, cache, others, warned):
+    volatile = {} if others is None else {"gpu_other_processes": others}
+    state = begun(tmp_path, "run", found=environment("cuda:0", "x").model_copy(update={"volatile": volatile}))
+    assert any("at the start" in line for line in state.warnings) == warned
+    if not isinstance(others, int | None):
+        return
+    again = timed(FIRST, answers={MeasureCeilings: CeilingsMeasured(ceilings=[], others=others)})
+    again.environment = environment("cpu", "x")
+    machine.measure_ceilings_again(again)
+    assert [line for line in again.warnings if "at the end" in line] == (
+        [f"{others} other process(es) were on the GPU at the end of the run: its times are not its own."]
+        if warned
+        else []
+    )
+
+
+def test_another_card_of_the_same_model_is_a_warning_when_a_run_goes_on(tmp_path, cache):
+    known = environment("cuda:0", "x").model_copy(update={"volatile": {"gpu_uuid": "GPU-a"}})
+    state = begun(tmp_path, "run", found=known)
+    machine.describe_machine(state)
+    assert state.warnings == []
+    other = known.model_copy(update={"volatile": {"gpu_uuid": "GPU-b"}})
+    state.supervisor.answers[MeasureEnvironment] = EnvironmentMeasured(environment=other)
+    machine.describe_machine(state)
+    assert state.warnings == ["The run was begun on another card of the same model, and goes on with GPU-b."]
+    assert state.environment == known
+
+
+@pytest.mark.parametrize(
+    ("rate", "is_asked"),
+    [(1.0, False), (1.04, False), (0.61, False), (0.59, True), (1.06, True)],
+)
+def test_kept_ceilings_are_measured_again_where_the_canary_does_not_say_that_they_hold(rate, is_asked):
+    canary = 2 * DEFAULT.timing.canary_size**3 / (rate * FLOAT32.value)
+    state = timed(FIRST, answers={MeasureCeilings: CeilingsMeasured(ceilings=[FLOAT32])})
+    visits = [visit.model_copy(update={"canary": [canary] * 2}) for visit in state.timed[FIRST.case.id]]
+    state.timed[FIRST.case.id] = visits
+    state.environment = environment("cpu", "x").model_copy(update={"ceilings": [FLOAT32]})
+    state.are_ceilings_kept = True
+    machine.measure_ceilings_again(state)
+    assert bool(state.supervisor.asked) == is_asked
+    assert state.ceilings_after == ([FLOAT32] if is_asked else [])
+
+
+def test_a_ceiling_that_was_not_measured_again_is_no_warning():
+    assert machine.ceiling_warnings([MATMUL, MEMORY], [], at_least=0.05) == []

@@ -135,3 +135,62 @@ def test_no_graph_is_asked_for_where_none_is_wanted():
     state = asked_for_replays(None)
     assert with_graph(state, PlannedCase(case=case()), visit(1e-5), REQUEST) == visit(1e-5)
     assert state.supervisor.asked == []
+
+
+def test_a_visit_asks_for_blocks_of_about_the_length_and_for_slow_calls_one_by_one():
+    state = ready(FIRST, SECOND)
+    quick = prepared().model_copy(update={"call_seconds": 1e-3})
+    slow = prepared().model_copy(update={"call_seconds": 2 * QUICK.timing.slow_call_seconds})
+    state.prepared = {FIRST.case.id: quick, SECOND.case.id: slow}
+    state.process = 2
+    request = rounds.visit_request(state, FIRST, index=7, block=0.01)
+    assert (request.calls, request.index, request.process) == (10, 7, 2)
+    assert request.seed == state.seed(FIRST.case, visit=9), "visits 0 and 1 are the preparation's and the check's"
+    assert rounds.visit_request(state, SECOND, index=0, block=10.0).calls == 1
+    tiny = prepared().model_copy(update={"call_seconds": 1e-12})
+    state.prepared[FIRST.case.id] = tiny
+    assert rounds.visit_request(state, FIRST, index=0, block=1.0).calls == QUICK.timing.calls_per_block_at_most
+
+
+def test_cases_that_are_done_are_not_visited_and_no_worker_is_left_for_nothing():
+    state = ready(FIRST, answers={}, device="cuda:0")
+    state.profiled = True
+    state.timed[FIRST.case.id] = [
+        Round(index=i, started=0.0, calls_per_sample=1, samples=[1.0, 1.0]) for i in range(QUICK.timing.rounds_at_most)
+    ]
+    rounds.take_rounds(state)
+    assert (state.supervisor.asked, state.supervisor.drops, state.closed) == ([], 0, {})
+
+
+def test_a_course_visits_each_case_as_often_as_its_share_says_and_then_is_over():
+    shares = {FIRST.case.id: 1.0, SECOND.case.id: 0.25}
+    course = rounds.Course(shares=shares, rounds=8)
+    visits = [one.case.id for _ in range(8) for one in course.due([FIRST, SECOND, planned("loop")])]
+    assert visits.count(FIRST.case.id) == 8
+    assert visits.count(SECOND.case.id) == 2
+    assert len(visits) == 10, "a case without a share is not due"
+    assert course.is_over
+    assert rounds.Course().is_over
+
+
+def test_time_in_calls_and_in_samples_is_added_up_and_the_bar_ends_where_it_began():
+    state = ready(FIRST, SECOND, answers={Visit: visited})
+    rounds.take_rounds(state)
+    visits = [visit for of_case in state.timed.values() for visit in of_case]
+    assert state.time.calls == pytest.approx(sum(sum(visit.samples) for visit in visits))
+    assert state.time.timed == pytest.approx(sum(visit.calls_per_sample * sum(visit.samples) for visit in visits))
+    begun = [more["cost"] for name, _, more in state.progress.events if name == "round_begun"]
+    ended = [more["cost"] for name, _, more in state.progress.events if name == "done"]
+    assert sum(ended) == pytest.approx(sum(begun))
+    numbers = [arguments[0] for name, arguments, _ in state.progress.events if name == "round_begun"]
+    assert numbers == [1, 2, 3]
+
+
+def test_a_call_of_too_many_kernels_has_a_reason_and_is_not_asked_for_a_graph():
+    state = asked_for_replays(None)
+    planned_case = PlannedCase(case=short())
+    ran = prepared().ran.model_copy(update={"launches": QUICK.timing.graph_nodes_at_most + 1})
+    state.prepared[short().id] = prepared().model_copy(update={"ran": ran})
+    found = with_graph(state, planned_case, visit(1e-5), REQUEST)
+    assert found.graph_reason.endswith("kernels per call: launching them is what it costs")
+    assert state.supervisor.asked == []

@@ -7,9 +7,12 @@ import pytest
 from harness.policy import TelemetryPolicy
 from harness.protocol.messages import Sustain, Sustained
 from harness.records import Case, PlannedCase, Prediction, Telemetry
+from harness.runner import budget
+from harness.runner.selection import TimeLimits
 from harness.runner.steps import sustained
 from harness.runner.steps.sustained import choose
 from tests.support.steps import FIRST, LOST, timed
+from tests.support.steps import planned as one_of
 
 
 def test_a_sustained_load_is_kept_with_why_its_case_was_chosen():
@@ -60,3 +63,54 @@ def test_a_gpu_has_a_second_point_where_the_policy_affords_it():
 def test_an_implementation_with_long_calls_only_gets_its_shortest():
     cases = [planned("loop", n, float(n)) for n in (3, 2, 4)]
     assert choose(cases, policy=TelemetryPolicy()) == {"loop-2-forward": "its shortest call"}
+
+
+def test_no_case_is_chosen_that_is_skipped_unpredicted_cold_or_backward():
+    whole = planned("fast", 9, 1e-4)
+    for changes in ({"skip": "unsupported", "reason": "x"}, {"predicted": None}):
+        assert choose([whole.model_copy(update=changes)], policy=TelemetryPolicy()) == {}
+    for changes in ({"cache": "cold"}, {"direction": "backward"}):
+        other = whole.model_copy(update={"case": whole.case.model_copy(update=changes)})
+        assert choose([other], policy=TelemetryPolicy()) == {}
+    assert choose([whole], policy=TelemetryPolicy(points_cpu=0)) == {}
+    assert choose([], policy=TelemetryPolicy()) == {}
+
+
+def test_a_case_that_is_the_largest_and_the_middle_is_loaded_once():
+    chosen = choose([planned("fast", 9, 1e-4)], policy=TelemetryPolicy(points_cpu=2))
+    assert chosen == {"fast-9-forward": "its most operations in a short call"}
+
+
+def test_loads_are_bounded_by_the_room_and_the_rest_is_said():
+    names = ("batched", "einsum", "online", "loop")
+    answers = {Sustain: Sustained(telemetry=Telemetry(), calls_seconds=2.0)}
+    state = timed(*(one_of(name) for name in names), answers=answers, limits=TimeLimits())
+    one = budget.pass_seconds("cpu", state.policy.telemetry)
+    for room, loads in ((2.5 * one, 2), (0.5 * one, 0), (-1.0, 0)):
+        state.supervisor.asked.clear()
+        state.progress.events.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sustained.fitting, "room_for_extras", lambda *_, room=room, **__: room)
+            sustained.load_for_long(state)
+        assert [request.case.implementation for request in state.supervisor.asked] == list(names[:loads])
+        (_, (part, cases), _) = state.progress.events[0]
+        assert (part, [case.implementation for case in cases]) == ("sustained load", list(names[loads:]))
+        (_, _, begun) = state.progress.events[1]
+        assert begun == {"cost": pytest.approx(loads * one), "cases": loads}
+
+
+def test_a_load_may_take_its_window_and_the_wait_for_a_warm_gpu_beside_the_timeout():
+    given = []
+
+    def ask(request, *, seconds):
+        given.append((request.seed, seconds))
+        return Sustained(telemetry=Telemetry(), calls_seconds=2.0)
+
+    for device in ("cpu", "cuda:0"):
+        case = FIRST.model_copy(update={"case": FIRST.case.model_copy(update={"device": device})})
+        state = timed(case, answers={}, device=device)
+        state.supervisor.ask = ask
+        sustained.load_for_long(state)
+        policy = state.policy.telemetry
+        whole = budget.pass_seconds(device, policy) + budget.wait_seconds(device, policy)
+        assert given.pop() == (state.seed(case.case, visit=1), pytest.approx(state.timeout(case) + whole))

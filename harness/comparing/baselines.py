@@ -1,0 +1,200 @@
+"""Baselines: snapshots in small files that one can commit, a line for each case.
+
+A file groups cases by implementation, dtype, direction and scenario. A group says once what its cases share; a row has
+the values that differ, and the figures under `columns`. Numbers have five digits, far more than any time repeats to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, JsonValue
+
+from harness.comparing.snapshot import Figures, Snapshot
+from harness.records import SCHEMA, Case, Fact, Record, case_id
+from harness.results.documents import JournalError, read_model
+from harness.results.journal import read_document
+from scenarios.scenario import Cache, Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+FOLDER = "baselines"
+SUFFIX = ".json"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# Of each row after the values of the point.
+COLUMNS = ("seconds", "low", "high", "rounds", "operations", "attended", "extra_bytes", "error")
+DIGITS = 5
+
+
+class Group(Fact):
+    """Cases that share all but some values of their points, which `varies` names; `without` has those without a time.
+
+    A row of `without` has the values, the status, the reason.
+    """
+
+    scenario: str
+    problem: str
+    implementation: str
+    dtype: str
+    device: str
+    direction: Direction
+    cache: Cache = "hot"
+    digest: str = ""
+    statistic: str = ""
+    processes: int = 1
+    point: dict[str, JsonValue]
+    varies: list[str]
+    rows: list[list[JsonValue]] = Field(default_factory=list)
+    without: list[list[JsonValue]] = Field(default_factory=list)
+
+
+class Baseline(Fact):
+    """The contents of a baseline's file."""
+
+    kind: Literal["attnbench baseline"] = "attnbench baseline"
+    schema_version: str = Field(default=SCHEMA, alias="schema")
+    name: str
+    created: str = ""
+    command: list[str] = Field(default_factory=list)
+    device: str = ""
+    environment_id: str = ""
+    stable: dict[str, JsonValue] = Field(default_factory=dict)
+    commit: str = ""
+    canary_floor: float | None = None
+    process_deviation: float
+    columns: list[str] = Field(default_factory=lambda: list(COLUMNS))
+    groups: list[Group]
+
+    model_config = Record.model_config
+
+
+def written(snapshot: Snapshot) -> str:
+    """Return the text of a baseline's file."""
+    baseline = Baseline(
+        **{name: getattr(snapshot, name) for name in Snapshot.model_fields if name not in {"cases", "schema_version"}},
+        groups=_groups(snapshot.cases),
+    )
+    document = baseline.model_dump(mode="json", by_alias=True, exclude_defaults=False)
+    groups = document.pop("groups")
+    head = json.dumps(document, indent=1, allow_nan=False)[:-2]
+    return f'{head},\n "groups": [\n' + ",\n".join(_group_text(group) for group in groups) + "\n ]\n}\n"
+
+
+def _group_text(group: dict[str, Any]) -> str:
+    rows, without = group.pop("rows"), group.pop("without")
+    head = json.dumps({name: value for name, value in group.items() if value not in ("", 1)})[:-1]
+    return (
+        f"  {head},\n" + ",\n".join(_list_text(name, of) for name, of in (("rows", rows), ("without", without))) + "}"
+    )
+
+
+def _list_text(name: str, rows: Sequence[object]) -> str:
+    lines = ",\n".join("    " + json.dumps(row, separators=(",", ":"), allow_nan=False) for row in rows)
+    return f'   "{name}": [' + (f"\n{lines}\n   ]" if rows else "]")
+
+
+def _groups(cases: Sequence[Figures]) -> list[Group]:
+    gathered: dict[tuple[Any, ...], list[Figures]] = {}
+    for one in cases:
+        case = one.case
+        key = (case.scenario, case.problem, case.implementation, case.dtype, case.device, case.direction, case.cache)
+        how = (one.digest, one.statistic, one.processes) if one.status == "ok" else (one.digest,)
+        gathered.setdefault((*key, tuple(sorted(case.point)), how), []).append(one)
+    return [_group(of) for of in gathered.values()]
+
+
+def _group(of: Sequence[Figures]) -> Group:
+    first = of[0].case
+    shared = {name: value for name, value in first.point.items() if all(one.case.point[name] == value for one in of)}
+    varies = [name for name in first.point if name not in shared]
+    timed = [one for one in of if one.status == "ok"]
+    return Group(
+        **{
+            name: getattr(first, name)
+            for name in ("scenario", "problem", "implementation", "dtype", "device", "direction", "cache")
+        },
+        digest=next((one.digest for one in of if one.digest), ""),
+        statistic=next((one.statistic for one in timed), ""),
+        processes=min((one.processes for one in timed), default=1),
+        point=shared,
+        varies=varies,
+        rows=[
+            [one.case.point[name] for name in varies] + [_brief(getattr(one, name)) for name in COLUMNS]
+            for one in timed
+        ],
+        without=[
+            [one.case.point[name] for name in varies] + [one.status, one.reason] for one in of if one.status != "ok"
+        ],
+    )
+
+
+def _brief(value: float | None) -> float | None:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def read(path: Path) -> Snapshot:
+    """Read a baseline's file. Raises JournalError, SchemaMismatchError."""
+    document = read_document(path)
+    if document is None:
+        raise JournalError(f"{path}: no such file")
+    if document.get("kind") != "attnbench baseline":
+        raise JournalError(f"{path} is no baseline: `attnbench baseline save RUN NAME` writes one")
+    baseline = read_model(Baseline, document, source=str(path))
+    cases = [one for group in baseline.groups for one in _cases(group, baseline.columns, source=str(path))]
+    return Snapshot(
+        **{name: getattr(baseline, name) for name in Snapshot.model_fields if name not in {"cases", "schema_version"}},
+        cases=cases,
+    )
+
+
+def _cases(group: Group, columns: Sequence[str], *, source: str) -> Iterator[Figures]:
+    known = [name for name in columns if name in COLUMNS]
+    for row in group.rows:
+        if len(row) != len(group.varies) + len(columns):
+            raise JournalError(f"{source}: a row of {group.implementation} has {len(row)} values")
+        values = dict(zip(columns, row[len(group.varies) :], strict=True))
+        figures = {
+            "case": _case(group, row),
+            "status": "ok",
+            "digest": group.digest,
+            "statistic": group.statistic,
+            "processes": group.processes,
+            **{name: values[name] for name in known},
+        }
+        yield read_model(Figures, figures, source=source)
+    for row in group.without:
+        if len(row) != len(group.varies) + 2:
+            raise JournalError(f"{source}: a row of {group.implementation} has {len(row)} values")
+        status, reason = row[len(group.varies) :]
+        figures = {"case": _case(group, row), "status": status, "reason": reason, "digest": group.digest}
+        yield read_model(Figures, figures, source=source)
+
+
+def _case(group: Group, row: Sequence[JsonValue]) -> Case:
+    point = group.point | dict(zip(group.varies, row, strict=False))
+    identity = {
+        name: getattr(group, name) for name in ("problem", "dtype", "device", "direction", "cache", "implementation")
+    }
+    return Case(id=case_id(point=point, **identity), scenario=group.scenario, point=point, **identity)
+
+
+def is_baseline(path: Path) -> bool:
+    """Tell whether a file begins as a baseline does; what it holds is for `read` to check."""
+    with path.open("rb") as file:
+        return b'"attnbench baseline"' in file.read(200)
+
+
+def path_of(name: str, *, folder: Path) -> Path:
+    """Return the file of a baseline. Raises JournalError for a name that is none."""
+    if not NAME.fullmatch(name):
+        raise JournalError(f"no name for a baseline: {name!r}; letters, digits, dots, dashes and underscores make one")
+    return folder / f"{name}{SUFFIX}"
+
+
+def names(folder: Path) -> list[str]:
+    """Return the names of the baselines in a folder."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}") if path.is_file())

@@ -1,0 +1,64 @@
+"""Sides of a comparison, drawn: cases of several implementations with the scatter that runs show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.comparing.snapshot import Figures, Snapshot
+from harness.stats.control import locate
+from tests.support import runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Deviations of log time between rounds, and between processes; the latter is what the policy allows for.
+ROUND, PROCESS = 0.03, 0.015
+NAMES = ("batched", "einsum", "online", "sdpa-math", "sdpa-flash", "sdpa-auto")
+MACHINE = {"cpu": "Synthetic CPU, 2 cores", "threads": 2, "torch": "2.13.0+cpu"}
+
+
+def case(implementation: str = "batched", *, seconds: float = 1e-3, width: float = 0.02, **known: Any) -> Figures:
+    """Return a case at n = 64 unless `point` says another, with an interval of this half-width in log time."""
+    point = known.pop("point", {"n": 64, "d": 64, "heads": 2, "batch": 1})
+    timed = {"seconds": seconds, "low": seconds * np.exp(-width), "high": seconds * np.exp(width)}
+    figures = {"status": "ok", "statistic": "lower quartile", "rounds": 20, "operations": 1000, "attended": 100,
+               "inputs": 4096, "extra_bytes": 2048, "error": 0.5, **timed}  # fmt: skip
+    if known.get("status", "ok") != "ok":
+        figures |= dict.fromkeys((*timed, "operations", "attended", "inputs", "extra_bytes", "error"))
+    return Figures.model_validate({"case": runs.ok_case(implementation, **point), **figures, **known})
+
+
+def side(cases: list[Figures], *, name: str = "run", **known: Any) -> Snapshot:
+    """Return a snapshot of cases on the synthetic machine."""
+    return Snapshot.model_validate(
+        {"name": name, "stable": MACHINE, "process_deviation": PROCESS, "cases": cases} | known
+    )
+
+
+def drawn(
+    *,
+    seed: int,
+    sizes: int = 10,
+    rounds: int = 20,
+    process: float = PROCESS,
+    shift: float = 0.0,
+    effect: Callable[[str, int], float] = lambda _name, _place: 0.0,
+    digests: dict[str, str] | None = None,
+    **known: Any,
+) -> Snapshot:
+    """Draw a run: each case has a level of its own, what its process adds, and rounds; `effect`, `shift` are logs."""
+    rng = np.random.default_rng(seed)
+    cases = []
+    for name in NAMES:
+        for place in range(sizes):
+            level = -8.0 + 0.5 * place + shift + effect(name, place) + rng.normal(0, process)
+            found = locate(level + rng.normal(0, ROUND, rounds), between=PROCESS)
+            point = {"n": 64 * (place + 1), "d": 64, "heads": 2, "batch": 1}
+            cases.append(
+                case(
+                    name, seconds=found.value, point=point, rounds=rounds, digest=(digests or {}).get(name, "")
+                ).model_copy(update={"low": found.low, "high": found.high})
+            )
+    return side(cases, **known)
