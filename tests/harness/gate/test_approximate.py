@@ -14,6 +14,7 @@ from harness.gate.battery import Examinee
 from harness.policy import GatePolicy
 from impls import contract, discovery, registry
 from impls.attention.batched import batched
+from impls.multihead.with_core import place
 from tests.support.examining import examine
 from tests.support.places import ROOT
 
@@ -84,6 +85,12 @@ def test_what_is_not_finite_or_of_another_shape_or_type_is_refused_all_the_same(
     (outcome,) = examine(examinee(broken), only="decode, forward")
     assert outcome.status == "disagreed"
     assert said in outcome.reason
+
+
+def test_a_module_around_an_approximate_core_is_approximate():
+    planted = examinee(coarse).implementation
+    assert place(planted).approximate
+    assert not place(dataclasses.replace(planted, approximate=False)).approximate
 
 
 def test_an_implementation_is_exact_unless_it_says_otherwise():
