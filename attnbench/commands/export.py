@@ -19,7 +19,9 @@ def export_command(
     output: OutputFile = None,
     telling: Telling,
 ) -> None:
-    """Write a run in another tool's format: csv, json, parquet, pytest-benchmark, github-action-benchmark, bencher.
+    """Write a run in another tool's format.
+
+    One of csv, json, parquet, pytest-benchmark, github-action-benchmark, bencher, pytorch-hud.
 
     Example: attnbench export runs/20260102-030405 --to csv -o cases.csv
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.records import Record
     from harness.results.run import Run
 
-Format = Literal["csv", "json", "parquet", "pytest-benchmark", "github-action-benchmark", "bencher"]
+Format = Literal["csv", "json", "parquet", "pytest-benchmark", "github-action-benchmark", "bencher", "pytorch-hud"]
 FORMATS: tuple[str, ...] = get_args(Format)
 # What a file of each format is called where no name is given.
 SUFFIXES = {
@@ -28,6 +28,7 @@ SUFFIXES = {
     "pytest-benchmark": ".pytest-benchmark.json",
     "github-action-benchmark": ".github-action-benchmark.json",
     "bencher": ".bencher.json",
+    "pytorch-hud": ".pytorch-hud.json",
 }
 # Bencher refuses longer names of benchmarks.
 BENCHER_NAME_CHARACTERS = 1024
@@ -129,6 +130,41 @@ def to_bencher(run: Run) -> str:
     return json.dumps(text.json_value(found), indent=1) + "\n"
 
 
+def to_pytorch_hud(run: Run) -> str:
+    """Return the records of PyTorch's benchmark database, one a metric: time in microseconds, bytes, operations.
+
+    Its schema is in the wiki of pytorch/pytorch, "How to integrate with PyTorch OSS benchmark database".
+    """
+    stable = run.environment.stable if run.environment else {}
+    machine = {name: stable[name] for name in ("cpu", "gpu", "torch", "threads") if name in stable}
+    records: list[dict[str, Any]] = []
+    for record in _timed(run):
+        time, case = record.time, record.case
+        figures: dict[str, list[float]] = {
+            "latency_us": [] if time is None else [time.seconds * 1e6],
+            "extra_memory_bytes": _one(record.memory.extra if record.memory else None),
+            "operations": _one(record.counts.operations if record.counts else None),
+        }
+        benchmark: dict[str, Any] = {
+            "name": f"attnbench {case.problem}",
+            "mode": "inference" if case.direction == "forward" else "training",
+            "dtype": case.dtype,
+            "extra_info": {**machine, "device": case.device, "direction": case.direction, "cache": case.cache,
+                           "scenario": case.scenario, "id": case.id, "point": case.point},
+        }  # fmt: skip
+        model: dict[str, Any] = {"name": name_of(record), "type": "micro-benchmark", "backend": case.implementation}
+        interval = list(time.interval) if time and time.interval else []
+        for name, values in figures.items():
+            extra: dict[str, Any] = {"interval_us": [bound * 1e6 for bound in interval]} if name == "latency_us" else {}
+            metric: dict[str, Any] = {"name": name, "benchmark_values": values, "extra_info": extra}
+            records += [{"benchmark": benchmark, "model": model, "metric": metric}] if values else []
+    return json.dumps(text.json_value(records), indent=1) + "\n"
+
+
+def _one(value: float | None) -> list[float]:
+    return [] if value is None else [value]
+
+
 _WRITERS: Mapping[str, Callable[[Run], str | bytes]] = {
     "csv": to_csv,
     "json": to_json,
@@ -136,6 +172,7 @@ _WRITERS: Mapping[str, Callable[[Run], str | bytes]] = {
     "pytest-benchmark": to_pytest_benchmark,
     "github-action-benchmark": to_github_action_benchmark,
     "bencher": to_bencher,
+    "pytorch-hud": to_pytorch_hud,
 }
 
 

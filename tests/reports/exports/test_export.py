@@ -90,6 +90,22 @@ def test_bencher_gets_no_longer_name_than_it_takes(tmp_path):
     ]
 
 
+def test_pytorchs_database_gets_a_record_for_each_metric(run):
+    records = json.loads(export(read_run(run), to="pytorch-hud"))
+    timed = {record.case.id: record for record in read_run(run).records if record.time}
+    assert all(set(record) == {"benchmark", "model", "metric"} for record in records)
+    of = {
+        name: [record for record in records if record["metric"]["name"] == name]
+        for name in ("latency_us", "operations")
+    }
+    assert len(of["latency_us"]) == len(of["operations"]) == len(timed)
+    for record in of["latency_us"]:
+        mine = timed[record["benchmark"]["extra_info"]["id"]]
+        assert record["metric"]["benchmark_values"] == [pytest.approx(mine.time.seconds * 1e6)]
+        assert record["benchmark"]["dtype"] == "float32"
+        assert record["model"]["backend"] == mine.case.implementation
+
+
 def test_a_name_is_the_same_in_whatever_order_a_point_was_written(run):
     one, other = runs.ok_record(n=64, d=32), runs.ok_record(d=32, n=64)
     assert name_of(one) == name_of(other) == "batched/d=32,n=64/float32/cpu/forward/hot"
