@@ -7,7 +7,7 @@ from pydantic import Field
 from harness.records import Fact
 
 # Raised whenever a constant changes its meaning or value; runs of different policies are told apart by it.
-VERSION = "3"
+VERSION = "4"
 
 
 class TimingPolicy(Fact):
@@ -39,12 +39,12 @@ class TimingPolicy(Fact):
     slow_call_seconds: float = 0.25
     precision: float = 0.02
     # The first ten calls carry up to 9 % of start-up cost, the first three most of it; a slow call shows it in two.
-    # Ten of a long one take seconds better spent on rounds: six do.
+    # Ten of a long one take seconds better spent on rounds: four do, those of agreement and profile included.
     warm_up_calls: int = 10
     warm_up_calls_slow: int = 2
-    warm_up_calls_long: int = 6
-    long_call_seconds: float = 0.03
-    warm_up_seconds: float = 0.05
+    warm_up_calls_long: int = 4
+    long_call_seconds: float = 0.003
+    warm_up_seconds: float = 0.02
     warm_up_seconds_at_most: float = 2.0
     confidence: float = 0.95
     # A canary this many times its own 5th percentile marks a block that shared the machine: in an undisturbed run on a
@@ -77,6 +77,8 @@ class GatePolicy(Fact):
     """Budgets of numerical agreement; see impls/*/problem.py for the elementwise bound."""
 
     rows: int = 128
+    # The re-check asks whether calls still give what they gave: a quarter of the rows does, edges first.
+    rows_rechecked: int = 32
     # Errors relative to what a plain implementation of the same dtype commits on the same inputs.
     factor: float = 2.0
     gradient_factor: float = 3.0
@@ -250,7 +252,6 @@ FAST = Policy(
         looks=(6, 10),
         precision=0.05,
         case_seconds=0.12,
-        warm_up_seconds=0.02,
         graph_rounds=1,
     ),
     run=RunPolicy(time_budget_cpu=70.0, time_budget_cuda=300.0, ceiling_seconds=1.0, ceiling_again_seconds=0.3),

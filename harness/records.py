@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
-SCHEMA = "1.3.0"
+SCHEMA = "1.4.0"
 
 Status = Literal[
     "ok",

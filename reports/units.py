@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # What stands where a figure is absent.
 ABSENT = "–"  # noqa: RUF001  (an en dash is what a reader expects in an empty cell)
@@ -15,6 +15,9 @@ _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _BYTES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 _DECIMAL = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _SUPERSCRIPTS = str.maketrans("0123456789.-", "⁰¹²³⁴⁵⁶⁷⁸⁹·⁻")
+
+# A stage of a run that took a smaller share of its time is not named.
+SHARE_NAMED = 0.01
 
 
 def digits(value: float, *, significant: int = 3) -> str:
@@ -50,6 +53,16 @@ def duration(seconds: float) -> str:
         if seconds >= factor:
             return f"{seconds / factor:.3g} {unit}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+def split(stages: Mapping[str, float]) -> str:
+    """Write where seconds went, by stage, the longest first; stages under a hundredth of the whole go together."""
+    whole = sum(stages.values())
+    shares = {stage: seconds / whole for stage, seconds in stages.items()} if whole > 0.0 else {}
+    named = {stage: share for stage, share in shares.items() if share >= SHARE_NAMED and stage != "other"}
+    rest = sum(shares.values()) - sum(named.values())
+    ordered = [*sorted(named.items(), key=lambda item: -item[1]), *([("other", rest)] if rest > 0.0 else [])]
+    return ", ".join(f"{stage} {share:.0%}" for stage, share in ordered)
 
 
 def clock(seconds: float | None) -> str:

@@ -135,11 +135,14 @@ def show_results(run: Run) -> None:
 
 
 def show(summary: Summary, *, seconds: float, page: Path) -> None:
-    """Print how a run of so many seconds went, its report included, and where its page is."""
+    """Print how a run of so many seconds went, its report included, where they went, and where its page is."""
+    from reports import units
+
     say(
         f"{seconds:.0f} s, {(summary.timed_seconds or 0.0) / seconds:.0%} of them in timed samples; "
         f"{summary.rounds} rounds; " + ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
     )
+    say(f"where they went: {units.split({**summary.stages, 'report': seconds - summary.wall_seconds})}")
     for warning in summary.warnings:
         say(f"warning: {warning}")
     say(f"report: {page}")

@@ -36,24 +36,31 @@ def agree(
     kind: str = "normal",
     second_seed: int | None = None,
     known: Known | None = None,
+    draw: Callable[[int], Inputs] | None = None,
     upstream: Upstream = "dense",
 ) -> Agreement:
     """Draw inputs, call once, and compare outputs (and gradients, unless forward) on sampled rows with the oracle.
 
     With `second_seed`, inputs of that seed are then written over the first ones in place, forward, and the comparison
-    is made again: results kept by the address of inputs are wrong there. `known` keeps what is right, for callers that
-    ask about the same inputs again; `upstream` lays the gradient out. Exceptions of the implementation propagate.
+    is made again: results kept by the address of inputs are wrong there. `known` keeps what is right, and `draw` gives
+    the inputs of a seed, for callers that ask about the same ones again; `upstream` lays the gradient out. Exceptions
+    of the implementation propagate.
     """
-    inputs = subject.inputs(seed=seed, kind=kind)
+    draw = draw or functools.partial(_drawn, subject, kind)
+    inputs = draw(seed)
     first = _hold(subject, inputs, seed=seed, policy=policy, kind=kind, known=known, upstream=upstream)
     if second_seed is None or subject.direction != "forward" or not first.passed:
         return first
-    for tensor, other in zip(inputs.tensors, subject.inputs(seed=second_seed, kind=kind).tensors, strict=True):
+    for tensor, other in zip(inputs.tensors, draw(second_seed).tensors, strict=True):
         tensor.copy_(other)
     second = _hold(subject, inputs, seed=second_seed, policy=policy, kind=kind, known=known)
     checks = [check.model_copy(update={"name": f"inputs changed in place, {check.name}"}) for check in second.checks]
     decisive = second if not second.passed or (second.ratio or 0.0) > (first.ratio or 0.0) else first
     return decisive.model_copy(update={"passed": second.passed, "checks": [*first.checks, *checks]})
+
+
+def _drawn(subject: Subject, kind: str, seed: int) -> Inputs:
+    return subject.inputs(seed=seed, kind=kind)
 
 
 def _hold(

@@ -107,22 +107,30 @@ def profile(
 
     Allocation events are bytes, negative where freed; memory held before is not in them.
     """
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    if device.type == "cuda":
-        activities.append(torch.profiler.ProfilerActivity.CUDA)
-    # One cycle has nothing to accumulate; without it torch 2.11 warns that others would be cleared.
-    with torch.profiler.profile(activities=activities, profile_memory=device.type == "cpu", acc_events=True) as session:
+    with _session(device) as session:
         call()
         for _ in range(calls - 1):
             # Kernels belong to the call between whose markers they ran.
             synchronize()
-            with torch.profiler.record_function(NEXT_CALL):
+            with torch.autograd.profiler.record_function(NEXT_CALL):
                 pass
             call()
         synchronize()
-    results = session.profiler.kineto_results if session.profiler is not None else None
+    inner = session.profiler if isinstance(session, torch.profiler.profile) else session
+    results = inner.kineto_results if inner is not None else None
     events = [] if results is None else [_event(event) for event in results.events()]
     return read(events, calls=calls)
+
+
+def _session(device: torch.device) -> torch.profiler.profile | torch.autograd.profiler.profile:
+    """Return a session of the profiler; on a CPU the inner one by itself, as the other imports the compiler, a second.
+
+    One cycle has nothing to accumulate; without `acc_events` torch 2.11 warns that others would be cleared.
+    """
+    if device.type == "cuda":
+        both = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+        return torch.profiler.profile(activities=both, acc_events=True)
+    return torch.autograd.profiler.profile(use_kineto=True, profile_memory=device.type == "cpu")
 
 
 def _event(event: Any) -> Event:

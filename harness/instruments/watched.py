@@ -20,6 +20,8 @@ Outputs = tuple[torch.Tensor, ...]
 # Bound before any implementation is imported, so that none can replace them later.
 _equal, _detach, _clone, _copy = torch.equal, torch.Tensor.detach, torch.Tensor.clone, torch.Tensor.copy_
 _roll = torch.roll
+# Blocks of so few calls have none made untimed before them.
+CALLS_ALONE = 2
 # Calls made to see how far results of the same inputs lie apart, where two of them differ.
 REPEATS = 3
 
@@ -68,6 +70,9 @@ class WatchedBlocks:
     counted up during timed calls. `pair` holds two results of the last block that must be equal, those of
     its first and last call, where the block has one call that of the call before it if values are the same. `stale`
     tells that new values gave the results of the old ones.
+
+    Where one call or two make a block, an untimed one before it would take half of the visit, or a third: there the
+    call before the tensors are written is timed as well, and the block is the two.
     """
 
     timed: Timed
@@ -81,28 +86,36 @@ class WatchedBlocks:
     pair: tuple[Outputs, Outputs] | None = None
     stale: bool = False
     _before: Outputs | None = None
+    _is_warm: bool = False
+
+    def needs_warming(self, calls: int) -> bool:
+        """Tell whether a call has to be made before the first block of so many."""
+        return calls > CALLS_ALONE or not self.is_split
 
     def warm(self, call: Call) -> None:
         """Make the call that brings inputs and code back into the caches."""
         kept = Kept(call)
         self.timed(kept, 1)
         self._before = kept.take()
+        self._is_warm = True
 
     def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         """Write the inputs and time so many calls; `meanwhile` is called while the block keeps a device busy."""
         self.pair = None
-        self.write()
         kept = Kept(call)
-        opening = self._timed(kept, 1, meanwhile=meanwhile if calls == 1 else None)
+        before_writing = [] if self._is_warm or self.needs_warming(calls) else [self._opened(kept)]
+        is_last = calls == 1 or bool(before_writing)
+        self.write()
+        opening = self._timed(kept, 1, meanwhile=meanwhile if is_last else None)
         self.first.append(opening.seconds)
         given = kept.take()
         if self._before is not None and self.is_new:
             self.stale = self.stale or (same(self._before, given) and _varies(given))
         before, self._before = self._before, given
-        if calls == 1:
+        if is_last:
             if before is not None and not self.is_new:
                 self.pair = (before, given)
-            return opening
+            return _joined([*before_writing, opening])
         del before
         if not self.is_split:
             whole = self._timed(call, calls, meanwhile=meanwhile)
@@ -115,6 +128,12 @@ class WatchedBlocks:
         self.pair = (given, kept.take())
         self.later.append(_joined(others).seconds)
         return _joined([opening, *others])
+
+    def _opened(self, kept: Kept) -> Block:
+        """Time the call before the tensors are written."""
+        block = self._timed(kept, 1)
+        self._before = kept.take()
+        return block
 
     def _timed(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         before = self.faults()

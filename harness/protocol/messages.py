@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 2
+VERSION = 3
 
 
 class MessageError(ValueError):
@@ -214,6 +214,13 @@ class Step(Fact):
 
     kind: Literal["step"] = "step"
     step: str
+
+
+class Spent(Fact):
+    """No answer yet, but the next message: where the seconds of the request went, by stage."""
+
+    kind: Literal["spent"] = "spent"
+    seconds: dict[str, float]
 
 
 Answer = (
@@ -400,7 +407,9 @@ Request = (
 )
 
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
-_ANSWERS: TypeAdapter[Answer | Step] = TypeAdapter(Annotated[Answer | Step, Field(discriminator="kind")])
+_ANSWERS: TypeAdapter[Answer | Step | Spent] = TypeAdapter(
+    Annotated[Answer | Step | Spent, Field(discriminator="kind")]
+)
 
 
 # On the pipe
@@ -421,7 +430,7 @@ def decode_request(data: Message) -> Request:
         raise MessageError(_in_a_line(error, tag=data.get("do"))) from None
 
 
-def decode_answer(data: Message, request: Asking[A]) -> A | Refused | Failed | Step:
+def decode_answer(data: Message, request: Asking[A]) -> A | Refused | Failed | Step | Spent:
     """Read what a worker says to a request. Raises MessageError, in one line, for what is no answer to it."""
     if data.get("kind") == "started" and data.get("protocol") != VERSION:
         raise MessageError(f"the worker speaks protocol {data.get('protocol')}, this parent {VERSION}")
@@ -430,7 +439,7 @@ def decode_answer(data: Message, request: Asking[A]) -> A | Refused | Failed | S
     except ValidationError as error:
         raise MessageError(_in_a_line(error, tag=data.get("kind"))) from None
     wanted = answer_type(request)
-    if not isinstance(message, (wanted, Refused, Failed, Step)):
+    if not isinstance(message, (wanted, Refused, Failed, Step, Spent)):
         raise MessageError(f"{type(message).__name__} is no answer to {type(request).__name__}")
     return message
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.records import Case, PlannedCase, Preparation
 
 # Calls of an implementation that a preparation makes at least: agreement, memory, profile, warm-up.
-PREPARATION_CALLS = 7
+PREPARATION_CALLS = 6
 # What a visit, a check or a preparation costs beside the calls, in seconds: inputs, messages, the oracle, the profile.
 VISIT_SECONDS = 0.006
 VISIT_SECONDS_CUDA = 0.035
@@ -137,8 +137,12 @@ def visit_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> flo
     call = known.call_seconds
     blocks = blocks_for(call, policy=policy)
     graph = 0.0 if known.has_graph else graph_seconds(known, block=block, policy=policy)
-    beside = VISIT_SECONDS_CUDA if known.case.device.startswith("cuda") else VISIT_SECONDS
-    return call + blocks * max(call, block) + queue_seconds(known, block=block, policy=policy) + beside + graph
+    if not known.case.device.startswith("cuda"):
+        # Where two calls or fewer make a block, two are made and both timed; else one goes before the block.
+        timed = 2 * call if 2 * call >= block else call + block
+        return timed + (blocks - 1) * max(call, block) + VISIT_SECONDS + graph
+    queue = queue_seconds(known, block=block, policy=policy)
+    return call + blocks * max(call, block) + queue + VISIT_SECONDS_CUDA + graph
 
 
 def graph_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:

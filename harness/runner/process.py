@@ -16,10 +16,10 @@ import psutil
 from pydantic import BaseModel
 
 from harness.protocol.channel import Channel, ClosedError, GarbledError
-from harness.protocol.messages import Failed, MessageError, Refused, Step, decode_answer, encode
+from harness.protocol.messages import Failed, MessageError, Refused, Spent, Step, decode_answer, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from harness.protocol.messages import Asking, Start
     from harness.records import Status
@@ -44,7 +44,8 @@ KILLS = Path("/proc/vmstat")
 class WorkerProcess:
     """A worker process, one request at a time, run by an interpreter; `variables` are added to its environment.
 
-    `ready` is its answer to `start`; `step` is what it announced last; `is_stuck` if it could not be killed.
+    `hear` is told where the seconds of each request went, by stage. `ready` is its answer to `start`; `step` is what it
+    announced last; `is_stuck` if it could not be killed.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class WorkerProcess:
         interpreter: str,
         stderr_lines: int,
         variables: Mapping[str, str] | None = None,
+        hear: Callable[[Mapping[str, float]], object] = dict,
     ) -> None:
+        self._hear = hear
         self.resident_cap: int | None = None
         self.is_stuck = False
         self._stderr_lines = stderr_lines
@@ -94,6 +97,8 @@ class WorkerProcess:
                 answer = self._hung(deadline, seconds) if message is None else decode_answer(message, request)
                 if isinstance(answer, Step):
                     self.step = answer.step
+                elif isinstance(answer, Spent):
+                    self._hear(answer.seconds)
                 elif answer is not None:
                     if isinstance(answer, Failed) and answer.worker_gone:
                         self.kill()

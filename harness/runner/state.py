@@ -172,6 +172,13 @@ class RunState:
         )
         return [*self.closed.values(), *provisional]
 
+    def stages(self, wall: float) -> dict[str, float]:
+        """Split the seconds of the run by stage, the longest first; what no worker was asked for is `other`."""
+        known = dict(self.supervisor.stages.seconds)
+        rest = max(0.0, wall - sum(known.values()))
+        known["other"] = known.get("other", 0.0) + rest
+        return dict(sorted(known.items(), key=lambda item: -item[1]))
+
     def summary(self, *, is_complete: bool) -> Summary:
         """Return the contents of summary.json."""
         wall = self.time.spent
@@ -184,6 +191,7 @@ class RunState:
             call_share=self.time.calls / wall if wall > 0 else 0.0,
             timed_seconds=self.time.timed,
             timed_share=self.time.timed / wall if wall > 0 else 0.0,
+            stages=self.stages(wall),
             left_out=self.left_out,
             statuses=dict(Counter(record.status for record in self.closed.values())),
             rounds=self.rounds_done,

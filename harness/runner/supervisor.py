@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -16,6 +18,8 @@ from harness.runner.process import WorkerProcess
 from impls.discovery import IMPORTING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from harness.policy import Policy
     from harness.protocol.messages import Asking
     from harness.results.plan_file import Plan
@@ -66,12 +70,38 @@ class WorkerSettings:
         )
 
 
+class Stages:
+    """Seconds of a run's workers by stage; those of a part of the run may go `under` a name of its own."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._under = ""
+
+    def add(self, spent: Mapping[str, float]) -> None:
+        """Book seconds by stage."""
+        for stage, seconds in spent.items():
+            self.seconds[self._under or stage] += seconds
+
+    @contextmanager
+    def under(self, name: str) -> Iterator[None]:
+        """Book all seconds as one stage meanwhile."""
+        self._under = name
+        try:
+            yield
+        finally:
+            self._under = ""
+
+
 class Supervisor:
-    """Keep one worker alive, run by `interpreter`; as a context it ends the worker."""
+    """Keep one worker alive, run by `interpreter`; as a context it ends the worker.
+
+    `stages` has where the seconds of its workers went.
+    """
 
     def __init__(self, settings: WorkerSettings, *, progress: Progress, interpreter: str = sys.executable) -> None:
         self.settings = settings
         self.started_workers = 0
+        self.stages = Stages()
         # When a worker was ready for the first time, by the monotonic clock.
         self.first_ready: float | None = None
         self._progress = progress
@@ -118,6 +148,7 @@ class Supervisor:
         settings = replace(self.settings, keep_memory=False)
         second = Supervisor(settings, progress=self._progress, interpreter=self._interpreter)
         second._digests = self._digests
+        second.stages = self.stages
         return second
 
     def drop(self) -> None:
@@ -175,12 +206,16 @@ class Supervisor:
             modelled=self.settings.modelled,
         )
         self.started_workers += 1
-        return WorkerProcess(
+        began = time.monotonic()
+        worker = WorkerProcess(
             start,
             interpreter=self._interpreter,
             stderr_lines=self.settings.policy.run.stderr_lines,
             variables=self._variables,
+            hear=self.stages.add,
         )
+        self.stages.add({"starting workers": time.monotonic() - began})
+        return worker
 
 
 def resident_cap(settings: WorkerSettings, *, free: int) -> int | None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from harness.policy import TimingPolicy
 
 
+# A long call that takes less than this share of the quickest before it is still getting faster.
+FALLING = 0.9
 # Keeps a block that is exactly long enough from gaining a call by rounding.
 ROUNDING = 1e-9
 # Windows of ten calls: warm-up is over when the first isn't slower than the next beyond what its scatter explains.
@@ -30,8 +32,9 @@ def warm_up(
 
     Ends after at least `warm_up_calls` calls and `warm_up_seconds`, when two windows agree, or at
     `warm_up_seconds_at_most`. A slow call shows its steady state within `warm_up_calls_slow`, a long one within
-    `warm_up_calls_long`, where the `before` calls made already count. Seconds pass by the clock, by default as calls
-    take them: on a GPU what a call takes is device time, and what surrounds it takes far longer.
+    `warm_up_calls_long` once calls get no faster; there the `before` calls made already count. Seconds pass by the
+    clock, by default as calls take them: on a GPU what a call takes is device time, and what surrounds it takes far
+    longer.
     """
     seconds = [time_call()]
     least = spent = seconds[0]
@@ -40,7 +43,8 @@ def warm_up(
         made = before + len(seconds)
         if least >= policy.slow_call_seconds and len(seconds) >= policy.warm_up_calls_slow:
             break
-        if least >= policy.long_call_seconds and len(seconds) > 1 and made >= policy.warm_up_calls_long:
+        is_long = least >= policy.long_call_seconds and made >= policy.warm_up_calls_long
+        if is_long and len(seconds) > 1 and seconds[-1] >= FALLING * min(seconds[:-1]):
             break
         enough = len(seconds) >= policy.warm_up_calls and spent >= policy.warm_up_seconds
         if enough and steady(seconds):

@@ -129,13 +129,20 @@ def _ratio_part(pairs: Sequence[tuple[int, Record, Record]], *, value: float, po
 
 
 def _ratio(above: Record, below: Record) -> tuple[float, float | None, float | None]:
-    """Return the ratio of times with its interval, from the best sample of each round, paired by round.
+    """Return the ratio of two times with its interval: of the statistic that both show, their errors in quadrature.
 
-    Rounds visit all cases, so that what slows one round slows both; interference only ever adds, so that the best of a
-    round repeats better than its median. Without rounds the medians are compared, and there is no interval.
+    What moved all cases of a moment is out of it. Runs without a statistic have the best sample of each round, paired
+    by round. Without rounds the medians are compared, and there is no interval.
     """
     if above.time is None or below.time is None:
         raise ValueError("a ratio needs two times")
+    shown = [(time.value, time.value_low, time.value_high) for time in (above.time, below.time) if time.statistic]
+    known = [(math.log(value), math.log(low), math.log(high)) for value, low, high in shown if value and low and high]
+    if len(known) == len((above, below)):
+        (ours, low, high), (theirs, least, most) = known
+        centre = ours - theirs
+        below_it, above_it = math.hypot(ours - low, most - theirs), math.hypot(high - ours, theirs - least)
+        return math.exp(centre), math.exp(centre - below_it), math.exp(centre + above_it)
     pairs = list(zip(above.time.by_round, below.time.by_round, strict=False))
     found = round_interval([[min(ours.samples) / min(theirs.samples)] for ours, theirs in pairs])
     if found is None:

@@ -79,10 +79,12 @@ class Worker:
     def __init__(self, *, announce: Callable[[str], None]) -> None:
         self._announce = announce
         self._bench: Workbench | None = None
+        self._is_booked = False
         self._handlers: Mapping[type[messages.Request], Handler] = {}
 
     def answer(self, data: Message) -> messages.Answer:
         """Answer one request, whatever comes of it."""
+        self._is_booked = False
         try:
             request = messages.decode_request(data)
             return self._start(request) if isinstance(request, messages.Start) else self._handle(request)
@@ -94,6 +96,10 @@ class Worker:
         if self._bench is None or not self._bench.has_context:
             return failed
         return failed.model_copy(update={"worker_gone": context_is_lost(self._bench.device)})
+
+    def spent(self) -> dict[str, float]:
+        """Return where the seconds of the last request went, by stage; nothing of a start, which the parent times."""
+        return self._bench.stages.take() if self._bench is not None and self._is_booked else {}
 
     def _start(self, request: messages.Start) -> messages.Started:
         # Importing torch is part of the first answer, so that a failure to import it has a reason.
@@ -117,6 +123,10 @@ class Worker:
         if bench is None:
             raise messages.MessageError(f"{request.do!r} before 'start'")
         bench.calls.seconds = 0.0
+        bench.stages.restart()
+        self._is_booked = True
+        if isinstance(request, WATCHED):
+            bench.settle()
         replaced: list[str] = []
         try:
             answer = self._handlers[type(request)](bench, request)
@@ -183,7 +193,9 @@ def serve(channel: Channel) -> None:
         except ClosedError:
             return
         if data is not None:
-            channel.send(messages.encode(worker.answer(data)))
+            answer = worker.answer(data)
+            channel.send(messages.encode(messages.Spent(seconds=worker.spent())))
+            channel.send(messages.encode(answer))
 
 
 def main() -> None:

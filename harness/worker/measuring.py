@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, replace
 from time import perf_counter
 from time import time as wall_clock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # Between the seeds of a re-check's inputs and of those written over them.
 SECOND_SEED_OFFSET = 500
-# Calls of a case before its warm-up: agreement, loading, resident memory, profile.
-CALLS_BEFORE = 4
 # Profiling a call of ten thousand operators takes ten times as long as the call; beyond this it is profiled once.
 REPEATED_SECONDS_AT_MOST = 0.01
 # Counting visits each operator in Python; beyond this the small sizes of `count` say the same sooner.
@@ -47,18 +45,21 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
     subject = bench.subject(request.case)
     bench.announce("agreement")
     agreement = bench.hold(subject, seed=request.seed)
+    agreed_seconds = bench.calls.seconds
     bench.announce("profile")
     cost = subject.cost()
-    inputs = subject.inputs(seed=request.seed + 1)
+    inputs = bench.inputs.of(subject, request.seed + 1)
     clock = timing.clock_for(bench.device, cold=False)
     started = perf_counter()
     with directions.measured_call(subject, inputs) as measured:
         prepare_seconds = perf_counter() - started if subject.implementation.prepare is not None else None
-        profiled = _profile(bench, subject, measured, clock=clock)
+        is_quick = agreed_seconds <= REPEATED_SECONDS_AT_MOST
+        profiled = _profile(bench, subject, measured, clock=clock, is_quick=is_quick)
         used = _memory(bench, measured, inputs, profiled=profiled, predicted=request.predicted_bytes)
         bench.announce("warm-up")
-        warmed = _warm_up(bench, measured, clock=clock)
+        warmed = _warm_up(bench, measured, clock=clock, before=1 + profiled.calls)
         call_seconds = sorted(warmed)[len(warmed) // 2]
+        bench.announce("counting")
         counts = _counts(bench, measured, cost=cost, call_seconds=call_seconds)
     prepared = Preparation(
         agreement=agreement,
@@ -81,33 +82,37 @@ def _notes(bench: Workbench, subject: Subject) -> list[str]:
 
 @dataclass(frozen=True)
 class Profiled:
-    """What a few calls before the warm-up showed: operators and allocations, resident peak, bytes returned."""
+    """What the first calls showed: operators and allocations, resident peak, bytes returned; how many there were."""
 
     profile: kernels.Profile
     resident: memory.Resident
     output_bytes: int
+    calls: int
 
 
-def _profile(bench: Workbench, subject: Subject, measured: MeasuredCall, *, clock: timing.Clock) -> Profiled:
-    """Make the first calls of a case and profile one. Raises RefusedError if none of the expected operators ran."""
-    call = bench.calls.counted(measured.call)
-    # The first call of an operator also loads and plans it, which takes memory of its own.
-    call()
-    before = bench.calls.seconds
+def _profile(
+    bench: Workbench, subject: Subject, measured: MeasuredCall, *, clock: timing.Clock, is_quick: bool
+) -> Profiled:
+    """Profile a call, or several quick ones. Raises RefusedError if none of the expected operators ran.
+
+    The resident peak is of the same calls: what the profiler itself takes lies below where that figure is trusted.
+    """
+    call, returned = bench.calls.counted(measured.call), [0]
+
+    def profiled() -> None:
+        returned.append(directions.returned_bytes(call()))
+
+    if bench.device.type == "cuda" or subject.implementation.prepare is not None:
+        # The gate's call ran what it built for itself; the first call of this one also loads and plans.
+        profiled()
+    calls = (kernels.CALLS_CUDA if bench.device.type == "cuda" else memory.REPEATS) if is_quick else 1
     with memory.resident_peak() as resident:
-        output_bytes = directions.returned_bytes(call())
-    is_quick = bench.calls.seconds - before <= REPEATED_SECONDS_AT_MOST
-    profile = kernels.profile(
-        call,
-        device=bench.device,
-        synchronize=clock.synchronize,
-        calls=(kernels.CALLS_CUDA if bench.device.type == "cuda" else memory.REPEATS) if is_quick else 1,
-    )
+        profile = kernels.profile(profiled, device=bench.device, synchronize=clock.synchronize, calls=calls)
     limits = subject.implementation.limits_on(bench.device.type)
     reason = kernels.is_fallback(profile.ran, limits.expects) if limits else ""
     if reason:
         raise RefusedError("fallback", reason)
-    return Profiled(profile, resident, output_bytes)
+    return Profiled(profile, resident, returned[-1], len(returned) - 1)
 
 
 def _memory(
@@ -131,12 +136,12 @@ def _memory(
     )
 
 
-def _warm_up(bench: Workbench, measured: MeasuredCall, *, clock: timing.Clock) -> list[float]:
-    """Call until start-up cost is over; return the seconds of each call."""
+def _warm_up(bench: Workbench, measured: MeasuredCall, *, clock: timing.Clock, before: int) -> list[float]:
+    """Call until start-up cost is over, after so many calls before; return the seconds of each call."""
     return warm_up(
         lambda: bench.calls.block(clock, measured.call, 1).seconds,
         policy=bench.policy.timing,
-        before=CALLS_BEFORE,
+        before=before,
         clock=None if bench.device.type == "cpu" else perf_counter,
     )
 
@@ -181,9 +186,9 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
     """
     subject = bench.subject(request.case)
     bench.announce("inputs")
-    inputs = subject.inputs(seed=request.seed)
+    inputs = bench.inputs.of(subject, request.seed)
     clock = timing.clock_for(bench.device, cold=request.case.cache == "cold", launches=request.launches)
-    timed = functools.partial(bench.calls.block, clock)
+    timed = functools.partial(_booked, bench, clock)
     seen: list[sampler.Snapshot] = []
 
     def look() -> None:
@@ -195,11 +200,14 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
     is_new = bench.visits[request.case.id] % 2 == 0
     bench.visits[request.case.id] += 1
     bench.announce("timing")
+    bench.stages.begin("between blocks")
     with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
         watched = WatchedBlocks(
             timed, measured.written, is_new=is_new, is_split=bench.device.type == "cpu", faults=timing.minor_faults
         )
-        watched.warm(measured.call)
+        if watched.needs_warming(request.calls):
+            with bench.stages.inside("untimed calls"):
+                watched.warm(measured.call)
         if bench.watch is not None:
             bench.watch.begin()
         first = timing.read_counters()
@@ -213,6 +221,7 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         )
         last = timing.read_counters()
         waited = waited_seconds(bench, clock, measured.call, blocks)
+    bench.stages.begin("looking at results")
     timed_calls.hold(bench, subject, inputs, watched, seed=request.seed)
     calls = sum(block.calls for block in blocks)
     ticks = last.total - first.total
@@ -237,6 +246,14 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         throttle=sorted({name for snapshot in seen if snapshot.is_throttled for name in snapshot.throttle}),
     )
     return messages.Visited(round=visited, calls_seconds=bench.calls.seconds)
+
+
+def _booked(
+    bench: Workbench, clock: timing.Clock, call: Callable[[], Any], calls: int, *, meanwhile: timing.Meanwhile = None
+) -> timing.Block:
+    """Time a block of calls; its seconds are a stage of their own."""
+    with bench.stages.inside("timed samples"):
+        return bench.calls.block(clock, call, calls, meanwhile=meanwhile)
 
 
 def waited_seconds(
@@ -287,7 +304,11 @@ def recheck(bench: Workbench, request: messages.Recheck) -> messages.Rechecked:
     subject = bench.subject(request.case)
     bench.announce("agreement after timing")
     agreement = bench.hold(
-        subject, seed=request.seed, second_seed=request.seed + SECOND_SEED_OFFSET, when="after timing, "
+        subject,
+        seed=request.seed,
+        second_seed=request.seed + SECOND_SEED_OFFSET,
+        rows=bench.policy.gate.rows_rechecked,
+        when="after timing, ",
     )
     return messages.Rechecked(
         agreement=agreement.model_copy(update={"rechecked": True}), calls_seconds=bench.calls.seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import gc
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -19,20 +21,26 @@ from harness.instruments.telemetry import sampler, sustained
 from harness.machine import processor
 from harness.worker.modelled import modelled_device
 from harness.worker.process_state import ProcessState
+from harness.worker.stages import BookedCanary, Stages
 from impls import discovery, registry
 from impls.subject import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from harness.instruments.cuda_graphs import CudaRecorder
     from harness.policy import MemoryPolicy, Policy
     from harness.protocol.messages import Start
     from harness.records import Agreement, Case, Status
     from harness.worker.modelled import ModelledDevice
-    from impls.contract import Implementation
+    from impls.contract import Implementation, Inputs, Witness
     from impls.registry import Registry
 
+# Inputs that are kept: preparation goes back and forth between two; and the most that one may take, in bytes.
+INPUTS_KEPT = 2
+INPUT_BYTES_KEPT = 2**27
+# Bound before any implementation is imported, so that none can replace it later.
+_clone = torch.Tensor.clone
 # A device's own allocator may use this much more than cases are planned to.
 DEVICE_SHARE_ABOVE = 0.3
 
@@ -80,9 +88,55 @@ class CallsAccount:
         return block
 
 
+class BookedKnown(Known):
+    """What is known to be right; working it out is a stage of its own."""
+
+    def __init__(self, stages: Stages) -> None:
+        super().__init__()
+        self._stages = stages
+
+    def of(self, inputs: Hashable, work_out: Callable[[], tuple[Witness, ...]]) -> tuple[Witness, ...]:
+        """Return the witnesses of inputs, worked out where they are not known."""
+
+        def booked() -> tuple[Witness, ...]:
+            with self._stages.inside("oracle"):
+                return work_out()
+
+        return super().of(inputs, booked)
+
+
+class KnownInputs:
+    """Inputs drawn last, of which the implementations that share them get copies: drawing takes ten times as long.
+
+    On a GPU, which draws quickly, and for large inputs nothing is kept.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Inputs] = {}
+
+    def of(self, subject: Subject, seed: int) -> Inputs:
+        """Return a subject's inputs of a seed, as tensors of the caller's own."""
+        if subject.device.type != "cpu":
+            return subject.inputs(seed=seed)
+        key = (subject.implementation.problem, subject.point, subject.dtype, seed)
+        if key in self._known:
+            return _copied(self._known[key])
+        drawn = subject.inputs(seed=seed)
+        if sum(tensor.nbytes for tensor in drawn.tensors) <= INPUT_BYTES_KEPT:
+            while len(self._known) >= INPUTS_KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[key] = _copied(drawn)
+        return drawn
+
+
+def _copied(inputs: Inputs) -> Inputs:
+    """Copy inputs with each tensor, those that are one and the same staying one."""
+    return copy.deepcopy(inputs, {id(tensor): _clone(tensor) for tensor in inputs.tensors})
+
+
 @dataclass
 class Workbench:
-    """What the answers to requests share. `canary` is a CPU's, `watch` a CUDA device's.
+    """What the answers to requests share. `canary` is a CPU's, `watch` a CUDA device's; `stages` books its time.
 
     With `modelled` the device is not here, and plans alone are made for it.
     """
@@ -95,6 +149,8 @@ class Workbench:
     known: Known
     rates: dict[str, float]
     rest: sustained.Rest
+    stages: Stages = field(default_factory=Stages)
+    inputs: KnownInputs = field(default_factory=KnownInputs)
     canary: timing.Canary | None = None
     watch: sampler.Watch | None = None
     # How often each case was visited in this process, by its id.
@@ -109,6 +165,15 @@ class Workbench:
         """Tell whether there is a CUDA device whose context can be asked."""
         return self.device.type == "cuda" and self.modelled is None
 
+    def settle(self) -> None:
+        """Let collections walk only what is made from now on: modules that calls brought in stay.
+
+        Each collection before timing would walk all of them, 60 ms a visit. Nothing of a case is alive between
+        requests; what is garbage then goes first.
+        """
+        gc.collect()
+        gc.freeze()
+
     def free_bytes(self) -> int:
         """Return the bytes that a new case could use."""
         return self.modelled.free_bytes if self.modelled else memory.free_bytes(self.device)
@@ -119,14 +184,26 @@ class Workbench:
         problem, point = registry.problem(case.problem), registry.parse(entry, case.point)
         return Subject(problem, entry, point, dtype_of(case), self.device, case.direction)
 
-    def hold(self, subject: Subject, *, seed: int, second_seed: int | None = None, when: str = "") -> Agreement:
-        """Hold one call against the oracle. Raises RefusedError if it disagrees; `when` begins the reason."""
+    def hold(
+        self,
+        subject: Subject,
+        *,
+        seed: int,
+        second_seed: int | None = None,
+        rows: int | None = None,
+        when: str = "",
+    ) -> Agreement:
+        """Hold one call against the oracle, on the policy's rows or on so many.
+
+        Raises RefusedError if it disagrees; `when` begins the reason.
+        """
         agreement = agree(
             replace(subject, implementation=self.calls.implementation(subject.implementation)),
             seed=seed,
             second_seed=second_seed,
-            policy=self.policy.gate,
+            policy=self.policy.gate if rows is None else self.policy.gate.model_copy(update={"rows": rows}),
             known=self.known,
+            draw=functools.partial(self.inputs.of, subject),
         )
         if not agreement.passed:
             raise RefusedError("disagreed", when + describe(agreement), agreement)
@@ -149,24 +226,29 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
     mending = _mending(process, announce)
     found = discovery.discover(impl_files=start.impl_files, announce=mending, skip=start.skip)
     mending("start")
+    stages = Stages()
+
+    def announced(step: str) -> None:
+        stages.begin(step)
+        announce(step)
+
     bench = Workbench(
         device=device,
         process=process,
         policy=start.policy,
-        announce=announce,
+        announce=announced,
         calls=CallsAccount(),
-        known=Known(),
+        stages=stages,
+        known=BookedKnown(stages),
         rates=dict(modelled.rates) if modelled else {},
         modelled=modelled,
         rest=sustained.Rest(start.policy.telemetry),
-        canary=timing.Canary(start.policy.timing.canary_size) if device.type == "cpu" else None,
+        canary=BookedCanary(start.policy.timing.canary_size, stages) if device.type == "cpu" else None,
         watch=sampler.Watch(str(device)) if has_context else None,
         registry=found,
     )
     timing.mend_clocks()
-    # What is imported stays: without it each collection before timing would walk all of torch, 0.2 s a visit.
-    gc.collect()
-    gc.freeze()
+    bench.settle()
     if modelled is None:
         cap_allocations(device, policy=start.policy.memory)
     return bench

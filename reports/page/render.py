@@ -79,7 +79,7 @@ def _html(runs: Sequence[Run], opening: Opening | None) -> str:
     table = frames(runs)
     colors = style.looks(table["implementation"])
     scripts = [asset("vendor/uplot/uPlot.iife.min.js"), asset("templates/report.js")]
-    page = template("report.html.jinja", count=units.count)
+    page = template("report.html.jinja", count=units.count, split=units.split)
     return page.render(
         policy=content_security_policy(scripts),
         scripts=scripts,

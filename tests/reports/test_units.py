@@ -85,3 +85,9 @@ def test_facts_of_an_environment_are_written_for_people():
     assert units.fact("variables", {}) == "none"
     assert units.fact("memory_bytes", 2**34) == "16.0 GiB"
     assert units.fact("load_average", [0.5, 1.0]) == "0.500, 1.00"
+
+
+def test_a_split_names_the_longest_stage_first_and_leaves_crumbs_together():
+    split = units.split({"oracle": 20.0, "other": 9.5, "timed samples": 70.0, "canary": 0.5})
+    assert split == "timed samples 70%, oracle 20%, other 10%"
+    assert units.split({}) == ""

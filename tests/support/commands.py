@@ -26,5 +26,5 @@ def attnbench(*arguments: str, cwd: Path = ROOT, python: tuple[str, ...] = ()) -
     )
 
 
-def in_process(*arguments: str):
-    return CliRunner().invoke(make_app(), arguments, prog_name="attnbench")
+def in_process(*arguments: str | Path):
+    return CliRunner().invoke(make_app(), [str(argument) for argument in arguments], prog_name="attnbench")

@@ -18,6 +18,7 @@ from harness.instruments.telemetry import sustained
 from harness.policy import DEFAULT
 from harness.protocol import messages
 from harness.records import Agreement, Counts, Degrees, Environment, Memory, Preparation, Ran, Round, Telemetry
+from harness.runner.supervisor import Stages
 from harness.worker import prediction
 from harness.worker.modelled import ModelledDevice, modelled_device
 from harness.worker.workbench import CallsAccount, Workbench
@@ -68,6 +69,7 @@ class ModelledWorker:
     started_workers: int = 0
     first_ready: float | None = None
     spent: dict[str, float] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
     bench: Workbench | None = None
     alive: bool = False
     witnessed: tuple[str, int] | None = None

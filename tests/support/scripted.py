@@ -9,6 +9,7 @@ from harness.results.plan_file import Plan
 from harness.runner.budget import TimeAccount
 from harness.runner.selection import TimeLimits
 from harness.runner.state import RunState
+from harness.runner.supervisor import Stages
 
 
 class Listener:
@@ -31,6 +32,7 @@ class ScriptedSupervisor:
 
     def __init__(self, answers):
         self.answers, self.asked, self.drops = answers, [], 0
+        self.stages = Stages()
 
     def ask(self, request, *, seconds=120.0):  # noqa: ARG002
         self.asked.append(request)

@@ -51,17 +51,19 @@ class Machine:
 
     def visit(self, request: Visit) -> Visited:
         call = self.calls[request.case.id]
-        self.pass_time(self.overhead + call)
+        # One call or two make a block without another before it.
+        calls = max(request.calls, 2)
+        self.pass_time(self.overhead + (call if calls > 2 else 0.0))
         slow_down = self.chance.lognormvariate(0.0, self.scatter.get(request.case.id, 0.1))
-        samples = [self.pass_time(request.calls * call * slow_down) / request.calls for _ in range(request.blocks)]
+        samples = [self.pass_time(calls * call * slow_down) / calls for _ in range(request.blocks)]
         visit = Round(
             index=request.index,
             process=request.process,
             started=self.now,
-            calls_per_sample=request.calls,
+            calls_per_sample=calls,
             samples=samples,
         )
-        return Visited(round=visit, calls_seconds=call + request.calls * sum(samples))
+        return Visited(round=visit, calls_seconds=call + calls * sum(samples))
 
     def recheck(self, request: Recheck) -> Rechecked:
         self.pass_time(self.check + 2 * self.calls[request.case.id])

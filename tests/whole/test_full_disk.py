@@ -10,7 +10,8 @@ from functools import partial
 import pytest
 
 from harness.results import journal
-from tests.whole.test_run import ROOT, attnbench, closing_records, command, own_lock  # noqa: F401  # a fixture for this module
+from tests.support.commands import attnbench
+from tests.whole.test_run import ROOT, closing_records, command, own_lock  # noqa: F401  # a fixture for this module
 
 RUN = (
     *("run", "smoke", "--fast", "--device", "cpu", "--threads", "1", "--impl", "batched", "--impl", "sdpa-math"),

@@ -20,6 +20,7 @@ from harness.results import journal
 from harness.results.run import read_run
 from harness.runner import state
 from harness.runner.selection import TimeLimits
+from tests.support.commands import attnbench, in_process
 from tests.support.places import PLANTED, ROOT
 from tests.support.runs import ok_record, write_run
 
@@ -37,10 +38,6 @@ def own_lock(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
         yield
-
-
-def attnbench(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, cwd=cwd, timeout=280)
 
 
 def statuses(directory: Path) -> dict[tuple[str, int], str]:
@@ -222,29 +219,34 @@ def test_a_killed_parent_leaves_no_worker_behind(tmp_path):
     wait_for(lambda: not any(alive(worker) for worker in workers), seconds=10)
 
 
-def test_ctrl_c_ends_with_a_report_of_what_there_is_and_can_be_resumed(tmp_path):
-    directory = tmp_path / "run"
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A run with another begun beside it, interrupted once it has rounds: its folder, its code, what the other said."""
+    directory = tmp_path_factory.mktemp("interrupted") / "run"
     process = start(directory)
-    rounds = lambda: b'"kind":"round"' in (directory / journal.JOURNAL).read_bytes()  # noqa: E731
-    wait_for(lambda: (directory / journal.JOURNAL).exists() and rounds())
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    try:
+        wait_for(lambda: lines(directory))
+        beside = in_process("run", "smoke", "--fast", "--device", "cpu", "-o", str(directory.with_name("second")))
+        wait_for(lambda: b'"kind":"round"' in (directory / journal.JOURNAL).read_bytes())
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(timeout=60)
+    return directory, code, beside
+
+
+def test_a_second_run_on_a_held_device_is_refused(interrupted):
+    *_, beside = interrupted
+    assert beside.exit_code == 2
+    assert "device cpu is held by another run" in beside.stderr
+
+
+def test_ctrl_c_ends_with_a_report_of_what_there_is_and_can_be_resumed(interrupted):
+    directory, code, _ = interrupted
+    assert code == 130
     assert (directory / journal.REPORT).is_file()
     assert any(record.time and record.time.stop_reason == "interrupted" for record in read_run(directory).records)
     assert start(directory, "--resume").wait(timeout=200) == 0
     assert set(closing_records(directory).values()) == {1}
-
-
-def test_a_second_run_on_a_held_device_is_refused(tmp_path):
-    process = start(tmp_path / "first")
-    try:
-        wait_for(lambda: lines(tmp_path / "first"))
-        done = attnbench("run", "smoke", "--fast", "--device", "cpu", "-o", str(tmp_path / "second"))
-        assert done.returncode == 2
-        assert "device cpu is held by another run" in done.stderr
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -268,8 +270,8 @@ def test_a_second_run_on_a_held_device_is_refused(tmp_path):
 )
 def test_a_mistake_is_answered_in_one_line(arguments, said):
     device = [] if "--device" in arguments else ["--device", "cpu"]
-    done = attnbench(*arguments, *device)
-    assert done.returncode == 2, done.stdout + done.stderr
+    done = in_process(*arguments, *device)
+    assert done.exit_code == 2, done.stdout + done.stderr
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
@@ -278,22 +280,22 @@ def test_a_mistake_is_answered_in_one_line(arguments, said):
 def test_a_run_directory_of_a_newer_schema_is_refused(tmp_path):
     (tmp_path / "plan.json").write_text('{"schema": "99.0.0"}')
     (tmp_path / "journal.jsonl").write_text("")
-    done = attnbench("run", "smoke", "--device", "cpu", "-o", str(tmp_path), "--resume")
-    assert done.returncode == 2
+    done = in_process("run", "smoke", "--device", "cpu", "-o", str(tmp_path), "--resume")
+    assert done.exit_code == 2
     assert "has schema 99.0.0" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path):
     (tmp_path / "plan.json").write_text("{}")
-    done = attnbench("run", "smoke", "--device", "cpu", "-o", str(tmp_path))
-    assert done.returncode == 2
+    done = in_process("run", "smoke", "--device", "cpu", "-o", str(tmp_path))
+    assert done.exit_code == 2
     assert "holds a run already" in done.stderr
 
 
 def test_what_would_not_fit_is_skipped_with_its_arithmetic():
-    done = attnbench("plan", "sequence-length", "-a", "n=262144", "--impl", "batched", "--device", "cpu", "--json")
-    assert done.returncode == 0, done.stderr
+    done = in_process("plan", "sequence-length", "-a", "n=262144", "--impl", "batched", "--device", "cpu", "--json")
+    assert done.exit_code == 0, done.stderr
     (case,) = json.loads(done.stdout)["cases"]
     assert case["skip"] == "predicted_oom"
     assert "score buffers" in case["reason"]

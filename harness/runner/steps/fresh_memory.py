@@ -45,7 +45,7 @@ def compare_fresh_memory(state: RunState) -> None:
         state.say_left_out("fresh memory", [planned.case for planned in chosen])
         return
     state.progress.phase_begun("fresh memory", cost=float(len(chosen)), cases=len(chosen))
-    with state.supervisor.returning_memory() as returning:
+    with state.supervisor.stages.under("fresh memory"), state.supervisor.returning_memory() as returning:
         for planned in chosen:
             reason = _compare(state, planned, returning)
             if reason:

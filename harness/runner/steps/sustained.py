@@ -26,14 +26,12 @@ def load_for_long(state: RunState) -> None:
     wait = budget.wait_seconds(state.plan.device, policy)
     room = fitting.room_for_extras(state, is_asked=state.limits.sustain)
     wanted = [planned for planned in state.open if planned.case.id in chosen]
-    fits = wanted if math.isinf(room) else wanted[: max(0, int(room / seconds))]
+    # Only the first does not wait for the device to cool.
+    fits = wanted if math.isinf(room) else wanted[: max(0, int((room + wait) / (seconds + wait)))]
+    if len(fits) < len(wanted):
+        state.say_left_out("sustained load", [planned.case for planned in wanted[len(fits) :]])
     state.progress.phase_begun("sustained load", cost=seconds * len(fits), cases=len(fits))
-    begun, without = state.time.spent, wanted[len(fits) :]
-    for number, planned in enumerate(fits):
-        # Only the first does not wait for the device to cool.
-        if number and state.time.spent - begun + wait + seconds > room:
-            without = wanted[number:]
-            break
+    for planned in fits:
         case = planned.case
         request = Sustain(case=case, seed=state.seed(case, visit=1), call_seconds=_timed_seconds(state, case))
         answer = state.supervisor.ask(request, seconds=state.timeout(planned) + seconds + wait)
@@ -43,8 +41,6 @@ def load_for_long(state: RunState) -> None:
         state.time.calls += answer.calls_seconds
         state.telemetry[case.id] = answer.telemetry.model_copy(update={"chosen": chosen[case.id]})
         state.progress.done(case, cost=seconds)
-    if without:
-        state.say_left_out("sustained load", [planned.case for planned in without])
 
 
 def _timed_seconds(state: RunState, case: Case) -> float:

@@ -1,4 +1,4 @@
-"""`attnbench compare` and `baseline`: a gate for every outcome, words for each, and nothing heavy imported."""
+"""`attnbench compare`: a gate for every outcome, words for each, and nothing heavy imported."""
 
 from __future__ import annotations
 
@@ -23,16 +23,6 @@ def attnbench(*arguments):
 
 def made(directory, *, speed=1.0, **known):
     return runs.make_run(directory, sweeps=("sequence-length",), failures=False, speed=speed, **known)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("base") / "before", seed=1)
-
-
-@pytest.fixture(scope="module")
-def slower(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("slower") / "after", seed=2, speed=0.7)
 
 
 @pytest.fixture(scope="module")
@@ -203,51 +193,6 @@ def test_implementations_of_one_run_against_one_of_them(base):
     assert done.exit_code == 1
     assert "Implementations of before, each against sdpa-auto" in done.output
     assert "78 of 78 cases compare" in done.output
-
-
-def test_a_baseline_is_saved_listed_and_compared_with(base, slower, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    saved = attnbench("baseline", "save", base, "main")
-    assert (saved.exit_code, saved.output.strip()) == (0, "baselines/main.json")
-    assert "main  2026-03-01T12:00:00+00:00  Synthetic CPU, 2 cores  91 of 91" in attnbench("baseline", "list").output
-    assert json.loads(attnbench("baseline", "list", "--json").output)[0]["timed"] == 91
-    for done in (
-        attnbench("baseline", "compare", "main", slower, "--fail-on", "slower:5%"),
-        attnbench("compare", "main", slower, "--fail-on", "slower:5%"),
-        attnbench("compare", "baselines/main.json", slower, "--fail-on", "slower:5%"),
-    ):
-        assert done.exit_code == 1
-        assert "after against main" in done.output
-
-
-def test_a_partial_baseline_compares_what_it_has(base, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    some = runs.make_run(tmp_path / "some", sweeps=("sequence-length",), cases=20, failures=False, seed=8)
-    attnbench("baseline", "save", some, "some")
-    done = attnbench("baseline", "compare", "some", base, "--fail-on", "slower:20%")
-    assert done.exit_code == 0
-    assert "20 of 91 cases compare" in done.output
-    assert "71 of 91 can't be judged" in done.output
-
-
-def test_a_missing_baseline_is_2_and_names_those_there_are(base, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert "baselines has no baselines" in attnbench("baseline", "compare", "main", base).stderr
-    assert attnbench("baseline", "list").output.strip() == "no baselines in baselines"
-    attnbench("baseline", "save", base, "main")
-    done = attnbench("baseline", "compare", "mian", base)
-    assert done.exit_code == 2
-    assert "no baseline 'mian'; did you mean 'main'? have: main" in done.stderr
-
-
-def test_a_baseline_is_not_replaced_unless_asked(base, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    attnbench("baseline", "save", base, "main")
-    again = attnbench("baseline", "save", base, "main")
-    assert again.exit_code == 2
-    assert "exists: choose another name, or --force" in again.stderr
-    assert attnbench("baseline", "save", base, "main", "--force").exit_code == 0
-    assert "no name for a baseline" in attnbench("baseline", "save", base, "../main").stderr
 
 
 def test_comparing_two_runs_of_a_thousand_cases_imports_nothing_heavy(tmp_path):

@@ -13,7 +13,7 @@ from harness.records import PlannedCase, Prediction
 from harness.results.plan_file import DroppedPoint, Plan
 from scenarios import catalog
 from tests.support import runs
-from tests.support.commands import attnbench, in_process
+from tests.support.commands import in_process
 
 
 def test_a_plan_says_what_a_case_costs_and_why_one_is_skipped(capsys):
@@ -60,26 +60,32 @@ def test_a_plan_of_several_scenarios_says_whose_a_case_is_and_what_a_budget_does
 
 def test_a_broken_implementation_file_is_told_of_where_another_is_chosen(tmp_path):
     (tmp_path / "broken.py").write_text("def (")
-    done = attnbench("plan", "smoke", "--impl", "loop", "--device", "cpu", "--impl-file", str(tmp_path / "broken.py"))
-    assert done.returncode == 0
+    done = in_process("plan", "smoke", "--impl", "loop", "--device", "cpu", "--impl-file", str(tmp_path / "broken.py"))
+    assert done.exit_code == 0
     assert "broken.py: SyntaxError" in done.stderr
 
 
 def test_a_point_too_large_to_plan_is_skipped_with_a_reason():
-    done = attnbench("plan", "smoke", "--impl", "loop", "--device", "cpu", "-a", "n=16,1099511627776")
-    assert done.returncode == 0
+    done = in_process("plan", "smoke", "--impl", "loop", "--device", "cpu", "-a", "n=16,1099511627776")
+    assert done.exit_code == 0
     assert "too large to plan" in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["plan", "run"])
-def test_an_empty_shard_of_a_legal_split_is_fine_and_says_so(verb, tmp_path):
-    words = ["smoke", "--impl", "batched", "-a", "n=16"]
-    output = ["-o", str(tmp_path / "run")] if verb == "run" else []
-    first = in_process("plan", *words, "--shard", "1/2")
+ONE_CASE = ("smoke", "--impl", "batched", "-a", "n=16")
+
+
+@pytest.fixture(scope="module")
+def empty():
+    """Name the shard that is empty where one case is in one of two."""
+    first = in_process("plan", *ONE_CASE, "--shard", "1/2")
     assert first.exit_code == 0
-    # One case is in one of two shards.
-    empty = "1/2" if "is empty" in first.output else "2/2"
-    done = in_process(verb, *words, *output, "--shard", empty)
+    return "1/2" if "is empty" in first.output else "2/2"
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_an_empty_shard_of_a_legal_split_is_fine_and_says_so(verb, empty, tmp_path):
+    output = ["-o", str(tmp_path / "run")] if verb == "run" else []
+    done = in_process(verb, *ONE_CASE, *output, "--shard", empty)
     assert done.exit_code == 0
     assert f"shard {empty} of one case is empty: nothing to do" in done.output
 

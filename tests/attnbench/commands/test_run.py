@@ -10,19 +10,19 @@ from attnbench.console import USAGE
 from harness.results.run import read_run
 from harness.results.verdicts_file import Verdict
 from tests.support import runs
-from tests.support.commands import attnbench
+from tests.support.commands import in_process
 
 
 def test_a_missing_implementation_file_is_named(tmp_path):
-    done = attnbench("run", "smoke", "--impl-file", str(tmp_path / "none.py"), "-o", str(tmp_path / "run"))
-    assert done.returncode == USAGE
+    done = in_process("run", "smoke", "--impl-file", str(tmp_path / "none.py"), "-o", str(tmp_path / "run"))
+    assert done.exit_code == USAGE
     assert "no such file" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_in_which_no_case_can_run_ends_with_the_reason(tmp_path):
-    done = attnbench("run", "smoke", "--impl", "sdpa-cudnn", "--device", "cpu", "-o", str(tmp_path / "run"))
-    assert done.returncode == USAGE
+    done = in_process("run", "smoke", "--impl", "sdpa-cudnn", "--device", "cpu", "-o", str(tmp_path / "run"))
+    assert done.exit_code == USAGE
     assert "no case can run here" in done.stderr
     assert "runs on cuda only" in done.stderr
 

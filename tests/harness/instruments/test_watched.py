@@ -51,6 +51,7 @@ def test_a_device_with_a_queue_has_its_blocks_whole_and_those_calls_beside_them(
 def test_inputs_are_written_in_place_before_each_block(is_new):
     tensor = torch.arange(4.0)
     found, address, seen = blocks(tensor, is_new=is_new), tensor.data_ptr(), []
+    found.warm(tensor.clone)
     for _ in range(3):
         version = tensor._version
         found.block(lambda: seen.append(tensor.tolist()) or tensor.clone(), 1)
@@ -80,6 +81,25 @@ def test_a_slow_call_is_held_against_the_one_before_it_on_the_same_values():
     renewed.warm(tensor.clone)
     renewed.block(tensor.clone, 1)
     assert renewed.pair is None
+
+
+def test_a_call_that_is_a_block_by_itself_is_never_made_untimed():
+    tensor, seen = torch.arange(4.0), []
+    found = blocks(tensor, is_new=False)
+    assert [found.needs_warming(calls) for calls in (1, 2, 3)] == [False, False, True]
+    block = found.block(lambda: seen.append(tensor._version) or tensor.clone(), 1)
+    assert (block.calls, block.seconds, found.first) == (2, 1.5, [2.0])
+    assert seen[0] < seen[1], "the tensors are written between the two"
+    assert watched.same(*found.pair)
+    found = blocks(tensor, is_new=False)
+    assert found.block(tensor.clone, 2).calls == 2
+    assert (found.first, found.later, found.timed.made) == ([2.0], [], 2)
+    found.block(tensor.clone, 2)
+    assert (found.first, found.later, found.timed.made) == ([2.0, 4.0], [], 4), "each block is like the first"
+    stale = blocks(torch.arange(4.0))
+    stale.block(torch.arange(4.0).clone, 1)
+    assert stale.stale
+    assert blocks(torch.arange(4.0), is_split=False).needs_warming(1), "a queue's clock learns from it"
 
 
 def test_new_values_that_give_the_old_results_are_noticed():

@@ -89,6 +89,8 @@ def test_a_run_may_leave_the_allocator_alone(tmp_path):
 @needs_glibc
 def test_an_allocator_that_the_user_chose_stands(tmp_path, monkeypatch):
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     run(tmp_path / "run")
     (record,) = read_run(tmp_path / "run").records
     assert record.allocation is None

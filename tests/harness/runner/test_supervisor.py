@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from harness.policy import DEFAULT
-from harness.protocol.messages import Describe, Described, Failed
+from harness.protocol.messages import Describe, Described, Failed, ReadCanary
 from harness.runner import allocator
 from harness.runner import process as runner_process
-from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings, resident_cap
+from harness.runner.supervisor import Stages, Supervisor, WorkerError, WorkerSettings, resident_cap
 from tests.support.places import ROOT
 from tests.support.scripted import Listener
 
@@ -240,3 +240,20 @@ def test_the_resident_cap_lies_above_the_limit_that_a_worker_sets_itself():
     share = DEFAULT.memory.share
     assert share * 1000 < resident_cap(SETTINGS, free=1000) <= 1000
     assert resident_cap(WorkerSettings(device="cuda:0", policy=DEFAULT), free=1000) is None
+
+
+def test_seconds_are_booked_by_stage_and_a_part_of_the_run_may_have_its_own():
+    stages = Stages()
+    stages.add({"oracle": 1.0})
+    with stages.under("fresh memory"):
+        stages.add({"timed samples": 2.0, "oracle": 0.5})
+    stages.add({"oracle": 0.25})
+    assert stages.seconds == {"oracle": 1.25, "fresh memory": 2.5}
+
+
+def test_a_worker_tells_where_its_seconds_went():
+    with Supervisor(SETTINGS, progress=Listener()) as supervisor:
+        supervisor.require(ReadCanary())
+        assert {"starting workers", "canary"} <= set(supervisor.stages.seconds)
+        with supervisor.returning_memory() as second:
+            assert second.stages is supervisor.stages

@@ -21,13 +21,13 @@ class FakeCall:
 
 
 def test_a_start_up_cost_is_left_behind():
-    seconds = blocks.warm_up(FakeCall(0.2, 0.1, 0.05, 0.03, 0.02, then=0.01), policy=POLICY)
-    assert seconds[-1] == 0.01
+    seconds = blocks.warm_up(FakeCall(0.02, 0.01, 0.005, 0.003, 0.002, then=0.001), policy=POLICY)
+    assert seconds[-1] == 0.001
     assert len(seconds) >= POLICY.warm_up_calls
 
 
 def test_a_plateau_that_ends_late_is_waited_for():
-    script = [0.01 * 0.97**i for i in range(60)]
+    script = [0.001 * 0.97**i for i in range(60)]
     seconds = blocks.warm_up(FakeCall(*script, then=script[-1]), policy=POLICY)
     assert len(seconds) > 40
 
@@ -45,7 +45,7 @@ def test_a_slow_call_is_warmed_twice():
 def test_calls_made_before_count_where_a_call_is_long():
     long, short = POLICY.long_call_seconds, 0.99 * POLICY.long_call_seconds
     assert len(blocks.warm_up(FakeCall(then=long), policy=POLICY)) == POLICY.warm_up_calls_long
-    assert len(blocks.warm_up(FakeCall(then=long), policy=POLICY, before=4)) == POLICY.warm_up_calls_long - 4
+    assert len(blocks.warm_up(FakeCall(then=long), policy=POLICY, before=2)) == POLICY.warm_up_calls_long - 2
     assert len(blocks.warm_up(FakeCall(then=long), policy=POLICY, before=100)) == 2
     assert len(blocks.warm_up(FakeCall(then=short), policy=POLICY, before=100)) >= POLICY.warm_up_calls
 

@@ -51,6 +51,19 @@ def test_what_slows_a_round_slows_both_of_a_pair():
     assert 0.45 <= row.low <= row.high <= 0.55
 
 
+def test_a_ratio_is_that_of_the_times_that_are_shown_with_both_their_errors():
+    """Rounds that say the reverse have no say where the records name their statistic."""
+    records = []
+    for name, value, least in (("batched", 2.0, 0.1), ("sdpa-flash", 1.0, 0.9)):
+        found = record(1.0, point={"n": 512}, implementation=name, extra=100)
+        shown = {"statistic": "lower quartile", "value": value, "value_low": value / 1.03, "value_high": value * 1.04}
+        time = Time(samples=[least] * 6, rounds=6, round_lengths=[1] * 6, median=3.0, best=least, **shown)
+        records.append(found.model_copy(update={"time": time}))
+    row = next(v for v in judge(records, [scenario(A6)]).verdicts if v.quantity == "time")
+    assert (row.exponent, row.verdict) == (pytest.approx(0.5), "consistent")
+    assert (row.low, row.high) == (pytest.approx(0.5 / 1.0504, rel=1e-3), pytest.approx(0.5 * 1.0504, rel=1e-3))
+
+
 def test_a_slower_kernel_refutes_faster():
     records = sweep(square, memory=lambda n: 16 * n * n)
     records += sweep(lambda n: square(n) * 2, memory=lambda n: 64 * n, implementation="sdpa-flash")

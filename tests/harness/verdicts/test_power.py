@@ -143,3 +143,14 @@ def test_a_share_that_stays_is_said_of_a_line_alone():
     assert quadratic.reason.parts is None
     kinked = part_of(lambda d: 1e-3 if d < 300 else 1e-3 * d, exponent=1)
     assert kinked.reason.parts is None
+
+
+def test_times_with_a_doubt_are_counted_and_wide_ones_are_none():
+    doubts = [["drift"], ["wide"], ["wide", "bimodal"]]
+    records = sweep(square)
+    flagged = [
+        record.model_copy(update={"time": record.time.model_copy(update={"flags": flags})})
+        for record, flags in zip(records, [*doubts, *[[]] * (len(records) - 3)], strict=True)
+    ]
+    row = next(row for row in judge(flagged, [scenario(A2)]).verdicts if row.quantity == "time")
+    assert row.evidence["flagged"] == 2

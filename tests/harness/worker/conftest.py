@@ -29,7 +29,8 @@ def worker(steps, monkeypatch):
     gc.unfreeze()
     assert isinstance(started, messages.Started)
     assert started.free > 0
-    return worker
+    yield worker
+    gc.unfreeze()
 
 
 @pytest.fixture

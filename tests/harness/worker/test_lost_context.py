@@ -10,6 +10,7 @@ import torch
 from harness.instruments import cuda
 from harness.protocol import messages
 from harness.worker.__main__ import Worker, failure
+from harness.worker.stages import Stages
 from harness.worker.workbench import CallsAccount
 from tests.support.simulated_cuda import Simulated
 
@@ -26,7 +27,9 @@ def worker(monkeypatch):
         simulated = Simulated()
         monkeypatch.setattr(cuda, "DRIVER", simulated)
         made = Worker(announce=lambda _step: None)
-        made._bench = SimpleNamespace(device=torch.device(device), calls=CallsAccount(), has_context=device != "cpu")
+        made._bench = SimpleNamespace(
+            device=torch.device(device), calls=CallsAccount(), stages=Stages(), has_context=device != "cpu"
+        )
         made._handlers = {messages.Describe: lambda _bench, _request: handler(simulated)}
         return made, simulated
 

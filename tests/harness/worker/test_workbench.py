@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,8 +15,47 @@ from harness.records import BYTES_PER_ELEMENT
 from harness.worker import workbench
 from harness.worker.process_state import ProcessState
 from impls import contract, discovery, registry
+from impls.multihead import problem as multihead
+from impls.subject import Subject
 from tests.support.benches import bench_on
 from tests.support.runs import ok_case
+
+
+@pytest.mark.parametrize("case", [ok_case("einsum", n=16, d=8), ok_case("sdpa-auto", n=16, d=8, valid_lens=9)])
+def test_inputs_are_drawn_once_for_the_implementations_of_a_point_and_each_has_its_own(case, monkeypatch):
+    subject = bench_on().subject(case)
+    wanted = subject.inputs(seed=7)
+    known, drawn = workbench.KnownInputs(), []
+    inputs = Subject.inputs
+    monkeypatch.setattr(Subject, "inputs", lambda *args, **options: drawn.append(1) or inputs(*args, **options))
+    first, second = known.of(subject, 7), known.of(subject, 7)
+    assert len(drawn) == 1
+    for tensor in first.tensors:
+        tensor.zero_()
+    third = known.of(subject, 7)
+    for got in (second, third):
+        assert all(torch.equal(a, b) for a, b in zip(got.tensors, wanted.tensors, strict=True))
+    monkeypatch.setattr(workbench, "INPUT_BYTES_KEPT", 1)
+    known.of(subject, 8)
+    known.of(subject, 8)
+    assert len(drawn) == 3, "large ones are drawn anew"
+
+
+def test_what_is_one_tensor_of_the_inputs_stays_one_in_a_copy():
+    point = multihead.parse({"n": 8, "width": 16, "heads": 2})
+    drawn = multihead.inputs(point, dtype=torch.float32, device=torch.device("cpu"), seed=1)
+    inputs = workbench._copied(drawn)
+    assert inputs.x_q is inputs.x_k is inputs.x_v
+    assert inputs.x_q is not drawn.x_q
+
+
+def test_what_is_alive_between_requests_is_not_walked_at_each_visit():
+    bench, kept = bench_on(), [[] for _ in range(10_000)]
+    try:
+        bench.settle()
+        assert len(gc.get_objects()) < len(kept)
+    finally:
+        gc.unfreeze()
 
 
 def test_the_account_holds_the_seconds_of_calls_and_of_those_that_raise(monkeypatch):

@@ -13,6 +13,7 @@ import torch
 from harness.protocol import messages
 from harness.protocol.messages import encode
 from harness.worker.__main__ import Worker, failure, handlers
+from tests.support.places import ROOT
 from tests.support.runs import ok_case
 
 CASE = ok_case("einsum", n=16, d=8)
@@ -23,7 +24,7 @@ def ask(worker, request):
 
 
 def visit(case):
-    return messages.Visit(case=case, seed=3, calls=2, blocks=3, index=4, process=1)
+    return messages.Visit(case=case, seed=3, calls=3, blocks=3, index=4, process=1)
 
 
 def test_there_is_an_answer_to_every_request():
@@ -102,3 +103,19 @@ def test_the_process_imports_torch_no_sooner_than_it_is_told_to():
     code = "import sys, harness.worker.__main__; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_case_is_prepared_without_the_compiler_and_what_it_imports():
+    code = """
+import sys
+from harness.policy import DEFAULT
+from harness.protocol import messages
+from harness.worker.__main__ import Worker
+from tests.support.runs import ok_case
+worker = Worker(announce=lambda step: None)
+worker.answer(messages.encode(messages.Start(device="cpu", policy=DEFAULT)))
+answer = worker.answer(messages.encode(messages.Prepare(case=ok_case("batched", n=16, d=8), seed=1)))
+print(answer.kind, answer.prepared.counts.how, [name for name in ("sympy", "torch._dynamo") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "prepared counted []"

@@ -176,3 +176,27 @@ def test_the_cheapest_point_of_the_run_stays_and_not_that_of_the_cases_that_may_
     assert state.open == [SHORT]
     fitting.shed(state, [SHORT], room=0.0, seconds=lambda one: one.call_seconds)
     assert state.open == [SHORT]
+
+
+def test_checks_on_a_machine_that_is_slower_than_predicted_take_more_of_the_room(begun):
+    state = begun(SHORT, seconds=300.0, spent=295.0)
+    before = [fitting.room_after_rounds(state, state.open), fitting.room_for_extras(state, is_asked=False)]
+    state.time.preparing.learn(predicted=1e6, taken=2e6)
+    after = [fitting.room_after_rounds(state, state.open), fitting.room_for_extras(state, is_asked=False)]
+    check = budget.check_seconds(0.01)
+    assert [one - other for one, other in zip(before, after, strict=True)] == pytest.approx([check] * 2, rel=1e-4)
+
+
+def test_workers_on_a_gpu_are_paid_for_until_the_rounds_begin_and_a_processors_are_not(begun):
+    assert fitting.worker_seconds(begun(SHORT)) == 0.0
+    state = begun(SHORT, LONG, device="cuda:0")
+    first, start = budget.FIRST_CALLS_SECONDS_CUDA, budget.START_SECONDS
+    without = state.time.left - aside(state) - fitting.extras(state)
+    assert fitting.worker_seconds(state) == pytest.approx(first + start + first)
+    assert fitting.room_for_cases(state) == pytest.approx(without - fitting.worker_seconds(state))
+    state.prepared = {SHORT.case.id: prepared(), LONG.case.id: prepared()}
+    assert fitting.worker_seconds(state) == 0.0, "a resumed run has nothing to profile"
+    state.profiled = True
+    assert fitting.worker_seconds(state) == pytest.approx(start + first)
+    state.rounds_done = 1
+    assert fitting.worker_seconds(state) == 0.0
