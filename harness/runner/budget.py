@@ -21,6 +21,7 @@ PREPARATION_CALLS = 6
 VISIT_SECONDS = 0.006
 VISIT_SECONDS_CUDA = 0.035
 CHECK_SECONDS = 0.08
+CHECK_SECONDS_CUDA = 0.02
 PREPARATION_SECONDS = 0.15
 # A session of the profiler on a GPU, and what the memory of a call is measured with; a worker's start.
 SESSION_SECONDS = 0.1
@@ -127,9 +128,9 @@ def preparation_seconds(call_seconds: float, *, device: str = "cpu") -> float:
     return call_seconds * PREPARATION_CALLS + PREPARATION_SECONDS + (SESSION_SECONDS if "cuda" in device else 0.0)
 
 
-def check_seconds(call_seconds: float) -> float:
+def check_seconds(call_seconds: float, *, device: str = "cpu") -> float:
     """Return what holding a case against the oracle costs."""
-    return call_seconds + CHECK_SECONDS
+    return call_seconds + (CHECK_SECONDS_CUDA if "cuda" in device else CHECK_SECONDS)
 
 
 def visit_seconds(known: Estimate, *, block: float, policy: TimingPolicy) -> float:
@@ -234,7 +235,7 @@ def dearest(
 def seconds_after_rounds(known: Sequence[Estimate], *, device: str, policy: Policy) -> float:
     """Return what is still to do once the rounds of these cases are over: checks, sustained load, fresh memory."""
     return (
-        sum(check_seconds(one.call_seconds) for one in known)
+        sum(check_seconds(one.call_seconds, device=device) for one in known)
         + sustained_seconds(known, device=device, policy=policy.telemetry)
         + fresh_memory_seconds(known, device=device, policy=policy.allocation, timing=policy.timing)
     )

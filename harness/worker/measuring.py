@@ -252,8 +252,8 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
 def _booked(
     bench: Workbench, clock: timing.Clock, call: Callable[[], Any], calls: int, *, meanwhile: timing.Meanwhile = None
 ) -> timing.Block:
-    """Time a block of calls; its seconds are a stage of their own."""
-    with bench.stages.inside("timed samples"):
+    """Time a block of calls; its seconds are a stage of their own: on a GPU launches and the sleep before them too."""
+    with bench.stages.inside("timed samples" if bench.device.type == "cpu" else "queueing and timing blocks"):
         return bench.calls.block(clock, call, calls, meanwhile=meanwhile)
 
 

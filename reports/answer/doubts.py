@@ -22,6 +22,8 @@ CLOSE_TO_SHARE = 0.4
 DAMAGES_AT_MOST = 3
 # As many implementations with wide intervals are named.
 WORST_NAMED = 2
+# The normal quantile of 95 % intervals.
+NORMAL = 1.96
 # Of the reason for a missing baseline as much is quoted.
 REASON_CHARACTERS = 120
 # What cases share that compare, their sizes aside.
@@ -49,7 +51,7 @@ def precision_sentence(run: Run, table: pd.DataFrame) -> str:
         of_one = known.groupby(ok["implementation"]).median().sort_values(ascending=False)
         worst = [f"{name} {_within(float(width))}" for name, width in of_one.head(WORST_NAMED).items()]
         said = f"Half of the times are known to {_within(float(known.median()))} or better"
-        said += f"; ±{units.whole_percent(asked)} was asked for, and {missed.sum():,} of {len(ok):,} miss it"
+        said += f"; ±{units.percent(asked)} was asked for, and {missed.sum():,} of {len(ok):,} miss it"
         said += f" (widest: {units.listing(worst)})." if len(of_one) > 1 else "."
     return f"{said} {_advice(ok[missed])}"
 
@@ -64,8 +66,16 @@ def _within(half_width: float) -> str:
 
 
 def _asked_precision(run: Run) -> float | None:
-    """Return the relative half-width that a run was to reach, None if it has no plan."""
-    return run.plan.policy.timing.precision if run.plan else None
+    """Return the relative half-width that a run's intervals were to have, None if it has no plan.
+
+    Its policy asks for a width within a process; what processes differ by is part of every interval, and no round
+    narrows it.
+    """
+    if run.plan is None:
+        return None
+    policy = run.plan.policy
+    between = NORMAL * policy.comparison.process_deviation / math.sqrt(policy.timing.processes)
+    return math.hypot(policy.timing.precision, between)
 
 
 def _advice(wide: pd.DataFrame) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NOT_JUDGED = "not judged yet"
 # Within a tenth two implementations tell no story.
 CLOSE = 1.1
+# Beyond this a share of memory is a number that tells nobody anything.
+LITTLE = 1e5
 # A point that nearly all implementations reached speaks for them, even if a slow one stopped earlier.
 SHARED_BY_MOST = 0.7
 AXES_OF_LAW = ("n", "d", "heads", "batch")
@@ -99,8 +101,9 @@ def contrast_sentence(ok: pd.DataFrame, *, baseline: str) -> str:
     words = f"At n = {n} {quickest['implementation']} is {factor} as fast as {other['implementation']}"
     mine, theirs = quickest["extra_bytes"], other["extra_bytes"]
     if not units.absent(mine) and not units.absent(theirs) and theirs > mine > 0:
-        share = units.digits(theirs / mine, significant=2)
-        words += f" and takes 1/{share} of its extra memory, {units.size(mine)} against {units.size(theirs)}"
+        many = theirs / mine
+        share = f"1/{units.digits(many, significant=2)} of its extra memory" if many < LITTLE else "little extra memory"
+        words += f" and takes {share}, {units.size(mine)} against {units.size(theirs)}"
     return f"{words}."
 
 

@@ -49,7 +49,7 @@ def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
     preparing = 0.0
     if one.case.id not in state.prepared:
         preparing = budget.preparation_seconds(one.call_seconds, device=state.plan.device)
-    return (preparing + budget.check_seconds(one.call_seconds)) * state.time.preparing.factor
+    return (preparing + budget.check_seconds(one.call_seconds, device=state.plan.device)) * state.time.preparing.factor
 
 
 def shed(
@@ -83,7 +83,7 @@ def ceilings_seconds(state: RunState) -> float:
 
 def room_after_rounds(state: RunState, cases: Sequence[PlannedCase]) -> float:
     """Return the seconds left for rounds of these cases: their checks, the report and what was asked for aside."""
-    checks = sum(budget.check_seconds(one.call_seconds) for one in state.estimates(cases))
+    checks = sum(budget.check_seconds(one.call_seconds, device=state.plan.device) for one in state.estimates(cases))
     return room_for_cases(state) - checks * state.time.preparing.factor
 
 
@@ -104,7 +104,7 @@ def room_for_extras(state: RunState, *, is_asked: bool) -> float:
     """Return the seconds that sustained load or fresh memory may take now."""
     if is_asked:
         return float("inf")
-    checks = sum(budget.check_seconds(one.call_seconds) for one in state.estimates(state.open))
+    checks = sum(budget.check_seconds(one.call_seconds, device=state.plan.device) for one in state.estimates(state.open))
     closing = checks * state.time.preparing.factor + budget.report_seconds(len(state.plan.cases))
     left = state.time.left - closing - ceilings_seconds(state)
     return min(left, budget.extras_share(state.plan.device, state.policy.run) * state.time.spent)

@@ -26,12 +26,14 @@ def load_for_long(state: RunState) -> None:
     wait = budget.wait_seconds(state.plan.device, policy)
     room = fitting.room_for_extras(state, is_asked=state.limits.sustain)
     wanted = [planned for planned in state.open if planned.case.id in chosen]
-    # Only the first does not wait for the device to cool.
-    fits = wanted if math.isinf(room) else wanted[: max(0, int((room + wait) / (seconds + wait)))]
-    if len(fits) < len(wanted):
-        state.say_left_out("sustained load", [planned.case for planned in wanted[len(fits) :]])
-    state.progress.phase_begun("sustained load", cost=seconds * len(fits), cases=len(fits))
-    for planned in fits:
+    until = state.time.spent + room
+    # As far as can be told before: only the first is sure not to wait for the device to cool.
+    foreseen = len(wanted) if math.isinf(room) else min(len(wanted), int(room / seconds))
+    state.progress.phase_begun("sustained load", cost=seconds * foreseen, cases=foreseen)
+    for number, planned in enumerate(wanted):
+        if state.time.spent + seconds + (wait if number else 0.0) > until:
+            state.say_left_out("sustained load", [left.case for left in wanted[number:]])
+            break
         case = planned.case
         request = Sustain(case=case, seed=state.seed(case, visit=1), call_seconds=_timed_seconds(state, case))
         answer = state.supervisor.ask(request, seconds=state.timeout(planned) + seconds + wait)
