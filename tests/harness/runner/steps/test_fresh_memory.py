@@ -12,6 +12,7 @@ from harness.protocol.messages import Visited
 from harness.records import Agreement, Case, Counts, Memory, PlannedCase, Preparation, Ran, Round, case_id
 from harness.runner.selection import TimeLimits
 from harness.runner.steps import fresh_memory
+from harness.runner.supervisor import Stages
 from tests.support.steps import FIRST, LOST, ready
 
 MEBIBYTE = 2**20
@@ -109,7 +110,7 @@ def test_a_case_is_visited_by_both_workers_in_turn_after_a_round_that_does_not_c
             order.append((name, request.index))
             return Visited(round=visit(seconds=seconds, faults=4.0), calls_seconds=1.0)
 
-        return SimpleNamespace(ask=ask)
+        return SimpleNamespace(ask=ask, stages=Stages())
 
     policy = DEFAULT.model_copy(update={"allocation": POLICY.model_copy(update={"rounds": 2})})
     case = planned("batched", 2048)
@@ -130,7 +131,7 @@ def test_a_worker_lost_in_the_comparison_costs_the_figure_and_no_case(monkeypatc
     case = planned("batched", 2048)
     state = ready(case, policy=DEFAULT, limits=TimeLimits(fresh_memory=True))
     state.prepared = {case.case.id: prepared()}
-    lost = SimpleNamespace(ask=lambda *_, **__: LOST)
+    lost = SimpleNamespace(ask=lambda *_, **__: LOST, stages=Stages())
     state.supervisor = lost
     state.supervisor.returning_memory = lambda: nullcontext(lost)
     monkeypatch.setattr(fresh_memory.allocator, "why_not", lambda *_: "")
