@@ -44,9 +44,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def gates(session: nox.Session) -> None:
-    """Hold every implementation against the float64 oracle, then show how often the gate errs: docs/gates.md."""
+    """Hold every implementation and mutant against the oracle in every dtype, then write docs/gates.md."""
     _install(session, "test")
-    session.run("python", "-m", "pytest", "tests/harness/gate/test_gates.py", *session.posargs)
+    tests = ("tests/harness/gate/test_gates.py", "tests/harness/gate/test_mutants.py")
+    session.run("python", "-m", "pytest", *tests, "--all-gates", *session.posargs)
     session.run("python", "-m", "tests.evidence.gate_rates", "--write", "docs/gates.md")
 
 
@@ -62,6 +63,13 @@ def fuzz(session: nox.Session) -> None:
     """Read ten thousand generated tables: each gives verdicts or says what is wrong, within 2 s and 500 MB."""
     _install(session, "test")
     session.run("python", "-m", "tests.evidence.fuzz_tables", *session.posargs)
+
+
+@nox.session(name="fuzz-runs")
+def fuzz_runs(session: nox.Session) -> None:
+    """Read ten thousand damaged run directories: each gives its report and exports, or lines that say what is wrong."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.evidence.fuzz_runs", *session.posargs)
 
 
 @nox.session(name="pytest-bench")

@@ -109,14 +109,27 @@ class Check(Fact):
     detail: str = ""
 
 
+class Approximation(Fact):
+    """How far an approximate kernel is from the oracle, in the worst tensor of a call; `largest` is absolute."""
+
+    cosine: float
+    relative_l1: float
+    rmse: float
+    largest: float
+
+
 class Agreement(Fact):
-    """The gate's result. `worst` names the element with the largest ratio; `rechecked` tells of the check after."""
+    """The gate's result; what is approximate has errors in place of checks of numbers.
+
+    `worst` names the element with the largest ratio; `rechecked` tells of the check after.
+    """
 
     passed: bool
     checks: list[Check]
     worst: str = ""
     rows_checked: int = 0
     rechecked: bool = False
+    approximation: Approximation | None = None
 
     @property
     def ratio(self) -> float | None:

@@ -46,6 +46,7 @@ class Implementation:
     fixed dispatch cost per query row on a CPU.
     `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
     `within` makes the context that its calls run in, such as the choice of a backend; it is entered once around many.
+    Of one that is `approximate`, such as quantised attention, errors are data and no reason to refuse it.
     """
 
     problem: str
@@ -59,6 +60,7 @@ class Implementation:
     fixes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     within: Callable[[], AbstractContextManager[Any]] | None = None
+    approximate: bool = False
 
     @property
     def within_name(self) -> str:
@@ -115,13 +117,26 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """How far chance moves each row of an output, each a float64 tensor over rows.
+
+    Of the sum of a row's squared deviations from its mean: `variance` is the expectation, `square` bounds the expected
+    square, and `most` bounds the sum itself.
+    """
+
+    variance: torch.Tensor
+    square: torch.Tensor
+    most: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Witness:
     """Hold what defines right, each a float64 tensor on the CPU.
 
     `oracle` is exact to float64; `reference` is what a plain implementation in the case's own dtype gives; `bound` is
     an elementwise bound on the error that an honest kernel commits. `flush` is the error that flushing numbers below
     the smallest normal one to zero may cost. `is_random` where chance (dropout) moves answers by more than rounding
-    does, so that the reference's error says something in float64 too.
+    does, so that the reference's error says something in float64 too; `scatter` is how far, where it is known.
     """
 
     oracle: torch.Tensor
@@ -129,6 +144,7 @@ class Witness:
     bound: torch.Tensor
     flush: float = 0.0
     is_random: bool = False
+    scatter: Scatter | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +166,8 @@ class Probe:
 
     `quick` probes alone are run where little time is given. `upstream` is how the gradient handed in lies in memory.
     `needs` are features that its kind asks for beside the point's. Where `spoils_row`, its kind puts NaN into a row of
-    the first tensor: that row of the output is not finite, the others are what they were.
+    the first tensor: that row of the output is not finite, the others are what they were. Where it
+    `scatters`, many calls are made forward, and how far chance moves their results is checked.
     """
 
     name: str
@@ -160,6 +177,7 @@ class Probe:
     upstream: Upstream = "dense"
     needs: frozenset[str] = frozenset()
     spoils_row: bool = False
+    scatters: bool = False
 
     @property
     def length(self) -> int:

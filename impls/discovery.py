@@ -74,7 +74,7 @@ def _load(
     if key in REGISTRY.loaded:
         return
     # Before the import, so that no edit comes between what is run and what is hashed.
-    content = _content(file)
+    content = _content(file) + b"".join(map(_content, helpers(file) if file else ()))
     REGISTRY.loaded.add(key)
     before = dict(REGISTRY.entries)
     try:
@@ -95,6 +95,38 @@ def _load(
         source = Path(REGISTRY.entries[added].source)
         told = content if file is not None and source == file else _content(source)
         REGISTRY.digests[added] = hashlib.sha256(package.encode() + b"\0" + content + told).hexdigest()[:DIGEST_LENGTH]
+
+
+def helpers(file: Path) -> list[Path]:
+    """List the files beside an implementation's that it imports by name, and those that these import, in order.
+
+    Modules are looked for as files in the same folder, or as packages there.
+    """
+    found, left = [], [file]
+    while left:
+        for name in _imported_names(left.pop(0)):
+            place = file.parent.joinpath(*name.split("."))
+            for candidate in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+                if candidate.is_file() and candidate != file and candidate not in found:
+                    found.append(candidate)
+                    left.append(candidate)
+    return found
+
+
+def _imported_names(file: Path) -> list[str]:
+    """List the modules that a file may import, from its syntax alone; nothing where that can't be read."""
+    try:
+        tree = ast.parse(_content(file))
+    except (SyntaxError, ValueError):
+        return []
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names += [module] * bool(module) + [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
+    return [name for name in names if all(part.isidentifier() for part in name.split("."))]
 
 
 def _content(file: Path | None) -> bytes:

@@ -92,6 +92,7 @@ def register(
     expects: Iterable[str] | Expected = (),
     prepare: Callable[..., Callable[..., Any]] | None = None,
     deterministic: bool = True,
+    approximate: bool = False,
     fixes: Mapping[str, Any] | None = None,
     within: Callable[[], AbstractContextManager[Any]] | None = None,
     **planned: Unpack[Planned],
@@ -101,8 +102,8 @@ def register(
     Decorators may be stacked, one per device, where limits differ by device. `requires` names optional packages
     by import name; `expects` are substrings of names of operators or kernels, one of which each call must run, or an
     `Expected`. `within` makes a context that is entered around calls, once for many, so that choosing a backend is no
-    part of their time. Raises ValueError for an unknown device, dtype or feature, for a duplicate name, and for one
-    that no file can hold.
+    part of their time. What is `approximate` by intent is never refused for its numbers, and never a baseline. Raises
+    ValueError for an unknown device, dtype or feature, for a duplicate name, and for one that no file can hold.
     """
     _check_name(name)
     limits = Limits(
@@ -122,6 +123,7 @@ def register(
                 limits=(limits,),
                 prepare=prepare,
                 deterministic=deterministic,
+                approximate=approximate,
                 fixes=dict(fixes or {}),
                 within=within,
                 **planned,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.results.run import read_run
 
@@ -12,14 +13,19 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.records import Case, Record
+    from harness.records import Agreement, Case, Record
     from harness.results.run import Run
+    from harness.results.verdicts_file import Verdict
+
+    Named = TypeVar("Named", Case, Verdict)
 
 # Sizes a point may have; each is a column, empty where a point lacks it.
 AXES = (
     *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width"),
     *("causal", "valid_lens", "scale", "dropout"),
 )
+# What stands behind the name of an approximate implementation.
+APPROXIMATE = " (approximate)"
 # The columns of `load`, in order, with what they hold. Times are seconds, sizes bytes.
 COLUMNS: dict[str, str] = {
     "id": "hash of problem, point, dtype, device, direction, cache and implementation",
@@ -59,6 +65,11 @@ COLUMNS: dict[str, str] = {
     "extra_bytes": "peak beyond the outputs",
     "predicted_extra_bytes": "what the planner expected of that",
     "agreement_ratio": "largest error / budget of all checks; at most 1 passes",
+    "approximate": "1 where the implementation is declared approximate: no budget holds for it, and its errors follow",
+    "cosine": "cosine similarity of an approximate result with the oracle's, of the worst tensor",
+    "relative_l1": "sum of its absolute errors over the sum of the oracle's absolute values",
+    "rmse": "root mean square of its errors",
+    "largest_error": "largest of its absolute errors",
     "energy_j": "joules a call, under sustained load",
     "gpu_utilization": "share of time the GPU was busy, 0..1",
     "power_w": "mean watts under sustained load",
@@ -90,6 +101,29 @@ def frames(runs: Iterable[Run]) -> pd.DataFrame:
     tables = [frame(run).assign(run=run.label) for run in runs]
     table = tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
     return table[["run", *COLUMNS]]
+
+
+def with_marks(run: Run) -> Run:
+    """Name approximate implementations as such wherever a run names them, for figures and tables that people read."""
+    approximate = {
+        record.case.implementation
+        for record in run.records
+        if record.agreement and record.agreement.approximation
+        if not record.case.implementation.endswith(APPROXIMATE)
+    }
+    if not approximate:
+        return run
+
+    def name(held: Named) -> Named:
+        is_marked = held.implementation in approximate
+        return held.model_copy(update={"implementation": held.implementation + APPROXIMATE}) if is_marked else held
+
+    return replace(
+        run,
+        records=tuple(record.model_copy(update={"case": name(record.case)}) for record in run.records),
+        waiting=tuple((name(case), status, reason) for case, status, reason in run.waiting),
+        verdicts=tuple(name(verdict) for verdict in run.verdicts),
+    )
 
 
 def _case_columns(case: Case) -> dict[str, Any]:
@@ -145,11 +179,23 @@ def _row(record: Record) -> dict[str, Any]:
             "predicted_extra_bytes": memory.predicted,
         }
     if record.agreement:
-        row["agreement_ratio"] = record.agreement.ratio
+        row |= _agreement_columns(record.agreement)
     if record.telemetry:
         names = ("energy_j", "gpu_utilization", "power_w", "clock_mhz")
         row |= {name: record.telemetry.summary.get(name) for name in names}
     row["roofline_share"] = record.roofline_share
+    return row
+
+
+def _agreement_columns(agreement: Agreement) -> dict[str, Any]:
+    row = {"agreement_ratio": agreement.ratio, "approximate": agreement.approximation is not None}
+    if found := agreement.approximation:
+        row |= {
+            "cosine": found.cosine,
+            "relative_l1": found.relative_l1,
+            "rmse": found.rmse,
+            "largest_error": found.largest,
+        }
     return row
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from impls import contract, discovery
+from tests.support import sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ def _own_cache(tmp_path_factory):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--impl-file", action="append", default=[], help="Python file that registers implementations")
+    parser.addoption("--all-gates", action="store_true", help="run the gates' tests in every dtype")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -57,7 +59,7 @@ def _cases(entry: contract.Implementation) -> list:
         pytest.param(
             (entry, device, dtype),
             id=f"{entry.problem}-{entry.name}-{device}-{dtype}",
-            marks=[pytest.mark.gpu] if device == "cuda" else [],
+            marks=[pytest.mark.gpu] if device == "cuda" else sample.marks(entry.name, dtype, limits.dtypes),
         )
         for device in ("cpu", "cuda")
         if (limits := entry.limits_on(device)) is not None
@@ -65,8 +67,13 @@ def _cases(entry: contract.Implementation) -> list:
     ]
 
 
-def pytest_collection_modifyitems(items):
-    """Skip tests marked gpu where torch sees no CUDA device."""
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is beyond the sample unless all is asked for; skip GPU tests where there is no CUDA device."""
+    if not config.getoption("--all-gates") and not config.getoption("--impl-file"):
+        beyond = [item for item in items if item.get_closest_marker("beyond_sample")]
+        items[:] = [item for item in items if not item.get_closest_marker("beyond_sample")]
+        if beyond:
+            config.hook.pytest_deselected(items=beyond)
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.gate import scatter
 from harness.gate.agreement import agree, agree_but_for_spoiled_rows, describe
+from harness.gate.call import call, contract_check, contract_mistakes
 from harness.gate.known import Known
 from harness.records import Agreement, Check, Outcome
 from impls.subject import Subject
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 REPEATED_CALLS = 128
 # Inputs of these calls, in turn: what is right of each is worked out once.
 REPEATED_INPUTS = 16
+# A module that leaves dropout out, or does it twice, is told from an honest one by a dozen; and by half of the limits.
+SCATTERED_CALLS = 48
 DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
 
 
@@ -67,10 +71,10 @@ def tasks(problem: Problem, *, quick: bool = False, only: str = "") -> list[Task
     `only` keeps those whose title contains it.
     """
     listed = [
-        Task(probe.name, probe, direction, _single)
+        Task(probe.name, probe, direction, _scattered if probe.scatters else _single)
         for probe in problem.PROBES
         if probe.quick or not quick
-        for direction in (DIRECTIONS[:1] if probe.spoils_row else DIRECTIONS)
+        for direction in (DIRECTIONS[:1] if probe.spoils_row or probe.scatters else DIRECTIONS)
     ]
     listed.append(Task("repeated calls", problem.REPEATED, "forward", _repeated))
     listed.append(Task("fresh outputs", problem.REPEATED, "forward", _fresh))
@@ -102,6 +106,8 @@ def run(examinee: Examinee, task: Task) -> Outcome:
         return unanswered(examinee, task, status="unsupported", reason=str(error))
     subject = examinee.at(point, direction=task.direction)
     lacks = unsupported(subject, needs=task.probe.needs)
+    if task.probe.spoils_row and examinee.implementation.approximate:
+        lacks = "no NaN asked of approximate kernels"
     if lacks:
         return unanswered(examinee, task, status="unsupported", reason=lacks)
     agreement = task.check(subject, task.probe, examinee)
@@ -140,19 +146,43 @@ def _single(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
 def _repeated(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
     """Check many calls, each on inputs drawn anew; return the first that disagrees, else the worst."""
     agreements, known = [], examinee.known or Known()
-    for call in range(REPEATED_CALLS):
+    for number in range(REPEATED_CALLS):
         agreements.append(
             agree(
                 subject,
-                seed=examinee.seed + call % REPEATED_INPUTS,
+                seed=examinee.seed + number % REPEATED_INPUTS,
                 policy=examinee.policy,
                 kind=probe.kind,
                 known=known,
             )
         )
         if not agreements[-1].passed:
-            return _in_call(agreements[-1], call + 1)
-    return max(agreements, key=lambda agreement: agreement.ratio or 0.0)
+            return _in_call(agreements[-1], number + 1)
+    return max(agreements, key=_severity)
+
+
+def _severity(agreement: Agreement) -> float:
+    """Rank agreements by their largest error against its budget, approximate ones by what they lose."""
+    return agreement.approximation.relative_l1 if agreement.approximation else agreement.ratio or 0.0
+
+
+def _scattered(subject: Subject, probe: Probe, examinee: Examinee) -> Agreement:
+    """Check how far many calls on the same inputs are from their mean."""
+    inputs = subject.inputs(seed=examinee.seed, kind=probe.kind)
+    rows = subject.problem.sample_rows(subject.point, count=examinee.policy.rows, seed=examinee.seed)
+    results = []
+    for _ in range(SCATTERED_CALLS):
+        answer = call(subject, inputs, rows=rows, seed=examinee.seed)
+        mistakes = contract_mistakes(subject, answer)
+        if mistakes:
+            return Agreement(passed=False, checks=[contract_check(mistakes)], rows_checked=0)
+        axis = subject.problem.outputs(subject.point)[0].row_axis
+        results.append(torch.Tensor.detach(answer.outputs[0]).index_select(axis, rows.to(subject.device)).cpu())
+    (witness, *_) = subject.problem.witness(inputs, rows)
+    assert witness.scatter is not None
+    deviations = (torch.stack(results).double() - witness.oracle).square().sum(-1)
+    found = scatter.check(deviations, witness.scatter)
+    return Agreement(passed=found.passed, checks=[contract_check([]), found], rows_checked=len(rows))
 
 
 def _in_call(agreement: Agreement, call: int) -> Agreement:

@@ -60,6 +60,7 @@ class DescribedImplementation(Fact):
     dtypes: list[str] = Field(default_factory=list)
     supports: list[str] = Field(default_factory=list)
     deterministic: bool = True
+    approximate: bool = False
     source: str
     digest: str = ""
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # One probe may compile a kernel, on a machine that compiles others beside it.
 PROBE_SECONDS = 300.0
 DISAGREED, FAILED, NOTHING, FINE = 3, 4, 2, 0
+# Statuses of one that is wrong, or that changed what it shares with others.
+WRONG = frozenset({"disagreed", "invalid"})
 # Statuses of an implementation that gave no answer.
 NO_ANSWER = frozenset({"crashed", "timeout", "oom"})
 
@@ -47,9 +49,12 @@ class Report(Fact):
 
     @property
     def exit_code(self) -> int:
-        """Return 3 for a disagreement, 4 for no answer or an implementation not examined, 2 if nothing was asked."""
+        """Return the code of the worst outcome.
+
+        3: a disagreement or a changed process; 4: no answer, or an implementation not examined; 2: nothing was asked.
+        """
         statuses = {outcome.status for outcome in self.outcomes}
-        if "disagreed" in statuses:
+        if statuses & WRONG:
             return DISAGREED
         if statuses & NO_ANSWER or any(missing.asked for missing in self.unavailable):
             return FAILED

@@ -19,7 +19,7 @@ from harness.runner.process import ROOT
 from harness.runner.selection import EmptyShardError, Keyword, SelectionError, check_names, in_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pydantic import JsonValue
 
@@ -132,6 +132,9 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
     check_names(request.selection.implementations, names)
     if request.baseline is not None:
         check_names([request.baseline], names)
+    approximate = {entry.name for entry in described.implementations if entry.approximate}
+    if request.baseline in approximate:
+        raise SelectionError(f"--baseline {request.baseline}: it is approximate, and no time of its kind is a baseline")
     scenarios = [select(scenario, request.selection, device=request.device) for scenario in request.scenarios]
     cases, dropped = expand(scenarios, names=names, selection=request.selection, device=request.device)
     if not cases and request.selection.shard != WHOLE:
@@ -153,7 +156,7 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
         device_name=described.device_name,
         seed=request.seed,
         preset=request.preset,
-        baseline=request.baseline or default_baseline(planned),
+        baseline=request.baseline or default_baseline(planned, approximate=approximate),
         threads=described.threads,
         keep_memory=request.keep_memory,
         impl_files=files,
@@ -204,11 +207,15 @@ def predicted(cases: Sequence[Case], supervisor: Supervisor) -> list[PlannedCase
     return planned
 
 
-def default_baseline(planned: Sequence[PlannedCase]) -> str:
-    """Choose what counts as 1.0x: `sdpa-auto`, what a user gets by default, else the first that runs."""
-    running = [case.case.implementation for case in planned if case.skip is None]
-    known = running or [case.case.implementation for case in planned]
-    return next((name for name in ("sdpa-auto", "batched") if name in known), known[0])
+def default_baseline(planned: Sequence[PlannedCase], *, approximate: Collection[str] = ()) -> str:
+    """Choose what counts as 1.0x: `sdpa-auto`, what a user gets by default, else the first that runs.
+
+    Nothing `approximate` does; "" where all are.
+    """
+    exact = [case for case in planned if case.case.implementation not in approximate]
+    running = [case.case.implementation for case in exact if case.skip is None]
+    known = running or [case.case.implementation for case in exact]
+    return next((name for name in ("sdpa-auto", "batched") if name in known), known[0] if known else "")
 
 
 def code_fingerprint() -> dict[str, JsonValue]:

@@ -154,7 +154,11 @@ def _ratio(above: Record, below: Record) -> tuple[float, float | None, float | N
 def judge_faster(claim: Claim, group: Group, measured: Sequence[Record]) -> list[Part]:
     """Compare with the baseline implementation along n: time, and extra memory where both are known."""
     baseline = claim.baseline or ""
-    base = {identity(record): record for record in measured if record.case.implementation == baseline}
+    base = {
+        identity(record): record
+        for record in measured
+        if record.case.implementation == baseline and not (record.agreement and record.agreement.approximation)
+    }
     series = series_along(group.records, axis="n")
     pairs = [(n, record, base[identity(record)]) for n, record in series if identity(record) in base]
     if not pairs:

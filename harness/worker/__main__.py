@@ -34,7 +34,7 @@ NOT_OFFERED = (
     *("execution plans", "no valid triton configs", "out of resource", "no kernel image is available"),
 )
 # After these, a clock that the case's implementation replaced makes the case invalid.
-WATCHED = (messages.Prepare, messages.Visit, messages.Recheck, messages.Sustain)
+WATCHED = (messages.RunProbe, messages.Prepare, messages.Visit, messages.Recheck, messages.Sustain)
 
 
 def die_with(parent: int) -> None:

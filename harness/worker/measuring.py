@@ -75,9 +75,10 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
 
 
 def _notes(bench: Workbench, subject: Subject) -> list[str]:
-    """Say what the implementation's source changed when it was imported."""
+    """Say what the implementation's source changed when it was imported, and whether it is approximate."""
     changed = bench.process.changed_by.get(subject.implementation.source)
-    return [f"on import it {', '.join(changed)}; put back"] if changed else []
+    notes = [f"on import it {', '.join(changed)}; put back"] if changed else []
+    return [*notes, "approximate: its errors are data"] if subject.implementation.approximate else notes
 
 
 @dataclass(frozen=True)

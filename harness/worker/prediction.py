@@ -61,6 +61,7 @@ def _described(entry: Implementation, bench: Workbench) -> DescribedImplementati
         dtypes=list(limits.dtypes) if limits else [],
         supports=sorted(limits.supports) if limits else [],
         deterministic=entry.deterministic,
+        approximate=entry.approximate,
         source=entry.source,
         digest=bench.registry.digests.get((entry.problem, entry.name), ""),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -189,7 +191,19 @@ def settings() -> dict[str, Setting]:
         "standard output or error": Setting(_descriptors, Descriptors().put_back),
         # Dropout, and modules that start with random weights, draw from it by rights.
         "random state": Setting(lambda: bytes(torch.get_rng_state().numpy()), _set_random_state, is_quiet=True),
+        "Python's random state": Setting(random.getstate, random.setstate, is_quiet=True),
+        "numpy's random state": Setting(_numpy_state, _set_numpy_state, is_quiet=True),
     }
+
+
+def _numpy_state() -> tuple[Any, ...]:
+    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # the state that libraries share is this one
+    return (kind, np.asarray(keys).tobytes(), *rest)
+
+
+def _set_numpy_state(state: tuple[Any, ...]) -> None:
+    kind, keys, *rest = state
+    np.random.set_state((kind, np.frombuffer(keys, dtype=np.uint32), *rest))  # noqa: NPY002
 
 
 def _set_random_state(state: bytes) -> None:

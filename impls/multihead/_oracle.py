@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from impls.contract import Witness
+from impls.contract import Scatter, Witness
 from impls.multihead._gradients import bounded_gradients, fused_gradients
 from impls.multihead.steps import Weights
 from impls.numerics.errors import LAMBDA, Units, flushed_output, units
@@ -31,6 +31,7 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> Witness:
     shape = (inputs.x_q.shape[0], len(rows), inputs.weights.w_o.shape[0])
     oracle, reference, bound = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
     unit = units(inputs.x_q.dtype, inputs.x_q.device)
+    moved = Scatter(*(torch.zeros(shape[:2], dtype=torch.float64) for _ in range(3)))
     for batch, start, block in _row_blocks(inputs, rows):
         sources = _sources(inputs, batch, block)
         mask = _mask(inputs, batch, block)
@@ -43,8 +44,16 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> Witness:
         bound[place] = error_bound(
             wide, wide_weights, heads=inputs.heads, mask=mask, unit=unit, dropout=inputs.dropout
         ).cpu()
+        if inputs.dropout:
+            found = scatter(wide, wide_weights, heads=inputs.heads, mask=mask, dropout=inputs.dropout)
+            moved.variance[place], moved.square[place], moved.most[place] = found.variance, found.square, found.most
     return Witness(
-        oracle=oracle, reference=reference, bound=bound, flush=_flush(inputs), is_random=inputs.dropout > 0.0
+        oracle=oracle,
+        reference=reference,
+        bound=bound,
+        flush=_flush(inputs),
+        is_random=inputs.dropout > 0.0,
+        scatter=moved if inputs.dropout else None,
     )
 
 
@@ -230,6 +239,30 @@ def _dropout_bound(attention: torch.Tensor, values: torch.Tensor, *, dropout: fl
     largest = (attention.amax(-1, keepdim=True) * values.abs().amax(1, keepdim=True)).amax(0)
     largest = largest * max(1.0, dropout / (1 - dropout))
     return DEVIATIONS * variance.sqrt() + DEVIATIONS**2 / 3 * largest
+
+
+def scatter(
+    sources: list[torch.Tensor], weights: Weights, *, heads: int, mask: torch.Tensor, dropout: float
+) -> Scatter:
+    """Return how far dropout moves the module's rows, each [rows].
+
+    A weight is multiplied by 0 or 1 / (1 - p), which is 1 in the mean, with variance p / (1 - p). So a row's deviation
+    is a sum of independent variables xi_j times vectors g_j = weight_j * (what its key adds at weight one). Of its
+    squared length: the expectation is p / (1 - p) * sum |g_j|^2; the expected square is at most 3 of its squares, plus
+    E xi^4 * sum |g_j|^4.
+    """
+    q, k, v = (
+        _heads(_affine(x, w, b), heads)
+        for x, w, b in zip(sources, weights[:3], (weights.b_q, weights.b_k, weights.b_v), strict=True)
+    )
+    attention = _softmax((q @ k.mT) * q.shape[-1] ** -0.5, mask)  # [heads, rows, n_k]
+    added = v @ _output_by_head(weights, heads)  # [heads, n_k, width]
+    odds = dropout / (1 - dropout)
+    lengths = attention.square() * added.square().sum(-1).unsqueeze(1)  # |g_j|^2
+    variance = odds * lengths.sum((0, 2))
+    fourth = dropout + dropout**4 / (1 - dropout) ** 3
+    most = ((attention @ added.abs()).sum(0) * max(1.0, odds)).square().sum(-1)
+    return Scatter(variance, 3 * variance.square() + fourth * lengths.square().sum((0, 2)), most)
 
 
 def _bounded_affine(

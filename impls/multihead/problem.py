@@ -204,6 +204,7 @@ PROBES = (
     Probe("large logits", SMALL, kind="large logits"),
     Probe("the tutorial's shapes", {"n_q": 4, "n_k": 6, "width": 100, "heads": 5, "batch": 2, "valid_lens": "batch"}),
     Probe("dropout", {**SMALL, "dropout": 0.5}),
+    Probe("dropout's scatter", {**SMALL, "dropout": 0.5}, quick=True, scatters=True),
     Probe("one query, two batch elements", {"n_q": 1, "n_k": 20, "width": 32, "heads": 2, "batch": 2}),
     Probe("one empty sequence", {**SMALL, "n": 12, "batch": 3, "valid_lens": "batch_empty"}, quick=True),
     Probe("strided gradient", SMALL, upstream="strided"),

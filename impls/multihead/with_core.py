@@ -39,6 +39,7 @@ def place(core: Implementation) -> Implementation:
         # What a core plans for its own tensors ends with this call's projections; what it compiles, it keeps.
         prepare=functools.partial(call_once, function) if core.prepare is not None else None,
         deterministic=core.deterministic,
+        approximate=core.approximate,
         score_buffers=core.score_buffers,
         call_seconds_per_row=core.call_seconds_per_row,
         source=core.source,

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.policy import DEFAULT
 from reports import units
-from reports.frame import AXES
+from reports.frame import APPROXIMATE, AXES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,11 +103,27 @@ def warnings(run: Run, table: pd.DataFrame) -> list[str]:
         number = int(_flagged(ok, flag).sum())
         if number:
             found.append(f"{units.counted(number, 'timed case')} of {len(ok):,} {words}.")
+    found += _approximations(ok)
     if run.plan and run.plan.preset == "fast":
         found.append("Measured with --fast: few rounds, so slow drift of the machine is not covered.")
     if ok.empty:
         found.append("No case was timed.")
     return found
+
+
+def _approximations(ok: pd.DataFrame) -> list[str]:
+    """Say how far each approximate implementation is from the oracle."""
+    said = []
+    for name, rows in ok[ok["approximate"] == 1].groupby("implementation", sort=False):
+        words = [
+            f"cosine similarity {units.digits(rows['cosine'].min(), significant=4)}",
+            f"relative L1 {units.percent(rows['relative_l1'].max())}",
+            f"RMSE {units.digits(rows['rmse'].max())}",
+            f"largest error {units.digits(rows['largest_error'].max())}",
+        ]
+        plain = str(name).removesuffix(APPROXIMATE)
+        said.append(f"{plain} is approximate, and no match for exact ones in time: {', '.join(words)}, at worst.")
+    return said
 
 
 def baseline_gaps(table: pd.DataFrame, *, baseline: str) -> list[str]:

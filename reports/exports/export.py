@@ -191,7 +191,11 @@ def _benchmark(record: Record) -> dict[str, Any]:
         "fullname": name_of(record),
         "params": {**record.case.point, "implementation": record.case.implementation, "dtype": record.case.dtype},
         "param": record.case.id,
-        "extra_info": {"id": record.case.id, **_ours(record)},
+        "extra_info": {
+            "id": record.case.id,
+            "approximate": bool(record.agreement and record.agreement.approximation),
+            **_ours(record),
+        },
         "options": {"timer": "perf_counter", "warmup": True},
         "stats": {
             "min": samples[0],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reports.answer.doubts import precision_sentence, warnings
 from reports.answer.sentences import baseline_of, sentences
 from reports.answer.verdicts import verdict_tables
-from reports.frame import frame
+from reports.frame import frame, with_marks
 from reports.terminal.results import HEADINGS, lines
 from reports.text import markdown as as_markdown
 
@@ -26,6 +26,7 @@ def markdown(runs: Sequence[Run]) -> str:
 
 
 def _markdown(run: Run) -> str:
+    run = with_marks(run)
     table = frame(run).assign(run=run.label)
     said = [f"## attnbench: {as_markdown(run.label)}", ""]
     said += [f"**{as_markdown(sentence)}**" if not index else as_markdown(sentence) for index, sentence in

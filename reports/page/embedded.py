@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.records import Memory
 from reports import units
 from reports.figures.device.load import throttle_facts
-from reports.frame import AXES, COLUMNS
+from reports.frame import APPROXIMATE, AXES, COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,13 @@ def shortened(text: str) -> str:
 def reproduce(case: Case, *, run: Run | None = None) -> str:
     """Write the command that measures one case again, as the run did that it comes from."""
     skipped = followers(run, case.scenario) if run else frozenset()
-    words = ["attnbench", "run", _scenario_argument(run, case.scenario), "--impl", case.implementation]
+    words = [
+        "attnbench",
+        "run",
+        _scenario_argument(run, case.scenario),
+        "--impl",
+        case.implementation.removesuffix(APPROXIMATE),
+    ]
     for name, value in case.point.items():
         if name not in skipped and not isinstance(value, list | dict):
             words += ["-a", f"{name}={str(value).lower() if isinstance(value, bool | None) else value}"]

@@ -15,7 +15,7 @@ from harness.results.run import read_runs
 from reports import style, units
 from reports.answer import doubts, sentences, verdicts
 from reports.chapters.chapter import machine
-from reports.frame import frames
+from reports.frame import frames, with_marks
 from reports.page import embedded
 from reports.page.chapters import chapters
 
@@ -76,6 +76,7 @@ def html(runs: Sequence[Run], *, opening: Opening | None = None) -> str:
 
 
 def _html(runs: Sequence[Run], opening: Opening | None) -> str:
+    runs = [with_marks(run) for run in runs]
     table = frames(runs)
     colors = style.looks(table["implementation"])
     scripts = [asset("vendor/uplot/uPlot.iife.min.js"), asset("templates/report.js")]

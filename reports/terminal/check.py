@@ -42,7 +42,8 @@ def render(report: Report, console: Console, *, impl_files: Sequence[str | Path]
         ratios = [(o.agreement.ratio, o.title) for o in outcomes if o.agreement is not None and o.agreement.ratio]
         ratio, title = max(ratios, default=(None, ""))
         passed, asked = (sum(o.status == "ok" for o in outcomes), sum(o.status != "unsupported" for o in outcomes))
-        nothing = styled("nothing asked", "yellow") if not asked else styled("agrees", "green")
+        good = styled("approximate", "yellow") if approximations([*outcomes]) else styled("agrees", "green")
+        nothing = styled("nothing asked", "yellow") if not asked else good
         result = styled(bad[0].status, "red") if bad else nothing
         largest = "" if ratio is None else f"{ratio:.3g}"
         table.add_row(styled(name), dtype, result, f"{passed}/{asked}", largest, styled(title))
@@ -71,7 +72,27 @@ def closing(report: Report) -> list[str]:
     if not any(outcome.status != "unsupported" for outcome in report.outcomes):
         why = "what was chosen supports none of the probes" if report.outcomes else "no probe or dtype was left to ask"
         return [f"nothing was asked: {why}", *not_asked(report)]
-    return [*not_asked(report), f"looked at lengths up to {report.longest}; a run checks each case at its own"]
+    return [
+        *not_asked(report),
+        *approximations(report.outcomes),
+        f"looked at lengths up to {report.longest}; a run checks each case at its own",
+    ]
+
+
+def approximations(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return a line for each approximate implementation and dtype: its errors at their worst, and where."""
+    lines = []
+    for (name, dtype), of_one in by_implementation(outcomes).items():
+        found = [(o.agreement.approximation, o.title) for o in of_one if o.agreement and o.agreement.approximation]
+        if not found:
+            continue
+        cosine, at = min((errors.cosine, title) for errors, title in found)
+        largest = ", ".join(
+            f"{words} {max(getattr(errors, field) for errors, _ in found):.3g}"
+            for field, words in (("relative_l1", "relative L1"), ("rmse", "RMSE"), ("largest", "largest error"))
+        )
+        lines.append(f"{name} {dtype} is approximate; at worst: cosine similarity {cosine:.4g} ({at}), {largest}")
+    return lines
 
 
 def not_asked(report: Report) -> list[str]:

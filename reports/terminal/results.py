@@ -9,7 +9,7 @@ from harness.results.paired import paired
 from reports import units
 from reports.answer.doubts import baseline_gaps
 from reports.answer.sentences import baseline_of
-from reports.frame import frame
+from reports.frame import frame, with_marks
 from reports.text import styled
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
     """Return one line per scenario and implementation: its largest timed case, the quickest first."""
     from reports.figures.speed.speed_up import marked, speed_ups
 
+    run = with_marks(run)
     table = frame(run).assign(run=run.label) if table is None else table
     ok = table[table["status"] == "ok"]
     if ok.empty:
@@ -72,11 +73,18 @@ def lines(run: Run, table: pd.DataFrame | None = None) -> list[Line]:
                 speed_up=marked(units.ratio(faster.get(row["id"])), outcomes.get(row["id"])),
                 throughput=units.ABSENT if units.absent(row["tflops"]) else units.count(row["tflops"] * 1e12, "FLOP/s"),
                 extra_memory=units.size(row["extra_bytes"]),
-                error=units.ABSENT if units.absent(row["agreement_ratio"]) else units.digits(row["agreement_ratio"]),
+                error=_error(row),
             )
             for row in largest.sort_values("time_s").to_dict("records")
         ]
     return found
+
+
+def _error(row: Mapping[Any, Any]) -> str:
+    """Write the largest error over its budget; of an approximate result, which has none, its relative L1 error."""
+    if not units.absent(row["relative_l1"]):
+        return f"{units.percent(row['relative_l1'])} L1"
+    return units.ABSENT if units.absent(row["agreement_ratio"]) else units.digits(row["agreement_ratio"])
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -119,7 +127,7 @@ def verdicts_of(run: Run) -> Table:
     from harness.results.verdicts_file import Verdicts
     from harness.verdicts.judging import summary_rows
 
-    rows = summary_rows(Verdicts(verdicts=list(run.verdicts)))
+    rows = summary_rows(Verdicts(verdicts=list(with_marks(run).verdicts)))
     # Where every verdict is about one dtype and direction, naming it in each row says nothing.
     kinds = {implementation.partition(" (")[2] for _, implementation, *_ in rows}
     gathered: dict[tuple[str, str], dict[str, list[str]]] = {}

@@ -152,6 +152,29 @@ def test_a_digest_tells_versions_of_a_file_apart_and_not_where_it_lies(own, tmp_
     assert {len(digest) for digest in digests} == {discovery.DIGEST_LENGTH}
 
 
+def test_a_digest_tells_versions_of_the_modules_beside_a_file_apart(own, tmp_path):
+    digests = []
+    for folder, deep in (("a", "D = 1"), ("b", "D = 1"), ("c", "D = 2")):
+        place = tmp_path / folder
+        (place / "parts").mkdir(parents=True)
+        for name, text in {
+            "unused.py": f"F = '{folder}'",
+            "helping.py": "from parts import deep",
+            "parts/__init__.py": "",
+            "parts/deep.py": deep,
+        }.items():
+            (place / name).write_text(text)
+        # Whether they can be imported is another question.
+        lazy = "\ndef later():\n    import torch, helping\n"
+        file = written(place / "mine.py", HONEST.format(name="mine") + lazy)
+        found = [one.relative_to(place).as_posix() for one in discovery.helpers(Path(file))]
+        assert found == ["helping.py", "parts/__init__.py", "parts/deep.py"]
+        own.entries.pop(("pooling", "mine"), None)
+        discovery.discover(impl_files=[file])
+        digests.append(own.digests["pooling", "mine"])
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_the_digest_is_of_what_was_imported_and_not_of_a_later_edit(own, tmp_path):
     edit = "from pathlib import Path\nPath(__file__).write_text('# edited')\n"
     file = tmp_path / "mine.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -52,6 +53,17 @@ def test_a_cheat_has_no_time_and_a_reason(found, name, said):
     assert record.status in {"disagreed", "invalid"}
     # On a busy machine another of the checks may speak first.
     assert any(part in record.reason for part in (said, *ANY_CHECK)), record.reason
+
+
+def test_a_check_too_tells_of_what_a_call_changes_for_everyone(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    words = ["check", "--impl", "planted-three-threads", "--device", "cpu", "--dtype", "float32", "-k", "n 2, forward"]
+    command = [sys.executable, "-m", "attnbench", *words, "--json", "--impl-file", str(PLANTED / "cheats.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=280)
+    (outcome,) = json.loads(done.stdout)["outcomes"]
+    assert outcome["status"] == "invalid"
+    assert outcome["reason"].startswith("it changed threads from")
+    assert done.returncode == 3
 
 
 def test_the_honest_one_is_timed_on_several_sets_of_values(found):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -99,6 +101,19 @@ def test_numbers_drawn_are_put_back_and_blamed_on_nobody(state):
     torch.manual_seed(5)
     assert state.mend() == []
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_numbers_drawn_by_python_and_numpy_are_put_back_too(state):
+    def drawn():
+        return random.random(), np.random.rand()  # noqa: NPY002  # what libraries share is the old generator
+
+    kept = random.getstate(), np.random.get_state()  # noqa: NPY002
+    expected = drawn()
+    random.setstate(kept[0])
+    np.random.set_state(kept[1])  # noqa: NPY002
+    drawn()
+    assert state.mend() == []
+    assert drawn() == expected
 
 
 @pytest.mark.parametrize(("owner", "name"), [(torch, "equal"), (torch.Tensor, "detach"), (torch.autograd, "grad")])
