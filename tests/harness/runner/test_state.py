@@ -114,3 +114,12 @@ def test_a_run_goes_on_from_what_its_journal_holds(tmp_path):
     assert (state.rounds_done, state.process) == (3, 2)
     assert state.samples(FIRST.case) == [[0.01] * 3] * 2
     assert [found.reason for found in state.degrees.values()] == ["opaque"]
+
+
+def test_the_split_of_the_wall_time_leaves_nothing_out():
+    state = state_of(FIRST)
+    state.supervisor.stages.add({"oracle": 1.0, "other": 0.5})
+    assert state.stages(5.0) == {"other": 4.0, "oracle": 1.0}
+    assert list(state.stages(1.5)) == ["oracle", "other"], "the longest first"
+    summary = state.summary(is_complete=True)
+    assert summary.stages["oracle"] == 1.0
