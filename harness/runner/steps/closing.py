@@ -32,7 +32,8 @@ def recheck_and_close(state: RunState) -> None:
     floor = state.canary_floor()
     points = {planned.case.id: planned.case.point_key for planned in state.plan.cases}
     among = closing.controlled(state.timed, points=points, floor=floor)
-    costs = {one.case.id: budget.check_seconds(one.call_seconds, device=state.plan.device) for one in state.estimates(cases)}
+    device = state.plan.device
+    costs = {one.case.id: budget.check_seconds(one.call_seconds, device=device) for one in state.estimates(cases)}
     state.progress.phase_begun("agreement on fresh inputs", cost=sum(costs.values()), cases=len(cases))
     unchecked: list[Case] = []
     for planned in budget.by_point(cases):

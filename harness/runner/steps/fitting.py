@@ -104,7 +104,8 @@ def room_for_extras(state: RunState, *, is_asked: bool) -> float:
     """Return the seconds that sustained load or fresh memory may take now."""
     if is_asked:
         return float("inf")
-    checks = sum(budget.check_seconds(one.call_seconds, device=state.plan.device) for one in state.estimates(state.open))
+    known, device = state.estimates(state.open), state.plan.device
+    checks = sum(budget.check_seconds(one.call_seconds, device=device) for one in known)
     closing = checks * state.time.preparing.factor + budget.report_seconds(len(state.plan.cases))
     left = state.time.left - closing - ceilings_seconds(state)
     return min(left, budget.extras_share(state.plan.device, state.policy.run) * state.time.spent)
