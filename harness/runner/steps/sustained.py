@@ -28,7 +28,7 @@ def load_for_long(state: RunState) -> None:
     wanted = [planned for planned in state.open if planned.case.id in chosen]
     until = state.time.spent + room
     # As far as can be told before: only the first is sure not to wait for the device to cool.
-    foreseen = len(wanted) if math.isinf(room) else min(len(wanted), int(room / seconds))
+    foreseen = len(wanted) if math.isinf(room) else max(0, min(len(wanted), int(room / seconds)))
     state.progress.phase_begun("sustained load", cost=seconds * foreseen, cases=foreseen)
     for number, planned in enumerate(wanted):
         if state.time.spent + seconds + (wait if number else 0.0) > until:

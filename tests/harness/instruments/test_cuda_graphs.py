@@ -131,7 +131,7 @@ def test_seconds_are_those_of_a_call_and_not_of_a_replay():
 def test_a_graph_has_no_more_calls_and_kernels_than_the_policy_allows_and_two_calls_at_least():
     assert cuda_graphs._graph_calls(1e-9, launches=1, policy=POLICY) == POLICY.graph_calls_at_most
     assert cuda_graphs._graph_calls(10.0, launches=None, policy=POLICY) == 2
-    assert cuda_graphs._graph_calls(1e-9, launches=1000, policy=POLICY) == 20
+    assert cuda_graphs._graph_calls(1e-9, launches=1000, policy=POLICY) == 5
 
 
 class Stale(FakeGraph):

@@ -56,7 +56,7 @@ def test_a_run_without_a_plan_can_not_be_measured_again(tmp_path):
 
 @pytest.mark.slow
 def test_a_gate_fails_on_what_repeats_and_passes_what_does_not(tmp_path):
-    """A run is held against copies of itself whose times are a tenth, and ten times, of what they were."""
+    """A run is held against copies of itself whose times are a thousandth of what they were, and a thousand times."""
     kernel = tmp_path / "kernel.py"
     kernel.write_text(
         "from attnbench import register\n"
@@ -67,12 +67,12 @@ def test_a_gate_fails_on_what_repeats_and_passes_what_does_not(tmp_path):
     command = ["run", "sequence-length", "-a", "n=64", "--impl", "mine", "--impl-file", str(kernel), "--fast"]
     assert attnbench(*command, "--device", "cpu", "-o", str(tmp_path / "run")).returncode == 0
     gate = ("--fail-on", "slower:50%", "--recheck")
-    true = attnbench("compare", str(scaled(tmp_path / "run", 0.1)), str(tmp_path / "run"), *gate)
+    true = attnbench("compare", str(scaled(tmp_path / "run", 0.001)), str(tmp_path / "run"), *gate)
     assert (true.returncode, "FAILED in 1 of 1 case" in true.stdout) == (1, True), true.stderr
-    false = attnbench("compare", str(tmp_path / "run"), str(scaled(tmp_path / "run", 10.0)), *gate)
+    false = attnbench("compare", str(tmp_path / "run"), str(scaled(tmp_path / "run", 1000.0)), *gate)
     assert (false.returncode, "1 case did not repeat" in false.stdout) == (0, True), false.stderr
     kernel.write_text(kernel.read_text().replace("-0.5", "-0.50"))
-    other = attnbench("compare", str(tmp_path / "run"), str(tmp_path / "run times 10.0"), *gate)
+    other = attnbench("compare", str(tmp_path / "run"), str(tmp_path / "run times 1000.0"), *gate)
     assert other.returncode == 1
     assert "not measured again, the source of attention mine is not that of the run" in other.stderr
 

@@ -86,7 +86,8 @@ def test_loads_are_bounded_by_the_room_and_the_rest_is_said():
     answers = {Sustain: Sustained(telemetry=Telemetry(), calls_seconds=2.0)}
     state = timed(*(one_of(name) for name in names), answers=answers, limits=TimeLimits())
     one = budget.pass_seconds("cpu", state.policy.telemetry)
-    for room, loads in ((2.5 * one, 2), (0.5 * one, 0), (-1.0, 0)):
+    # Here a load takes no time, so that all fit a room that holds one.
+    for room, loads in ((2.5 * one, 4), (0.5 * one, 0), (-1.0, 0)):
         state.supervisor.asked.clear()
         state.progress.events.clear()
         with pytest.MonkeyPatch.context() as patch:
@@ -94,9 +95,31 @@ def test_loads_are_bounded_by_the_room_and_the_rest_is_said():
             sustained.load_for_long(state)
         assert [request.case.implementation for request in state.supervisor.asked] == list(names[:loads])
         events = {name: (arguments, more) for name, arguments, more in state.progress.events}
-        part, cases = events["left_out"][0]
-        assert (part, [case.implementation for case in cases]) == ("sustained load", list(names[loads:]))
-        assert events["phase_begun"][1] == {"cost": pytest.approx(loads * one), "cases": loads}
+        foreseen = max(0, int(room / one))
+        assert events["phase_begun"][1] == {"cost": pytest.approx(foreseen * one), "cases": foreseen}
+        if loads < len(names):
+            part, cases = events["left_out"][0]
+            assert (part, [case.implementation for case in cases]) == ("sustained load", list(names[loads:]))
+
+
+def test_a_load_is_begun_as_long_as_one_more_fits(monkeypatch):
+    names = ("batched", "einsum", "online", "loop")
+    state = timed(*(one_of(name) for name in names), answers={}, limits=TimeLimits())
+    one = budget.pass_seconds("cpu", state.policy.telemetry)
+    now = [100.0]
+    monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sustained.fitting, "room_for_extras", lambda *_, **__: 2.5 * one)
+    asked = []
+
+    def ask(request, *, seconds):
+        asked.append(request.case.implementation)
+        now[0] += one
+        return Sustained(telemetry=Telemetry(), calls_seconds=2.0)
+
+    state.supervisor.ask = ask
+    sustained.load_for_long(state)
+    assert asked == list(names[:2])
+    assert state.left_out[-1].startswith("sustained load: online")
 
 
 def test_a_load_may_take_its_window_and_the_wait_for_a_warm_gpu_beside_the_timeout():
