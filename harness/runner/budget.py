@@ -32,7 +32,7 @@ FIRST_CALLS_SECONDS_CUDA = 5.0
 REPORT_SECONDS = 4.0
 REPORT_SECONDS_A_CASE = 0.01
 # Blocks grow up to this many times the policy's length if the time budget leaves room, in so many steps.
-BLOCK_GROWTH_AT_MOST = 8.0
+BLOCK_GROWTH_AT_MOST = 6.0
 BLOCK_STEPS = 28
 # A block on a GPU waits behind a sleep of this many times what the host needs to enqueue it, up to these seconds; see
 # harness/instruments/timing.py.
