@@ -65,6 +65,13 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "-m", "tests.evidence.fuzz_tables", *session.posargs)
 
 
+@nox.session(name="fuzz-runs")
+def fuzz_runs(session: nox.Session) -> None:
+    """Read ten thousand damaged run directories: each gives its report and exports, or lines that say what is wrong."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.evidence.fuzz_runs", *session.posargs)
+
+
 @nox.session(name="pytest-bench")
 def pytest_bench(session: nox.Session) -> None:
     """Time every implementation under pytest-benchmark: `nox -s pytest-bench -- --scenario sequence-length`."""

@@ -166,12 +166,20 @@ def _enter(entries: Entries, line: str | None, *, source: str) -> None:
         entries.facts[about] = _facts(about, content.get("facts"))
     elif content["kind"] == "round":
         case, visit = _text(content, "case"), documents.read_model(Round, content.get("round"), source="round")
+        _check_times(visit)
         entries.rounds.setdefault(case, []).append(visit)
     elif content["kind"] == "prepared":
         case, prepared = _text(content, "case"), content.get("prepared")
         entries.prepared[case] = documents.read_model(Preparation, prepared, source="prepared")
     elif content["kind"] == "replaced":
         entries.forget(_texts(content, "cases"), facts=_texts(content, "facts"))
+
+
+def _check_times(visit: Round) -> None:
+    """Refuse a visit with a time that is none. Raises JsonMistakeError."""
+    for name in ("samples", "canary", "graph_samples"):
+        if (least := min(getattr(visit, name), default=1.0)) <= 0.0:
+            raise JsonMistakeError(f"round.{name} has {least:g}, which is no time")
 
 
 def _texts(content: Mapping[str, JsonValue], name: str) -> list[str]:

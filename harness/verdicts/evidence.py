@@ -24,7 +24,7 @@ SIZES_AT_LEAST = 3
 class Group:
     """Hold what a claim is judged for: an implementation's records of one dtype, device and direction.
 
-    `wrong` are those whose answers or times were refused.
+    `wrong` are those whose answers were wrong.
     """
 
     problem: str

@@ -22,16 +22,13 @@ from harness.verdicts.power import judge_power
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.records import Degrees, Record, Status
+    from harness.records import Degrees, Record
     from harness.results.reasons import Advice, Reason
     from harness.verdicts.evidence import Outcome
     from scenarios.scenario import Claim, Scenario
 
 # Degrees by problem, implementation, direction and kind of device.
 Counted = dict[tuple[str, str, str, str], "Degrees"]
-
-# A record of these has no time, because its answer was wrong or its time was none.
-WRONG: frozenset[Status] = frozenset({"disagreed", "invalid"})
 
 
 def judge(
@@ -49,7 +46,7 @@ def judge(
     policy = policy or ScalingPolicy()
     hot = [record for record in records if record.case.cache == "hot"]
     measured = [record for record in hot if record.status == "ok"]
-    wrong = [record for record in hot if record.status in WRONG]
+    wrong = [record for record in hot if record.status == "disagreed"]
     counted: Counted = {(d.problem, d.implementation, d.direction, d.device): d for d in degrees}
     verdicts: list[Verdict] = []
     for problem, claim in _claims(scenarios):

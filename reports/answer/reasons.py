@@ -98,7 +98,7 @@ def _wrong(reason: WrongAnswers) -> str:
     shown = [f"{size}" for size in reason.sizes[:SIZES_SHOWN]]
     shown += [f"{more} more sizes"] if (more := len(reason.sizes) - SIZES_SHOWN) > 0 else []
     return (
-        f"its answers were refused at {reason.axis} = {units.listing(shown)}, "
+        f"its answers were wrong at {reason.axis} = {units.listing(shown)}, "
         f"and the {reason.right} that remain show no law of one computation"
     )
 

@@ -66,7 +66,8 @@ def law_sentence(run: Run) -> str:
         verdict = next((item for item in timed if item.implementation == quoted and item.axis == axis), None)
         if verdict is None:
             continue
-        span = "" if units.absent(verdict.low) else f"{verdict.low:.2f} to {verdict.high:.2f}"
+        is_known = verdict.low is not None and verdict.high is not None
+        span = f"{verdict.low:.2f} to {verdict.high:.2f}" if is_known else ""
         if verdict.verdict == "inconclusive":
             unclear.append(f"{axis} (exponent {span})" if span else axis)
         else:

@@ -33,7 +33,9 @@ def runs_chapter(
     figures = made([runs.relative(sweep, colors, first=first.label) for sweep in drawn])
     if not figures and not tables:
         return None
-    return Chapter("runs", "Runs", f"Every run relative to {first.label}.", (Section("", "", figures, tables),))
+    return Chapter(
+        "runs", "Runs", f"Every run relative to {first.label}.", (Section("Side by side", "", figures, tables),)
+    )
 
 
 def _differing(several: Sequence[Run]) -> tuple[tuple[str, ...], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from reports.figures.figure import slug
 from reports.frame import AXES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from harness.results.run import Run
     from harness.results.verdicts_file import Verdict
 
-SIZES = tuple(name for name in AXES if name not in {"causal", "valid_lens", "scale", "dropout"})
+# What a case may have beside sizes; a sweep has one value of each.
+OPTIONS = ("causal", "valid_lens", "scale", "dropout")
+SIZES = tuple(name for name in AXES if name not in OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Sweep:
     """The ok cases of one run, scenario, dtype, direction and cache state, in which one axis varies (or several).
 
     `axis` is the swept one, None for a joint sweep; `shared` has the same cases of all runs, for common scales.
+    `option` names the value of an option that the scenario varies beside the axis: `causal True`.
     """
 
     run: str
@@ -41,14 +45,15 @@ class Sweep:
     shared: pd.DataFrame
     verdicts: tuple[Verdict, ...] = field(default=())
     several_runs: bool = False
+    option: str = ""
     # What tells this line from others of the scenario, where implementations sweep along lines of their own.
     line: str = ""
 
     @property
     def key(self) -> str:
         """Return a name that is unique in the page and fit for an id."""
-        line = [self.line] if self.line else []
-        return "-".join(map(slug, (self.run, self.scenario, self.dtype, self.direction, self.cache, *line)))
+        own = [part for part in (self.option, self.line) if part]
+        return "-".join(map(slug, (self.run, self.scenario, self.dtype, self.direction, self.cache, *own)))
 
     @property
     def fixed(self) -> str:
@@ -77,7 +82,7 @@ def sweeps(runs: Sequence[Run], table: pd.DataFrame) -> list[Sweep]:
     found = []
     ok = table[table["status"] == "ok"]
     conditions = ["dtype", "direction", "cache", "device"]
-    for (scenario, dtype, direction, cache, device), named in ok.groupby(["scenario", *conditions], sort=False):
+    for (scenario, dtype, direction, cache, device, option), named in _by_option(ok, conditions):
         alike = ok[(ok[conditions] == [dtype, direction, cache, device]).all(axis=1)]
         declared = next((item for run in runs if (item := declaration(run, str(scenario)))), None)
         axis = _swept(declared, named)
@@ -107,10 +112,28 @@ def sweeps(runs: Sequence[Run], table: pd.DataFrame) -> list[Sweep]:
                         ),
                         several_runs=len(runs) > 1,
                         line=line,
+                        option=str(option),
                     )
                 )
     asked = [item.name for run in runs if run.plan for item in run.plan.scenarios]
     return sorted(found, key=lambda sweep: asked.index(sweep.scenario) if sweep.scenario in asked else len(asked))
+
+
+def _by_option(ok: pd.DataFrame, conditions: Sequence[str]) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+    """Yield the rows of each scenario and condition; those of a sweep apart by what varies beside its sizes."""
+    for key, named in ok.groupby(["scenario", *conditions], sort=False):
+        varying = [name for name in OPTIONS if len(_distinct(named[name])) > 1]
+        if not varying or not any(len(_distinct(named[name])) > 1 for name in SIZES):
+            yield (*map(str, key), ""), named
+            continue
+        words = [named[name].map(_plain).radd(f"{name} ") for name in varying]
+        option = functools.reduce(lambda left, right: left + ", " + right, words)
+        for value, some in named.groupby(option, sort=False):
+            yield (*map(str, key), str(value)), some
+
+
+def _plain(value: Any) -> str:
+    return units.plain(value) if isinstance(value, float) else str(value)
 
 
 def _lines(rows: pd.DataFrame, declared: Scenario | None) -> list[tuple[str, pd.DataFrame]]:
@@ -130,7 +153,7 @@ def declaration(run: Run, scenario: str) -> Scenario | None:
 
 
 def _swept(declared: Scenario | None, rows: pd.DataFrame) -> str | None:
-    names = [axis.name for axis in declared.axes] if declared else []
+    names = [axis.name for axis in declared.axes if axis.name not in OPTIONS] if declared else []
     numeric = [name for name in SIZES if len(_distinct(rows[name])) > 1]
     if len(names) == 1 and names[0] in SIZES:
         return names[0]

@@ -1,6 +1,6 @@
 """One visual language: a colour and a marker per implementation, readable log axes, SVG in the page's theme."""
 
-from reports.style.axes import clipped, label_ends, quantity_axis, size_axis
+from reports.style.axes import clipped, label_ends, quantity_axis, size_axis, width_of
 from reports.style.drawing import FONT_POINTS, HALF, WIDE, canvas, names_as_text, to_svg
 from reports.style.palette import (
     ALARM,
@@ -38,4 +38,5 @@ __all__ = [
     "size_axis",
     "to_svg",
     "variables",
+    "width_of",
 ]

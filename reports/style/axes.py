@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -22,8 +24,11 @@ TICKS_AT_MOST = 7
 # Mean width of a character at the size above, and the room that ticks and axis label take below and an overhang above.
 CHARACTER_POINTS = 5.2
 BELOW_POINTS, ABOVE_POINTS = 36.0, 10.0
-# A longer name is cut in a figure; the table below the figure has it whole.
-NAME_CHARACTERS = 24
+# A longer or wider name is cut in a figure; the table below the figure has it whole. What stands beside a drawing of
+# half a page's width has about so many points, at the size of the letters that drawings have.
+NAME_CHARACTERS, NAME_POINTS, NAME_SIZE = 24, 110.0, 9.0
+# What is left free between two labels below an axis.
+APART_POINTS = 6.0
 # Where names beside lines begin, as a fraction of the axes' width.
 BESIDE = 1.055
 # Of a drawing's width, what is left between the margins for labels of the lower axis.
@@ -36,7 +41,10 @@ def size_axis(axis: Axis, values: Iterable[float], *, label: str) -> None:
     _log(axis, sizes)
     powers = [size for size in sizes if math.log2(size).is_integer()]
     ticks = powers if len(powers) >= 3 else sizes  # noqa: PLR2004  (three ticks make an axis readable)
-    _ticks(axis, thinned(ticks, at_most=TICKS_AT_MOST), units.plain)
+    ticks = thinned(ticks, at_most=TICKS_AT_MOST)
+    if axis is axis.axes.xaxis:
+        ticks = _spaced(axis, ticks, [units.plain(tick) for tick in ticks])
+    _ticks(axis, ticks, units.plain)
     axis.set_label_text(label)
 
 
@@ -54,16 +62,40 @@ def quantity_axis(
     low, high = finite[0], finite[-1]
     ticks = _round_figures(low, high, base=base)
     if axis is axis.axes.xaxis:
-        ticks = thinned(ticks, at_most=_room_for(axis, [write(tick) for tick in ticks]))
+        ticks = _spaced(axis, ticks, [write(tick) for tick in ticks])
     axis.set_major_locator(ticker.FixedLocator(ticks))
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: write(value)))
 
 
-def _room_for(axis: Axis, words: Sequence[str]) -> int:
-    """Return how many labels of these lengths stand beside one another below a drawing, at least two."""
-    width = float(axis.axes.figure.get_size_inches()[0]) * POINTS_PER_INCH  # type: ignore[union-attr]
-    longest = max(len(word) for word in words)
-    return max(2, int(LABELLED_SHARE * width / ((longest + 2) * CHARACTER_POINTS)))
+def _spaced(axis: Axis, ticks: Sequence[float], words: Sequence[str], *, width: float | None = None) -> list[float]:
+    """Keep the ticks of a logarithmic lower axis whose labels don't meet, the last one among them.
+
+    `width` is that of the axis in points; a share of the drawing's before it is known.
+    """
+    if width is None:
+        width = float(axis.axes.figure.get_size_inches()[0]) * POINTS_PER_INCH * LABELLED_SHARE  # type: ignore[union-attr]
+    across = _fraction(axis.axes.get_xlim(), "log")
+    kept: list[float] = []
+    edge = math.inf
+    for tick, text in reversed(list(zip(ticks, words, strict=True))):
+        centre, half = width * across(tick), width_of(text) / 2
+        if centre + half + APART_POINTS <= edge:
+            kept.insert(0, tick)
+            edge = centre - half
+    return kept
+
+
+def keep_apart(axes: Axes, *, width: float) -> None:
+    """Drop labels of a logarithmic lower axis that meet, now that its width in points is known."""
+    from matplotlib import ticker
+
+    locator, write = axes.xaxis.get_major_locator(), axes.xaxis.get_major_formatter()
+    if axes.get_xscale() != "log" or not isinstance(locator, ticker.FixedLocator):
+        return
+    labels = {float(tick): write(float(tick), place) for place, tick in enumerate(axes.xaxis.get_majorticklocs())}
+    kept = _spaced(axes.xaxis, list(labels), list(labels.values()), width=width)
+    axes.xaxis.set_major_locator(ticker.FixedLocator(kept))
+    axes.xaxis.set_major_formatter(ticker.FixedFormatter([labels[tick] for tick in kept]))
 
 
 def _round_figures(low: float, high: float, *, base: float) -> list[float]:
@@ -96,7 +128,13 @@ def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colors: Mapp
     if not ends:
         return
     rows = len({axes_.get_position().y0 for axes_ in axes.figure.axes})
-    height = float(axes.figure.get_size_inches()[1]) * POINTS_PER_INCH / rows - BELOW_POINTS - ABOVE_POINTS  # type: ignore[union-attr]
+    width, inches = (float(length) for length in axes.figure.get_size_inches())  # type: ignore[union-attr]
+    beside = LABEL_GAP_POINTS * len(ends) + BELOW_POINTS + ABOVE_POINTS
+    if rows == 1 and beside > inches * POINTS_PER_INCH:
+        # A drawing of many lines is as high as their names.
+        inches = beside / POINTS_PER_INCH
+        axes.figure.set_size_inches(width, inches)  # type: ignore[union-attr]
+    height = inches * POINTS_PER_INCH / rows - BELOW_POINTS - ABOVE_POINTS
     across, up = _fraction(axes.get_xlim(), axes.get_xscale()), _fraction(axes.get_ylim(), axes.get_yscale())
     ordered = sorted(ends.items(), key=lambda item: item[1][1])
     spread = _apart([height * up(y) for _, (_, y) in ordered], gap=LABEL_GAP_POINTS, top=height)
@@ -109,30 +147,44 @@ def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colors: Mapp
 
 
 def _apart(heights: Sequence[float], *, gap: float, top: float) -> list[float]:
-    """Move sorted positions as little as needed for a gap between neighbours, inside 0..top."""
-    placed = list(heights)
-    for _ in range(60):
-        moved = False
-        for index in range(1, len(placed)):
-            lack = gap - (placed[index] - placed[index - 1])
-            if lack > 0.01:  # noqa: PLR2004  (a hundredth of a point is nothing)
-                placed[index - 1] -= lack / 2
-                placed[index] += lack / 2
-                moved = True
-        if placed and placed[0] < 0:
-            placed = [value - placed[0] if index == 0 else value for index, value in enumerate(placed)]
-            moved = True
-        if placed and placed[-1] > top:
-            placed[-1] = top
-            moved = True
-        if not moved:
-            break
-    return placed
+    """Move sorted positions as little as needed for a gap between neighbours, inside 0..top.
+
+    Where there is no room for the gaps, all are as narrow as there is room for.
+    """
+    count = len(heights)
+    gap = min(gap, top / (count - 1)) if count > 1 else gap
+    # Less their gaps, positions must only not descend: neighbours that do share their mean.
+    blocks: list[tuple[float, int]] = []
+    for number, height in enumerate(heights):
+        mean, size = height - number * gap, 1
+        while blocks and blocks[-1][0] > mean:
+            before, many = blocks.pop()
+            mean, size = (before * many + mean * size) / (many + size), many + size
+        blocks.append((mean, size))
+    level = itertools.chain.from_iterable([mean] * size for mean, size in blocks)
+    return [min(max(mean, 0.0), top - (count - 1) * gap) + number * gap for number, mean in enumerate(level)]
 
 
 def clipped(name: str) -> str:
     """Shorten a name that would take more room than a figure's margin."""
-    return name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…"
+    if len(name) <= NAME_CHARACTERS and width_of(name) <= NAME_POINTS:
+        return name
+    shown = name[: NAME_CHARACTERS - 1]
+    while shown and width_of(f"{shown}…") > NAME_POINTS:
+        shown = shown[:-1]
+    return f"{shown}…"
+
+
+@functools.lru_cache(maxsize=4096)
+def width_of(text: str) -> float:
+    """Return how many points a text is wide in a drawing; a letter that the font lacks counts as a wide one."""
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont("DejaVu Sans"))
+    known = font.get_charmap()
+    font.set_size(NAME_SIZE, POINTS_PER_INCH)
+    font.set_text("".join(letter if ord(letter) in known else "M" for letter in text), 0.0)
+    return float(font.get_width_height()[0]) / 64.0
 
 
 def _fraction(limits: tuple[float, float], scale: str) -> Callable[[float], float]:

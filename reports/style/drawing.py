@@ -10,7 +10,15 @@ import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from reports.style.axes import ABOVE_POINTS, BELOW_POINTS, BESIDE, CHARACTER_POINTS, POINTS_PER_INCH
+from reports.style.axes import (
+    ABOVE_POINTS,
+    BELOW_POINTS,
+    BESIDE,
+    CHARACTER_POINTS,
+    POINTS_PER_INCH,
+    keep_apart,
+    width_of,
+)
 from reports.style.palette import FURNITURE, INK, LINE, MUTED
 
 if TYPE_CHECKING:
@@ -131,23 +139,24 @@ def _shortened(text: str, *, prefix: str) -> str:
 def _fit(axes: Axes) -> None:
     """Set the margins so that tick labels, axis labels and the names beside lines fit.
 
-    Text is measured by its number of characters: the page's font is not known here, and none is wider than this one.
+    The page's font is not known here, and none is wider than this one.
     """
     width, height = (float(inches) * POINTS_PER_INCH for inches in axes.figure.get_size_inches())  # type: ignore[union-attr]
-    ticks = max((len(tick.get_text()) for tick in axes.get_yticklabels()), default=0)
-    left = ticks * CHARACTER_POINTS + (23 if axes.get_ylabel() else 8)
-    beside = max((len(text.get_text()) for text in axes.texts if text.get_position()[0] == BESIDE), default=0)
+    left = max((width_of(tick.get_text()) for tick in axes.get_yticklabels()), default=0.0) + (
+        23 if axes.get_ylabel() else 8
+    )
+    beside = max((width_of(text.get_text()) for text in axes.texts if text.get_position()[0] == BESIDE), default=0.0)
     # The last tick's words reach over the end of the axis by half their length.
-    over = max((len(tick.get_text()) for tick in axes.get_xticklabels()[-1:]), default=0) / 2
-    right = beside * CHARACTER_POINTS + (0.06 * width if beside else max(6.0, over * CHARACTER_POINTS))
+    over = max((width_of(tick.get_text()) for tick in axes.get_xticklabels()[-1:]), default=0.0) / 2
+    right = beside + (0.06 * width if beside else max(6.0, over))
     below, above = BELOW_POINTS if axes.get_xlabel() else 18, ABOVE_POINTS
     # A slanted label reaches below as far as its length and slant take it.
     slants = [(len(tick.get_text()), math.radians(tick.get_rotation())) for tick in axes.get_xticklabels()]
     below += max((length * CHARACTER_POINTS * math.sin(slant) for length, slant in slants), default=0.0)
     # The drawing keeps at least a third of the width, whatever stands beside it.
-    axes.figure.subplots_adjust(
-        left=min(left / width, 0.3), right=max(1 - right / width, 0.63), bottom=below / height, top=1 - above / height
-    )
+    start, end = min(left / width, 0.3), max(1 - right / width, 0.63)
+    axes.figure.subplots_adjust(left=start, right=end, bottom=below / height, top=1 - above / height)
+    keep_apart(axes, width=(end - start) * width)
 
 
 def _attribute(text: str) -> str:

@@ -1,6 +1,6 @@
 """Ten thousand run directories that no run would leave: each gives its report and exports, or lines that say why not.
 
-`python -m tests.evidence.fuzz_runs --runs 10000` prints what came out; it ends with 1 where a directory gave a
+`nox -s fuzz-runs -- --runs 10000` prints what came out; it ends with 1 where a directory gave a
 traceback or a warning, took over 2 s of processor time in a command, or where the process came to need over 500 MB
 more than it began with.
 """
@@ -186,17 +186,24 @@ def outcome(directory: Path, *, with_page: bool) -> str:
         if type(error) is ValueError or not said or any(len(line) > 700 for line in said):
             return f"not one of ours: {type(error).__name__} {error}"
         return "refused"
+    except Exception as error:  # noqa: BLE001  # as below
+        return f"read_run: {_place(error)}"
     for name, command in commands(with_page=with_page):
         try:
             command(run)
         except Exception as error:  # noqa: BLE001  # this is what is looked for
-            frames = traceback.extract_tb(error.__traceback__)
-            last = [f"{Path(f.filename).name}:{f.lineno}" for f in frames if "/site-packages/" not in f.filename][-1]
-            return f"{name}: {type(error).__name__} at {last}: {str(error)[:120]}"
+            return f"{name}: {_place(error)}"
         if time.process_time() - began > SECONDS_AT_MOST:
             return f"{name}: slow, {time.process_time() - began:.1f} s"
         began = time.process_time()
     return "read"
+
+
+def _place(error: Exception) -> str:
+    """Say what rose, and where in our code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = [f"{Path(f.filename).name}:{f.lineno}" for f in frames if "/site-packages/" not in f.filename][-1]
+    return f"{type(error).__name__} at {last}: {str(error)[:120]}"
 
 
 def main() -> int:

@@ -27,6 +27,8 @@ SPEED_UP_LIMIT = 3.0
 SHADES = ("#e9b384", "#f6f2ec", "#7fb6dc")
 # A heat map of more sizes has smaller words.
 MANY_SIZES = 12
+# One of still more has none: a cell is narrower than its words. Its labels below have so much of the width.
+WORDS_AT_MOST, LABELLED_POINTS, LABEL_GAP = 18, 560.0, 8.0
 # Columns that a comparison of paired rounds replaces, with where it holds them.
 PAIR_COLUMNS = {
     "speed_up": "speed_up",
@@ -112,7 +114,7 @@ def speed_up(
             draw_speed_up(joined, axis, sizes=sorted(sweep.table[axis].unique())), prefix=name, alt=alt, colors={}
         ),
         alt=title,
-        how=f"Each cell says how many times as fast as {baseline} the row is at one size: blue is faster, orange "
+        how=f"Each cell shows how many times as fast as {baseline} the row is at one size: blue is faster, orange "
         "slower, pale no significant difference, empty was not timed, or the baseline was not; the fastest at the "
         "largest size is on top. " + _method(joined, pairs or {}, policy=policy),
         finding=_speed_finding(joined, axis, baseline),
@@ -141,14 +143,20 @@ def draw_speed_up(joined: pd.DataFrame, axis: str, *, sizes: Sequence[float] = (
     ]
     # Without a significant difference the colour is that of equality.
     shades = wide.map(np.log2).mask(outcomes.isin(list(MARKS)), 0.0)
+    has_words = len(wide.columns) <= WORDS_AT_MOST
     size = style.FONT_POINTS if len(wide.columns) < MANY_SIZES else style.FONT_POINTS - 0.8
     sns.heatmap(
         shades, ax=axes, cmap=sns.blend_palette(SHADES, as_cmap=True), vmin=-SPEED_UP_LIMIT, vmax=SPEED_UP_LIMIT,
-        cbar=False, linewidths=1.5, linecolor=style.PAPER, annot=words, fmt="",
-        annot_kws={"size": size, "color": "#20262c"},
+        cbar=False, linewidths=1.5 if has_words else 0.0, linecolor=style.PAPER,
+        annot=words if has_words else False, fmt="", annot_kws={"size": size, "color": "#20262c"},
     )  # fmt: skip
     axes.grid(visible=False)
-    axes.set_xticklabels([units.plain(float(size)) for size in wide.columns], rotation=0)
+    labels = [units.plain(float(size)) for size in wide.columns]
+    # Every so many columns have a label that it does not meet its neighbour, the last one among them.
+    longest = max(style.width_of(label) for label in labels) + LABEL_GAP
+    step = math.ceil(longest * len(labels) / LABELLED_POINTS)
+    places = range((len(labels) - 1) % step, len(labels), step)
+    axes.set_xticks([place + 0.5 for place in places], [labels[place] for place in places], rotation=0)
     axes.set_yticklabels([style.clipped(str(name)) for name in wide.index], rotation=0, color=style.INK)
     axes.set_xlabel(AXIS_WORDS.get(axis, axis))
     axes.set_ylabel("")

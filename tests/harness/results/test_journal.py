@@ -147,6 +147,14 @@ DAMAGED = {
         '{"kind":"round","case":"x","round":{"index":0,"started":0.0,"calls_per_sample":1,"samples":[1e999]}}',
         "1e999 in the place",
     ),
+    "a sample that is no time": (
+        '{"kind":"round","case":"x","round":{"index":0,"started":0.0,"calls_per_sample":1,"samples":[1e-6,0]}}',
+        "round.samples has 0, which is no time",
+    ),
+    "a canary that is no time": (
+        '{"kind":"round","case":"x","round":{"index":0,"started":0,"calls_per_sample":1,"samples":[1],"canary":[-2]}}',
+        "round.canary has -2, which is no time",
+    ),
     "a number of many digits": ('{"kind": "facts", "about": "x", "facts": {"n": ' + "9" * 5000 + "}}", "5000 digits"),
     "facts without a subject": ('{"kind": "facts", "facts": {}}', "about is no text"),
     "degrees that are none": ('{"kind": "facts", "about": "degrees x", "facts": {}}', "facts: problem is missing"),

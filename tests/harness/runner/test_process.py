@@ -102,6 +102,7 @@ def test_a_process_over_its_cap_is_killed_and_the_bytes_are_told(worker):
         ("os._exit(7)", "exited with code 7"),
         ("os._exit(0)", "exited with code 0"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGFPE)", "killed by SIGFPE"),
     ],
 )
 def test_how_a_process_died_is_told(worker, end, how):

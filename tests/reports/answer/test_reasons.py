@@ -139,12 +139,12 @@ REASONS = [
     ),
     (
         WrongAnswers(axis="n_k", sizes=[40000, 65600], right=4),
-        ("its answers were refused at n_k = 40000 and 65600, and the 4 that remain show no law of one computation"),
+        ("its answers were wrong at n_k = 40000 and 65600, and the 4 that remain show no law of one computation"),
     ),
     (
         WrongAnswers(axis="n", sizes=list(range(1, 65)), right=0),
         (
-            "its answers were refused at n = 1, 2, 3, 4, 5, 6 and 58 more sizes, and the 0 that remain show no law of "
+            "its answers were wrong at n = 1, 2, 3, 4, 5, 6 and 58 more sizes, and the 0 that remain show no law of "
             "one computation"
         ),
     ),

@@ -122,3 +122,8 @@ def test_no_sentence_of_a_run_has_a_broken_number(tmp_path):
         texts += [text for row in verdicts.rows for cell in row.cells if cell for text in (*cell.lines, cell.reason)]
     assert len(texts) > 40
     assert [text for text in texts if BROKEN.search(text)] == []
+
+
+def test_an_interval_with_one_end_is_none(tmp_path):
+    half = verdict("batched", "consistent", quantity="time", exponent=2.0, low=1.9)
+    assert "grows as n²." in law_sentence(run_of(tmp_path, [half, verdict("batched", "confirmed")]))

@@ -27,5 +27,20 @@ def test_names_beside_lines_are_moved_apart():
 
 
 def test_a_long_name_is_cut():
-    assert style.clipped("x" * 24) == "x" * 24
-    assert style.clipped("x" * 30) == "x" * 23 + "…"
+    assert style.clipped("i" * 24) == "i" * 24
+    assert style.clipped("i" * 30) == "i" * 23 + "…"
+    for wide in ("M" * 24, "W" * 80, "\N{PARTY POPPER}" * 30):
+        cut = style.clipped(wide)
+        assert cut.endswith("…")
+        assert 10 < len(cut) < 24
+        assert axes.width_of(cut) <= axes.NAME_POINTS
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 24, 60])
+def test_names_of_any_number_stay_inside_and_in_order(count):
+    for heights in ([5.0] * count, [300.0] * count, [-4.0 + 9 * n for n in range(count)]):
+        placed = axes._apart(heights, gap=11.0, top=200.0)
+        assert placed == sorted(placed)
+        assert all(-1e-9 <= height <= 200.0 + 1e-9 for height in placed)
+        room = min(11.0, 200.0 / max(1, count - 1))
+        assert all(b - a >= room - 1e-9 for a, b in itertools.pairwise(placed))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from types import SimpleNamespace
 
 import pytest
 
 from harness.policy import DEFAULT, AllocationPolicy
-from harness.protocol.messages import Visited
+from harness.protocol.messages import Visit, Visited
 from harness.records import Agreement, Case, Counts, Memory, PlannedCase, Preparation, Ran, Round, case_id
 from harness.runner.selection import TimeLimits
 from harness.runner.steps import fresh_memory
+from tests.support.scripted import ScriptedSupervisor
 from tests.support.steps import FIRST, LOST, ready
 
 MEBIBYTE = 2**20
@@ -105,11 +105,11 @@ def test_a_case_is_visited_by_both_workers_in_turn_after_a_round_that_does_not_c
     order = []
 
     def answering(name, seconds):
-        def ask(request, **_):
+        def visited(request):
             order.append((name, request.index))
             return Visited(round=visit(seconds=seconds, faults=4.0), calls_seconds=1.0)
 
-        return SimpleNamespace(ask=ask)
+        return ScriptedSupervisor({Visit: visited})
 
     policy = DEFAULT.model_copy(update={"allocation": POLICY.model_copy(update={"rounds": 2})})
     case = planned("batched", 2048)
@@ -130,7 +130,7 @@ def test_a_worker_lost_in_the_comparison_costs_the_figure_and_no_case(monkeypatc
     case = planned("batched", 2048)
     state = ready(case, policy=DEFAULT, limits=TimeLimits(fresh_memory=True))
     state.prepared = {case.case.id: prepared()}
-    lost = SimpleNamespace(ask=lambda *_, **__: LOST)
+    lost = ScriptedSupervisor({Visit: LOST})
     state.supervisor = lost
     state.supervisor.returning_memory = lambda: nullcontext(lost)
     monkeypatch.setattr(fresh_memory.allocator, "why_not", lambda *_: "")

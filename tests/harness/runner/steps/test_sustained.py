@@ -93,10 +93,10 @@ def test_loads_are_bounded_by_the_room_and_the_rest_is_said():
             patch.setattr(sustained.fitting, "room_for_extras", lambda *_, room=room, **__: room)
             sustained.load_for_long(state)
         assert [request.case.implementation for request in state.supervisor.asked] == list(names[:loads])
-        (_, (part, cases), _) = state.progress.events[0]
+        events = {name: (arguments, more) for name, arguments, more in state.progress.events}
+        part, cases = events["left_out"][0]
         assert (part, [case.implementation for case in cases]) == ("sustained load", list(names[loads:]))
-        (_, _, begun) = state.progress.events[1]
-        assert begun == {"cost": pytest.approx(loads * one), "cases": loads}
+        assert events["phase_begun"][1] == {"cost": pytest.approx(loads * one), "cases": loads}
 
 
 def test_a_load_may_take_its_window_and_the_wait_for_a_warm_gpu_beside_the_timeout():
