@@ -18,19 +18,9 @@ if TYPE_CHECKING:
 SCHEMA = "1.4.0"
 
 Status = Literal[
-    "ok",
-    "disagreed",
-    "unsupported",
-    "unavailable",
-    "predicted_oom",
-    "predicted_slow",
-    "oom",
-    "timeout",
-    "crashed",
-    "fallback",
-    "invalid",
-    "over_budget",
-]
+    "ok", "disagreed", "unsupported", "unavailable", "predicted_oom", "predicted_slow", "oom", "timeout", "crashed",
+    "fallback", "invalid", "over_budget",
+]  # fmt: skip
 # Statuses of cases that were not meant to run here, or not in this time; they fail nothing.
 SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow", "over_budget"})
 Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
