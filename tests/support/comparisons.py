@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.comparing.compare import compare
 from harness.comparing.snapshot import Figures, Snapshot
+from harness.policy import ComparisonPolicy
 from harness.stats.control import locate
 from tests.support import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from harness.comparing.results import Compared
 
 # Deviations of log time between rounds, and between processes; the latter is what the policy allows for.
 ROUND, PROCESS = 0.03, 0.015
@@ -35,6 +39,13 @@ def side(cases: list[Figures], *, name: str = "run", **known: Any) -> Snapshot:
     return Snapshot.model_validate(
         {"name": name, "stable": MACHINE, "process_deviation": PROCESS, "cases": cases} | known
     )
+
+
+def only(base: Figures | None, new: Figures | None, **machine: Any) -> Compared:
+    """Compare two sides of one case each."""
+    changes = compare(side([base] if base else []), side([new] if new else [], **machine), policy=ComparisonPolicy())
+    assert len(changes.cases) == 1
+    return changes.cases[0]
 
 
 def drawn(
