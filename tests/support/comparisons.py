@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.comparing.compare import compare
+from harness.comparing.history import History, Machine, Moment, Trend
 from harness.comparing.snapshot import Figures, Snapshot
 from harness.policy import ComparisonPolicy
 from harness.stats.control import locate
@@ -73,3 +74,27 @@ def drawn(
                 ).model_copy(update={"low": found.low, "high": found.high})
             )
     return side(cases, **known)
+
+
+def moment(day: int, **known: Any) -> Moment:
+    """Return a run of a history, made on this day of a month."""
+    return Moment(name=f"day {day}", created=f"2026-01-{day + 1:02}T08:00:00+00:00", **known)
+
+
+def trend(implementation: str, *, n: int = 64, count: int = 4, **known: Any) -> Trend:
+    """Return a case over so many runs, in all of which it takes a millisecond."""
+    seconds = known.pop("seconds", [1e-3] * count)
+    ends = {end: [one and factor * one for one in seconds] for end, factor in (("low", 0.99), ("high", 1.01))}
+    point = {"n": n, "d": 64, "heads": 2, "batch": 1}
+    return Trend(**{"case": runs.ok_case(implementation, **point), "seconds": seconds, **ends, **known})
+
+
+def machine_of(*trends: Trend, name: str = "CPU", count: int = 4, **known: Any) -> Machine:
+    """Return a machine of a history with its cases over so many runs, a day apart."""
+    runs_ = known.pop("runs", [moment(day) for day in range(count)])
+    return Machine(name=name, stable=MACHINE, runs=runs_, trends=list(trends), **known)
+
+
+def history_of(*machines: Machine, base: str = "") -> History:
+    """Return a history of machines."""
+    return History(base=base, effect_at_least=0.03, machines=list(machines))
