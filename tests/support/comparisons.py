@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.comparing.compare import compare
 from harness.comparing.history import History, Machine, Moment, Trend
+from harness.comparing.results import Changes, Compared
 from harness.comparing.snapshot import Figures, Snapshot
 from harness.policy import ComparisonPolicy
 from harness.stats.control import locate
@@ -15,8 +16,6 @@ from tests.support import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from harness.comparing.results import Compared
 
 # Deviations of log time between rounds, and between processes; the latter is what the policy allows for.
 ROUND, PROCESS = 0.03, 0.015
@@ -33,6 +32,25 @@ def case(implementation: str = "batched", *, seconds: float = 1e-3, width: float
     if known.get("status", "ok") != "ok":
         figures |= dict.fromkeys((*timed, "operations", "attended", "inputs", "extra_bytes", "error"))
     return Figures.model_validate({"case": runs.ok_case(implementation, **point), **figures, **known})
+
+
+def at(n: int, implementation: str = "batched", **known: Any) -> Figures:
+    """Return a case at another n."""
+    return case(implementation, point={"n": n, "d": 64, "heads": 2, "batch": 1}, **known)
+
+
+def compared(new: Figures | None, *, base: Figures | None = None, **known: Any) -> Compared:
+    """Return a case as a comparison has it: the same on both sides unless told, and not comparable for a reason."""
+    found = new or base
+    assert found is not None
+    outcome = "not comparable" if known.get("reason") else "same"
+    return Compared.model_validate({"case": found.case, "base": base, "new": new, "outcome": outcome} | known)
+
+
+def changes_of(*cases: Compared, **known: Any) -> Changes:
+    """Return a comparison with these outcomes."""
+    limits = {"effect_at_least": 0.03, "same_within": 0.05, "false_discoveries": 0.05}
+    return Changes.model_validate({"base": "before", "new": "after", "cases": list(cases)} | limits | known)
 
 
 def side(cases: list[Figures], *, name: str = "run", **known: Any) -> Snapshot:

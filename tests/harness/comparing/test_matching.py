@@ -7,14 +7,9 @@ import pytest
 from harness.comparing.compare import compare
 from harness.comparing.matching import NAMED_AT_MOST, match
 from harness.policy import ComparisonPolicy
-from tests.support.comparisons import case, only, side
+from tests.support.comparisons import at, case, only, side
 
 POLICY = ComparisonPolicy()
-
-
-def at(n, implementation="batched", **known):
-    """Return a case at another n."""
-    return case(implementation, point={"n": n, "d": 64, "heads": 2, "batch": 1}, **known)
 
 
 def changed(figures, **identity):
