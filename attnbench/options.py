@@ -128,7 +128,10 @@ class Effort:
     ] = False
     precision: Annotated[
         str | None,
-        typer.Option("--precision", help="Stop a case once its 95 % interval is this narrow within the run (half-width, e.g. 1%)."),
+        typer.Option(
+            "--precision",
+            help="Stop a case once its 95 % interval is this narrow within the run (half-width, e.g. 1%).",
+        ),
     ] = None
     time_budget: Annotated[
         str | None,

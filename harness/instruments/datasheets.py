@@ -27,8 +27,8 @@ def _datasheet(
     return Datasheet({dtype: rate * TERA for dtype, rate in rates.items() if rate}, bandwidth * GIGA, source)
 
 
-# By the exact name that the driver gives; a device not listed is unknown and stays so. A source is the vendor's document
-# that states the figures; they were read in other pages' copies of it, of which one gives B200 7.7 TB/s.
+# By the exact name that the driver gives; a device not listed is unknown and stays so. A source is the vendor's
+# document that states the figures; they were read in other pages' copies of it, of which one gives B200 7.7 TB/s.
 DATASHEETS = {
     "NVIDIA H200": _datasheet(989.5, 67, 67, 4800, source="NVIDIA H200 Tensor Core GPU datasheet, H200 SXM"),
     "NVIDIA H200 NVL": _datasheet(835.5, 60, 60, 4800, source="NVIDIA H200 Tensor Core GPU datasheet, H200 NVL"),

@@ -109,10 +109,9 @@ def warnings(run: Run, table: pd.DataFrame) -> list[str]:
     waiting = int((table["status"] == "not run").sum())
     if waiting:
         found.append(f"{units.counted(waiting, 'planned case')} have no record yet.")
-    for flag, words in FLAG_WORDS.items():
-        number = int(_flagged(ok, flag).sum())
-        if number:
-            found.append(f"{units.counted(number, 'timed case')} of {len(ok):,} {words}.")
+    flagged = [(int(_flagged(ok, flag).sum()), words) for flag, words in FLAG_WORDS.items()]
+    told = [f"{number:,} {words}" for number, words in flagged if number]
+    found += [f"Of {units.counted(len(ok), 'timed case')} {units.listing(told)}."] if told else []
     found += _approximations(ok)
     if run.plan and run.plan.preset == "fast":
         found.append("Measured with --fast: few rounds, so slow drift of the machine is not covered.")
@@ -176,7 +175,7 @@ def _flagged(ok: pd.DataFrame, flag: str) -> pd.Series[bool]:
 
 FLAG_WORDS = {
     "drift": "changed speed over the run (drift)",
-    "bimodal": "have two modes, so that one number does not describe them (bimodal)",
+    "bimodal": "showed two modes, so that one number does not describe them (bimodal)",
     "contaminated": "shared the machine with other work (contaminated)",
     "throttled": "ran while the device held its clocks back (throttled)",
 }

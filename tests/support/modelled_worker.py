@@ -1,8 +1,8 @@
 """A worker that is not there: it answers a run's requests with modelled times, and a virtual clock passes them.
 
 Plans and predictions are those of the real worker on a device that has a datasheet and nothing else. What follows is
-modelled: what a call launches, what a launch costs the host, what each request costs beside its calls. The figures are
-estimates for an H100 on a server of today, between what public measurements say; a GPU replaces them.
+modelled: what a call launches, what a launch costs the host, what each request costs beside its calls. The latter is
+what a default run took on an H200 (docs/gpu.md); the host's part is between public measurements and that machine's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PREPARE = 0.25
 VISIT = 0.035
 # Recording two graphs and checking them twice; a witness per input set where calls are not deterministic.
 RECORD, RECORD_WITNESSES = 0.10, 0.25
-CHECK = 0.12
+CHECK = 0.02
 COUNT = 0.5
 ENVIRONMENT = 1.5
 # What the host needs for a call and for each of its launches, and the shortest that a kernel runs.

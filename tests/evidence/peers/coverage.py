@@ -88,7 +88,7 @@ def page(*, runs: int) -> str:
         "or the machine drifts over seconds, more of them make the interval narrower and no truer. attnbench takes",
         "one block in each of many rounds with other cases in between, and its interval is the wider of the rank",
         "interval over all blocks (widened by their autocorrelation time) and the t interval over the rounds. It stops",
-        "once the interval is within the precision asked for, 2 % by default and 1 % with `--rigorous`, or when its",
+        "once the interval is within the precision asked for, 4 % by default and 1 % with `--rigorous`, or when its",
         "rounds are used up; then the interval says how far it came. (`--rigorous` also spreads its rounds over",
         "several processes, which is not simulated here.)",
         "",

@@ -182,7 +182,7 @@ def test_damaged_lines_are_counted_and_the_first_are_told():
     ("flag", "words"),
     [
         ("drift", "changed speed over the run (drift)."),
-        ("bimodal", "have two modes, so that one number does not describe them (bimodal)."),
+        ("bimodal", "showed two modes, so that one number does not describe them (bimodal)."),
         ("contaminated", "shared the machine with other work (contaminated)."),
         ("throttled", "ran while the device held its clocks back (throttled)."),
     ],
@@ -190,7 +190,17 @@ def test_damaged_lines_are_counted_and_the_first_are_told():
 def test_a_flag_is_told_with_how_many_cases_have_it(flag, words):
     records = drawn.swept("batched", sizes=(64, 128, 256))
     flagged = [drawn.timed(record, 1e-3, flags=["wide", flag] if k < 2 else []) for k, record in enumerate(records)]
-    assert f"2 timed cases of 3 {words}" in doubts_of(flagged)
+    assert f"Of 3 timed cases 2 {words}" in doubts_of(flagged)
+
+
+def test_several_flags_are_one_doubt():
+    records = drawn.swept("batched", sizes=(64, 128, 256))
+    flags = (["drift", "bimodal"], ["drift"], ["contaminated"])
+    said = doubts_of([drawn.timed(record, 1e-3, flags=of) for record, of in zip(records, flags, strict=True)])
+    assert (
+        "Of 3 timed cases 2 changed speed over the run (drift), 1 showed two modes, so that one number does not "
+        "describe them (bimodal) and 1 shared the machine with other work (contaminated)."
+    ) in said
 
 
 def test_a_wide_interval_is_no_doubt():
