@@ -43,6 +43,12 @@ def test_a_statistic_takes_the_place_of_the_median_with_its_own_interval():
     assert (one.seconds, one.low, one.high, one.statistic, one.processes) == (2e-3, 1e-3, 3e-3, "lower quartile", 3)
 
 
+def test_extra_memory_is_what_the_record_calls_so_and_not_its_workspace():
+    record = runs.ok_record()
+    memory = record.memory.model_copy(update={"outputs": 100, "workspace": 1, "saved": 20, "peak": 121})
+    assert figures(record.model_copy(update={"memory": memory})).extra_bytes == memory.extra == 21
+
+
 def test_half_an_interval_is_none():
     record = runs.ok_record()
     one = figures(record.model_copy(update={"time": record.time.model_copy(update={"high": None})}))

@@ -138,6 +138,8 @@ def test_what_no_longer_runs_is_named_and_beyond_a_bound_counted():
     assert said.startswith("No longer run to their end: batched n 64, ")
     assert said.endswith(" and 3 more.")
     assert said.count("batched") == NAMED_AT_MOST
+    assert answer.remarks(changes_of(*many[:-2]))[0].endswith(" and 1 more.")
+    assert "more" not in answer.remarks(changes_of(*many[:-3]))[0].removeprefix("No longer")
 
 
 def test_exact_figures_that_changed_are_counted_and_those_to_more():
