@@ -29,17 +29,24 @@ class Comparison:
 
 
 def effective_rows(witness: Witness) -> float:
-    """Return how many rows carry the reference's error: all where it is even, one where one row has all of it.
+    """Return how many rows carry the error: all where it is even, one where one row has all of it.
 
-    Rows of the same answer err alike, and count once.
+    By the reference's error or by the bound, whichever is fewer: where a sum of many terms stands among small ones, as
+    in the gradient of the only value that a sequence may look at, the reference may have been lucky. Rows of the same
+    answer err alike, and count once.
     """
-    error = (witness.reference - witness.oracle).square()
-    features = error.shape[-1] if error.ndim > 1 else 1
+    features = witness.oracle.shape[-1] if witness.oracle.ndim > 1 else 1
     _, group = torch.unique(_marks(witness.oracle.float().reshape(-1, features)), return_inverse=True)
-    of_rows = torch.zeros(int(group.max()) + 1, dtype=error.dtype)
-    of_rows.index_add_(0, group, error.reshape(-1, features).sum(-1))
+    error = witness.reference - witness.oracle
+    return min(_carrying(part.square().reshape(-1, features).sum(-1), group) for part in (error, witness.bound))
+
+
+def _carrying(squares: torch.Tensor, group: torch.Tensor) -> float:
+    """Return how many groups of rows carry the sum of their squares; one where there is none."""
+    of_rows = torch.zeros(int(group.max()) + 1, dtype=squares.dtype)
+    of_rows.index_add_(0, group, squares)
     total = float(of_rows.square().sum())
-    return float(of_rows.sum()) ** 2 / total if total > 0.0 else 1.0
+    return float(of_rows.sum()) ** 2 / total if 0.0 < total < math.inf else 1.0
 
 
 def _marks(rows: torch.Tensor) -> torch.Tensor:

@@ -18,8 +18,9 @@ def test_chance_leaves_room_where_one_row_has_all_the_error_and_little_where_man
     lone = oracle.clone()
     lone[7] += 1.0
     alike = torch.ones(400, 4)
-    assert effective_rows(Witness(oracle, oracle + 1, oracle)) == pytest.approx(400)
-    assert effective_rows(Witness(oracle, lone, oracle)) == pytest.approx(1)
+    even = torch.ones_like(oracle)
+    assert effective_rows(Witness(oracle, oracle + 1, even)) == pytest.approx(400)
+    assert effective_rows(Witness(oracle, lone, even)) == pytest.approx(1)
     assert effective_rows(Witness(alike, alike + 1, alike)) == pytest.approx(1)
     assert chance(400, GatePolicy()) == pytest.approx(math.exp(0.2))
     assert chance(1, GatePolicy()) > 50
@@ -102,7 +103,17 @@ def test_rows_without_an_error_count_as_one():
     oracle = torch.zeros(5, 3)
     assert effective_rows(Witness(oracle, oracle, oracle)) == 1.0
     line = torch.arange(8.0)
-    assert effective_rows(Witness(line, line + 1.0, line)) == pytest.approx(8.0), "a vector's rows are its elements"
+    even = torch.ones_like(line)
+    assert effective_rows(Witness(line, line + 1.0, even)) == pytest.approx(8.0), "a vector's rows are its elements"
+
+
+def test_a_row_that_may_err_most_counts_alone_where_the_reference_was_lucky():
+    oracle = torch.arange(40.0).reshape(20, 2)
+    bound = torch.ones_like(oracle)
+    bound[3] = 1e3
+    assert effective_rows(Witness(oracle, oracle + 1e-3, bound)) == pytest.approx(1.0, rel=1e-3)
+    unbounded = torch.full_like(oracle, math.inf)
+    assert effective_rows(Witness(oracle, oracle + 1e-3, unbounded)) == 1.0
 
 
 def test_the_first_flag_is_found_by_its_index():
