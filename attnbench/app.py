@@ -15,6 +15,7 @@ from attnbench.commands.export import export_command
 from attnbench.commands.history import history_command
 from attnbench.commands.lesson import lesson_command
 from attnbench.commands.list import list_command
+from attnbench.commands.new import new_command
 from attnbench.commands.plan import plan_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
@@ -24,6 +25,7 @@ from attnbench.options import grouped
 
 COMMANDS = {
     "list": list_command,
+    "new": new_command,
     "plan": plan_command,
     "check": check_command,
     "run": run_command,
