@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEAD = """# Commands
 
 Written by `python -m tests.evidence.command_reference --write docs/commands.md`; do not edit.
-`attnbench COMMAND --help` says the same on a terminal. Exit codes are in the [README](../README.md#what-it-answers).
+`attnbench COMMAND --help` says the same on a terminal. Exit codes are in [ci.md](ci.md).
 """
 
 
