@@ -1,10 +1,11 @@
-"""Each example does what its page says: kernel, plugin and scenario are run as they lie there."""
+"""Each example does what its page says: kernels, plugin and scenario are run as they lie there."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -91,6 +92,27 @@ def test_where_triton_is_missing_the_kernel_is_listed_with_the_reason():
     (entry,) = [entry for entry in listed["implementations"] if entry["name"] == "triton-flash"]
     assert not entry["available"]
     assert "triton" in entry["reason"]
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
+def test_the_kernel_in_cpp_is_compiled_once_and_agrees(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    kernel = str(EXAMPLES / "cpp_kernel.py")
+    for words in (["--quick"], ["-k", "decode"]):
+        done = attnbench("check", *words, "--impl-file", kernel, "--impl", "cpp-rows", "--device", "cpu", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert statuses(done.stdout, "cpp-rows") == {"ok"}
+    assert len(list((tmp_path / "attnbench-examples").iterdir())) == 1
+
+
+def test_without_a_compiler_the_kernel_in_cpp_is_listed_with_the_reason(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    done = attnbench("list", "--impl-file", str(EXAMPLES / "cpp_kernel.py"), "--device", "cpu", "--json")
+    (entry,) = [entry for entry in json.loads(done.stdout)["implementations"] if entry["name"] == "cpp-rows"]
+    assert not entry["available"]
+    assert "no-such-compiler" in entry["reason"]
 
 
 @pytest.mark.gpu
