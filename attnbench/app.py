@@ -45,7 +45,6 @@ def make_app() -> typer.Typer:
         name="attnbench",
         help="Benchmark and profile attention: agreement first, then time, memory and utilization, then a verdict.",
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
