@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -19,6 +22,16 @@ def _install(session: nox.Session, *groups: str) -> None:
     wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups) if groups else ()
     if wanted:
         session.install(*PINS, *wanted)
+
+
+@nox.session(venv_backend="none")
+def dev(session: nox.Session) -> None:
+    """Make .venv, or fill the one there, with attnbench as it lies here and what its tests, types and style need."""
+    python = Path(".venv") / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    if not python.exists():
+        session.run(sys.executable, "-m", "venv", ".venv", external=True)
+    wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test", "lint", "types")
+    session.run(str(python), "-m", "pip", "install", *PINS, "-e", ".", *wanted, *session.posargs, external=True)
 
 
 @nox.session

@@ -15,6 +15,7 @@ from attnbench.commands.export import export_command
 from attnbench.commands.history import history_command
 from attnbench.commands.lesson import lesson_command
 from attnbench.commands.list import list_command
+from attnbench.commands.new import new_command
 from attnbench.commands.plan import plan_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
@@ -24,6 +25,7 @@ from attnbench.options import grouped
 
 COMMANDS = {
     "list": list_command,
+    "new": new_command,
     "plan": plan_command,
     "check": check_command,
     "run": run_command,
@@ -43,7 +45,6 @@ def make_app() -> typer.Typer:
         name="attnbench",
         help="Benchmark and profile attention: agreement first, then time, memory and utilization, then a verdict.",
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

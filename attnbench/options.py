@@ -63,6 +63,22 @@ def _options_of(group: type) -> list[inspect.Parameter]:
     ]
 
 
+def scenario_names(incomplete: str) -> list[str]:
+    """List the scenarios that a shell may complete a word to."""
+    from scenarios import catalog
+
+    return [scenario.name for scenario in catalog.CATALOG if scenario.name.startswith(incomplete)]
+
+
+def implementation_names(incomplete: str) -> list[str]:
+    """List the built-in implementations that a shell may complete a word to, without importing one."""
+    from impls.discovery import built_in_names
+    from impls.registry import problem_folders
+
+    names = [name for folder in problem_folders() for name in built_in_names(folder.name)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 # Options that commands share without the rest of a group
 
 ImplFile = Annotated[list[str] | None, typer.Option("--impl-file", help="Python file that registers implementations.")]
@@ -71,7 +87,12 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="CPU threads; if not given, as many as cores and control groups allow."),
 ]
-Impl = Annotated[list[str] | None, typer.Option("--impl", help="Implementation name or pattern; may be repeated.")]
+Impl = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--impl", help="Implementation name or pattern; may be repeated.", autocompletion=implementation_names
+    ),
+]
 Dtype = Annotated[list[str] | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16.")]
 RunDirectory = Annotated[Path | None, typer.Option("-o", "--output", help="Run directory; new under runs/.")]
 OutputFile = Annotated[
@@ -94,7 +115,8 @@ class Cases:
     """What is measured: scenarios, and what restricts them."""
 
     scenarios: Annotated[
-        list[str] | None, typer.Argument(help="Scenario names or TOML files; the default set if none.")
+        list[str] | None,
+        typer.Argument(help="Scenario names or TOML files; the default set if none.", autocompletion=scenario_names),
     ] = None
     impl: Impl = None
     impl_file: ImplFile = None

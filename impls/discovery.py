@@ -99,6 +99,12 @@ def _load(
         REGISTRY.digests[added] = hashlib.sha256(package.encode() + b"\0" + content + told).hexdigest()[:DIGEST_LENGTH]
 
 
+def built_in_names(problem: str) -> list[str]:
+    """List the names that the files of a problem's folder declare, from their syntax alone."""
+    files = [file for folder in problem_folders() if folder.name == problem for file in sorted(folder.glob("*.py"))]
+    return list(dict.fromkeys(name for file in files for of, name in _declared_names(file) if of == problem))
+
+
 def helpers(file: Path) -> list[Path]:
     """List the files beside an implementation's that it imports by name, and those that these import, in order.
 

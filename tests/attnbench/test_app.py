@@ -7,6 +7,7 @@ from collections import defaultdict
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from attnbench import __version__
 from attnbench.app import COMMANDS, make_app
@@ -77,6 +78,23 @@ def test_the_version_is_that_of_the_package():
     done = in_process("--version")
     assert (done.exit_code, done.output) == (0, f"attnbench {__version__}\n")
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("ver", {"verify"}),
+        ("run --time", {"--time-budget", "--timeout"}),
+        ("run head", {"head-dim", "heads", "heads-fixed-width"}),
+        ("check --impl sdpa-m", {"sdpa-math"}),
+        ("run nothing-like-it", set()),
+    ],
+)
+def test_a_shell_completes_commands_options_scenarios_and_implementations(typed, completed):
+    words = f"attnbench {typed}"
+    asked = {"_ATTNBENCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = CliRunner().invoke(make_app(), [], prog_name="attnbench", env=asked)
+    assert set(done.output.split()) == completed
 
 
 def test_folders_of_our_names_where_the_user_is_are_not_loaded(tmp_path):
