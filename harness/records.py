@@ -18,19 +18,9 @@ if TYPE_CHECKING:
 SCHEMA = "1.4.0"
 
 Status = Literal[
-    "ok",
-    "disagreed",
-    "unsupported",
-    "unavailable",
-    "predicted_oom",
-    "predicted_slow",
-    "oom",
-    "timeout",
-    "crashed",
-    "fallback",
-    "invalid",
-    "over_budget",
-]
+    "ok", "disagreed", "unsupported", "unavailable", "predicted_oom", "predicted_slow", "oom", "timeout", "crashed",
+    "fallback", "invalid", "over_budget",
+]  # fmt: skip
 # Statuses of cases that were not meant to run here, or not in this time; they fail nothing.
 SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow", "over_budget"})
 Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
@@ -158,7 +148,7 @@ class Outcome(Fact):
 
 
 class Round(Fact):
-    """The samples of one visit to a case: seconds a call, and the canary's slow-down around each block."""
+    """The samples of one visit to a case: seconds per call, and the canary's slow-down around each block."""
 
     index: int
     process: int = 0
@@ -182,7 +172,7 @@ class Round(Fact):
     call_seconds: float | None = None
     sm_clock_mhz: float | None = None
     throttle: list[str] = Field(default_factory=list)
-    # Seconds a call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none.
+    # Seconds per call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none.
     graph_samples: list[float] = Field(default_factory=list)
     graph_calls: int = 0
     graph_inputs: int = 0
@@ -197,7 +187,7 @@ class TimedRound(NamedTuple):
 
 
 class Time(Fact):
-    """All samples of a case in seconds a call, and what is concluded from them.
+    """All samples of a case in seconds per call, and what is concluded from them.
 
     `value` is the time that tables, figures and laws use: the `statistic` named, with `value_low` and `value_high`, its
     95 % interval, absent where too few rounds allow one. `canary_slope` and `neighbour_slope` tell how much of a
@@ -271,7 +261,7 @@ class Time(Fact):
 
 
 class Launch(Fact):
-    """What launching costs: seconds a call inside a replayed CUDA graph, beside the calls that the host launches.
+    """What launching costs: seconds per call inside a replayed CUDA graph, beside the calls that the host launches.
 
     `graph` is the median with its interval `low`, `high`; the graph has so many `calls`, over `inputs` in turn.
     `overhead` is `call_seconds` of the time less `graph`. Without a figure there is a `reason`.
@@ -367,7 +357,7 @@ class Memory(Fact):
 
 
 class Allocation(Fact):
-    """What fresh memory costs a call on a CPU, seconds and page faults a call.
+    """What fresh memory costs a call on a CPU, seconds and page faults per call.
 
     `returned` is in a new process with the C library's own rules, which give large blocks back to the system after each
     call, `kept` in the run's own, which keeps them; `ratio` = returned / kept, from rounds in turn, with its 95 %

@@ -28,13 +28,17 @@ class Expected:
 
 @dataclass(frozen=True)
 class Limits:
-    """State where an implementation runs: devices, dtypes, features, optional packages, and what its calls run."""
+    """State where an implementation runs: devices, dtypes, features, optional packages, and what its calls run.
+
+    One that `writes_mask` writes it out where lengths or shapes need it: as booleans, and in the dtype.
+    """
 
     devices: tuple[str, ...]
     dtypes: tuple[str, ...]
     supports: frozenset[str]
     requires: tuple[str, ...] = ()
     expects: Expected = Expected()
+    writes_mask: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Cost:
     `operations` are floating-point operations of the products over attended pairs, `attended` the (query, key) pairs,
     `score_elements` batch * heads * n_q * n_k (or the problem's counterpart), bytes include each tensor once.
     `phases` splits the forward operations by named step. `required` is what no way of computing the call can do
-    without, where that is less than `operations`.
+    without, where that is less than `operations`; `mask_elements` are those of a mask beyond a square's triangle.
     """
 
     operations: int
@@ -114,6 +118,7 @@ class Cost:
     ideal_bytes: int
     phases: Mapping[str, int]
     required: int | None = None
+    mask_elements: int = 0
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,9 @@ def _load(
         fallback = name or (file.stem.replace("_", "-") if file else key)
         for of, missing in declared or [(problem, fallback)]:
             REGISTRY.unavailable[of, missing] = Unavailable(of, missing, reason, str(file or key))
-    for added in REGISTRY.entries.keys() - before.keys():
+    # Whoever imported the module before left its implementations without a digest.
+    known = {key for key in before if key in REGISTRY.digests or Path(before[key].source) != file}
+    for added in REGISTRY.entries.keys() - known:
         source = Path(REGISTRY.entries[added].source)
         told = content if file is not None and source == file else _content(source)
         REGISTRY.digests[added] = hashlib.sha256(package.encode() + b"\0" + content + told).hexdigest()[:DIGEST_LENGTH]

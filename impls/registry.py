@@ -75,10 +75,11 @@ REGISTRY = Registry()
 
 
 class Planned(TypedDict, total=False):
-    """What an implementation's calls cost by its own account, for the plan: see `Implementation`."""
+    """What an implementation's calls cost by its own account, for the plan: see `Implementation`, `Limits`."""
 
     score_buffers: float | Mapping[str, float]
     call_seconds_per_row: float
+    writes_mask: bool
 
 
 def register(
@@ -112,6 +113,7 @@ def register(
         supports=frozenset(_known("feature", supports, FEATURES)),
         requires=tuple(requires),
         expects=expects if isinstance(expects, Expected) else Expected(tuple(expects)),
+        writes_mask=planned.get("writes_mask", False),
     )
 
     def add(function: Function) -> Function:
@@ -126,7 +128,8 @@ def register(
                 approximate=approximate,
                 fixes=dict(fixes or {}),
                 within=within,
-                **planned,
+                score_buffers=planned.get("score_buffers", 0.0),
+                call_seconds_per_row=planned.get("call_seconds_per_row", 0.0),
                 source=function.__code__.co_filename if hasattr(function, "__code__") else function.__module__,
             )
         )

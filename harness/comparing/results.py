@@ -46,7 +46,7 @@ class Compared(Fact):
 
     `adjusted_p` is of the hypothesis that there is no difference, adjusted for the number of cases. `has_new_source`
     tells that the implementation's own source is another one. `error` is of the gate, over its budget; `energy` is
-    joules a call and scatters as time does.
+    joules per call and scatters as time does.
     """
 
     case: Case

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Figures(Fact):
-    """The figures of one case: seconds a call with their 95 % interval, bytes, operations, error over budget.
+    """The figures of one case: seconds per call with their 95 % interval, bytes, operations, error over budget.
 
     `statistic` names what `seconds` is; with it the interval allows for the process already. `inputs` are bytes, and
-    `attended` pairs of query and key: they tell whether a case of one name is one shape. Energy is joules a call.
+    `attended` pairs of query and key: they tell whether a case of one name is one shape. Energy is joules per call.
     """
 
     case: Case

@@ -228,7 +228,7 @@ class EventClock:
 
 
 def clock_for(device: torch.device, *, cold: bool, launches: int | None = None) -> Clock:
-    """Choose the clock of a device; `launches` is how many kernels a call launches, if that is known."""
+    """Choose the clock of a device; `launches` is how many kernels one call launches, if that is known."""
     if device.type == "cuda":
         return EventClock(device, cold=cold, launches=launches)
     return HostClock() if device.type == "cpu" else AcceleratorClock()

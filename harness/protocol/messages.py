@@ -353,7 +353,7 @@ class Count(Asking[Counted]):
 class Visit(Asking[Visited]):
     """Time `blocks` blocks of `calls` calls each, on inputs drawn from `seed`.
 
-    `launches` is how many kernels a call launches, if that is known.
+    `launches` is how many kernels one call launches, if that is known.
     """
 
     do: Literal["visit"] = "visit"

@@ -89,7 +89,7 @@ class TimeAccount:
 class Estimate:
     """A case, and the seconds that one call of it takes: as prepared, else as predicted.
 
-    `launches` is how many kernels a call launches, None if that is unknown or nothing is launched. `has_graph` tells
+    `launches` is how many kernels one call launches, None if that is unknown or nothing is launched. `has_graph` tells
     that its graph has been timed in as many rounds as it will be.
     """
 

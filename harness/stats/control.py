@@ -46,7 +46,7 @@ NORMAL = 1.96
 
 @dataclass(frozen=True)
 class Visited:
-    """One visit to a case: when it was, log seconds a call (the mean over its blocks), log slow-down of its canary.
+    """One visit to a case: when it was, log seconds per call (the mean over its blocks), log slow-down of its canary.
 
     `moment` is the process and the index of the round; visits of the same moment met the same disturbance.
     """
@@ -58,7 +58,7 @@ class Visited:
 
 @dataclass(frozen=True)
 class Series:
-    """Log seconds a call of one case, one a visit in order of time, less what the controls explain.
+    """Log seconds per call of one case, one a visit in order of time, less what the controls explain.
 
     `moved` is the part that the neighbours explain. They tell what a moment cost, not what the whole run did: in the
     error of an absolute time that part counts again, between implementations of a point it does not.
@@ -80,7 +80,7 @@ class Controlled:
 
 @dataclass(frozen=True)
 class Located:
-    """Hold a statistic of a case in seconds a call with its 95 % interval, absent where rounds are too few."""
+    """Hold a statistic of a case in seconds per call with its 95 % interval, absent where rounds are too few."""
 
     value: float
     low: float | None

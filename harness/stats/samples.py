@@ -132,7 +132,7 @@ def round_interval(rounds: Sequence[Sequence[float]], *, confidence: float = 0.9
 def summarise(
     rounds: Sequence[Sequence[float]], canary: Sequence[Sequence[float]] | None = None, *, policy: TimingPolicy
 ) -> TimeSummary:
-    """Summarise the samples of a case, seconds a call, one list for each round in order of time.
+    """Summarise the samples of a case, seconds per call, one list for each round in order of time.
 
     The interval is wide enough for both the rank interval over all samples and the t interval over rounds. `canary`
     has, for each sample, the slow-down of the reference kernel beside it (1 = undisturbed); it chooses the half of

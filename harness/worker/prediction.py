@@ -146,7 +146,9 @@ def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
     buffers = entry.buffers(case.dtype)
     if buffers and case.direction != "forward":
         buffers += BACKWARD_BUFFERS
-    extra = int(buffers * cost.score_elements * itemsize)
+    limits = entry.limits_on(bench.device.type)
+    mask = cost.mask_elements * (1 + itemsize) if limits and limits.writes_mask else 0
+    extra = int(buffers * cost.score_elements * itemsize) + mask
     resident = cost.input_bytes + cost.output_bytes
     if case.direction != "forward":
         resident += cost.input_bytes + 2 * cost.output_bytes
@@ -159,7 +161,9 @@ def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
         extra_bytes=extra,
         resident_bytes=resident,
         seconds=seconds,
-        arithmetic=f"{buffers:g} score buffers x {cost.score_elements:,} x {itemsize} B + {resident:,} B tensors",
+        arithmetic=f"{buffers:g} score buffers x {cost.score_elements:,} x {itemsize} B"
+        + (f" + {mask:,} B mask" if mask else "")
+        + f" + {resident:,} B tensors",
     )
 
 

@@ -115,5 +115,11 @@ def cost(point: Point, *, itemsize: int, direction: str) -> Cost:
         input_bytes=q_bytes + kv_bytes,
         output_bytes=out_bytes,
         ideal_bytes=ideal,
+        mask_elements=point.batch * point.n_q * point.n_k if _needs_mask(point) else 0,
         phases={"scores": scores, "weighted sum": weighted_sum},
     )
+
+
+def _needs_mask(point: Point) -> bool:
+    """Tell whether what a row sees is more than a square's lower triangle says, which kernels know by themselves."""
+    return point.valid_lens is not None or (point.causal and 1 < point.n_q != point.n_k)

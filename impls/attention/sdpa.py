@@ -79,6 +79,7 @@ def sdpa_math(
     devices=("cpu",),
     supports=("causal", "valid_lens", "gqa", "dead_rows", "backward"),
     expects=("flash_attention_for_cpu",),
+    writes_mask=True,
     within=functools.partial(sdpa_kernel, SDPBackend.FLASH_ATTENTION),
 )
 @register(
@@ -162,7 +163,7 @@ def sdpa_cudnn(
     return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
-@register(problem="attention", name="sdpa-auto", supports=EVERYTHING, deterministic=False)
+@register(problem="attention", name="sdpa-auto", supports=EVERYTHING, deterministic=False, writes_mask=True)
 def sdpa_auto(
     q: torch.Tensor,
     k: torch.Tensor,

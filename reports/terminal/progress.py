@@ -180,7 +180,7 @@ class Reporter:
         ratio = preparation.agreement.ratio
         agreed = "agrees" if ratio is None else f"agrees ({ratio:.2f} of budget)"
         took = units.duration(preparation.call_seconds)
-        self._advance(cost, f"{case.label}: {agreed}, {took} a call", point=case.point_key)
+        self._advance(cost, f"{case.label}: {agreed}, {took} per call", point=case.point_key)
 
     def done(self, case: Case, *, cost: float) -> None:  # noqa: ARG002  # most cases pass without a word
         """Move on without a word."""

@@ -42,7 +42,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Known:
-    """What a tool says of one case: seconds a call, and its 95 % interval where it has one."""
+    """What a tool says of one case: seconds per call, and its 95 % interval where it has one."""
 
     seconds: float
     low: float | None = None

@@ -90,7 +90,7 @@ def test_the_page_names_every_tool_and_every_absence():
 
 
 def interleaved(theirs, ours, *, rounds=7):
-    """Return samples of both modules that scatter by a per mille around the given seconds a call."""
+    """Return samples of both modules that scatter by a per mille around the given seconds per call."""
     scatter = [1 + 0.001 * (-1) ** index for index in range(rounds)]
     both = ((d2l_ratio.THEIRS, theirs, 1), (d2l_ratio.OURS, ours, -1))
     return {name: Samples(rounds=[[seconds * s**sign] * 3 for s in scatter]) for name, seconds, sign in both}

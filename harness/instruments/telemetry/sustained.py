@@ -198,7 +198,7 @@ def _add_energy(
 
 
 def energy_of_call(edges: Series, progress: Series, *, start: float) -> tuple[float, float] | None:
-    """Return (joules a call, mean watts) between the first and the last edge of the counter after `start`.
+    """Return (joules per call, mean watts) between the first and the last edge of the counter after `start`.
 
     A counter that is updated every 100 ms is exact at its edges only. None with fewer than two of them.
     """

@@ -31,7 +31,7 @@ OURS = "attnbench"
 
 @dataclass(frozen=True)
 class Timed:
-    """What a tool says of one case: seconds a call, its interval where it has one, and the wall time it took."""
+    """What a tool says of one case: seconds per call, its interval where it has one, and the wall time it took."""
 
     centre: float
     low: float | None

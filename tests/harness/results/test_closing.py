@@ -142,7 +142,7 @@ def test_kept_results_are_told_by_both_numbers(seconds, said):
     "seconds",
     [
         {"new": 1.2e-3, "again": 1e-3, "later": 1e-3},
-        # Threads woken and caches filled, at 20 us a call.
+        # Threads woken and caches filled, at 20 us per call.
         {"new": 1e-4, "again": 9e-5, "later": 2e-5},
         # Slow calls with too few visits to say.
         {"new": 4e-2, "again": 1e-2, "later": 1e-2, "count": 3, **SLOW},

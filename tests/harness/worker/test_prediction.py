@@ -72,6 +72,21 @@ def test_what_keeps_no_scores_needs_no_extra_memory_in_any_direction():
         assert found.predicted.extra_bytes == 0
 
 
+def test_a_mask_that_pytorch_is_handed_is_counted_where_lengths_or_shapes_need_it():
+    n = 65536
+    for name in ("sdpa-flash", "sdpa-auto"):
+        for point, elements in (
+            ({"n": n, "d": 64, "heads": 2, "valid_lens": "rows"}, n**2),
+            ({"n_q": n // 2, "n_k": n, "d": 64, "batch": 3, "causal": True}, 3 * n**2 // 2),
+            ({"n": n, "d": 64, "causal": True}, 0),
+            ({"n_q": 1, "n_k": n, "d": 64, "causal": True}, 0),
+        ):
+            case = ok_case(name).model_copy(update={"point": point})
+            found = predicted(case).predicted
+            assert found.extra_bytes == elements * (1 + 4), (name, point)
+            assert ("B mask" in found.arithmetic) == (elements > 0)
+
+
 def test_backward_keeps_more_buffers_and_tensors_than_forward():
     forward = predicted(ok_case("batched", n=256)).predicted
     backward = predicted(ok_case("batched", n=256).model_copy(update={"direction": "backward"})).predicted

@@ -100,7 +100,7 @@ def test_cases_are_counted_while_they_are_prepared_and_at_no_other_time(capsys):
     reporter.round_begun(1, cost=1.0, cases=1)
     reporter.failed(failure, cost=1.0)
     first, second, third = said(capsys)
-    assert first == f"[1/2] {case().label}: agrees, 10 ms a call ETA 0:00"
+    assert first == f"[1/2] {case().label}: agrees, 10 ms per call ETA 0:00"
     assert second == f"[2/2] {case().label}: crashed, killed by SIGSEGV ETA 0:00"
     assert third == f"{case().label}: crashed, killed by SIGSEGV"
 
