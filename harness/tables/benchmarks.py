@@ -1,4 +1,4 @@
-"""JSON of pytest-benchmark, google-benchmark and nvbench -> rows, in the forms that old and new versions write."""
+"""JSON of pytest-benchmark, google-benchmark and nvbench, old and new, and lists of objects -> rows."""
 
 from __future__ import annotations
 
@@ -37,8 +37,14 @@ BENCHMARKS_AT_MOST, SAMPLES_AT_MOST, NAME_AT_MOST = 20_000, 500_000, 2000
 
 
 def read_benchmarks(text: str, *, file: str, form: Form | None) -> Rows:
-    """Read what one of the tools wrote, times in seconds. Raises ValueError, one line, for anything else."""
-    benchmarks = _entries(text, file=file)
+    """Read what one of the tools wrote, times in seconds, or a list of objects as it is.
+
+    Raises ValueError, one line, for anything else.
+    """
+    document = _document(text, file=file)
+    if form is None and isinstance(document, list) and any(isinstance(entry, dict) for entry in document):
+        return _objects_as_rows(document, file=file)
+    benchmarks = _entries(document, file=file)
     known = form or _form(benchmarks)
     found = {"google-benchmark": _google, "pytest-benchmark": _pytest, "nvbench": _nvbench}[known](
         benchmarks, file=file
@@ -49,9 +55,9 @@ def read_benchmarks(text: str, *, file: str, form: Form | None) -> Rows:
     return found
 
 
-def _entries(text: str, *, file: str) -> list[Entry]:
+def _document(text: str, *, file: str) -> Any:
     try:
-        document = json.loads(text)
+        return json.loads(text)
     except RecursionError:
         raise ValueError(f"{file} is nested too deeply: it is not JSON of a benchmark") from None
     except json.JSONDecodeError as error:
@@ -61,12 +67,30 @@ def _entries(text: str, *, file: str) -> list[Entry]:
         raise ValueError(f"{file} is not JSON: {message}, near {quote(near)}") from None
     except ValueError as error:
         raise ValueError(f"{file} is not JSON that can be read: {error}") from None
+
+
+def _entries(document: Any, *, file: str) -> list[Entry]:
     benchmarks = document.get("benchmarks") if isinstance(document, dict) else None
     if not isinstance(benchmarks, list) or not any(isinstance(entry, dict) for entry in benchmarks):
         raise ValueError(f"{file} has no benchmarks: it is of none of pytest-benchmark, google-benchmark and nvbench")
     if len(benchmarks) > BENCHMARKS_AT_MOST:
         raise ValueError(f"{file} has more than {BENCHMARKS_AT_MOST:,} benchmarks, which is the most that is read")
     return [entry if isinstance(entry, dict) else {} for entry in benchmarks]
+
+
+def _objects_as_rows(document: list[Any], *, file: str) -> Rows:
+    """Read a list of objects, as `attnbench export --to json` writes: a row for each, texts and numbers alone."""
+    if len(document) > BENCHMARKS_AT_MOST:
+        raise ValueError(f"{file} has more than {BENCHMARKS_AT_MOST:,} rows, which is the most that is read")
+    rows: list[dict[str, Value]] = []
+    places, left = [], Counter[str]()
+    for number, entry in enumerate(document, start=1):
+        if not isinstance(entry, dict):
+            left["beside the objects"] += 1
+            continue
+        rows.append({**dict.fromkeys(entry), **dict(_pairs(entry))})
+        places.append(f"object {number}")
+    return from_dictionaries(rows, places, notes=_left_notes(left), axes=None)
 
 
 def _form(benchmarks: Sequence[Entry]) -> Form:
