@@ -102,10 +102,9 @@ def mistakes(report: Report, asked: Asked) -> str:
         first, *others = outcomes
         lines.append(f"{first.status}: {name} {dtype}, {first.title}: {first.reason}")
         lines.append(f"  again: {again(first, asked)}")
-        if others:
-            titles = [outcome.title for outcome in others[:NAMED_AT_MOST]]
-            rest = len(others) - len(titles)
-            lines.append(f"  so did {'; '.join(titles)}{f'; and {rest} more' if rest else ''}")
+        lines += [f"  also {outcome.status}: {outcome.title}" for outcome in others[:NAMED_AT_MOST]]
+        if len(others) > NAMED_AT_MOST:
+            lines.append(f"  and {len(others) - NAMED_AT_MOST} more")
     if any(is_exception(outcome) for outcome in failed):
         lines.append(DECLARING)
     if report.outcomes:

@@ -144,7 +144,7 @@ def test_a_failure_names_probe_and_dtype_and_its_command_repeats_it(said, projec
     text = failure(said, "test_wrong")
     assert re.search(r"does not pass the gate: \d+ of \d+ probes failed", text)
     probe = re.search(r"^disagreed: wrong float32, (.*causal.*, forward): ", text, re.MULTILINE)[1]
-    assert "so did " in text
+    assert "  also disagreed: " in text
     command = re.search(r"^  again: (.*)$", text, re.MULTILINE)[1]
     assert probe in command
     launcher = f"{sys.executable} -m attnbench"
