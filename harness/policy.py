@@ -30,7 +30,7 @@ class TimingPolicy(Fact):
     looks: tuple[int, ...] = (10, 20, 30, 40)
     blocks_per_round: int = 1
     # They grow no further once these rounds give a case this many seconds: a small run is a quick run.
-    case_seconds: float = 0.9
+    case_seconds: float = 0.7
     # A case's own scatter counts as so many further rounds with the scatter of all cases (degrees of freedom).
     scatter_prior: int = 6
     # Worker processes that the rounds are spread over, for the variance between processes.
@@ -196,6 +196,8 @@ class ComparisonPolicy(Fact):
     # Copies of one function in one process differ by 1 to 2 %: less than this is placement, not speed.
     effect_at_least: float = 0.03
     same_within: float = 0.05
+    # Between runs processes differ as well: within 5 % nothing could ever be said to be.
+    same_within_runs: float = 0.10
     # Standard deviation of a call's time between processes, for runs that have a single one (measured: 0 to 2.3 %).
     process_deviation: float = 0.015
     # Fewer cases say nothing of how variances are spread.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -75,11 +76,11 @@ def xml(text: str) -> str:
 
 
 def json_value(value: Any) -> Any:
-    """Return a value whose texts every reader of JSON takes: no halves of characters, keys included."""
+    """Return a value that every reader of JSON takes: halves of characters, of keys too, are marks; NaN is null."""
     if isinstance(value, str):
         return whole(value)
     if isinstance(value, list | tuple):
         return [json_value(item) for item in value]
     if isinstance(value, dict):
         return {whole(str(name)): json_value(item) for name, item in value.items()}
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

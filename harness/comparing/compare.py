@@ -35,8 +35,9 @@ TOO_FEW = "too few rounds for an interval"
 def compare(base: Snapshot, new: Snapshot, *, policy: ComparisonPolicy) -> Changes:
     """Compare every case of two runs that were made one after the other.
 
-    Times compare on one machine only, counts and bytes on any.
+    Times compare on one machine only, counts and bytes on any. Same is what lies within the policy's band for runs.
     """
+    policy = policy.model_copy(update={"same_within": policy.same_within_runs})
     machine, software = differences(base, new)
     elsewhere = _elsewhere(machine)
     pairs = match(base.cases, new.cases)

@@ -212,7 +212,8 @@ def _over(mine: NDArray[np.float64], base: NDArray[np.float64] | None) -> list[f
 def _missing(newest: Figures | None) -> str:
     if newest is None:
         return "not in the newest run"
-    return "" if newest.seconds else f"{newest.status.replace('_', ' ')}: {newest.reason}"
+    words = newest.status.replace("_", " ")
+    return "" if newest.seconds else f"{words}: {newest.reason}" if newest.reason else words
 
 
 def _changes(

@@ -85,7 +85,7 @@ def _missing(base: Figures | None, new: Figures | None, others: dict[str, dict[t
 
 
 def _listed(values: Iterable[object]) -> str:
-    distinct = list(dict.fromkeys(str(value) for value in values))
+    distinct = list(dict.fromkeys("absent" if value is None else str(value) for value in values))
     return ", ".join(distinct[:NAMED_AT_MOST]) + (" and others" if len(distinct) > NAMED_AT_MOST else "")
 
 
@@ -97,4 +97,6 @@ def _points(side: Sequence[Figures]) -> dict[tuple[str, ...], list[Case]]:
 
 
 def _kind(case: Case) -> tuple[str, ...]:
-    return case.scenario, case.problem, case.implementation, case.dtype, case.direction, case.cache
+    """Return what a case is but for its point; of a device the kind, as in its id."""
+    kind = case.device.partition(":")[0]
+    return case.scenario, case.problem, case.implementation, case.dtype, kind, case.direction, case.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, JsonValue
@@ -11,7 +12,11 @@ from harness.records import SCHEMA, Case, Fact, Record, Status
 from harness.results.closing import canary_floor
 
 if TYPE_CHECKING:
+    from harness.records import Environment
     from harness.results.run import Run
+
+# A commit as an environment has it; other words there say why there is none.
+COMMIT = re.compile(r"[0-9a-f]{7,64}\+?")
 
 
 class Figures(Fact):
@@ -86,11 +91,16 @@ def snapshot(run: Run, *, name: str | None = None) -> Snapshot:
         device=run.plan.device if run.plan else "",
         environment_id=environment.id if environment else "",
         stable=environment.stable if environment else {},
-        commit=str(environment.volatile.get("commit", "")) if environment else "",
+        commit=_commit(environment),
         canary_floor=canary_floor([visit for visits in run.rounds.values() for visit in visits]),
         process_deviation=(run.plan.policy if run.plan else DEFAULT).comparison.process_deviation,
         cases=cases,
     )
+
+
+def _commit(environment: Environment | None) -> str:
+    said = str(environment.volatile.get("commit", "")) if environment else ""
+    return said if COMMIT.fullmatch(said) else ""
 
 
 def figures(record: Record) -> Figures:

@@ -70,9 +70,11 @@ def within(side: Side, *, confidence: float) -> NDArray[np.float64]:
     """Return the variance of log time that the rounds of a run show, from its intervals.
 
     An interval is Student's quantile times the root of that and the variance between processes, with the degrees of
-    freedom of Welch and Satterthwaite; the variance is found by bisection.
+    freedom of Welch and Satterthwaite; the variance is found by bisection. Of a statistic's interval the longer
+    side counts: the other may be cut to what was seen.
     """
-    half = 0.5 * np.log(side.high / side.low)
+    up, down = np.log(side.high / side.seconds), np.log(side.seconds / side.low)
+    half: NDArray[np.float64] = np.where(side.is_allowed, np.maximum(up, down), 0.5 * (up + down))
     between = np.where(side.is_allowed, side.between, 0.0) ** 2
     low, high = np.full_like(half, math.log(LEAST_VARIANCE)), np.log(np.maximum(half**2, 2 * LEAST_VARIANCE))
     for _ in range(BISECTIONS):

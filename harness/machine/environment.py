@@ -103,7 +103,7 @@ def host_volatile(facts: Facts, *, root: Path = ROOT) -> None:
 
 def commit() -> str:
     """Return the project's git commit, with `+` where files differ from it, or `not a checkout`."""
-    folder = Path(__file__).resolve().parent.parent
+    folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return "not a checkout"
     try:

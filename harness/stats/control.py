@@ -38,7 +38,7 @@ ROUNDS_AT_LEAST = 3
 # The lag-1 estimate from fewer rounds is noise; lags above the limit would widen without end.
 LAG_FROM = 8
 LAG_AT_MOST = 0.9
-# From so many rounds on what the quartile estimates lies among the samples, but for one case in thirty.
+# From so many rounds on a quartile is no further from its estimate than samples are from each other.
 SPANNED_FROM = 12
 # The 97.5 % point of a normal distribution.
 NORMAL = 1.96
@@ -130,8 +130,10 @@ def locate(
     common = np.zeros_like(values) if moved is None else np.asarray(moved, dtype=float)
     error = _variance(values, location=location) + _variance(common, location=location)
     half = _half_width(error, rounds=len(values), confidence=confidence, between=between)
-    low, high = _spanned(centre - half, centre + half, values + common, centre=centre, between=between)
-    return Located(math.exp(centre), math.exp(low), math.exp(high))
+    if len(values) >= SPANNED_FROM:
+        # A machine of two speeds has no third one beyond them.
+        half = min(half, float(np.ptp(values + common)) + NORMAL * between)
+    return Located(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
 
 
 def replicates(logs: Sequence[float] | Array, *, location: Location = LOCATION) -> Array:
@@ -153,14 +155,6 @@ def _variance(logs: Array, *, location: Location) -> float:
     """Return the variance of a location over rounds, with what their correlation in time adds."""
     pseudo = replicates(logs, location=location)
     return float(pseudo.var(ddof=1)) / len(pseudo) * max(_widening(logs), _widening(pseudo))
-
-
-def _spanned(low: float, high: float, samples: Array, *, centre: float, between: float) -> tuple[float, float]:
-    """Keep an interval to what was seen and what processes differ by: a machine of two speeds has no third beyond."""
-    if len(samples) < SPANNED_FROM:
-        return low, high
-    beyond = NORMAL * between
-    return max(low, min(samples.min(), centre) - beyond), min(high, max(samples.max(), centre) + beyond)
 
 
 def _half_width(error: float, *, rounds: int, confidence: float, between: float) -> float:

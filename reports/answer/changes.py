@@ -10,9 +10,9 @@ from harness.comparing.results import OUTCOMES
 from reports import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from harness.comparing.demands import Judged
+    from harness.comparing.demands import Judged, Quantity
     from harness.comparing.machines import Difference
     from harness.comparing.results import Changes, Compared, Exact
 
@@ -67,7 +67,8 @@ def headline(changes: Changes) -> str:
         return f"No time compares, of {units.counted(total, 'case')}: {reasons(changes)}."
     counts = Counter(one.outcome for one in changes.cases)
     parts = [f"{counts[outcome]:,} {outcome}" for outcome in OUTCOMES[:-1] if counts[outcome]]
-    said = f"{comparable:,} of {units.counted(total, 'case')} compare: {units.listing(parts)}."
+    verb = "compares" if comparable == 1 else "compare"
+    said = f"{comparable:,} of {units.counted(total, 'case')} {verb}: {units.listing(parts)}."
     return said if comparable == total else f"{said} Not compared: {reasons(changes)}."
 
 
@@ -75,6 +76,8 @@ def reasons(changes: Changes) -> str:
     """Say why cases don't compare, the commonest reason first."""
     counts = Counter(one.reason.partition(":")[0] for one in changes.having("not comparable"))
     said = [f"{count:,} {reason}" for reason, count in counts.most_common(NAMED_AT_MOST)]
+    rest = counts.total() - sum(count for _, count in counts.most_common(NAMED_AT_MOST))
+    said += [f"{rest:,} for other reasons"] if rest else []
     detail = next((one.reason for one in changes.cases if one.reason.startswith("other machine: ")), "")
     more = f" ({detail.removeprefix('other machine: ')})" if detail else ""
     return units.listing(said) + more
@@ -91,11 +94,14 @@ def remarks(changes: Changes) -> list[str]:
     if changes.machine and changes.comparable == 0:
         said.append(f"Other machine: {_facts(changes.machine)}. Memory and operations compare all the same.")
     if changes.unknown and changes.comparable:
-        said.append(f"{units.listing(changes.unknown)} names no machine: whether it is the same is for you to know.")
+        verb = "names" if len(changes.unknown) == 1 else "name"
+        said.append(f"{units.listing(changes.unknown)} {verb} no machine: whether it is the same is for you to know.")
     said += _moved(changes)
     wrong = [one for one in changes.cases if one.is_newly_wrong]
-    if wrong:
-        said.append(f"{'Not' if changes.by else 'No longer'} right: {_labels(wrong)}.")
+    before = [one for one in wrong if not changes.by and one.base is not None and one.base.status == "ok"]
+    said += [f"No longer right: {_labels(before)}."] if before else []
+    others = [one for one in wrong if one not in before]
+    said += [f"Not right: {_labels(others)}."] if others else []
     lost = [one for one in changes.cases if one.is_lost]
     if lost and not changes.by:
         said.append(f"No longer run to their end: {_labels(lost)}.")
@@ -136,13 +142,15 @@ def _demand_line(changes: Changes, one: Judged) -> str:
     name = f"--fail-on {one.demand.text}"
     labels = {case.case.id: case for case in changes.cases}
     if one.holds is None:
-        why = reasons(changes) if changes.cases else "neither side has a case"
-        return f"{name}: nothing to judge; {why or 'no case has the figure on both sides'}"
+        why = "neither side has a case"
+        if changes.cases:
+            why = "no case has the figure on both sides" if changes.comparable else reasons(changes)
+        return f"{name}: nothing to judge; {why}"
     cleared = f"; {units.counted(len(one.cleared), 'case')} did not repeat" if one.cleared else ""
     left = one.total - one.compared
     rest = f"; {left:,} of {one.total:,} can't be judged" if left else ""
     if one.breaches:
-        worst = _labels([labels[id_] for id_ in one.breaches])
+        worst = _worst([labels[id_] for id_ in one.breaches], one.demand.quantity)
         of = units.counted(one.compared, "case")
         return f"{name}: FAILED in {len(one.breaches):,} of {of}: {worst}{cleared}{rest}"
     if one.demand.quantity == "slower":
@@ -150,6 +158,22 @@ def _demand_line(changes: Changes, one: Judged) -> str:
         seen = f"the interval rules it out in {one.ruled_out:,}" + (f", not in {unsure:,}" if unsure else "")
         return f"{name}: holds in {units.counted(one.compared, 'case')}; {seen}{cleared}{rest}"
     return f"{name}: holds in {units.counted(one.compared, 'case')}{rest}"
+
+
+def _worst(breaches: Sequence[Compared], quantity: Quantity) -> str:
+    """Name the breaches of a demand by how much worse the quantity is that it names; what came of nothing first."""
+    if quantity == "disagreed":
+        return _labels(breaches)
+    factors = {one.case.id: _factor(one, quantity) for one in breaches}
+    ordered = sorted(breaches, key=lambda one: -(factors[one.case.id] or float("inf")))
+    return _labels(ordered, factors)
+
+
+def _factor(one: Compared, quantity: Quantity) -> float | None:
+    if quantity == "slower":
+        return one.ratio
+    figure = one.memory if quantity == "memory" else one.operations
+    return figure.factor if figure else None
 
 
 def rows(changes: Changes, *, all_cases: bool = False) -> list[Row]:
@@ -191,9 +215,9 @@ def row(one: Compared) -> Row:
         new=units.seconds(new.seconds if new else None),
         ratio=units.ratio(one.ratio),
         interval=interval(one.low, one.high),
-        memory=_exact(one.memory, units.size),
-        operations=_exact(one.operations, lambda value: units.count(value, "")),
-        error=_exact(one.error, lambda value: units.digits(value or 0.0, significant=2)),
+        memory=_counted(one.memory, units.size),
+        operations=_counted(one.operations, lambda value: units.count(value, "")),
+        error=_both(one.error, lambda value: units.digits(value, significant=2)),
         remark=remark(one),
     )
 
@@ -224,19 +248,27 @@ def mean_rows(changes: Changes) -> list[tuple[str, ...]]:
     ]
 
 
-def _exact(figure: Exact | None, write: object) -> str:
+def _both(figure: Exact | None, write: Callable[[float], str]) -> str:
     if figure is None:
         return units.ABSENT
-    assert callable(write)
-    before, after = str(write(figure.base)), str(write(figure.new))
+    before, after = write(figure.base), write(figure.new)
     return after if before == after else f"{before} → {after}"
 
 
-def _labels(cases: Sequence[Compared]) -> str:
-    said = [
-        f"{one.case.implementation} {point(one)}" + (f" ({units.ratio(one.ratio)})" if one.ratio else "")
-        for one in cases[:NAMED_AT_MOST]
-    ]
+def _counted(figure: Exact | None, write: Callable[[float], str]) -> str:
+    """Write a figure that is exact: a change that its digits don't show is said as a share."""
+    said = _both(figure, write)
+    is_hidden = figure is not None and figure.is_other and "→" not in said
+    return f"{said} ({units.change(figure.factor)})" if is_hidden and figure and figure.factor else said
+
+
+def _labels(cases: Sequence[Compared], factors: Mapping[str, float | None] | None = None) -> str:
+    """Name cases with their factors, by case id; those of their times unless told."""
+    known = {one.case.id: one.ratio for one in cases} if factors is None else factors
+    said = []
+    for one in cases[:NAMED_AT_MOST]:
+        factor = known[one.case.id]
+        said.append(f"{one.case.implementation} {point(one)}" + (f" ({units.ratio(factor)})" if factor else ""))
     more = len(cases) - NAMED_AT_MOST
     return "; ".join(said) + (f" and {more:,} more" if more > 0 else "")
 

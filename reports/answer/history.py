@@ -35,11 +35,11 @@ def lines(found: History) -> Iterator[str]:
         changes = newest(machine)
         yield from (f"  {change_line(machine, *one)}" for one in changes[:LINES_AT_MOST])
         if len(changes) > LINES_AT_MOST:
-            yield f"  and {len(changes) - LINES_AT_MOST:,} more changes"
+            yield f"  and {units.counted(len(changes) - LINES_AT_MOST, 'more change')}"
         gone = [trend for trend in machine.trends if trend.missing]
         yield from (f"  missing today: {name(one.case)}: {one.missing}" for one in gone[:LINES_AT_MOST])
-        if len(gone) > LINES_AT_MOST:
-            yield f"  and {len(gone) - LINES_AT_MOST:,} more are missing today"
+        if (more := len(gone) - LINES_AT_MOST) > 0:
+            yield f"  and {more:,} more {'is' if more == 1 else 'are'} missing today"
 
 
 def newest(machine: Machine) -> list[tuple[Trend, Change]]:
@@ -67,11 +67,16 @@ def run_words(machine: Machine, place: int) -> str:
     run = machine.runs[place]
     parts = [
         run.created[:10],
-        f"commit {run.commit[:COMMIT_CHARACTERS]}" if run.commit else "",
+        f"commit {_short(run.commit)}" if run.commit else "",
         software(machine, place),
     ]
     known = ", ".join(part for part in parts if part)
     return f"{run.name} ({known})" if known else run.name
+
+
+def _short(commit: str) -> str:
+    """Shorten a commit, and keep the mark of one whose files were changed."""
+    return commit[:COMMIT_CHARACTERS] + ("+" if commit[COMMIT_CHARACTERS:].endswith("+") else "")
 
 
 def software(machine: Machine, place: int) -> str:

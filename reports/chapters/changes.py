@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reports import units
 from reports.answer import changes as answer
 from reports.chapters.chapter import ROWS_AT_MOST, Chapter, Section, Table, made
 from reports.figures import changes as figures
@@ -24,9 +25,10 @@ HOW = (
 def changes_chapter(changes: Changes, judged: Sequence[Judged]) -> Chapter:
     """Show what changed, worst first, with the demands, the means, and what does not compare."""
     how = HOW.format(
-        rate=f"{changes.false_discoveries:.0%}", effect=f"{changes.effect_at_least:.1%}",
-        band=f"{changes.same_within:.0%}",
-    )  # fmt: skip
+        rate=units.whole_percent(changes.false_discoveries),
+        effect=units.whole_percent(changes.effect_at_least),
+        band=units.whole_percent(changes.same_within),
+    )
     sections = [Section(answer.title(changes), " ".join([*answer.demand_lines(changes, judged), how]))]
     sections += [Section("Also to know", " ".join(found))] if (found := answer.remarks(changes)) else []
     worst = answer.rows(changes)

@@ -31,7 +31,8 @@ def markdown(changes: Changes, judged: Sequence[Judged]) -> str:
     if rows:
         said += ["### What changed, worst first", ""]
         said += grid(answer.COLUMNS, [row.cells for row in rows[:ROWS_AT_MOST]])
-        said += ["", f"{len(rows) - ROWS_AT_MOST:,} more are in the page."] if len(rows) > ROWS_AT_MOST else []
+        more = len(rows) - ROWS_AT_MOST
+        said += ["", f"{more:,} more {'is' if more == 1 else 'are'} in the page."] if more > 0 else []
         said += [""]
     means = answer.mean_rows(changes)
     if means:
@@ -40,7 +41,10 @@ def markdown(changes: Changes, judged: Sequence[Judged]) -> str:
 
 
 def document(changes: Changes, judged: Sequence[Judged], *, code: int) -> str:
-    """Return a comparison as JSON, with the demands, what came of them, and the exit code they make."""
+    """Return a comparison as JSON, with the demands, what came of them, and the exit code they make.
+
+    A figure that is not finite is null.
+    """
     lines = answer.demand_lines(changes, judged)
     content = changes.model_dump(mode="json", by_alias=True) | {
         "headline": answer.headline(changes),

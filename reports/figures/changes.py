@@ -20,6 +20,7 @@ STEPS = (
     (1.15, (0.88, 0.9, 0.92, 0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06, 1.08, 1.1, 1.12, 1.14)),
     (1.6, (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)),
     (6.0, (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)),
+    (60.0, (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)),
     (FAR, (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)),
 )
 INCHES_PER_NAME, INCHES_AT_LEAST = 0.55, 1.4
@@ -44,9 +45,10 @@ def ratios(changes: Changes) -> Figure | None:
         values += [bound for one in drawn for bound in (one.low, one.high) if bound]
         for step, one in enumerate(drawn):
             y = place + 0.35 - 0.7 * (step + 0.5) / len(drawn)
-            axes.plot([one.low, one.high], [y, y], color=colors[name].color, linewidth=0.8)
-            axes.plot(one.ratio, y, color=colors[name].color, marker=colors[name].marker, markersize=3, linewidth=0)
-    axes.set_yticks(range(len(groups)), labels=list(groups))
+            low, ratio, high = (_within(value) for value in (one.low, one.ratio, one.high))
+            axes.plot([low, high], [y, y], color=colors[name].color, linewidth=0.8)
+            axes.plot(ratio, y, color=colors[name].color, marker=colors[name].marker, markersize=3, linewidth=0)
+    axes.set_yticks(range(len(groups)), labels=[style.clipped(name) for name in groups])
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     _ratio_axis(axes.xaxis, values)
@@ -70,10 +72,15 @@ def _ratio_axis(axis: Axis, values: list[float]) -> None:
     style.quantity_axis(axis, values, units.ratio_tick, label="new over base; left of 1 is faster")
     from matplotlib.ticker import FixedLocator
 
-    low, high = max(min(values), 1 / FAR), min(max(values), FAR)
+    low, high = _within(min(values)), _within(max(values))
     steps = next(steps for reach, steps in STEPS if max(high, 1 / low) <= reach)
     axis.axes.set_xlim(low / MARGIN, high * MARGIN)
     axis.set_major_locator(FixedLocator([step for step in steps if low / MARGIN <= step <= high * MARGIN]))
+
+
+def _within(value: float | None) -> float:
+    """Return where a ratio is drawn: at the edge, if it lies beyond."""
+    return min(max(value or 1.0, 1 / FAR), FAR)
 
 
 def _drawn(cases: list[Compared]) -> list[Compared]:

@@ -32,7 +32,7 @@ def html(found: History) -> str:
         styles=asset("templates/report.css") + variables(),
         headline=answer.headline(found),
         base=found.base,
-        effect=f"{found.effect_at_least:.1%}",
+        effect=units.whole_percent(found.effect_at_least),
         machines=[_machine(machine) for machine in found.machines],
     )
     return whole(rendered)

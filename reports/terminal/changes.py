@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reports import units
 from reports.answer import changes as answer
 from reports.text import styled
 
@@ -40,7 +41,8 @@ def means_of(changes: Changes) -> Table | None:
 def left_out(changes: Changes) -> str:
     """Say how many changed cases the table leaves out, empty where it has all."""
     more = len(answer.rows(changes)) - ROWS_AT_MOST
-    return f"{more:,} more changed cases: -o page.html or --json shows them" if more > 0 else ""
+    shows = "shows it" if more == 1 else "shows them"
+    return f"{units.counted(more, 'more changed case')}: -o page.html or --json {shows}" if more > 0 else ""
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -65,6 +66,11 @@ def test_xml_and_json_are_read_again(name):
     written = json.dumps(text.json_value(value), ensure_ascii=False)
     written.encode()
     assert json.loads(written) == {text.whole(name): [text.whole(name), 1, None]}
+
+
+def test_a_number_that_is_none_is_null_in_json():
+    value = {"a": [math.nan, 1.5, 0, True], "b": {"c": math.inf}, "d": -math.inf}
+    assert text.json_value(value) == {"a": [None, 1.5, 0, True], "b": {"c": None}, "d": None}
 
 
 @given(ANY)

@@ -95,6 +95,14 @@ def test_what_is_missing_today_has_its_reason():
     assert missing == {gone.case.id: "not in the newest run", crashed.case.id: "crashed: SIGSEGV"}
 
 
+def test_what_failed_without_a_reason_is_missing_by_its_status():
+    runs = series(2)
+    lost = runs[-1].cases[0].model_copy(update={"status": "over_budget", "seconds": None})
+    runs[-1] = runs[-1].model_copy(update={"cases": [lost, *runs[-1].cases[1:]]})
+    [machine] = history(runs, policy=POLICY).machines
+    assert [trend.missing for trend in machine.trends if trend.missing] == ["over budget"]
+
+
 def test_ratios_over_a_base_at_the_same_point():
     [machine] = history(series(3), policy=POLICY, base="sdpa-math").machines
     of = {(trend.case.implementation, trend.case.point["n"]): trend for trend in machine.trends}

@@ -12,6 +12,7 @@ import torch
 
 from harness.machine import environment, host
 from tests.support import fake_nvml
+from tests.support.places import ROOT
 
 
 def test_describe_states_threads_and_versions_of_this_process():
@@ -43,6 +44,12 @@ def test_whatever_is_absent_has_a_reason():
     for name in ("governor", "cpu_mhz", "cpu_quota_cores", "cpu_temperature_c", "triton", "cuda"):
         present = name in described.stable or name in described.volatile
         assert present != bool(described.reasons.get(name))
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_the_commit_is_that_of_the_checkout():
+    head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    assert environment.commit().removesuffix("+") == head.stdout.strip()
 
 
 def test_threads_of_the_calling_process_change_the_id():

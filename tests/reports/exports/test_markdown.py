@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.results.run import read_run
 from reports.exports.markdown import FAILURES_AT_MOST, markdown
-from tests.support import runs
+from tests.support import run_verdicts, runs
 from tests.support.drawn import BASE, run_of, swept
 
 
@@ -19,8 +19,12 @@ def test_markdown_escapes_what_comes_from_outside(tmp_path):
 def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
     record = runs.ok_record("loop", n=64, d=64, heads=2, batch=1)
     verdicts = [
-        runs._verdict("A2", "loop", "time", "inconclusive", axis="n", expected=2, exponent=1.9, low=1.05, high=2.49),
-        runs._verdict("A2", "loop", "all", "inconclusive", axis="n", expected=2, exponent=1.9, reason="too few sizes"),
+        run_verdicts._verdict(
+            "A2", "loop", "time", "inconclusive", axis="n", expected=2, exponent=1.9, low=1.05, high=2.49
+        ),
+        run_verdicts._verdict(
+            "A2", "loop", "all", "inconclusive", axis="n", expected=2, exponent=1.9, reason="too few sizes"
+        ),
     ]
     runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
     text = markdown([read_run(tmp_path / "run")])
