@@ -12,7 +12,7 @@ from attnbench.console import fail, say, say_json
 from attnbench.options import Telling, grouped, one_of
 
 Kind = Literal["component", "layer"]
-Source = Literal["auto", "csv", "pytest-benchmark", "google-benchmark"]
+Source = Literal["auto", "csv", "pytest-benchmark", "google-benchmark", "nvbench"]
 VERDICTS = ("consistent", "contradicted", "inconclusive")
 
 
@@ -41,7 +41,9 @@ def verify_command(
     *,
     csv: Annotated[
         Path,
-        typer.Option("--csv", help="A table (CSV, TSV, Markdown), or JSON of pytest-benchmark or google-benchmark."),
+        typer.Option(
+            "--csv", help="A table (CSV, TSV, Markdown), or JSON of pytest-benchmark, google-benchmark or nvbench."
+        ),
     ],
     exponent: Annotated[float, typer.Option("--exponent", help="The exponent that is claimed; 0 for a flat cost.")],
     x: Annotated[str, typer.Option("--x", help="Column of sizes.")] = "n",
@@ -58,7 +60,7 @@ def verify_command(
         Source,
         typer.Option(
             "--source",
-            help="auto, csv, pytest-benchmark or google-benchmark.",
+            help="auto, csv, pytest-benchmark, google-benchmark or nvbench.",
             parser=one_of("source", get_args(Source)),
         ),
     ] = "auto",

@@ -51,12 +51,16 @@ class Started(Fact):
 
 
 class DescribedImplementation(Fact):
-    """An implementation with its limits on the worker's device; `reason` tells why one is unavailable."""
+    """An implementation with its limits on the worker's device; `reason` tells why one is unavailable.
+
+    `elsewhere` if it is for other devices alone.
+    """
 
     problem: str
     name: str
     available: bool
     reason: str = ""
+    elsewhere: bool = False
     dtypes: list[str] = Field(default_factory=list)
     supports: list[str] = Field(default_factory=list)
     deterministic: bool = True

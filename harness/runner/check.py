@@ -27,11 +27,15 @@ NO_ANSWER = frozenset({"crashed", "timeout", "oom"})
 
 
 class Unavailable(Fact):
-    """An implementation that could not be examined; `asked` if it was named or its file given."""
+    """An implementation that could not be examined; `asked` if it was named or its file given.
+
+    `elsewhere` if it is for other devices alone.
+    """
 
     name: str
     reason: str
     asked: bool = False
+    elsewhere: bool = False
 
 
 class Report(Fact):
@@ -158,7 +162,9 @@ def _missing(
     asked = is_named or bool(impl_files)
     sources = {entry.source for entry in entries}
     return [
-        Unavailable(name=entry.name, reason=entry.reason, asked=asked) for entry in chosen if not entry.available
+        Unavailable(name=entry.name, reason=entry.reason, asked=asked, elsewhere=entry.elsewhere)
+        for entry in chosen
+        if not entry.available
     ] + [
         Unavailable(name=file, reason=f"registers no implementation of {problem}", asked=True)
         for file in impl_files

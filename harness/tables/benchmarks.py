@@ -1,4 +1,4 @@
-"""JSON of pytest-benchmark and google-benchmark -> rows, in the forms that old and new versions write."""
+"""JSON of pytest-benchmark, google-benchmark and nvbench, old and new, and lists of objects -> rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.tables.rows import Rows, Value, from_dictionaries
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Form = Literal["pytest-benchmark", "google-benchmark"]
+Form = Literal["pytest-benchmark", "google-benchmark", "nvbench"]
 # One benchmark, as the JSON object that a tool wrote.
 Entry = dict[str, Any]
 
@@ -26,24 +26,38 @@ OLD_AGGREGATES = ("_mean", "_median", "_stddev", "_cv", "_BigO", "_RMS")
 AGGREGATE_JUDGED = "median"
 # Sizes in names of old versions count in 1024: BM_x/4k is 4096.
 ARGUMENT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[kMG]i?)?")
+# nvbench's summaries by their tags: of cold calls, each by itself, and of calls in a batch.
+NVBENCH_TIMES = {
+    "seconds": "nv/cold/time/gpu/mean",
+    "cpu_seconds": "nv/cold/time/cpu/mean",
+    "batch_seconds": "nv/batch/time/gpu/mean",
+}
 BRACKETS = re.compile(r"(?P<name>[^\[\]]*)\[(?P<arguments>.*)\]")
 BENCHMARKS_AT_MOST, SAMPLES_AT_MOST, NAME_AT_MOST = 20_000, 500_000, 2000
 
 
 def read_benchmarks(text: str, *, file: str, form: Form | None) -> Rows:
-    """Read what either tool wrote, times in seconds. Raises ValueError, one line, for anything else."""
-    benchmarks = _entries(text, file=file)
-    known = form or ("google-benchmark" if _is_google(benchmarks) else "pytest-benchmark")
-    found = _google(benchmarks, file=file) if known == "google-benchmark" else _pytest(benchmarks, file=file)
+    """Read what one of the tools wrote, times in seconds, or a list of objects as it is.
+
+    Raises ValueError, one line, for anything else.
+    """
+    document = _document(text, file=file)
+    if form is None and isinstance(document, list) and any(isinstance(entry, dict) for entry in document):
+        return _objects_as_rows(document, file=file)
+    benchmarks = _entries(document, file=file)
+    known = form or _form(benchmarks)
+    found = {"google-benchmark": _google, "pytest-benchmark": _pytest, "nvbench": _nvbench}[known](
+        benchmarks, file=file
+    )
     if not found.rows:
         left = f": {'; '.join(found.notes)}" if found.notes else ""
         raise ValueError(f"{file} is no JSON of {known} with times{left}")
     return found
 
 
-def _entries(text: str, *, file: str) -> list[Entry]:
+def _document(text: str, *, file: str) -> Any:
     try:
-        document = json.loads(text)
+        return json.loads(text)
     except RecursionError:
         raise ValueError(f"{file} is nested too deeply: it is not JSON of a benchmark") from None
     except json.JSONDecodeError as error:
@@ -53,12 +67,37 @@ def _entries(text: str, *, file: str) -> list[Entry]:
         raise ValueError(f"{file} is not JSON: {message}, near {quote(near)}") from None
     except ValueError as error:
         raise ValueError(f"{file} is not JSON that can be read: {error}") from None
+
+
+def _entries(document: Any, *, file: str) -> list[Entry]:
     benchmarks = document.get("benchmarks") if isinstance(document, dict) else None
     if not isinstance(benchmarks, list) or not any(isinstance(entry, dict) for entry in benchmarks):
-        raise ValueError(f"{file} has no benchmarks: it is neither of pytest-benchmark nor of google-benchmark")
+        raise ValueError(f"{file} has no benchmarks: it is of none of pytest-benchmark, google-benchmark and nvbench")
     if len(benchmarks) > BENCHMARKS_AT_MOST:
         raise ValueError(f"{file} has more than {BENCHMARKS_AT_MOST:,} benchmarks, which is the most that is read")
     return [entry if isinstance(entry, dict) else {} for entry in benchmarks]
+
+
+def _objects_as_rows(document: list[Any], *, file: str) -> Rows:
+    """Read a list of objects, as `attnbench export --to json` writes: a row for each, texts and numbers alone."""
+    if len(document) > BENCHMARKS_AT_MOST:
+        raise ValueError(f"{file} has more than {BENCHMARKS_AT_MOST:,} rows, which is the most that is read")
+    rows: list[dict[str, Value]] = []
+    places, left = [], Counter[str]()
+    for number, entry in enumerate(document, start=1):
+        if not isinstance(entry, dict):
+            left["beside the objects"] += 1
+            continue
+        rows.append({**dict.fromkeys(entry), **dict(_pairs(entry))})
+        places.append(f"object {number}")
+    return from_dictionaries(rows, places, notes=_left_notes(left), axes=None)
+
+
+def _form(benchmarks: Sequence[Entry]) -> Form:
+    """Tell by its keys which tool wrote a file."""
+    if any(isinstance(entry.get("states"), list) for entry in benchmarks):
+        return "nvbench"
+    return "google-benchmark" if _is_google(benchmarks) else "pytest-benchmark"
 
 
 def _is_google(benchmarks: Sequence[Entry]) -> bool:
@@ -162,6 +201,63 @@ def _google(benchmarks: Sequence[Entry], *, file: str) -> Rows:
         places.append(f"benchmark {number}")
     notes = _left_notes(left) + ([f"the file has aggregates only: their {wanted}s are judged"] if wanted else [])
     return from_dictionaries(rows, places, notes=notes, axes=frozenset(axes))
+
+
+def _nvbench(benchmarks: Sequence[Entry], *, file: str) -> Rows:
+    """Read nvbench: a row for each state, with its axes, its device, and the means of its times in seconds.
+
+    The first axis of whole numbers is also `n` where none is called so. Of types and texts an axis has the text.
+    """
+    rows: list[dict[str, Value]] = []
+    places, left, axes = [], Counter[str](), {"n", "device"}
+    for name, state in _states(benchmarks, file=file):
+        said = {str(one.get("tag")): _nvbench_value(one.get("data")) for one in _objects(state.get("summaries"))}
+        if state.get("is_skipped"):
+            reason = state.get("skip_reason")
+            left[f"skipped{f' ({quote(str(reason))})' if reason else ''}"] += 1
+            continue
+        if said.get(NVBENCH_TIMES["seconds"]) is None:
+            left["without times"] += 1
+            continue
+        point: dict[str, Value] = {}
+        for axis in _objects(state.get("axis_values")):
+            value = _nvbench_number(axis.get("value")) if axis.get("type") in {"int64", "float64"} else None
+            point[str(axis.get("name"))] = str(axis.get("value")) if value is None else value
+        sizes = [value for value in point.values() if isinstance(value, float) and value.is_integer()]
+        row: dict[str, Value] = {**({"n": sizes[0]} if sizes else {}), **point, "device": _finite(state.get("device"))}
+        axes |= row.keys()
+        row |= {column: said.get(tag) for column, tag in NVBENCH_TIMES.items()}
+        rows.append({**row, "benchmark": name})
+        places.append(f"state {quote(str(state.get('name', '')))} of {quote(name)}")
+    return from_dictionaries(rows, places, notes=_left_notes(left), axes=frozenset(axes))
+
+
+def _states(benchmarks: Sequence[Entry], *, file: str) -> Iterator[tuple[str, Entry]]:
+    count = 0
+    for entry in benchmarks:
+        for state in _objects(entry.get("states")):
+            count += 1
+            if count > BENCHMARKS_AT_MOST:
+                raise ValueError(f"{file} has more than {BENCHMARKS_AT_MOST:,} states, which is the most that is read")
+            yield str(entry.get("name", "")), state
+
+
+def _objects(values: Any) -> list[Entry]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _nvbench_value(data: Any) -> float | None:
+    """Return the value of a summary: a list of name, type and text."""
+    return next((_nvbench_number(one.get("value")) for one in _objects(data) if one.get("name") == "value"), None)
+
+
+def _nvbench_number(value: Any) -> float | None:
+    """Return a number that nvbench wrote as text, as it does with all of them."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _aggregate(entry: Entry) -> str:

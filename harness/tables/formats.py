@@ -1,4 +1,4 @@
-"""What a table may come as -> rows: lines with a delimiter, or the JSON of pytest-benchmark and google-benchmark."""
+"""What a table may come as -> rows: lines with a delimiter, or the JSON of a benchmark tool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from harness.tables.rows import Rows
 
-Source = Literal["auto", "csv", "pytest-benchmark", "google-benchmark"]
+Source = Literal["auto", "csv", "pytest-benchmark", "google-benchmark", "nvbench"]
 
 
 def read(file: Path, *, source: Source = "auto") -> Rows:

@@ -39,7 +39,7 @@ class Rows:
 
 
 def from_dictionaries(
-    rows: list[dict[str, Value]], places: list[str], *, notes: list[str], axes: frozenset[str]
+    rows: list[dict[str, Value]], places: list[str], *, notes: list[str], axes: frozenset[str] | None
 ) -> Rows:
     """Return rows from dictionaries that need not agree in their keys."""
     columns = list(dict.fromkeys(column for row in rows for column in row))

@@ -58,6 +58,7 @@ def _described(entry: Implementation, bench: Workbench) -> DescribedImplementati
         name=entry.name,
         available=not reason,
         reason=reason,
+        elsewhere=limits is None,
         dtypes=list(limits.dtypes) if limits else [],
         supports=sorted(limits.supports) if limits else [],
         deterministic=entry.deterministic,

@@ -16,7 +16,7 @@ HEAVY = ("torch", "pandas", "seaborn", "scipy", "matplotlib")
 def modules() -> list[str]:
     files = [
         file
-        for room in ("attnbench", "harness", "impls", "scenarios", "reports")
+        for room in ("attnbench", "attnbench_pytest", "harness", "impls", "scenarios", "reports")
         for file in (ROOT / room).rglob("*.py")
         if file.stem != "__main__"
     ]

@@ -37,7 +37,7 @@ def test_a_header_in_brackets_is_a_header(tmp_path, header):
 
 
 @pytest.mark.parametrize("text", ["[", "[]", '["a"]', "[[1, 2]]", "[ {"])
-def test_a_json_list_is_no_table(tmp_path, text):
+def test_a_json_list_without_objects_is_no_table(tmp_path, text):
     with pytest.raises(ValueError, match=r"is not JSON|has no benchmarks"):
         read(written(tmp_path, text))
 
