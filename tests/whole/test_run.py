@@ -295,7 +295,8 @@ def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path):
 
 def test_what_would_not_fit_is_skipped_with_its_arithmetic():
     done = in_process("plan", "sequence-length", "-a", "n=262144", "--impl", "batched", "--device", "cpu", "--json")
-    assert done.exit_code == 0, done.stderr
+    assert done.exit_code == 2, done.stderr
+    assert "no case can run here" in done.stderr
     (case,) = json.loads(done.stdout)["cases"]
     assert case["skip"] == "predicted_oom"
     assert "score buffers" in case["reason"]
