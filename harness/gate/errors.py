@@ -32,13 +32,14 @@ def effective_rows(witness: Witness) -> float:
     """Return how many rows carry the error: all where it is even, one where one row has all of it.
 
     By the reference's error or by the bound, whichever is fewer: where a sum of many terms stands among small ones, as
-    in the gradient of the only value that a sequence may look at, the reference may have been lucky. Rows of the same
-    answer err alike, and count once.
+    in the gradient of the only value that a sequence may look at, the reference may have been lucky. Where answers are
+    random the reference tells more than a bound. Rows of the same answer err alike, and count once.
     """
     features = witness.oracle.shape[-1] if witness.oracle.ndim > 1 else 1
     _, group = torch.unique(_marks(witness.oracle.float().reshape(-1, features)), return_inverse=True)
     error = witness.reference - witness.oracle
-    return min(_carrying(part.square().reshape(-1, features).sum(-1), group) for part in (error, witness.bound))
+    parts = (error,) if witness.is_random else (error, witness.bound)
+    return min(_carrying(part.square().reshape(-1, features).sum(-1), group) for part in parts)
 
 
 def _carrying(squares: torch.Tensor, group: torch.Tensor) -> float:

@@ -37,6 +37,7 @@ SLOW = [pytest.mark.slow]
 # What each command is called with to do its work, and a name that its document has.
 CALLS = [
     pytest.param("list", ["--device", "cpu", "--impl-file", "{noisy}"], "implementations", id="list"),
+    pytest.param("new", ["{folder}/my_kernel.py"], "file", id="new"),
     pytest.param("plan", ["smoke", "--device", "cpu", "--impl-file", "{noisy}", *SMALL], "cases", id="plan"),
     pytest.param(
         "check", ["--quick", "--device", "cpu", "--impl", "noisy", "--impl-file", "{noisy}", "-k", "scale 1"],
@@ -92,7 +93,7 @@ def test_json_is_one_document_and_quiet_is_quiet(name, arguments, key, given):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(("name", "arguments"), [parameters.values[:2] for parameters in CALLS[:9]])
+@pytest.mark.parametrize(("name", "arguments"), [parameters.values[:2] for parameters in CALLS[:10]])
 def test_without_json_there_is_text(name, arguments, given):
     done = call(name, *given(arguments), "--quiet")
     assert (done.exit_code, done.stderr) == (0, "")

@@ -81,7 +81,8 @@ def test_what_was_never_written_shows():
         out[..., :-1, :] = batched(q, k, v, **options)[..., :-1, :]
         return out
 
-    assert not gate(unwritten_tail).passed
+    # Poison reaches what a kernel never writes where the allocator gives it the same memory: mostly, and not each time.
+    assert not all(gate(unwritten_tail).passed for _ in range(8))
 
 
 def test_an_upstream_gradient_has_the_same_values_in_every_layout():
