@@ -65,7 +65,17 @@ def measure_ceilings_again(state: RunState) -> None:
         return
     _warn_of_others(state, answer.others, when="at the end")
     state.ceilings_after = answer.ceilings
+    _keep_what_rose(state, known, answer.ceilings)
     state.warnings += ceiling_warnings(known, answer.ceilings, at_least=state.policy.run.ceiling_drift)
+
+
+def _keep_what_rose(state: RunState, before: Sequence[Ceiling], after: Sequence[Ceiling]) -> None:
+    """Keep for the day what the machine reaches undisturbed: other work may have held the first figures down."""
+    now = {ceiling.name: ceiling.value for ceiling in after}
+    allowed = 1.0 + state.policy.run.ceiling_drift
+    if state.environment and any(now.get(one.name, 0.0) > allowed * one.value for one in before):
+        larger = [one.model_copy(update={"value": max(one.value, now.get(one.name, 0.0))}) for one in before]
+        kept.write(state.environment.id, larger, place=kept.folder(), day=kept.today())
 
 
 def _is_known_to_hold(state: RunState, known: Sequence[Ceiling]) -> bool:

@@ -153,3 +153,14 @@ def test_kept_ceilings_are_measured_again_where_the_canary_does_not_say_that_the
 
 def test_a_ceiling_that_was_not_measured_again_is_no_warning():
     assert machine.ceiling_warnings([MATMUL, MEMORY], [], at_least=0.05) == []
+
+
+@pytest.mark.parametrize(("factor", "held"), [(250.0, 250.0), (0.5, 1.0), (1.04, 1.0)])
+def test_ceilings_that_other_work_held_down_are_kept_no_longer(tmp_path, cache, factor, held):
+    begun(tmp_path, "busy")
+    after = FLOAT32.model_copy(update={"value": factor * FLOAT32.value})
+    state = timed(FIRST, answers={MeasureCeilings: CeilingsMeasured(ceilings=[after])})
+    state.environment = environment("cpu", "x").model_copy(update={"ceilings": [FLOAT32]})
+    machine.measure_ceilings_again(state)
+    assert state.environment.ceilings == [FLOAT32], "what was measured stays in the run"
+    assert begun(tmp_path, "next").environment.ceilings[0].value == held * FLOAT32.value
