@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 # What an implementation may lack; n_q != n_k and a custom scale are always supported by attention itself.
+# Of attention: a sliding window, scores capped by tanh, a bias added to scores. They come as arguments of their own.
+RARE = ("window", "softcap", "bias")
 FEATURES = (
     *("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"),
     # NaN in keys and values beyond the lengths stays there; finite padding must never leak.
     "dirty_padding",
+    *RARE,
     # Of multi-head modules: dropout on the weights, queries from another source than keys, queries of another size than
     # the module's width, an odd number of heads.
     *("dropout", "cross_attention", "query_size", "odd_heads"),
@@ -78,8 +81,12 @@ class Planned(TypedDict, total=False):
     """What an implementation's calls cost by its own account, for the plan: see `Implementation`, `Limits`."""
 
     score_buffers: float | Mapping[str, float]
+    masked_buffers: float
+    changed_buffers: float
+    row_bytes: float
     call_seconds_per_row: float
     writes_mask: bool
+    writes_triangle: bool
 
 
 def register(
@@ -114,6 +121,7 @@ def register(
         requires=tuple(requires),
         expects=expects if isinstance(expects, Expected) else Expected(tuple(expects)),
         writes_mask=planned.get("writes_mask", False),
+        writes_triangle=planned.get("writes_triangle", False),
     )
 
     def add(function: Function) -> Function:
@@ -129,6 +137,9 @@ def register(
                 fixes=dict(fixes or {}),
                 within=within,
                 score_buffers=planned.get("score_buffers", 0.0),
+                masked_buffers=planned.get("masked_buffers", 0.0),
+                changed_buffers=planned.get("changed_buffers", 0.0),
+                row_bytes=planned.get("row_bytes", 0.0),
                 call_seconds_per_row=planned.get("call_seconds_per_row", 0.0),
                 source=function.__code__.co_filename if hasattr(function, "__code__") else function.__module__,
             )
