@@ -190,11 +190,11 @@ class Time(Fact):
     """All samples of a case in seconds per call, and what is concluded from them.
 
     `value` is the time that tables, figures and laws use: the `statistic` named, with `value_low` and `value_high`, its
-    95 % interval, absent where too few rounds allow one. `canary_slope` and `neighbour_slope` tell how much of a
-    disturbance was taken out of it; runs of older versions have no statistic. `median` with `low` and `high`, its own
-    interval, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of the reference
-    kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many visits,
-    `round_lengths` how many samples each had.
+    95 % interval, absent where too few rounds allow one. `canary_slope` tells how much of what the canary saw was taken
+    out of it (before policy 5 also `neighbour_slope`); runs of older versions have no statistic. `median`, with its own
+    interval `low` to `high`, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of
+    the reference kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many
+    visits, `round_lengths` how many samples each had.
 
     On a GPU samples are of device time, as calls wait in its queue: `queued_share` is the share of samples for which
     that held. `host_seconds` is what the host needs to enqueue a call, `call_seconds` what calls take one after the

@@ -42,7 +42,7 @@ COLUMNS: dict[str, str] = {
     "time_s": "seconds per call: the statistic named beside it; the median in runs that name none",
     "low_s": "lower end of the 95 % interval of time_s",
     "high_s": "upper end of it",
-    "statistic": "what time_s is: a location of the samples, less what the canary and the neighbours explain",
+    "statistic": "what time_s is: a location of the samples, less what the canary explains",
     "median_s": "median of the samples as they are",
     "best_s": "second smallest sample",
     "law_s": "what laws and the roofline are held against: time_s, or best_s in runs that name no statistic",

@@ -43,13 +43,10 @@ def canary_floor(rounds: Sequence[Round]) -> float | None:
     return float(np.percentile(seconds, CANARY_PERCENTILE)) if seconds else None
 
 
-def controlled(
-    rounds: Mapping[str, Sequence[Round]], *, points: Mapping[str, str], floor: float | None
-) -> control.Controlled:
-    """Take canary and neighbours out of the rounds of a run's cases, by case id; `points` has each case's point."""
+def controlled(rounds: Mapping[str, Sequence[Round]], *, floor: float | None) -> control.Controlled:
+    """Take the canary out of the rounds of a run's cases, by case id."""
     return control.control(
-        {name: [one for visit in visits if (one := _visited(visit, floor))] for name, visits in rounds.items()},
-        points=points,
+        {name: [one for visit in visits if (one := _visited(visit, floor))] for name, visits in rounds.items()}
     )
 
 
@@ -71,11 +68,11 @@ def time_of(
     stop_reason: StopReason,
     prepared: Preparation | None = None,
     series: control.Series | None = None,
-    slopes: tuple[float, float] = (0.0, 0.0),
+    slope: float = 0.0,
 ) -> Time:
     """Summarise a case's rounds; `floor` is the canary's undisturbed seconds.
 
-    `series` has the rounds with the run's controls taken out, by `slopes` on canary and neighbours.
+    `series` has the rounds with the canary taken out, by its `slope`.
     """
     canary = [[value / floor for value in visit.canary] for visit in rounds] if floor else None
     if canary is not None and any(len(c) != len(v.samples) for c, v in zip(canary, rounds, strict=True)):
@@ -96,7 +93,7 @@ def time_of(
         low=summary.low,
         high=summary.high,
         best=summary.best,
-        **_statistic(series, slopes=slopes, processes=len({visit.process for visit in rounds}), policy=policy),
+        **_statistic(series, slope=slope, processes=len({visit.process for visit in rounds}), policy=policy),
         effective_samples=summary.effective_samples,
         stop_reason=stop_reason,
         flags=summary.flags,
@@ -112,14 +109,13 @@ def time_of(
 
 
 def _statistic(
-    series: control.Series | None, *, slopes: tuple[float, float], processes: int, policy: Policy
+    series: control.Series | None, *, slope: float, processes: int, policy: Policy
 ) -> dict[str, str | float | None]:
     """Return the fields of a time that hold its statistic; none where no visit has a time."""
     if series is None or not len(series.logs):
         return {}
     found = control.locate(
         series.logs,
-        moved=series.moved,
         confidence=policy.timing.confidence,
         between=policy.comparison.process_deviation / processes**0.5,
     )
@@ -128,8 +124,7 @@ def _statistic(
         "value": found.value,
         "value_low": found.low,
         "value_high": found.high,
-        "canary_slope": slopes[0],
-        "neighbour_slope": slopes[1],
+        "canary_slope": slope,
     }
 
 
@@ -180,7 +175,7 @@ def close(
 
     `among` has the case's rounds among those of the run; without it nothing tells what moved them all alike.
     """
-    among = among or controlled({case.id: rounds}, points={case.id: case.point_key}, floor=floor)
+    among = among or controlled({case.id: rounds}, floor=floor)
     time = time_of(
         rounds,
         floor=floor,
@@ -188,7 +183,7 @@ def close(
         stop_reason=stop_reason,
         prepared=prepared,
         series=among.cases.get(case.id),
-        slopes=(among.beta, among.gamma),
+        slope=among.beta,
     )
     ceilings = undisturbed(environment.ceilings if environment else [], floor, policy)
     implausible = _implausible(case, prepared, time.for_laws, ceilings, policy) or remembered(
@@ -318,8 +313,8 @@ def provisional(
     if not left:
         return []
     floor = canary_floor([visit for visits in rounds.values() for visit in visits])
-    points = {planned.case.id: planned.case.point_key for planned in plan.cases}
-    among = controlled({name: rounds[name] for name in points if name in rounds}, points=points, floor=floor)
+    planned = [one.case.id for one in plan.cases]
+    among = controlled({name: rounds[name] for name in planned if name in rounds}, floor=floor)
     return [
         close(
             case,

@@ -30,8 +30,7 @@ def recheck_and_close(state: RunState) -> None:
     """Hold each timed case against the oracle on inputs it has not seen, and write its record."""
     cases = state.open
     floor = state.canary_floor()
-    points = {planned.case.id: planned.case.point_key for planned in state.plan.cases}
-    among = closing.controlled(state.timed, points=points, floor=floor)
+    among = closing.controlled(state.timed, floor=floor)
     device = state.plan.device
     costs = {one.case.id: budget.check_seconds(one.call_seconds, device=device) for one in state.estimates(cases)}
     state.progress.phase_begun("agreement on fresh inputs", cost=sum(costs.values()), cases=len(cases))
