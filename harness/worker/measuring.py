@@ -76,9 +76,11 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
 
 def _notes(bench: Workbench, subject: Subject) -> list[str]:
     """Say what the implementation's source changed when it was imported, and whether it is approximate."""
-    changed = bench.process.changed_by.get(subject.implementation.source)
+    entry = subject.implementation
+    source = bench.registry.brought_by.get((entry.problem, entry.name), entry.source)
+    changed = bench.process.changed_by.get(source) or bench.process.changed_by.get(entry.source)
     notes = [f"on import it {', '.join(changed)}; put back"] if changed else []
-    return [*notes, "approximate: its errors are data"] if subject.implementation.approximate else notes
+    return [*notes, "approximate: its errors are data"] if entry.approximate else notes
 
 
 @dataclass(frozen=True)

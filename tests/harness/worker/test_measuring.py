@@ -206,7 +206,7 @@ def test_a_second_look_tells_who_keeps_results_by_their_content(worker, planted,
     kept = {}
 
     def attend(q, k, v, **_):
-        mark = (float(q.sum()), float(k.sum()))
+        mark = (float(q[0, 0, 0, 0]), float(k[0, 0, 0, 0]))
         if found == "none kept" or mark not in kept:
             for _ in range(40):
                 kept[mark] = torch.softmax(q @ k.mT / 8**0.5, -1) @ v
