@@ -73,6 +73,9 @@ class TimingPolicy(Fact):
     # ... and no more than this many times what the calls after it take, and the time to wake threads and fill caches.
     first_call: float = 3.0
     first_call_seconds: float = 5e-5
+    # Beyond either, calls are made in turn until they tell whether results are kept: 5 pairs clear, 15 accuse.
+    second_look_pairs: int = 60
+    second_look_seconds: float = 20.0
 
 
 class GatePolicy(Fact):

@@ -33,12 +33,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass
 class Registry:
-    """Collect implementations by problem and name; `digests` tell versions of their sources apart."""
+    """Collect implementations by problem and name; `digests` tell versions of their sources apart.
+
+    `brought_by` has what was loaded when each was registered: a module, an entry point or a file.
+    """
 
     entries: dict[tuple[str, str], Implementation] = field(default_factory=dict)
     unavailable: dict[tuple[str, str], Unavailable] = field(default_factory=dict)
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
+    brought_by: dict[tuple[str, str], str] = field(default_factory=dict)
     derivations: dict[str, list[Callable[[Implementation], Implementation]]] = field(default_factory=dict)
 
     def add(self, entry: Implementation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,19 +22,19 @@ from harness.records import (
     Telemetry,
     Time,
 )
+from harness.results.remembered import remembered, words
 from harness.stats import control, launches
 from harness.stats.samples import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.policy import Policy, TimingPolicy
+    from harness.policy import Policy
+    from harness.protocol.messages import SecondLook
     from harness.results.plan_file import Plan
 
 # The canary's undisturbed time is the 5th percentile of all its samples in a run.
 CANARY_PERCENTILE = 5
-# Fewer first calls on new values may all have been disturbed.
-FIRST_CALLS_AT_LEAST = 2
 
 
 def canary_floor(rounds: Sequence[Round]) -> float | None:
@@ -167,6 +167,7 @@ def close(
     environment: Environment | None,
     stop_reason: StopReason,
     recheck: Agreement | None = None,
+    second_look: SecondLook | None = None,
     telemetry: Telemetry | None = None,
     allocation: Allocation | None = None,
     among: control.Controlled | None = None,
@@ -174,6 +175,7 @@ def close(
     """Return the closing record of a case that ran; implausible speed makes it `invalid`.
 
     `among` has the case's rounds among those of the run; without it nothing tells what moved them all alike.
+    `second_look` is what was found where its rounds looked like those of kept results.
     """
     among = among or controlled({case.id: rounds}, floor=floor)
     time = time_of(
@@ -186,9 +188,12 @@ def close(
         slope=among.beta,
     )
     ceilings = undisturbed(environment.ceilings if environment else [], floor, policy)
-    implausible = _implausible(case, prepared, time.for_laws, ceilings, policy) or remembered(
-        rounds, floor=floor, policy=policy.timing
-    )
+    implausible = _implausible(case, prepared, time.for_laws, ceilings, policy)
+    suspicion = remembered(rounds, floor=floor, policy=policy.timing)
+    looked = words(second_look) if second_look else ""
+    is_cleared = second_look is not None and second_look.found == "none kept"
+    if suspicion and not is_cleared:
+        implausible = implausible or f"{suspicion}{looked and f' {looked}'}"
     launched = launches.launch_of(rounds, time=time, policy=policy.timing)
     if launched and launched.graph:
         skipped = _implausible(case, prepared, launched.graph, ceilings, policy)
@@ -211,7 +216,7 @@ def close(
         prepare_seconds=prepared.prepare_seconds,
         roofline_share=None if implausible else roofline_share(case, prepared, time, ceilings=ceilings),
         environment_id=environment.id if environment else "",
-        notes=prepared.notes,
+        notes=[*prepared.notes, *([looked] if is_cleared else [])],
     )
 
 
@@ -231,66 +236,6 @@ def _implausible(case: Case, prepared: Preparation, seconds: float, ceilings: Se
     if achieved <= limit:
         return ""
     return f"{achieved:.3g} FLOP/s is over {policy.timing.implausible:g} times the measured {rate:.3g}: skipped work?"
-
-
-def remembered(rounds: Sequence[Round], *, floor: float | None, policy: TimingPolicy) -> str:
-    """Say how first calls on new values and other calls differ by more than warm-up explains, empty where they don't.
-
-    First calls are held against the calls after them in their block, a moment later, and that ratio on new values
-    against the ratio on values written again. The least ratio on new values counts, so that what disturbs some of them
-    accuses nobody. Slow calls have blocks of their own, minutes apart: there the undisturbed alone are compared.
-    """
-    blocks = [block for visit in rounds for block in _first_calls(visit, floor=floor, policy=policy)]
-    in_blocks = [block for block in blocks if block.later is not None]
-    found = _gap(in_blocks, policy) or _gap([b for b in blocks if b.later is None and b.is_quiet], policy)
-    if found:
-        return found
-    slowest = min((block for block in in_blocks if block.is_new), key=lambda block: block.ratio, default=None)
-    if slowest is None or slowest.first <= policy.first_call * slowest.reference + policy.first_call_seconds:
-        return ""
-    return f"a first call takes {slowest.first:.3g} s, the calls after it {slowest.reference:.3g} s: kept results?"
-
-
-class _FirstCall(NamedTuple):
-    """A block's first call and the mean of those after it, seconds; `is_quiet` where the canary was undisturbed."""
-
-    first: float
-    later: float | None
-    is_new: bool
-    is_quiet: bool
-
-    @property
-    def reference(self) -> float:
-        """Return what a first call is held against: the calls after it, else a second."""
-        return self.later or 1.0
-
-    @property
-    def ratio(self) -> float:
-        """Return the first call over its reference."""
-        return self.first / self.reference
-
-
-def _first_calls(visit: Round, *, floor: float | None, policy: TimingPolicy) -> list[_FirstCall]:
-    quiet = [True] * len(visit.first_seconds)
-    if floor and len(visit.canary) == len(quiet):
-        quiet = [reading <= policy.canary_tolerance * floor for reading in visit.canary]
-    later: Sequence[float | None] = visit.later_seconds or [None] * len(quiet)
-    return [
-        _FirstCall(first, after, visit.new_values, is_quiet)
-        for first, after, is_quiet in zip(visit.first_seconds, later, quiet, strict=True)
-    ]
-
-
-def _gap(blocks: Sequence[_FirstCall], policy: TimingPolicy) -> str:
-    new = [block for block in blocks if block.is_new]
-    again = [block for block in blocks if not block.is_new]
-    if min(len(new), len(again)) < FIRST_CALLS_AT_LEAST:
-        return ""
-    least, usual = min(new, key=lambda block: block.ratio), float(np.median([block.ratio for block in again]))
-    if least.ratio <= policy.remembered * usual:
-        return ""
-    seen = usual * least.reference
-    return f"a call on new values takes {least.first:.3g} s at least, on values it has seen {seen:.3g} s: kept results?"
 
 
 def provisional(

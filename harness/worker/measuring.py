@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.instruments import counting, cuda_graphs, directions, kernels, memory, rounds, timing
+from harness.instruments import counting, cuda_graphs, directions, kernels, memory, remembering, rounds, timing
 from harness.instruments.degrees import degrees
 from harness.instruments.telemetry import sampler, sustained
 from harness.instruments.watched import WatchedBlocks
@@ -76,9 +76,11 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
 
 def _notes(bench: Workbench, subject: Subject) -> list[str]:
     """Say what the implementation's source changed when it was imported, and whether it is approximate."""
-    changed = bench.process.changed_by.get(subject.implementation.source)
+    entry = subject.implementation
+    source = bench.registry.brought_by.get((entry.problem, entry.name), entry.source)
+    changed = bench.process.changed_by.get(source) or bench.process.changed_by.get(entry.source)
     notes = [f"on import it {', '.join(changed)}; put back"] if changed else []
-    return [*notes, "approximate: its errors are data"] if subject.implementation.approximate else notes
+    return [*notes, "approximate: its errors are data"] if entry.approximate else notes
 
 
 @dataclass(frozen=True)
@@ -311,8 +313,33 @@ def recheck(bench: Workbench, request: messages.Recheck) -> messages.Rechecked:
         rows=bench.policy.gate.rows_rechecked,
         when="after timing, ",
     )
+    second_look = None if request.look_again is None else _look_again(bench, subject, request)
     return messages.Rechecked(
-        agreement=agreement.model_copy(update={"rechecked": True}), calls_seconds=bench.calls.seconds
+        agreement=agreement.model_copy(update={"rechecked": True}),
+        second_look=second_look,
+        calls_seconds=bench.calls.seconds,
+    )
+
+
+def _look_again(bench: Workbench, subject: Subject, request: messages.Recheck) -> messages.SecondLook:
+    """Make calls on new values and on values seen in turn."""
+    inputs = bench.inputs.of(subject, request.seed)
+    clock = timing.clock_for(bench.device, cold=request.case.cache == "cold")
+    with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
+        answer = remembering.look_again(
+            functools.partial(bench.calls.block, clock),
+            measured.call,
+            measured.written,
+            calls=request.look_again or 1,
+            policy=bench.policy.timing,
+            known=bench.canary.product if bench.canary else None,
+        )
+    return messages.SecondLook(
+        found=answer.found,
+        pairs=len(answer.pairs),
+        new_seconds=answer.middle("new") or 0.0,
+        seen_seconds=answer.middle("seen") or 0.0,
+        later_seconds=answer.middle("later"),
     )
 
 

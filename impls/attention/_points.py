@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -115,8 +116,24 @@ def lengths(point: Point) -> torch.Tensor | None:
 
 def attended_pairs(point: Point) -> int:
     """Count the (query, key) pairs that the mask allows, over batch and heads."""
-    per_row = allowed_keys(point)
-    return int(per_row.sum().item()) * point.heads
+    valid_lens = lengths(point)
+    if valid_lens is not None and valid_lens.ndim > 1:
+        return int(allowed_keys(point).sum().item()) * point.heads
+    # No tensor has a row's element: of 2^30 rows it would take 8 GiB.
+    by_element = [point.n_k] * point.batch if valid_lens is None else valid_lens.tolist()
+    counts = Counter(by_element)
+    return sum(times * _pairs(point, keys) for keys, times in counts.items()) * point.heads
+
+
+def _pairs(point: Point, keys: int) -> int:
+    """Count the pairs of one head of one batch element that has so many keys."""
+    if not point.causal:
+        return point.n_q * keys
+    # Row i sees i + offset keys, from 0 to `keys`: none at first, then one more in each row, at last all.
+    offset = point.n_k - point.n_q + 1
+    first, last = max(0, -offset), min(point.n_q, max(0, keys - offset))
+    rising = max(0, last - first)
+    return rising * (2 * (first + offset) + rising - 1) // 2 + max(0, point.n_q - max(first, last)) * keys
 
 
 def allowed_keys(point: Point) -> torch.Tensor:
