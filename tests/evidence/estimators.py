@@ -15,7 +15,7 @@ from harness.policy import DEFAULT
 from harness.stats.control import LOCATIONS, Series, Visited, control, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -123,12 +123,20 @@ def run(kind: str, rounds: int, rng: np.random.Generator) -> dict[str, dict[str,
     return dict(zip(CONTROLS, (raw, control(visits).cases), strict=True))
 
 
-def rows(kind: str, rounds: int, *, runs: int, seed: int = SEED) -> Iterator[Row]:
+def rows(
+    kind: str,
+    rounds: int,
+    *,
+    runs: int,
+    seed: int = SEED,
+    locations: Sequence[Location] = LOCATIONS,
+    controls_of: Sequence[str] = CONTROLS,
+) -> Iterator[Row]:
     """Simulate runs of one kind, and say how each statistic did; the truth is its mean over all of them."""
     rng = np.random.default_rng([seed, rounds, KINDS.index(kind)])
     drawn = [run(kind, rounds, rng) for _ in range(runs)]
-    for controls in CONTROLS:
-        for location in LOCATIONS:
+    for controls in controls_of:
+        for location in locations:
             found = [
                 [locate(series.logs, location=location, between=PROCESS) for series in one[controls].values()]
                 for one in drawn
