@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import fcntl
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Self, TextIO, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
@@ -255,60 +253,3 @@ def write_document(path: Path, document: Mapping[str, object]) -> None:
 def now() -> str:
     """Return the time with its zone, to the second, as files of a run have it."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-
-
-class DeviceHeldError(JournalError):
-    """Another run holds the device."""
-
-
-class DeviceLock:
-    """Hold a device for one run at a time on this machine, by an advisory file lock that dies with the process.
-
-    `device` is what tells the device from others, `name` what messages call it. If the file can't be opened, `problem`
-    says so, and nothing is held.
-    """
-
-    def __init__(self, device: str, *, folder: Path, name: str = "") -> None:
-        self._path = folder / f"attnbench-{device.replace(':', '-')}.lock"
-        self._name = name or device
-        self._file: TextIO | None = None
-        self.problem = ""
-        try:
-            self._file = os.fdopen(_shared_file(self._path), "r+", encoding="utf-8")
-        except OSError as error:
-            self.problem = f"Other runs on {self._name} go unnoticed: {self._path} can't be opened ({error.strerror})."
-
-    def __enter__(self) -> Self:
-        if self._file is None:
-            return self
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
-            raise DeviceHeldError(
-                f"device {self._name} is held by another run (process {holder}); wait for it"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _shared_file(path: Path) -> int:
-    """Open a file for reading and writing, made for everybody if there is none.
-
-    In a folder like /tmp the kernel refuses to open another user's file with O_CREAT (fs.protected_regular).
-    """
-    try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o666)
-        with contextlib.suppress(OSError):
-            os.fchmod(descriptor, 0o666)
-        return descriptor

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from harness.machine import devices
 from harness.protocol.messages import Describe
 from harness.results import journal
+from harness.results.device_lock import DeviceLock
 from harness.results.documents import JournalError
-from harness.results.journal import DeviceLock, Journal
+from harness.results.journal import Journal
 from harness.results.plan_file import digest_key
 from harness.runner.plan import code_fingerprint, digests_of, make_plan
 from harness.runner.selection import SelectionError, TimeLimits
@@ -192,17 +193,27 @@ def _judge(state: RunState, records: list[Record]) -> Verdicts | None:
 def device_lock(device: str) -> DeviceLock:
     """Return the lock that keeps other runs off a device. Raises DeviceHeldError on entering.
 
-    A GPU is everybody's on a machine, so its lock lies where every user sees it.
+    A GPU is everybody's on a machine, so its lock lies where every user sees it. On a CPU runs exclude each other where
+    they share a core.
     """
+    shared, own = lock_folders()
+    folder = shared if device.startswith("cuda") else own
+    return DeviceLock(devices.lockable(device), folder=folder, name=devices.held_name(device))
+
+
+def lock_folders() -> tuple[Path, Path]:
+    """Return where locks of devices lie: those that every user sees, and this user's."""
     shared = Path("/tmp")  # noqa: S108
-    folder = shared if device.startswith("cuda") else Path(os.environ.get("XDG_RUNTIME_DIR") or shared)
-    return DeviceLock(devices.identity(device), folder=folder, name=device)
+    return shared, Path(os.environ.get("XDG_RUNTIME_DIR") or shared)
 
 
 def store_plan(plan: Plan, directory: Path) -> None:
-    """Make the run directory with its plan. Raises SelectionError if no case of it can run, JournalError."""
+    """Make the run directory with its plan. Raises SelectionError if no case of it can run, JournalError.
+
+    The part of a larger plan may have none that can run here: its records say why.
+    """
     skipped = [planned for planned in plan.cases if planned.skip]
-    if len(skipped) == len(plan.cases):
+    if len(skipped) == len(plan.cases) and plan.part is None:
         raise SelectionError(f"no case can run here; {skipped[0].case.label}: {skipped[0].reason}")
     create_directory(directory)
     journal.write_document(directory / journal.PLAN, plan.model_dump(mode="json", by_alias=True))
