@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 # A call of the bridge takes no longer than this many predicted seconds where there is such a case: long enough that the
 # device sets its time and not the host that launches it, short enough to cost a part little.
 BRIDGE_SECONDS = 5e-3
+# A run's start, ceilings and close take some ten seconds, which are to be a small share of a chunk; what is lost with a
+# device is no more than one.
+CHUNK_SECONDS_AT_LEAST, CHUNK_SECONDS_AT_MOST = 120.0, 600.0
+CHUNKS_A_DEVICE = 20
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,14 @@ def shards(cases: Sequence[PlannedCase], *, count: int, seconds: Weigh) -> list[
         Chunk(tuple(sorted(found, key=lambda planned: position[planned.case.id])), load)
         for found, load in zip(held, loads, strict=True)
     ]
+
+
+def target_seconds(total: float, *, devices: int) -> float:
+    """Return how long a chunk should be of work that takes so many seconds in all, so that devices end together.
+
+    Many chunks a device even out what predictions miss; each costs the start of a run.
+    """
+    return min(max(total / (CHUNKS_A_DEVICE * devices), CHUNK_SECONDS_AT_LEAST), CHUNK_SECONDS_AT_MOST)
 
 
 def chunks(cases: Sequence[PlannedCase], *, target_seconds: float, least_cases: int, seconds: Weigh) -> list[Chunk]:

@@ -8,16 +8,22 @@ import os
 import platform
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
 from harness.results.documents import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 # Who counts the neighbours holds a free lock for some microseconds: a taken one is tried again before it counts so.
 TRIES, TRY_SECONDS = 5, 0.02
+
+
+def folders() -> tuple[Path, Path]:
+    """Return where locks of devices lie: those that every user sees, and this user's."""
+    shared = Path("/tmp")  # noqa: S108
+    return shared, Path(os.environ.get("XDG_RUNTIME_DIR") or shared)
 
 
 class DeviceHeldError(JournalError):
@@ -63,13 +69,13 @@ class DeviceLock:
         self._stack.close()
 
 
-def neighbours(folders: Iterable[Path]) -> int:
+def neighbours(places: Iterable[Path]) -> int:
     """Count the other processes of this machine that hold a device, by the lock files of these folders.
 
     Those that can't be read are not counted.
     """
     holders: set[str] = set()
-    for folder in {*folders}:
+    for folder in {*places}:
         for path in folder.glob("attnbench-*.lock"):
             with contextlib.suppress(OSError), path.open(encoding="utf-8") as file:
                 try:

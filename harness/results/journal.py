@@ -13,6 +13,7 @@ from pydantic import BaseModel, JsonValue
 from harness.records import Degrees, Environment, Preparation, Record, Round
 from harness.results import documents
 from harness.results.documents import JournalError, JsonMistakeError
+from harness.results.merged_file import Merged
 from harness.results.plan_file import Plan
 from harness.results.schema import check_schema
 from harness.results.summary_file import Summary
@@ -30,6 +31,8 @@ PLAN, JOURNAL, ENVIRONMENT, SUMMARY, VERDICTS = (
     "verdicts.json",
 )
 REPORT = "report.html"
+# Beside these where a directory was merged.
+MERGED = "merged.json"
 # How the subjects of facts on operation counts begin.
 DEGREES = "degrees "
 # A line written is safe from the death of any process, one synchronised from a power cut too. Synchronising each line
@@ -37,6 +40,11 @@ DEGREES = "degrees "
 SYNC_SECONDS = 1.0
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def line(kind: str, content: Mapping[str, object]) -> str:
+    """Write one line of a journal."""
+    return json.dumps({"kind": kind, **content}, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 class Journal:
@@ -69,8 +77,7 @@ class Journal:
 
     def append(self, kind: str, content: Mapping[str, object]) -> None:
         """Write one line. Raises OSError where the disk is full; what was written before stays intact."""
-        line = json.dumps({"kind": kind, **content}, separators=(",", ":"), allow_nan=False) + "\n"
-        data = line.encode()
+        data = line(kind, content).encode()
         size = os.fstat(self._descriptor).st_size
         written = os.write(self._descriptor, data)
         if written != len(data):
@@ -222,6 +229,11 @@ def read_verdicts(directory: Path) -> Verdicts | None:
     return _model(directory / VERDICTS, Verdicts)
 
 
+def read_merged(directory: Path) -> Merged | None:
+    """Read merged.json, None if there is none. Raises JournalError, SchemaMismatchError."""
+    return _model(directory / MERGED, Merged)
+
+
 def _model(path: Path, model: type[Model]) -> Model | None:
     document = read_document(path)
     return None if document is None else documents.read_model(model, document, source=str(path))
@@ -235,13 +247,17 @@ def read_document(path: Path) -> dict[str, JsonValue] | None:
     return document
 
 
+def document_text(document: Mapping[str, object]) -> str:
+    """Write a JSON object as files of a run have it."""
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
 def write_document(path: Path, document: Mapping[str, object]) -> None:
     """Replace a JSON file in one step, so that a reader never sees half of it. Raises OSError on a full disk."""
     temporary = path.with_suffix(path.suffix + ".part")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, allow_nan=False)
-            file.write("\n")
+            file.write(document_text(document))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.machine import devices
 from harness.protocol.messages import Describe
-from harness.results import journal
+from harness.results import device_lock, journal
 from harness.results.device_lock import DeviceLock
 from harness.results.documents import JournalError
 from harness.results.journal import Journal
@@ -89,7 +89,7 @@ def plan_and_execute(
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
     settings = WorkerSettings.of(request)
-    with device_lock(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
+    with lock_of(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
         plan = make_plan(request, supervisor, progress=progress)
         store_plan(plan, directory)
@@ -104,7 +104,7 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
     settings = WorkerSettings.of(plan)
-    with device_lock(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
+    with lock_of(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
         if journal.read_plan(directory) == plan:
             check_code(plan, directory)
@@ -185,26 +185,21 @@ def _judge(state: RunState, records: list[Record]) -> Verdicts | None:
     if not state.timed:
         return None
     state.progress.judging()
-    verdicts = judging.judge(records, state.plan.scenarios, list(state.degrees.values()), policy=state.policy.scaling)
+    own = [record for record in records if record.case.id != state.plan.guest]
+    verdicts = judging.judge(own, state.plan.scenarios, list(state.degrees.values()), policy=state.policy.scaling)
     journal.write_document(state.directory / journal.VERDICTS, verdicts.model_dump(mode="json", by_alias=True))
     return verdicts
 
 
-def device_lock(device: str) -> DeviceLock:
+def lock_of(device: str) -> DeviceLock:
     """Return the lock that keeps other runs off a device. Raises DeviceHeldError on entering.
 
     A GPU is everybody's on a machine, so its lock lies where every user sees it. On a CPU runs exclude each other where
     they share a core.
     """
-    shared, own = lock_folders()
+    shared, own = device_lock.folders()
     folder = shared if device.startswith("cuda") else own
     return DeviceLock(devices.lockable(device), folder=folder, name=devices.held_name(device))
-
-
-def lock_folders() -> tuple[Path, Path]:
-    """Return where locks of devices lie: those that every user sees, and this user's."""
-    shared = Path("/tmp")  # noqa: S108
-    return shared, Path(os.environ.get("XDG_RUNTIME_DIR") or shared)
 
 
 def store_plan(plan: Plan, directory: Path) -> None:

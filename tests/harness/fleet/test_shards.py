@@ -102,3 +102,9 @@ def test_every_part_measures_the_bridge_and_only_where_it_is_a_guest_besides_its
     cases, part = shards.with_bridge(plan, second, name="2/2", bridge=plan[0])
     assert (cases, part.is_guest, part.bridge) == ([*second.cases, plan[0]], True, plan[0].case.id)
     assert part.whole == {one.case.id: one.case.label for one in plan}
+
+
+def test_a_chunk_is_a_twentieth_of_a_devices_share_and_neither_very_short_nor_long():
+    assert shards.target_seconds(64 * 3600.0, devices=64) == 180.0
+    assert shards.target_seconds(600.0, devices=8) == shards.CHUNK_SECONDS_AT_LEAST
+    assert shards.target_seconds(1e6, devices=8) == shards.CHUNK_SECONDS_AT_MOST

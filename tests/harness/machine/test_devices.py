@@ -144,8 +144,8 @@ def test_a_gpus_lock_is_shared_by_all_users_and_a_cpus_is_ones_own(found, tmp_pa
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     locks = []
     monkeypatch.setattr(execute, "DeviceLock", lambda *wanted, **more: locks.append((wanted, more)))
-    execute.device_lock("cuda:0")
-    execute.device_lock("cpu")
+    execute.lock_of("cuda:0")
+    execute.lock_of("cpu")
     (gpu, more), (cpu, own) = locks
     assert (gpu, str(more["folder"]), more["name"]) == ((["aaaa"],), "/tmp", "cuda:0")
     assert (cpu, own["folder"]) == (([f"core-{number}" for number in sorted(os.sched_getaffinity(0))],), tmp_path)

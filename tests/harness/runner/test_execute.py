@@ -184,9 +184,9 @@ def test_a_file_of_implementations_that_is_gone_ends_the_resumption(tmp_path):
 
 def test_a_processor_is_held_by_one_run_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with execute.device_lock("cpu"), pytest.raises(DeviceHeldError, match=r"device cpu.* is held by another run"):
-        execute.device_lock("cpu").__enter__()
-    with execute.device_lock("cpu"):
+    with execute.lock_of("cpu"), pytest.raises(DeviceHeldError, match=r"device cpu.* is held by another run"):
+        execute.lock_of("cpu").__enter__()
+    with execute.lock_of("cpu"):
         assert {file.suffix for file in tmp_path.iterdir()} == {".lock"}
 
 
