@@ -15,6 +15,7 @@ from attnbench.commands.export import export_command
 from attnbench.commands.history import history_command
 from attnbench.commands.lesson import lesson_command
 from attnbench.commands.list import list_command
+from attnbench.commands.merge import merge_command
 from attnbench.commands.new import new_command
 from attnbench.commands.plan import plan_command
 from attnbench.commands.report import report_command
@@ -29,6 +30,7 @@ COMMANDS = {
     "plan": plan_command,
     "check": check_command,
     "run": run_command,
+    "merge": merge_command,
     "lesson": lesson_command,
     "report": report_command,
     "compare": compare_command,

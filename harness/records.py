@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
-SCHEMA = "1.4.0"
+SCHEMA = "1.5.0"
 
 Status = Literal[
     "ok", "disagreed", "unsupported", "unavailable", "predicted_oom", "predicted_slow", "oom", "timeout", "crashed",
@@ -57,6 +57,19 @@ class Case(Fact):
         The scenario is no part of it, as a case that scenarios share is measured once.
         """
         return json.dumps(_place(self.problem, self.point, self.dtype, self.device, self.direction, self.cache))
+
+    @property
+    def identity(self) -> str:
+        """Return the id that this version gives the case."""
+        return case_id(
+            problem=self.problem,
+            point=self.point,
+            dtype=self.dtype,
+            device=self.device,
+            direction=self.direction,
+            cache=self.cache,
+            implementation=self.implementation,
+        )
 
     @property
     def label(self) -> str:
@@ -172,6 +185,8 @@ class Round(Fact):
     call_seconds: float | None = None
     sm_clock_mhz: float | None = None
     throttle: list[str] = Field(default_factory=list)
+    # How many other processes of the host held a device when the round of this visit began.
+    neighbours: int | None = None
     # Seconds per call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none.
     graph_samples: list[float] = Field(default_factory=list)
     graph_calls: int = 0
@@ -448,6 +463,10 @@ class Record(Fact):
     environment_id: str = ""
     # Tells one version of the implementation's source from others.
     digest: str = ""
+    # How many other processes of the host held a device while it was measured, the most of any round.
+    neighbours: int | None = None
+    # Of merged records, the part that closed this one.
+    part: str = ""
     notes: list[str] = Field(default_factory=list)
 
     model_config = ConfigDict(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.results.run import read_run
+from harness.results.run import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,15 +74,19 @@ COLUMNS: dict[str, str] = {
     "gpu_utilization": "share of time the GPU was busy, 0..1",
     "power_w": "mean watts under sustained load",
     "clock_mhz": "mean clock under sustained load",
+    "neighbours": "how many other runs held a device of the host meanwhile, at most",
+    "part": "of merged runs, the part that closed the case",
 }
 
 
 def load(run: str | Path) -> pd.DataFrame:
     """Read a run directory into a table, one row per planned case; `COLUMNS` says what the columns hold.
 
+    A merged directory of several machines has a first column `run` that names each one's.
     Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
     """
-    return frame(read_run(run))
+    found = read_runs([run])
+    return frame(found[0]) if len(found) == 1 else frames(found)
 
 
 def frame(run: Run) -> pd.DataFrame:
@@ -183,7 +187,7 @@ def _row(record: Record) -> dict[str, Any]:
     if record.telemetry:
         names = ("energy_j", "gpu_utilization", "power_w", "clock_mhz")
         row |= {name: record.telemetry.summary.get(name) for name in names}
-    row["roofline_share"] = record.roofline_share
+    row |= {"roofline_share": record.roofline_share, "neighbours": record.neighbours, "part": record.part}
     return row
 
 
@@ -201,7 +205,7 @@ def _agreement_columns(agreement: Agreement) -> dict[str, Any]:
 
 TEXT_COLUMNS = (
     *("id", "scenario", "problem", "implementation", "valid_lens", "dtype", "device", "direction", "cache"),
-    *("status", "reason", "stop_reason", "flags", "statistic"),
+    *("status", "reason", "stop_reason", "flags", "statistic", "part"),
 )
 
 

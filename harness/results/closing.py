@@ -216,6 +216,7 @@ def close(
         prepare_seconds=prepared.prepare_seconds,
         roofline_share=None if implausible else roofline_share(case, prepared, time, ceilings=ceilings),
         environment_id=environment.id if environment else "",
+        neighbours=max((visit.neighbours for visit in rounds if visit.neighbours is not None), default=None),
         notes=[*prepared.notes, *([looked] if is_cleared else [])],
     )
 

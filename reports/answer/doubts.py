@@ -112,6 +112,10 @@ def warnings(run: Run, table: pd.DataFrame) -> list[str]:
     flagged = [(int(_flagged(ok, flag).sum()), words) for flag, words in FLAG_WORDS.items()]
     told = [f"{number:,} {words}" for number, words in flagged if number]
     found += [f"Of {units.counted(len(ok), 'timed case')} {units.listing(told)}."] if told else []
+    beside = ok["neighbours"] > 0
+    if beside.any():
+        most = units.counted(int(ok["neighbours"].max()), "other run")
+        found.append(f"Beside {units.counted(int(beside.sum()), 'timed case')} up to {most} measured on the same host.")
     found += _approximations(ok)
     if run.plan and run.plan.preset == "fast":
         found.append("Measured with --fast: few rounds, so slow drift of the machine is not covered.")
