@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.results.pair_file import is_pair, read_sides
 from harness.results.run import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     import pandas as pd
 
@@ -80,9 +81,11 @@ COLUMNS: dict[str, str] = {
 def load(run: str | Path) -> pd.DataFrame:
     """Read a run directory into a table, one row per planned case; `COLUMNS` says what the columns hold.
 
-    Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
+    Of two sides that `attnbench ab` measured, both, with a first column `run` that tells them apart. Raises
+    JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
     """
-    return frame(read_run(run))
+    place = Path(run)
+    return frames(read_sides(place)) if is_pair(place) else frame(read_run(place))
 
 
 def frame(run: Run) -> pd.DataFrame:
