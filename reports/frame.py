@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.results.pair_file import is_pair, read_sides
 from harness.results.run import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     import pandas as pd
 
@@ -82,10 +83,11 @@ COLUMNS: dict[str, str] = {
 def load(run: str | Path) -> pd.DataFrame:
     """Read a run directory into a table, one row per planned case; `COLUMNS` says what the columns hold.
 
-    A merged directory of several machines has a first column `run` that names each one's.
-    Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
+    A merged directory of several machines, or the two sides that `attnbench ab` measured, have a first column `run`
+    that tells them apart. Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
     """
-    found = read_runs([run])
+    place = Path(run)
+    found = read_sides(place) if is_pair(place) else read_runs([place])
     return frame(found[0]) if len(found) == 1 else frames(found)
 
 

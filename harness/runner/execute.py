@@ -148,12 +148,16 @@ def _take(
     with Journal(directory) as log:
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
         state.warnings += [lock.problem] if lock.problem else []
-        is_complete = _measure(state)
-        state.warnings += state.watch.warning() + state.quota.warning()
-        summary = state.summary(is_complete=is_complete)
-        journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
-        records = state.records()
-        return Finished(plan=plan, records=records, verdicts=_judge(state, records), summary=summary)
+        return finish(state, is_complete=_measure(state))
+
+
+def finish(state: RunState, *, is_complete: bool) -> Finished:
+    """Write the summary of a run and judge its claims, by what was measured of it."""
+    state.warnings += state.watch.warning() + state.quota.warning()
+    summary = state.summary(is_complete=is_complete)
+    journal.write_document(state.directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
+    records = state.records()
+    return Finished(plan=state.plan, records=records, verdicts=_judge(state, records), summary=summary)
 
 
 def _measure(state: RunState, *, steps: Sequence[Callable[[RunState], None]] = STEPS) -> bool:
@@ -260,7 +264,11 @@ def replace_changed(plan: Plan, directory: Path, *, supervisor: Supervisor, prog
 
 
 def check_code(plan: Plan, directory: Path) -> None:
-    """Refuse to go on with a plan that other code made. Raises JournalError."""
+    """Refuse to go on with a plan that other code made, or that was measured in turn. Raises JournalError."""
+    if plan.interpreter:
+        raise JournalError(
+            f"{directory} can't be resumed: it is a side of `attnbench ab`, measured in turn with the other"
+        )
     ours = code_fingerprint()
     changed = [name for name, value in ours.items() if plan.fingerprint.get(name) != value]
     if changed:
