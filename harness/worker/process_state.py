@@ -238,10 +238,10 @@ class ProcessState:
         return changed
 
     def imported(self, source: str) -> None:
-        """Put back what the import of a source changed, and keep what it was."""
+        """Put back what the import of a source, or of what it needs, changed, and keep what it was."""
         changed = self.mend()
         if changed:
-            self.changed_by[source] = changed
+            self.changed_by[source] = [*self.changed_by.get(source, []), *changed]
 
     def _read(self, setting: Setting) -> Any:
         try:
