@@ -23,7 +23,7 @@ Status = Literal[
 ]  # fmt: skip
 # Statuses of cases that were not meant to run here, or not in this time; they fail nothing.
 SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow", "over_budget"})
-Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
+Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled", "lingering"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 # Of the dtypes that a case may have.
 BYTES_PER_ELEMENT = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
@@ -347,6 +347,8 @@ class Degrees(Fact):
 class Memory(Fact):
     """Bytes of one call. `peak` is the allocator's high-water mark over what was resident before, inputs excluded.
 
+    Of what takes memory past torch's allocator `peak` is absent, and `rss_peak`, by which the process grew at most, is
+    all there is: then from before the call was prepared, as libraries keep what a first call took.
     `workspace` = peak - outputs - saved; `saved` is what backward needs. `reserved` is the allocator's pool,
     `device_process` what the driver counts for the process after the call, its context included: three different
     quantities. Absent figures have a reason.
@@ -431,7 +433,10 @@ class Telemetry(Fact):
 
 
 class Preparation(Fact):
-    """What is learnt of a case before its rounds: it agreed, what it costs, what ran, how long a call takes."""
+    """What is learnt of a case before its rounds: it agreed, what it costs, what ran, how long a call takes.
+
+    `lingering_seconds` is the processor time used in the 50 ms after a call, where more than calls leave by rights.
+    """
 
     agreement: Agreement
     counts: Counts
@@ -440,6 +445,7 @@ class Preparation(Fact):
     prepare_seconds: float | None = None
     call_seconds: float
     warm_up_calls: int
+    lingering_seconds: float | None = None
     notes: list[str] = Field(default_factory=list)
 
 

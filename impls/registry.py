@@ -78,12 +78,16 @@ class Registry:
 REGISTRY = Registry()
 
 
-class Planned(TypedDict, total=False):
-    """What an implementation's calls cost by its own account, for the plan: see `Implementation`, `Limits`."""
+class Further(TypedDict, total=False):
+    """What few declare: costs of calls, and what is another library's: see `Implementation`, `Limits`."""
 
     score_buffers: float | Mapping[str, float]
     call_seconds_per_row: float
     writes_mask: bool
+    on_request: bool
+    load: Callable[[], object]
+    outside_torch: bool
+    untried: bool
 
 
 def register(
@@ -100,7 +104,7 @@ def register(
     approximate: bool = False,
     fixes: Mapping[str, Any] | None = None,
     within: Callable[[], AbstractContextManager[Any]] | None = None,
-    **planned: Unpack[Planned],
+    **further: Unpack[Further],
 ) -> Callable[[Function], Function]:
     """Register the decorated function as an implementation of a problem.
 
@@ -117,7 +121,8 @@ def register(
         supports=frozenset(_known("feature", supports, FEATURES)),
         requires=tuple(requires),
         expects=expects if isinstance(expects, Expected) else Expected(tuple(expects)),
-        writes_mask=planned.get("writes_mask", False),
+        writes_mask=further.get("writes_mask", False),
+        untried=further.get("untried", False),
     )
 
     def add(function: Function) -> Function:
@@ -132,8 +137,11 @@ def register(
                 approximate=approximate,
                 fixes=dict(fixes or {}),
                 within=within,
-                score_buffers=planned.get("score_buffers", 0.0),
-                call_seconds_per_row=planned.get("call_seconds_per_row", 0.0),
+                score_buffers=further.get("score_buffers", 0.0),
+                call_seconds_per_row=further.get("call_seconds_per_row", 0.0),
+                on_request=further.get("on_request", False),
+                load=further.get("load"),
+                outside_torch=further.get("outside_torch", False),
                 source=function.__code__.co_filename if hasattr(function, "__code__") else function.__module__,
             )
         )

@@ -53,7 +53,8 @@ class Started(Fact):
 class DescribedImplementation(Fact):
     """An implementation with its limits on the worker's device; `reason` tells why one is unavailable.
 
-    `elsewhere` if it is for other devices alone.
+    `elsewhere` if it is for other devices alone; `on_request` if it runs only where it is asked for by name; `untried`
+    if no run of it is stored.
     """
 
     problem: str
@@ -65,6 +66,8 @@ class DescribedImplementation(Fact):
     supports: list[str] = Field(default_factory=list)
     deterministic: bool = True
     approximate: bool = False
+    on_request: bool = False
+    untried: bool = False
     source: str
     digest: str = ""
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from harness.policy import Policy
     from harness.protocol.messages import SecondLook
+    from harness.records import Flag
     from harness.results.plan_file import Plan
 
 # The canary's undisturbed time is the 5th percentile of all its samples in a run.
@@ -78,6 +79,7 @@ def time_of(
     if canary is not None and any(len(c) != len(v.samples) for c, v in zip(canary, rounds, strict=True)):
         canary = None
     summary = summarise([visit.samples for visit in rounds], canary, policy=policy.timing)
+    lingers: list[Flag] = ["lingering"] if prepared and prepared.lingering_seconds is not None else []
     host = [value for visit in rounds for value in visit.host_seconds]
     waited = [visit.call_seconds for visit in rounds if visit.call_seconds is not None]
     queued = [value for visit in rounds for value in visit.queued]
@@ -96,7 +98,7 @@ def time_of(
         **_statistic(series, slope=slope, processes=len({visit.process for visit in rounds}), policy=policy),
         effective_samples=summary.effective_samples,
         stop_reason=stop_reason,
-        flags=summary.flags,
+        flags=[*summary.flags, *lingers],
         warm_up_calls=prepared.warm_up_calls if prepared else 0,
         faults_per_call=_mean([visit.faults_per_call for visit in rounds]),
         involuntary_switches=sum(visit.involuntary_switches or 0 for visit in rounds),

@@ -27,7 +27,7 @@ from harness.runner.steps.sustained import load_for_long
 from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.records import Record, Status
     from harness.results.plan_file import Plan
@@ -55,6 +55,9 @@ EXIT_CODES: tuple[tuple[int, frozenset[Status]], ...] = (
     (4, frozenset({"crashed", "timeout", "oom"})),
 )
 NO_LIMITS = TimeLimits()
+# Where it is switched on, Triton runs kernels in its interpreter, on a CPU; these are the words it takes for yes.
+INTERPRETER = "TRITON_INTERPRET"
+SWITCHED_ON = frozenset({"1", "true", "yes", "on", "y"})
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,15 @@ def exit_code(records: Sequence[Record]) -> int:
     return next((code for code, statuses in EXIT_CODES if seen & statuses), 0)
 
 
+def refuse_interpreter(environment: Mapping[str, str]) -> None:
+    """Refuse to time kernels that Triton would interpret. Raises SelectionError."""
+    if environment.get(INTERPRETER, "").lower() in SWITCHED_ON:
+        raise SelectionError(
+            f"{INTERPRETER} is set: Triton's interpreter shows whether a kernel is right (attnbench check), not how "
+            "long it takes; unset it to run"
+        )
+
+
 def plan_and_execute(
     request: Request, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS
 ) -> Finished:
@@ -88,6 +100,7 @@ def plan_and_execute(
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
+    refuse_interpreter(os.environ)
     settings = WorkerSettings.of(request)
     with lock_of(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
@@ -103,6 +116,7 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
+    refuse_interpreter(os.environ)
     settings = WorkerSettings.of(plan)
     with lock_of(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()

@@ -338,10 +338,10 @@ class ProcessState:
         return changed
 
     def imported(self, source: str) -> None:
-        """Put back what the import of a source changed, and keep what it was."""
+        """Put back what the import of a source, or of what it needs, changed, and keep what it was."""
         changed = self.mend()
         if changed:
-            self.changed_by[source] = changed
+            self.changed_by[source] = [*self.changed_by.get(source, []), *changed]
 
     def _put_back(self, name: str, setting: Setting) -> str:
         """Write a setting as it was; where the system forbids it, say so, and mark the process as spoiled."""

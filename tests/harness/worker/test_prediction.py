@@ -180,3 +180,30 @@ def test_a_rate_is_measured_once_and_kept(monkeypatch):
 @pytest.mark.parametrize("kind", ["float32", "bytes"])
 def test_a_quick_rate_has_the_magnitude_of_processors(kind):
     assert 1e7 < prediction.quick_rate(kind, torch.device("cpu")) < 1e14
+
+
+def test_a_module_of_a_package_that_is_not_there_is_missing_and_none_is_imported_to_know(tmp_path, monkeypatch):
+    package = tmp_path / "half_there"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (package / "one.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ("half_there", "half_there.one", "half_there.two", "half_there.one.more", "nowhere.one", "nowhere")
+    limits = contract.Limits(("cpu",), ("float32",), frozenset(), requires=names)
+    assert prediction.missing_packages(limits) == list(names[2:])
+
+
+def test_what_was_never_run_is_described_so_on_its_device_and_where_it_only_runs_elsewhere(planted, monkeypatch):
+    case = planted(lambda q, *_, **__: q, on_request=True)
+    entry = registry.get("attention", "planted")
+    cuda = contract.Limits(("cuda",), ("float32",), frozenset(), untried=True)
+
+    def described(limits):
+        monkeypatch.setitem(registry.REGISTRY.entries, ("attention", "planted"), replace(entry, limits=limits))
+        listed = prediction.describe(bench(), messages.Describe()).implementations
+        (found,) = [one for one in listed if one.name == case.implementation]
+        return found.on_request, found.untried
+
+    assert described(entry.limits) == (True, False)
+    assert described((*entry.limits, cuda)) == (True, False)
+    assert described((cuda,)) == (True, True)
