@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Sizes a point may have; each is a column, empty where a point lacks it.
 AXES = (
     *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width"),
-    *("causal", "valid_lens", "scale", "dropout"),
+    *("causal", "valid_lens", "scale", "dropout", "window", "softcap", "bias", "layout", "values"),
 )
 # What stands behind the name of an approximate implementation.
 APPROXIMATE = " (approximate)"
@@ -206,7 +206,8 @@ def _agreement_columns(agreement: Agreement) -> dict[str, Any]:
 
 
 TEXT_COLUMNS = (
-    *("id", "scenario", "problem", "implementation", "valid_lens", "dtype", "device", "direction", "cache"),
+    *("id", "scenario", "problem", "implementation", "valid_lens", "bias", "layout", "values"),
+    *("dtype", "device", "direction", "cache"),
     *("status", "reason", "stop_reason", "flags", "statistic", "part"),
 )
 

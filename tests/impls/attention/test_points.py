@@ -35,6 +35,13 @@ def test_a_length_of_its_own_takes_the_place_of_n():
         ({"n": 4, "valid_lens": 5}, "valid_lens 5 exceeds n_k 4"),
         ({"n": 4, "scale": float("inf")}, "scale must be a finite number, not inf"),
         ({"n": 4, "scale": True}, "scale must be a finite number, not True"),
+        ({"n": 4, "window": 0}, "window must be a positive integer, not 0"),
+        ({"n": 4, "window": True}, "window must be a positive integer, not True"),
+        ({"n": 4, "softcap": 0}, "softcap must be a positive number, not 0"),
+        ({"n": 4, "softcap": float("nan")}, "softcap must be a positive number, not nan"),
+        ({"n": 4, "bias": True}, "bias must be one of heads, batch, not True"),
+        ({"n": 4, "layout": "nhwc"}, "layout must be one of bhnd, bnhd, packed, not 'nhwc'"),
+        ({"n": 4, "values": "nice"}, "values must be one of normal, peaked, long_tailed, denormal, not 'nice'"),
     ],
 )
 def test_a_mistaken_point_is_refused_with_its_reason(point, message):
@@ -63,6 +70,13 @@ def test_all_mistakes_of_a_point_are_said_at_once():
         ({"n": 4, "valid_lens": 4}, {"valid_lens"}),
         ({"n": 4, "valid_lens": 0}, {"valid_lens", "dead_rows"}),
         ({"n": 4, "batch": 3, "valid_lens": "batch_empty"}, {"valid_lens", "dead_rows"}),
+        ({"n": 4, "window": 1}, {"window"}),
+        ({"n_q": 5, "n_k": 2, "window": 4}, {"window"}),
+        ({"n_q": 5, "n_k": 2, "window": 3}, {"window", "dead_rows"}),
+        ({"n": 4, "window": 2, "valid_lens": 2}, {"window", "valid_lens", "dead_rows"}),
+        ({"n": 4, "window": 2, "valid_lens": 3}, {"window", "valid_lens"}),
+        ({"n": 4, "softcap": 5.0, "bias": "batch"}, {"softcap", "bias"}),
+        ({"n": 4, "layout": "packed", "values": "peaked"}, set()),
     ],
     ids=str,
 )
@@ -90,6 +104,12 @@ def test_a_point_needs_the_features_that_it_uses(point, needed):
         ({"n": 64, "causal": True}, 2080),
         # In closed form: a tensor with an element for each row would not fit.
         ({"n": 2**40, "causal": True}, 2**39 * (2**40 + 1)),
+        ({"n": 4, "window": 1}, 4),
+        ({"n": 4, "window": 2}, 2 + 3 + 3 + 2),
+        ({"n": 4, "window": 2, "causal": True}, 1 + 2 + 2 + 2),
+        ({"n": 4, "window": 9}, 16),
+        ({"n_q": 2, "n_k": 5, "window": 2, "causal": True}, 2 + 2),
+        ({"n": 4, "window": 2, "valid_lens": 2}, 2 + 2 + 1 + 0),
     ],
     ids=str,
 )
