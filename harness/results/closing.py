@@ -38,7 +38,7 @@ FIRST_CALLS_AT_LEAST = 2
 
 
 def canary_floor(rounds: Sequence[Round]) -> float | None:
-    """Return the undisturbed seconds of the canary over many rounds, None where none was timed."""
+    """Return the undisturbed seconds of the canary over many rounds, None if none was timed."""
     seconds = [value for visit in rounds for value in visit.canary]
     return float(np.percentile(seconds, CANARY_PERCENTILE)) if seconds else None
 
@@ -54,7 +54,7 @@ def controlled(
 
 
 def _visited(visit: Round, floor: float | None) -> control.Visited | None:
-    """Return the mean log seconds of a visit's blocks, and of its canaries; None where a clock stood still."""
+    """Return the mean log seconds of a visit's blocks, and of its canaries; None if a clock stood still."""
     if not visit.samples or min(visit.samples) <= 0.0:
         return None
     slow_down = None
@@ -243,7 +243,7 @@ def remembered(rounds: Sequence[Round], *, floor: float | None, policy: TimingPo
 
     First calls are held against the calls after them in their block, a moment later, and that ratio on new values
     against the ratio on values written again. The least ratio on new values counts, so that what disturbs some of them
-    accuses nobody. Slow calls have blocks of their own, minutes apart: there the undisturbed alone are compared.
+    fails no case. Slow calls have blocks of their own, minutes apart: there the undisturbed alone are compared.
     """
     blocks = [block for visit in rounds for block in _first_calls(visit, floor=floor, policy=policy)]
     in_blocks = [block for block in blocks if block.later is not None]

@@ -1,4 +1,4 @@
-"""One time a case from all visits of a run: what moved every implementation of a moment alike is taken out.
+"""One time per case from all visits of a run: what moved every implementation of a moment alike is taken out.
 
 The logarithm of a sample is the location of its case, plus beta times the canary's slow-down beside it, plus gamma
 times what the other implementations of its point met in the same round, plus chance. docs/sampling.md shows how well

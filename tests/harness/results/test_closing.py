@@ -85,7 +85,7 @@ def test_a_problem_that_can_be_computed_with_less_says_so():
     assert closed(seconds=OPERATIONS / RATE / 2, required=OPERATIONS // 4).status == "ok"
 
 
-def test_ceilings_measured_on_a_busy_machine_accuse_nobody():
+def test_ceilings_measured_on_a_busy_machine_fail_no_case():
     undisturbed_canary = 2 * DEFAULT.timing.canary_size**3 / (10 * RATE)
     record = closed(seconds=OPERATIONS / RATE / 2, canary=undisturbed_canary)
     assert record.status == "ok"
@@ -148,7 +148,7 @@ def test_kept_results_are_told_by_both_numbers(seconds, said):
         {"new": 4e-2, "again": 1e-2, "later": 1e-2, "count": 3, **SLOW},
     ],
 )
-def test_warm_up_and_few_calls_accuse_nobody(seconds):
+def test_warm_up_and_few_calls_fail_no_case(seconds):
     assert closing.remembered(visits(**seconds), floor=None, policy=DEFAULT.timing) == ""
 
 

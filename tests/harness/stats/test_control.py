@@ -1,4 +1,4 @@
-"""One time a case: what moved all implementations of a moment is out, the interval holds the truth, chance is left."""
+"""One time per case: what moved all implementations of a moment is out, the interval holds, chance is left."""
 
 from __future__ import annotations
 
