@@ -258,7 +258,7 @@ class Time(Fact):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Return the 95 % interval of `seconds`, None where too few samples allow one."""
+        """Return the 95 % interval of `seconds`, None if too few samples allow one."""
         low, high = (self.low, self.high) if self.value is None else (self.value_low, self.value_high)
         return None if low is None or high is None else (low, high)
 
@@ -395,7 +395,7 @@ class Ran(Fact):
     """What one profiled call ran: operators, and kernels on a GPU, with their counts, and the SDPA backend seen.
 
     `launches` is how many kernels the host launched; `copy_seconds` is the device's time in copies and fills, which no
-    kernel's time contains. `within` is the context that the implementation's calls were made in, None where it declares
+    kernel's time contains. `within` is the context that the implementation's calls were made in, None if it declares
     none. Absent figures have a reason.
     """
 
