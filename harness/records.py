@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from harness.cases import Case as Case
-from harness.cases import Fact as Fact
-from harness.cases import case_id as case_id
+# What a record is about is imported from here as well.
+from harness.cases import Case as Case  # noqa: PLC0414
+from harness.cases import Fact as Fact  # noqa: PLC0414
+from harness.cases import case_id as case_id  # noqa: PLC0414
 from scenarios.scenario import Direction
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
 SCHEMA = "1.5.0"
