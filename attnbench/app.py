@@ -17,6 +17,7 @@ from attnbench.commands.lesson import lesson_command
 from attnbench.commands.list import list_command
 from attnbench.commands.new import new_command
 from attnbench.commands.plan import plan_command
+from attnbench.commands.profile import profile_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
 from attnbench.commands.verify import verify_command
@@ -29,6 +30,7 @@ COMMANDS = {
     "plan": plan_command,
     "check": check_command,
     "run": run_command,
+    "profile": profile_command,
     "lesson": lesson_command,
     "report": report_command,
     "compare": compare_command,
