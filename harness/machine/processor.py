@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path("/")
 
@@ -53,6 +53,17 @@ def allowed_core_numbers() -> list[int]:
 def allowed_cores() -> int:
     """Count the cores that this process may run on."""
     return len(allowed_core_numbers())
+
+
+def core_ranges(numbers: Sequence[int]) -> str:
+    """Write core numbers in ascending order as taskset takes them: `0-3,8`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def cpu_quota(*, root: Path = ROOT) -> float | None:

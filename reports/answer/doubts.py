@@ -110,6 +110,10 @@ def warnings(run: Run, table: pd.DataFrame) -> list[str]:
     if waiting:
         found.append(f"{units.counted(waiting, 'planned case')} have no record yet.")
     found += doubtful(table)
+    beside = ok["neighbours"] > 0
+    if beside.any():
+        most = units.counted(int(ok["neighbours"].max()), "other run")
+        found.append(f"Beside {units.counted(int(beside.sum()), 'timed case')} up to {most} measured on the same host.")
     found += _approximations(ok)
     if run.plan and run.plan.preset == "fast":
         found.append("Measured with --fast: few rounds, so slow drift of the machine is not covered.")
@@ -184,4 +188,5 @@ FLAG_WORDS = {
     "bimodal": "showed two modes, so that one number does not describe them (bimodal)",
     "contaminated": "shared the machine with other work (contaminated)",
     "throttled": "ran while the device held its clocks back (throttled)",
+    "lingering": "left threads at work that disturb what is timed next (lingering)",
 }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.results.journal import REPORT
 from harness.results.run import read_runs
 from reports import style, units
-from reports.answer import caveat, doubts, sentences, tiles, verdicts
+from reports.answer import caveat, devices, doubts, sentences, tiles, verdicts
 from reports.chapters.chapter import machine
 from reports.frame import frames, with_marks
 from reports.page import embedded, glossary
@@ -90,6 +90,8 @@ def _html(runs: Sequence[Run], opening: Opening | None) -> str:
         scripts=scripts,
         styles=asset("vendor/uplot/uPlot.min.css") + asset("templates/report.css") + style.variables(),
         headline=opening.headline if opening else _headline(runs),
+        where=devices.where_sentence(runs) if len(runs) > 1 else "",
+        where_tables=devices.where_tables(runs),
         runs=[_overview(run, table[table["run"] == run.label], ids) for run in runs],
         chapters=drawn,
         glossary=glossary.parts(),
