@@ -1,7 +1,7 @@
 """How often `attnbench ab` calls copies different, and finds a kernel that is a tenth slower, on this machine.
 
-`python -m tests.evidence.turns [--times N] [--seconds S]` measures one interpreter against itself N times: with one kernel
-on both sides, and with one that does a tenth more work in NEW. Eight cases at n >= 512, S seconds each time.
+`python -m tests.evidence.turns [--times N] [--seconds S]` measures one interpreter against itself N times: with one
+kernel on both sides, and with one that does a tenth more work in NEW. Eight cases at n >= 512, S seconds each time.
 """
 
 from __future__ import annotations
