@@ -141,7 +141,7 @@ class Cases:
     ] = None
     cache: Annotated[list[str] | None, typer.Option("--cache", help="hot or cold; repeatable.")] = None
     keyword: Annotated[str, typer.Option("-k", help="Expression over case labels: 'flash and not n=64'.")] = ""
-    shard: Annotated[str, typer.Option("--shard", help="I/N: this part of the cases, for several machines.")] = "1/1"
+    shard: Annotated[str, typer.Option("--shard", help="I/N: this part of the curves, for several machines.")] = "1/1"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, Refused, Replay, Replays, Visit
+from harness.results import device_lock
 from harness.runner import budget, replays
 from harness.runner.steps import fitting
 from harness.stats import allocation, blocks, stopping
@@ -160,6 +161,7 @@ def _take_round(state: RunState, due: Sequence[PlannedCase], *, block: float, co
     """Visit each case of a round once, the implementations of a point one after the other."""
     state.progress.round_begun(state.rounds_done + 1, cost=sum(costs[one.case.id] for one in due), cases=len(due))
     _begin_process(state)
+    state.neighbours = device_lock.neighbours(device_lock.folders())
     reserve = state.time.left - fitting.room_after_rounds(state, state.open)
     least, needed = budget.cheapest_point(state.estimates(state.open)), fitting.needed_rounds(state)
     for planned in shuffled(due, state.random):
@@ -206,6 +208,7 @@ def visit(state: RunState, planned: PlannedCase, request: Visit, *, block: float
     # A graph is timed in the first rounds only, and is no part of what a later visit takes.
     bare = time.monotonic() - begun
     visited = with_graph(state, planned, answer.round, request)
+    visited = visited.model_copy(update={"neighbours": state.neighbours})
     taken = time.monotonic() - begun
     predicted = budget.visit_seconds(state.estimate(planned), block=block, policy=state.policy.timing)
     state.time.visiting.learn(predicted=predicted, taken=taken)
