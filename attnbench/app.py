@@ -21,6 +21,7 @@ from attnbench.commands.plan import plan_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
 from attnbench.commands.verify import verify_command
+from attnbench.commands.worker import worker_command
 from attnbench.console import say
 from attnbench.options import grouped
 
@@ -30,6 +31,7 @@ COMMANDS = {
     "plan": plan_command,
     "check": check_command,
     "run": run_command,
+    "worker": worker_command,
     "merge": merge_command,
     "lesson": lesson_command,
     "report": report_command,
