@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from attnbench import __version__
+from attnbench.commands.ab import ab_command
 from attnbench.commands.baseline import make_group
 from attnbench.commands.check import check_command
 from attnbench.commands.compare import compare_command
@@ -36,6 +37,7 @@ COMMANDS = {
     "lesson": lesson_command,
     "report": report_command,
     "compare": compare_command,
+    "ab": ab_command,
     "history": history_command,
     "export": export_command,
     "verify": verify_command,

@@ -23,7 +23,7 @@ Status = Literal[
 ]  # fmt: skip
 # Statuses of cases that were not meant to run here, or not in this time; they fail nothing.
 SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow", "over_budget"})
-Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
+Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled", "lingering"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 # Of the dtypes that a case may have.
 BYTES_PER_ELEMENT = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
@@ -205,11 +205,11 @@ class Time(Fact):
     """All samples of a case in seconds per call, and what is concluded from them.
 
     `value` is the time that tables, figures and laws use: the `statistic` named, with `value_low` and `value_high`, its
-    95 % interval, absent where too few rounds allow one. `canary_slope` and `neighbour_slope` tell how much of a
-    disturbance was taken out of it; runs of older versions have no statistic. `median` with `low` and `high`, its own
-    interval, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of the reference
-    kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many visits,
-    `round_lengths` how many samples each had.
+    95 % interval, absent where too few rounds allow one. `canary_slope` tells how much of what the canary saw was taken
+    out of it (before policy 5 also `neighbour_slope`); runs of older versions have no statistic. `median`, with its own
+    interval `low` to `high`, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of
+    the reference kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many
+    visits, `round_lengths` how many samples each had.
 
     On a GPU samples are of device time, as calls wait in its queue: `queued_share` is the share of samples for which
     that held. `host_seconds` is what the host needs to enqueue a call, `call_seconds` what calls take one after the
@@ -347,6 +347,8 @@ class Degrees(Fact):
 class Memory(Fact):
     """Bytes of one call. `peak` is the allocator's high-water mark over what was resident before, inputs excluded.
 
+    Of what takes memory past torch's allocator `peak` is absent, and `rss_peak`, by which the process grew at most, is
+    all there is: then from before the call was prepared, as libraries keep what a first call took.
     `workspace` = peak - outputs - saved; `saved` is what backward needs. `reserved` is the allocator's pool,
     `device_process` what the driver counts for the process after the call, its context included: three different
     quantities. Absent figures have a reason.
@@ -431,7 +433,10 @@ class Telemetry(Fact):
 
 
 class Preparation(Fact):
-    """What is learnt of a case before its rounds: it agreed, what it costs, what ran, how long a call takes."""
+    """What is learnt of a case before its rounds: it agreed, what it costs, what ran, how long a call takes.
+
+    `lingering_seconds` is the processor time used in the 50 ms after a call, where more than calls leave by rights.
+    """
 
     agreement: Agreement
     counts: Counts
@@ -440,6 +445,7 @@ class Preparation(Fact):
     prepare_seconds: float | None = None
     call_seconds: float
     warm_up_calls: int
+    lingering_seconds: float | None = None
     notes: list[str] = Field(default_factory=list)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.results.pair_file import is_pair, read_sides
 from harness.results.run import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     import pandas as pd
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 # Sizes a point may have; each is a column, empty where a point lacks it.
 AXES = (
     *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width"),
-    *("causal", "valid_lens", "scale", "dropout"),
+    *("causal", "valid_lens", "scale", "dropout", "window", "softcap", "bias", "layout", "values"),
 )
 # What stands behind the name of an approximate implementation.
 APPROXIMATE = " (approximate)"
@@ -42,7 +43,7 @@ COLUMNS: dict[str, str] = {
     "time_s": "seconds per call: the statistic named beside it; the median in runs that name none",
     "low_s": "lower end of the 95 % interval of time_s",
     "high_s": "upper end of it",
-    "statistic": "what time_s is: a location of the samples, less what the canary and the neighbours explain",
+    "statistic": "what time_s is: a location of the samples, less what the canary explains",
     "median_s": "median of the samples as they are",
     "best_s": "second smallest sample",
     "law_s": "what laws and the roofline are held against: time_s, or best_s in runs that name no statistic",
@@ -82,10 +83,11 @@ COLUMNS: dict[str, str] = {
 def load(run: str | Path) -> pd.DataFrame:
     """Read a run directory into a table, one row per planned case; `COLUMNS` says what the columns hold.
 
-    A merged directory of several machines has a first column `run` that names each one's.
-    Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
+    A merged directory of several machines, or the two sides that `attnbench ab` measured, have a first column `run`
+    that tells them apart. Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
     """
-    found = read_runs([run])
+    place = Path(run)
+    found = read_sides(place) if is_pair(place) else read_runs([place])
     return frame(found[0]) if len(found) == 1 else frames(found)
 
 
@@ -204,7 +206,8 @@ def _agreement_columns(agreement: Agreement) -> dict[str, Any]:
 
 
 TEXT_COLUMNS = (
-    *("id", "scenario", "problem", "implementation", "valid_lens", "dtype", "device", "direction", "cache"),
+    *("id", "scenario", "problem", "implementation", "valid_lens", "bias", "layout", "values"),
+    *("dtype", "device", "direction", "cache"),
     *("status", "reason", "stop_reason", "flags", "statistic", "part"),
 )
 

@@ -49,10 +49,8 @@ def seconds(value: float | None, *, write: Callable[[float], str] = digits) -> s
 
 def duration(seconds: float) -> str:
     """Write a time for a log, in plain characters: 12.3 us, 1.05 ms, 64 s."""
-    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if seconds >= factor:
-            return f"{seconds / factor:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
+    factor, unit = _step(seconds, ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")))
+    return f"{seconds / factor:.3g} {unit}"
 
 
 def split(stages: Mapping[str, float]) -> str:
@@ -80,7 +78,7 @@ def count(value: float | None, unit: str, *, write: Callable[[float], str] = dig
     if absent(value):
         return ABSENT
     number = float(value or 0.0)
-    factor, prefix = next(((f, p) for f, p in _DECIMAL if abs(number) >= f), _DECIMAL[-1])
+    factor, prefix = _step(number, _DECIMAL)
     return f"{write(number / factor)} {prefix}{unit}".strip()
 
 
@@ -199,5 +197,10 @@ def _scaled(value: float | None, scale: tuple[tuple[float, str], ...], *, write:
     if absent(value):
         return ABSENT
     number = float(value or 0.0)
-    factor, unit = next(((f, u) for f, u in scale if abs(number) >= f), scale[-1])
+    factor, unit = _step(number, scale)
     return f"{write(number / factor)} {unit}"
+
+
+def _step(number: float, scale: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    """Choose the largest unit in which three digits of a number are one or more: 999,999 is 1.00 M, not 1,000 k."""
+    return next((step for step in scale if float(f"{abs(number) / step[0]:.2e}") >= 1.0), scale[-1])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Sizes of the default sweeps are chosen so that time decides the true law in at least nine of ten simulated runs at the
 # 2.7 to 5 % that times repeat by (tests/evidence/test_design.py): a range of 64, and a fixed cost under a quarter.
-LENGTHS_CPU: list[Value] = [64, 96, 128, 192, 256, 384, 512, 1024, 1536, 2048, 4096]
+LENGTHS_CPU: list[Value] = [64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
 LENGTHS_CUDA: list[Value] = [256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384]
 # Softmax does not depend on d: at n = 256 it is half of the time at d = 32, a quarter at 100, and time settles beyond.
 HEAD_DIMS_CPU: list[Value] = [16, 32, 64, 128, 192, 256, 512, 768, 1024]

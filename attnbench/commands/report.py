@@ -17,7 +17,7 @@ Format = Literal["html", "md"]
 @grouped
 def report_command(
     *,
-    runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, or one of `ab`.")],
     output: OutputFile = None,
     form: Annotated[
         Format,
@@ -48,18 +48,32 @@ def _markdown(runs: list[Path], output: Path | None) -> str | Path:
     from harness.results.run import read_runs
     from reports.exports.markdown import markdown
 
-    text = markdown(read_runs(runs))
+    text = markdown(read_runs(_places(runs)))
     return text if output is None else write_file(text.encode(), output)
 
 
+def _places(runs: list[Path]) -> list[Path]:
+    """Return the run directories that are meant, of two sides measured in turn both."""
+    from harness.results.pair_file import expanded
+
+    return [place for run in runs for place in expanded(run)]
+
+
 def _page(runs: list[Path], output: Path | None, *, is_opened: bool) -> Path:
+    from attnbench.commands.compare import Gate, judge_pair, opening_of
     from attnbench.writing import write_page
     from harness.results.journal import REPORT
+    from harness.results.pair_file import is_pair
     from harness.results.run import read_runs
     from reports.page.render import collector_paused
 
+    target = output if output is not None else runs[0] / REPORT
     with collector_paused():
-        page = write_page(read_runs(runs), output if output is not None else runs[0] / REPORT)
+        if len(runs) == 1 and is_pair(runs[0]):
+            changes, judged, sides = judge_pair(runs[0], Gate())
+            page = write_page(sides, target, opening=opening_of(changes, judged))
+        else:
+            page = write_page(read_runs(_places(runs)), target)
     if is_opened:
         webbrowser.open(page.resolve().as_uri())
     return page

@@ -104,19 +104,19 @@ def _log_ratios(ours: Sequence[float], bases: Sequence[float], *, has_statistic:
 def _logs(run: Run) -> dict[str, dict[tuple[int, int], float]]:
     """Return the log seconds of each round, by case id and (process, index).
 
-    What moved all implementations is out where records name a statistic; older ones have the smallest of each round.
+    What the canary saw is out where records name a statistic; older ones have the smallest of each round.
     """
     timed = [record for record in run.records if record.time]
     logs = {
         record.case.id: {visit: math.log(least) for visit, least in _minima(run, record).items()} for record in timed
     }
     named = [record for record in timed if record.time and record.time.statistic]
-    # Parts of a merged run were measured apart: each has a canary and moments of its own.
+    # Parts of a merged run were measured apart: each has a canary of its own.
     for part in dict.fromkeys(record.part for record in named):
-        points = {record.case.id: record.case.point_key for record in named if record.part == part}
-        rounds = {name: run.rounds[name] for name in points if run.rounds.get(name)}
+        names = [record.case.id for record in named if record.part == part]
+        rounds = {name: run.rounds[name] for name in names if run.rounds.get(name)}
         floor = canary_floor([visit for visits in rounds.values() for visit in visits])
-        for name, series in controlled(rounds, points=points, floor=floor).cases.items():
+        for name, series in controlled(rounds, floor=floor).cases.items():
             logs[name] = dict(zip(series.moments, map(float, series.logs), strict=True))
     return logs
 

@@ -52,6 +52,8 @@ class Plan(Fact):
     seed: int
     preset: Literal["fast", "default", "rigorous"] = "default"
     baseline: str
+    # The Python whose workers measured a side of `attnbench ab`; empty for this program's own.
+    interpreter: str = ""
     threads: int | None = None
     keep_memory: bool = True
     impl_files: list[str] = Field(default_factory=list)

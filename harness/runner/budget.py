@@ -74,10 +74,12 @@ class Pace:
 class TimeAccount:
     """The run's account of time, in seconds: its start, the budget, and what was spent.
 
-    `calls` is the time inside implementations, `timed` the part of it that is in timed samples.
+    `calls` is the time inside implementations, `timed` the part of it that is in timed samples. Of `sides` that are
+    measured in turn each may have its part of what is left.
     """
 
     budget: float
+    sides: int = 1
     started: float = field(default_factory=time.monotonic)
     calls: float = 0.0
     timed: float = 0.0
@@ -92,7 +94,7 @@ class TimeAccount:
     @property
     def left(self) -> float:
         """Return the seconds left of the budget."""
-        return self.budget - self.spent
+        return (self.budget - self.spent) / self.sides
 
 
 @dataclass(frozen=True)

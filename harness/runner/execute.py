@@ -27,7 +27,7 @@ from harness.runner.steps.sustained import load_for_long
 from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.records import Record, Status
     from harness.results.plan_file import Plan
@@ -55,6 +55,9 @@ EXIT_CODES: tuple[tuple[int, frozenset[Status]], ...] = (
     (4, frozenset({"crashed", "timeout", "oom"})),
 )
 NO_LIMITS = TimeLimits()
+# Where it is switched on, Triton runs kernels in its interpreter, on a CPU; these are the words it takes for yes.
+INTERPRETER = "TRITON_INTERPRET"
+SWITCHED_ON = frozenset({"1", "true", "yes", "on", "y"})
 
 
 class ForeignCodeError(ValueError):
@@ -85,6 +88,15 @@ def exit_code(records: Sequence[Record]) -> int:
     return next((code for code, statuses in EXIT_CODES if seen & statuses), 0)
 
 
+def refuse_interpreter(environment: Mapping[str, str]) -> None:
+    """Refuse to time kernels that Triton would interpret. Raises SelectionError."""
+    if environment.get(INTERPRETER, "").lower() in SWITCHED_ON:
+        raise SelectionError(
+            f"{INTERPRETER} is set: Triton's interpreter shows whether a kernel is right (attnbench check), not how "
+            "long it takes; unset it to run"
+        )
+
+
 def plan_and_execute(
     request: Request, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS
 ) -> Finished:
@@ -92,6 +104,7 @@ def plan_and_execute(
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
+    refuse_interpreter(os.environ)
     settings = WorkerSettings.of(request)
     with lock_of(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
@@ -107,6 +120,7 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
+    refuse_interpreter(os.environ)
     settings = WorkerSettings.of(plan)
     with lock_of(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
@@ -130,6 +144,7 @@ def take_over(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLi
 
     Raises ForeignCodeError where ours are others, and what `execute` raises.
     """
+    refuse_interpreter(os.environ)
     changed = changed_code(plan)
     if changed:
         raise ForeignCodeError(f"{', '.join(changed)} differs")
@@ -174,12 +189,16 @@ def _take(
     with Journal(directory) as log:
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
         state.warnings += [lock.problem] if lock.problem else []
-        is_complete = _measure(state)
-        state.warnings += state.watch.warning() + state.quota.warning()
-        summary = state.summary(is_complete=is_complete)
-        journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
-        records = state.records()
-        return Finished(plan=plan, records=records, verdicts=_judge(state, records), summary=summary)
+        return finish(state, is_complete=_measure(state))
+
+
+def finish(state: RunState, *, is_complete: bool) -> Finished:
+    """Write the summary of a run and judge its claims, by what was measured of it."""
+    state.warnings += state.watch.warning() + state.quota.warning()
+    summary = state.summary(is_complete=is_complete)
+    journal.write_document(state.directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
+    records = state.records()
+    return Finished(plan=state.plan, records=records, verdicts=_judge(state, records), summary=summary)
 
 
 def _measure(state: RunState, *, steps: Sequence[Callable[[RunState], None]] = STEPS) -> bool:
@@ -286,7 +305,11 @@ def replace_changed(plan: Plan, directory: Path, *, supervisor: Supervisor, prog
 
 
 def check_code(plan: Plan, directory: Path) -> None:
-    """Refuse to go on with a plan that other code made. Raises JournalError."""
+    """Refuse to go on with a plan that other code made, or that was measured in turn. Raises JournalError."""
+    if plan.interpreter:
+        raise JournalError(
+            f"{directory} can't be resumed: it is a side of `attnbench ab`, measured in turn with the other"
+        )
     changed = changed_code(plan)
     if changed:
         raise JournalError(f"{directory} can't be resumed: {', '.join(changed)} changed since it was begun")

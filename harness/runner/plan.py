@@ -50,12 +50,17 @@ def select(scenario: Scenario, selection: Selection, *, device: str) -> Scenario
 
 
 def expand(
-    scenarios: Sequence[Scenario], *, names: dict[str, list[str]], selection: Selection, device: str
+    scenarios: Sequence[Scenario],
+    *,
+    names: dict[str, list[str]],
+    selection: Selection,
+    device: str,
+    on_request: Collection[str] = (),
 ) -> tuple[list[Case], list[DroppedPoint]]:
     """List the cases of scenarios, each id once, and the points that constraints drop.
 
-    `names` lists the implementations known for each problem, available or not. Raises SelectionError where the
-    user's implementations match none.
+    `names` lists the implementations known for each problem, available or not; those `on_request` run where the user
+    or the scenario asks for them by name. Raises SelectionError where the user's implementations match none.
     """
     cases: dict[str, Case] = {}
     dropped: list[DroppedPoint] = []
@@ -63,7 +68,8 @@ def expand(
     for scenario in scenarios:
         points, without = scenario.points()
         dropped += [DroppedPoint(scenario=scenario.name, point=point, reason=reason) for point, reason in without]
-        implementations = _implementations(scenario, names.get(scenario.problem, []), selection)
+        known = names.get(scenario.problem, [])
+        implementations = _implementations(scenario, known, selection, on_request=on_request)
         for point in points:
             # Asked for by name, an implementation is measured at every size.
             some = [
@@ -74,11 +80,11 @@ def expand(
             for case in _cases(scenario, point, some, device=device):
                 if not wanted.matches(case.label):
                     continue
-                known = cases.get(case.id)
-                if known is None:
+                first = cases.get(case.id)
+                if first is None:
                     cases[case.id] = case
-                elif scenario.name != known.scenario and scenario.name not in known.also:
-                    cases[case.id] = known.model_copy(update={"also": [*known.also, scenario.name]})
+                elif scenario.name != first.scenario and scenario.name not in first.also:
+                    cases[case.id] = first.model_copy(update={"also": [*first.also, scenario.name]})
     return list(cases.values()), dropped
 
 
@@ -110,10 +116,13 @@ def _cases(
         )
 
 
-def _implementations(scenario: Scenario, known: list[str], selection: Selection) -> list[str]:
+def _implementations(
+    scenario: Scenario, known: list[str], selection: Selection, *, on_request: Collection[str]
+) -> list[str]:
     mine = [
         name
         for name in known
+        if name in scenario.implementations or name not in on_request
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in scenario.implementations)
         and not any(fnmatch.fnmatchcase(name, pattern) for pattern in scenario.exclude)
     ]
@@ -138,7 +147,10 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
     if request.baseline in approximate:
         raise SelectionError(f"--baseline {request.baseline}: it is approximate, and no time of its kind is a baseline")
     scenarios = [select(scenario, request.selection, device=request.device) for scenario in request.scenarios]
-    cases, dropped = expand(scenarios, names=names, selection=request.selection, device=request.device)
+    on_request = {entry.name for entry in described.implementations if entry.on_request}
+    cases, dropped = expand(
+        scenarios, names=names, selection=request.selection, device=request.device, on_request=on_request
+    )
     if not cases:
         raise SelectionError("nothing is left to run: the selection matches no case")
     planned = predicted(cases, supervisor)

@@ -182,4 +182,5 @@ FLAG_WORDS = {
     "bimodal": "showed two modes, so that one number does not describe them (bimodal)",
     "contaminated": "shared the machine with other work (contaminated)",
     "throttled": "ran while the device held its clocks back (throttled)",
+    "lingering": "left threads at work that disturb what is timed next (lingering)",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -52,8 +53,10 @@ def end_at_work(process, directory, *, number):
     deadline = time.monotonic() + 120.0
     while process.poll() is None and time.monotonic() < deadline:
         started = psutil.Process(process.pid).children(recursive=True)
-        if (directory / "fleet.json").exists() and any("harness.worker" in " ".join(one.cmdline()) for one in started):
-            break
+        with contextlib.suppress(psutil.Error):
+            at_work = any("harness.worker" in one.cmdline() for one in started)
+            if at_work and (directory / "fleet.json").exists():
+                break
         time.sleep(0.1)
     process.send_signal(number)
     process.communicate(timeout=60)

@@ -75,7 +75,7 @@ def take_rounds(state: RunState) -> None:
         due = young or course.due(active)
         if not due and course.rounds:
             continue
-        costs = {planned.case.id: _cost(state, planned, block=block) for planned in due}
+        costs = {planned.case.id: visit_cost(state, planned, block=block) for planned in due}
         due = _within(state, due, costs)
         if not due:
             state.stopped |= {planned.case.id: "time budget" for planned in active}
@@ -110,7 +110,7 @@ def _stop(state: RunState, planned: PlannedCase) -> StopReason | None:
     return stopping.stop(state.samples(planned.case), policy=state.policy.timing)
 
 
-def _cost(state: RunState, planned: PlannedCase, *, block: float) -> float:
+def visit_cost(state: RunState, planned: PlannedCase, *, block: float) -> float:
     """Return what a visit takes: what those before it took and a graph if one is due, else what is predicted."""
     known, one, timing = state.visit_seconds.get(planned.case.id), state.estimate(planned), state.policy.timing
     if known is None:
@@ -127,7 +127,7 @@ def _course(state: RunState, active: Sequence[PlannedCase], *, block: float) -> 
         allocation.Demand(
             done=_count(state, planned),
             scatter=max(scatter, timing.precision / 2),
-            cost=_cost(state, planned, block=block),
+            cost=visit_cost(state, planned, block=block),
         )
         for planned, scatter in zip(active, scatters, strict=True)
     ]
@@ -169,7 +169,8 @@ def _take_round(state: RunState, due: Sequence[PlannedCase], *, block: float, co
         count = _count(state, planned)
         if state.time.left < reserve and count and (planned.case.point_key != least or count >= needed):
             continue
-        _visit(state, planned, block=block, cost=costs[planned.case.id])
+        request = visit_request(state, planned, index=state.rounds_done, block=block)
+        visit(state, planned, request, block=block, cost=costs[planned.case.id])
     state.rounds_done += 1
 
 
@@ -194,9 +195,9 @@ def shuffled(cases: Sequence[PlannedCase], chance: random.Random) -> list[Planne
     return [planned for group in order for planned in group]
 
 
-def _visit(state: RunState, planned: PlannedCase, *, block: float, cost: float) -> None:
+def visit(state: RunState, planned: PlannedCase, request: Visit, *, block: float, cost: float) -> None:
+    """Visit a case once, its graph included where one is due, and keep what came of it."""
     case = planned.case
-    request = visit_request(state, planned, index=state.rounds_done, block=block)
     begun = time.monotonic()
     answer = state.supervisor.ask(request, seconds=state.timeout(planned))
     if isinstance(answer, Failed | Refused):

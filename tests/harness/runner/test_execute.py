@@ -52,6 +52,17 @@ def test_the_exit_code_is_that_of_the_gravest_failure(statuses, code):
     assert exit_code([ok_record(), *failures]) == code
 
 
+@pytest.mark.parametrize("value", ["1", "True"])
+def test_what_an_interpreter_runs_is_not_timed(value, monkeypatch, tmp_path):
+    monkeypatch.setenv(execute.INTERPRETER, value)
+    with pytest.raises(SelectionError, match="TRITON_INTERPRET is set: ") as refused:
+        execute.execute(plan_of(FIRST), tmp_path, progress=Listener())
+    assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+    execute.refuse_interpreter({execute.INTERPRETER: "0"})
+    execute.refuse_interpreter({})
+
+
 def test_an_interrupted_run_is_unfinished_and_no_later_step_is_taken():
     taken = []
 

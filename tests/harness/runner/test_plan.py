@@ -42,6 +42,21 @@ def test_an_excluded_implementation_runs_where_it_is_asked_for_by_name():
     assert {case.implementation for case in cases(scenario, implementations=("loop",))} == {"loop"}
 
 
+@pytest.mark.parametrize(
+    ("asked", "scenario", "measured"),
+    [
+        ((), sweep("a"), {"loop", "sdpa-flash"}),
+        ((), sweep("a", implementations=["sdpa-*"]), {"sdpa-flash"}),
+        ((), sweep("a", implementations=["loop", "sdpa-math"]), {"loop", "sdpa-math"}),
+        (("sdpa-*",), sweep("a"), {"sdpa-flash", "sdpa-math"}),
+    ],
+)
+def test_what_runs_on_request_runs_where_user_or_scenario_name_it(asked, scenario, measured):
+    wanted = selection.Selection(implementations=asked)
+    found, _ = plan.expand([scenario], names=NAMES, selection=wanted, device="cpu", on_request={"sdpa-math"})
+    assert {case.implementation for case in found} == measured
+
+
 def test_the_identity_of_a_case_is_its_definition_alone():
     identity = {
         "problem": "attention",

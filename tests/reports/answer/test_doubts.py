@@ -185,6 +185,7 @@ def test_damaged_lines_are_counted_and_the_first_are_told():
         ("bimodal", "showed two modes, so that one number does not describe them (bimodal)."),
         ("contaminated", "shared the machine with other work (contaminated)."),
         ("throttled", "ran while the device held its clocks back (throttled)."),
+        ("lingering", "left threads at work that disturb what is timed next (lingering)."),
     ],
 )
 def test_a_flag_is_told_with_how_many_cases_have_it(flag, words):
