@@ -25,7 +25,7 @@ def worker_command(
     ] = None,
     device: Device = None,
     count: Annotated[
-        int | None, typer.Option("--workers", min=1, help="How many; one on every GPU, else one on the CPU.")
+        int | None, typer.Option("--count", min=1, help="How many workers; one on every GPU, else one on the CPU.")
     ] = None,
     cores_per_worker: CoresPerWorker = None,
     on: Annotated[

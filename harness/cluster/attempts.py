@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cluster import child
+from harness.cluster.chunk import child
+from harness.cluster.chunk.packing import pack
 from harness.cluster.orders import Answer, Order, Stage
-from harness.cluster.packing import pack
 from harness.runner.process import ROOT
 
 if TYPE_CHECKING:

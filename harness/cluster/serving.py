@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from harness.cluster import guard, quiet, tls
+from harness.cluster import quiet, tls
 from harness.cluster.attempts import Attempts, Slot
+from harness.cluster.chunk import guard
 from harness.cluster.orders import Announcement
 from harness.records import Fact
 

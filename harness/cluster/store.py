@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from harness.cluster.chunk.packing import unpack
 from harness.cluster.orders import Order
-from harness.cluster.packing import unpack
 from harness.fleet.merge import merge, warnings
 from harness.records import SCHEMA, Environment, Fact, Record
 from harness.results import journal

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from harness.cluster import child, guard
+from harness.cluster.chunk import child, guard
+from harness.cluster.chunk.stages import StageLines
 from harness.cluster.orders import Answer, Order
-from harness.cluster.stages import StageLines
 from harness.records import Record
 from harness.results import journal
 from harness.results.summary_file import Summary

@@ -12,8 +12,8 @@ import psutil
 
 from harness.cluster import attempts as module
 from harness.cluster.attempts import Attempts, Slot, order_text
+from harness.cluster.chunk.packing import unpack
 from harness.cluster.orders import Answer, Order
-from harness.cluster.packing import unpack
 from harness.results.run import read_run
 from harness.runner.execute import lock_of
 from harness.runner.plan import code_fingerprint

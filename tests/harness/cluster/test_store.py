@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cluster.chunk.packing import pack
 from harness.cluster.orders import Order
-from harness.cluster.packing import pack
 from harness.cluster.store import Store, TornPartError
 from harness.results import journal
 from harness.results.documents import JournalError

@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from harness.cluster.packing import pack, unpack
+from harness.cluster.chunk.packing import pack, unpack
 
 
 def test_files_come_back_and_links_do_not(tmp_path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
+from harness.cluster.chunk.stages import StageLines
 from harness.cluster.orders import Stage
-from harness.cluster.stages import StageLines
 from harness.records import Record
 from tests.support.steps import FIRST
 

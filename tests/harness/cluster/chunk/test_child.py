@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cluster import child
+from harness.cluster.chunk import child
 from harness.cluster.orders import Order
 from harness.results.device_lock import DeviceHeldError
 from harness.runner.execute import ForeignCodeError

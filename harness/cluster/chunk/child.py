@@ -1,4 +1,4 @@
-"""The process that carries one order out: `python -P -m harness.cluster.child FOLDER CORES`, under a guard.
+"""The process that carries one order out: `python -P -m harness.cluster.chunk.child FOLDER CORES`, under a guard.
 
 The folder holds order.json and device.txt; what comes of it goes beside them: answer.json, and plan.json or the
 directory run. Standard output tells of progress, a JSON object a line.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cluster import guard
+from harness.cluster.chunk import guard
 
 if TYPE_CHECKING:
     from harness.cluster.orders import Answer, Order
@@ -44,8 +44,8 @@ def carry_out(order: Order, folder: Path, *, device: str) -> Answer:
 
 def _plan(order: Order, folder: Path, *, device: str) -> None:
     """Make the plan of a class on its device."""
+    from harness.cluster.chunk.stages import StageLines
     from harness.cluster.orders import laid_out
-    from harness.cluster.stages import StageLines
     from harness.runner.plan import make_plan
     from harness.runner.selection import SelectionError
     from harness.runner.supervisor import Supervisor, WorkerSettings
@@ -64,8 +64,8 @@ def _plan(order: Order, folder: Path, *, device: str) -> None:
 
 def _measure(order: Order, folder: Path, *, device: str) -> None:
     """Take the chunk's plan to its end, as a run of its own."""
+    from harness.cluster.chunk.stages import StageLines
     from harness.cluster.orders import laid_out
-    from harness.cluster.stages import StageLines
     from harness.runner.execute import take_over
 
     plan = order.plan

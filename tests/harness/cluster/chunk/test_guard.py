@@ -11,7 +11,7 @@ from tests.support.places import ROOT
 
 CODE = """
 import subprocess, sys, time
-from harness.cluster import guard
+from harness.cluster.chunk import guard
 guard.end_with_parent(guard.kill_all)
 SLEEP = "import time; print('there', flush=True); time.sleep(60)"
 subprocess.Popen([sys.executable, "-c", SLEEP], start_new_session=True)
