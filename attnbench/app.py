@@ -49,7 +49,8 @@ def make_app() -> typer.Typer:
     """Assemble the commands; their modules import nothing heavy until one is called."""
     app = typer.Typer(
         name="attnbench",
-        help="Benchmark and profile attention: agreement first, then time, memory and utilization, then a verdict.",
+        help="Benchmark and profile attention: agreement first, then time, memory and utilisation, then a verdict.",
+        epilog="The words are explained in docs/glossary.md, and at the end of every report.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
