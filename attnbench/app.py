@@ -23,6 +23,7 @@ from attnbench.commands.profile import profile_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
 from attnbench.commands.verify import verify_command
+from attnbench.commands.worker import worker_command
 from attnbench.console import say
 from attnbench.options import grouped
 
@@ -32,6 +33,7 @@ COMMANDS = {
     "plan": plan_command,
     "check": check_command,
     "run": run_command,
+    "worker": worker_command,
     "merge": merge_command,
     "profile": profile_command,
     "lesson": lesson_command,

@@ -214,6 +214,37 @@ class Effort:
     seed: Seed = 0
 
 
+TlsCa = Annotated[Path | None, typer.Option("--tls-ca", help="Certificate of the authority, PEM.")]
+TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="Certificate of this side, PEM.")]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Its key, PEM.")]
+CoresPerWorker = Annotated[
+    int | None, typer.Option("--cores-per-worker", min=1, help="Cores of its own for each worker.")
+]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """On which devices at once, and how they are reached."""
+
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", help="local: a worker on every GPU here, else on the CPU; or how many of them."),
+    ] = None
+    cores_per_worker: CoresPerWorker = None
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="Scheduler of workers elsewhere: the file it wrote, or its address.")
+    ] = None
+    on: Annotated[
+        str | None, typer.Option("--on", help="Classes of devices, each measures all: h100,a100,cpu; all there are.")
+    ] = None
+    one_per_host: Annotated[
+        bool, typer.Option("--one-per-host", help="Measure on one device of a host at a time, without neighbours.")
+    ] = False
+    tls_ca: TlsCa = None
+    tls_cert: TlsCert = None
+    tls_key: TlsKey = None
+
+
 @dataclass(frozen=True)
 class Output:
     """Where a run goes, and how it ends."""
