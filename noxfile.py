@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
+# A file's tests stay in one process, since they share runs; more processes than this want gigabytes.
+SIDE_BY_SIDE = ("-n", str(min(8, os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder")
 PINS = ("-c", "constraints.txt")
 
 
@@ -50,9 +53,13 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run every test that this machine can run."""
+    """Run every test that this machine can run, a file at a time on each core; `-- -n0` for one after another."""
     _install(session, "test")
-    session.run("python", "-m", "pytest", *session.posargs)
+    _tests(session)
+
+
+def _tests(session: nox.Session) -> None:
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
 
 
 @nox.session
@@ -62,6 +69,18 @@ def gates(session: nox.Session) -> None:
     tests = ("tests/harness/gate/test_gates.py", "tests/harness/gate/test_mutants.py")
     session.run("python", "-m", "pytest", *tests, "--all-gates", *session.posargs)
     session.run("python", "-m", "tests.evidence.gate_rates", "--write", "docs/gates.md")
+
+
+@nox.session
+def backends(session: nox.Session) -> None:
+    """Install other libraries whose attention runs on a CPU, and hold each to the whole battery."""
+    _install(session, "test")
+    if session.virtualenv.is_sandboxed:
+        session.install(*PINS, "-e", ".[onnxruntime,openvino,jax,transformers]")
+    session.run("python", "-m", "pytest", "tests/impls/attention/libraries", "tests/impls/attention/test_compiled.py")
+    names = ("onnxruntime", "openvino", "jax", "hf-sdpa", "hf-eager")
+    asked = [word for name in names for word in ("--impl", name)]
+    session.run("python", "-m", "attnbench", "check", "--device", "cpu", *asked, *session.posargs)
 
 
 @nox.session
@@ -126,6 +145,10 @@ def gpu(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Check style, format and the direction of imports."""
     _install(session, "lint")
+    _lint(session)
+
+
+def _lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
@@ -135,7 +158,20 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types, strictly."""
     _install(session, "types", "test")
+    _types(session)
+
+
+def _types(session: nox.Session) -> None:
     session.run("mypy")
+
+
+@nox.session
+def ci(session: nox.Session) -> None:
+    """Do what `nox -s lint types tests` does in one environment, as PyTorch is installed once for it."""
+    _install(session, "lint", "types", "test")
+    _lint(session)
+    _types(session)
+    _tests(session)
 
 
 @nox.session

@@ -31,7 +31,8 @@ class Limits:
     """State where an implementation runs: devices, dtypes, features, optional packages, and what its calls run.
 
     One that `writes_mask` writes it out where lengths, a window or shapes need it: as booleans, and in the dtype. Where
-    it `writes_triangle`, a square's causal mask is written too, in float32.
+    it `writes_triangle`, a square's causal mask is written too, in float32. One `untried` here was written from
+    documentation: no run of it is stored.
     """
 
     devices: tuple[str, ...]
@@ -40,6 +41,7 @@ class Limits:
     requires: tuple[str, ...] = ()
     expects: Expected = Expected()
     writes_mask: bool = False
+    untried: bool = False
     writes_triangle: bool = False
 
 
@@ -55,6 +57,9 @@ class Implementation:
     `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
     `within` makes the context that its calls run in, such as the choice of a backend; it is entered once around many.
     Of one that is `approximate`, such as quantised attention, errors are data and no reason to refuse it.
+    One `on_request` is measured and checked only where it is asked for by name. `load` imports what it needs, once a
+    process before its first call. Of one `outside_torch`, memory and threads are a library's own, which torch's
+    allocator and thread count say nothing of.
     """
 
     problem: str
@@ -72,6 +77,9 @@ class Implementation:
     source: str = ""
     within: Callable[[], AbstractContextManager[Any]] | None = None
     approximate: bool = False
+    on_request: bool = False
+    load: Callable[[], object] | None = None
+    outside_torch: bool = False
 
     @property
     def within_name(self) -> str:

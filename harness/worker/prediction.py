@@ -65,6 +65,8 @@ def _described(entry: Implementation, bench: Workbench) -> DescribedImplementati
         supports=sorted(limits.supports) if limits else [],
         deterministic=entry.deterministic,
         approximate=entry.approximate,
+        on_request=entry.on_request,
+        untried=limits.untried if limits else all(elsewhere.untried for elsewhere in entry.limits),
         source=entry.source,
         digest=bench.registry.digests.get((entry.problem, entry.name), ""),
     )
@@ -218,9 +220,21 @@ def quick_rate(kind: str, device: torch.device) -> float:
 
 def missing_packages(limits: Limits) -> list[str]:
     """List the optional packages of an implementation that this interpreter doesn't have."""
+    return [name for name in limits.requires if not _is_there(name)]
+
+
+def _is_there(name: str) -> bool:
+    """Tell whether a module could be imported, by name alone: parents of a dotted one are not imported either."""
+    import importlib.machinery
     import importlib.util
 
-    return [name for name in limits.requires if importlib.util.find_spec(name) is None]
+    top, *parts = name.split(".")
+    spec = importlib.util.find_spec(top)
+    for part in parts:
+        if spec is None or spec.submodule_search_locations is None:
+            return False
+        spec = importlib.machinery.PathFinder.find_spec(f"{spec.name}.{part}", list(spec.submodule_search_locations))
+    return spec is not None
 
 
 def device_name(device: torch.device) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -174,8 +175,32 @@ def lengths(point: Point) -> torch.Tensor | None:
 
 def attended_pairs(point: Point) -> int:
     """Count the (query, key) pairs that the mask allows, over batch and heads."""
-    per_row = allowed_keys(point)
-    return int(per_row.sum().item()) * point.heads
+    valid_lens = lengths(point)
+    if valid_lens is not None and valid_lens.ndim > 1:
+        return int(allowed_keys(point).sum().item()) * point.heads
+    # No tensor has a row's element: of 2^30 rows it would take 8 GiB.
+    by_element = [point.n_k] * point.batch if valid_lens is None else valid_lens.tolist()
+    counts = Counter(by_element)
+    return sum(times * _pairs(point, keys) for keys, times in counts.items()) * point.heads
+
+
+def _pairs(point: Point, keys: int) -> int:
+    """Count the pairs of one head of one batch element that has so many keys."""
+    own = point.n_k - point.n_q
+    if point.causal:
+        upper = _below(own + 1, rows=point.n_q, keys=keys)
+    elif point.window is None:
+        upper = point.n_q * keys
+    else:
+        upper = _below(own + point.window, rows=point.n_q, keys=keys)
+    return upper if point.window is None else upper - _below(own - point.window + 1, rows=point.n_q, keys=keys)
+
+
+def _below(offset: int, *, rows: int, keys: int) -> int:
+    """Sum i + offset over rows i, each held between 0 and `keys`."""
+    first, last = min(rows, max(0, -offset)), min(rows, max(0, keys - offset))
+    rising = max(0, last - first)
+    return rising * (2 * (first + offset) + rising - 1) // 2 + max(0, rows - max(first, last)) * keys
 
 
 def allowed_keys(point: Point) -> torch.Tensor:

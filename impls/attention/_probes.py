@@ -299,7 +299,8 @@ WINDOWS = (
     ),
     Probe("window 9, n_q 45, n_k 20", {"n_q": 45, "n_k": 20, "d": 16, "heads": 2, "window": 9}),
     Probe(
-        "window 50, one query", {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "batch": 2, "window": 50, "causal": True}
+        "window 50, one query",
+        {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "batch": 2, "window": 50, "causal": True},
     ),
     Probe("window 7, kv_heads 2 of 6", {**GROUPED, "n": 33, "window": 7, "causal": True}),
     Probe("window 7, valid_lens by batch", {**SMALL, "window": 7, "valid_lens": "batch_ends"}),
@@ -319,7 +320,8 @@ BIASED = (
     Probe("bias by batch and head, causal", {**SMALL, "bias": "batch", "causal": True}, quick=True),
     Probe("bias by head, n_q 20, n_k 65, causal", {**SMALL, "n_q": 20, "n_k": 65, "bias": "heads", "causal": True}),
     Probe(
-        "bias by batch and head, one query", {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "batch": 2, "bias": "batch"}
+        "bias by batch and head, one query",
+        {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "batch": 2, "bias": "batch"},
     ),
     Probe("bias by head, kv_heads 2 of 6", {**GROUPED, "n": 33, "bias": "heads"}, quick=True),
     Probe("bias by batch and head, valid_lens by row", {**SMALL, "bias": "batch", "valid_lens": "rows_empty"}),

@@ -78,7 +78,7 @@ def test_all_mistakes_of_a_point_are_said_at_once():
         ({"n": 4, "softcap": 5.0, "bias": "batch"}, {"softcap", "bias"}),
         ({"n": 4, "layout": "packed", "values": "peaked"}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_a_point_needs_the_features_that_it_uses(point, needed):
     parsed = parse(point)
@@ -97,6 +97,13 @@ def test_a_point_needs_the_features_that_it_uses(point, needed):
         ({"n": 4, "valid_lens": 3}, 12),
         ({"n": 4, "valid_lens": 2, "causal": True}, 1 + 2 + 2 + 2),
         ({"n": 4, "valid_lens": 0}, 0),
+        # Rectangles, whose corner decides: by hand, the pairs under the diagonal from the last query and key.
+        ({"n_q": 100, "n_k": 257, "causal": True}, 100 * 257 - 4950),
+        ({"n_q": 257, "n_k": 100, "causal": True}, 5050),
+        ({"n_q": 1, "n_k": 300, "causal": True}, 300),
+        ({"n": 64, "causal": True}, 2080),
+        # In closed form: a tensor with an element for each row would not fit.
+        ({"n": 2**40, "causal": True}, 2**39 * (2**40 + 1)),
         ({"n": 4, "window": 1}, 4),
         ({"n": 4, "window": 2}, 2 + 3 + 3 + 2),
         ({"n": 4, "window": 2, "causal": True}, 1 + 2 + 2 + 2),
@@ -108,6 +115,15 @@ def test_a_point_needs_the_features_that_it_uses(point, needed):
 )
 def test_attended_pairs_are_counted_one_by_one(point, pairs):
     assert attended_pairs(parse(point)) == pairs
+
+
+@pytest.mark.parametrize("valid_lens", [None, 0, 1, 3, "batch", "batch_empty", "rows"])
+@pytest.mark.parametrize("causal", [False, True])
+def test_pairs_are_the_sum_of_what_rows_may_attend_to(valid_lens, causal):
+    for n_q, n_k in ((1, 5), (4, 5), (5, 5), (9, 5), (3, 3)):
+        options = {"batch": 3, "heads": 2, "valid_lens": valid_lens, "causal": causal}
+        point = parse({"n_q": n_q, "n_k": n_k, **options})
+        assert attended_pairs(point) == 2 * int(allowed_keys(point).sum())
 
 
 @pytest.mark.parametrize("valid_lens", ["batch", "rows", "rows_empty"])
