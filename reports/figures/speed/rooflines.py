@@ -24,7 +24,7 @@ Corner = tuple[float, float]
 
 
 def rooflines(table: pd.DataFrame, several: Sequence[Run], *, dtype: str) -> Figure | None:
-    """Draw the rooflines of runs over each other, with their cases; None where fewer than two have one in the dtype."""
+    """Draw the rooflines of runs over each other, with their cases; None if fewer than two have one in the dtype."""
     rows, ceilings = placed(table, dtype), _ceilings(several, dtype)
     rows = rows[rows["run"].isin(set(ceilings))]
     if rows["run"].nunique() < SEVERAL:
