@@ -19,6 +19,7 @@ from attnbench.commands.list import list_command
 from attnbench.commands.merge import merge_command
 from attnbench.commands.new import new_command
 from attnbench.commands.plan import plan_command
+from attnbench.commands.profile import profile_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
 from attnbench.commands.verify import verify_command
@@ -34,6 +35,7 @@ COMMANDS = {
     "run": run_command,
     "worker": worker_command,
     "merge": merge_command,
+    "profile": profile_command,
     "lesson": lesson_command,
     "report": report_command,
     "compare": compare_command,
