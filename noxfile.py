@@ -72,6 +72,18 @@ def gates(session: nox.Session) -> None:
 
 
 @nox.session
+def backends(session: nox.Session) -> None:
+    """Install other libraries whose attention runs on a CPU, and hold each to the whole battery."""
+    _install(session, "test")
+    if session.virtualenv.is_sandboxed:
+        session.install(*PINS, "-e", ".[onnxruntime,openvino,jax,transformers]")
+    session.run("python", "-m", "pytest", "tests/impls/attention/libraries", "tests/impls/attention/test_compiled.py")
+    names = ("onnxruntime", "openvino", "jax", "hf-sdpa", "hf-eager")
+    asked = [word for name in names for word in ("--impl", name)]
+    session.run("python", "-m", "attnbench", "check", "--device", "cpu", *asked, *session.posargs)
+
+
+@nox.session
 def kills(session: nox.Session) -> None:
     """Kill a run at 50 random moments, resume it, look for what is lost, and write docs/surviving.md."""
     _install(session, "test")

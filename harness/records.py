@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from scenarios.scenario import Cache, Direction
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+# What a record is about is imported from here as well.
+from harness.cases import Case as Case  # noqa: PLC0414
+from harness.cases import Fact as Fact  # noqa: PLC0414
+from harness.cases import case_id as case_id  # noqa: PLC0414
+from scenarios.scenario import Direction
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
-SCHEMA = "1.4.0"
+SCHEMA = "1.5.0"
 
 Status = Literal[
     "ok", "disagreed", "unsupported", "unavailable", "predicted_oom", "predicted_slow", "oom", "timeout", "crashed",
@@ -23,69 +22,10 @@ Status = Literal[
 ]  # fmt: skip
 # Statuses of cases that were not meant to run here, or not in this time; they fail nothing.
 SKIPPED: frozenset[Status] = frozenset({"unsupported", "unavailable", "predicted_oom", "predicted_slow", "over_budget"})
-Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled"]
+Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled", "lingering"]
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 # Of the dtypes that a case may have.
 BYTES_PER_ELEMENT = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-
-
-class Fact(BaseModel):
-    """The base of every model here: unknown fields are refused, instances don't change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
-
-
-class Case(Fact):
-    """One point x dtype x device x direction x cache x implementation: the unit that gets a record."""
-
-    id: str
-    scenario: str
-    problem: str
-    implementation: str
-    point: dict[str, JsonValue]
-    dtype: str
-    device: str
-    direction: Direction
-    cache: Cache = "hot"
-    # Further scenarios of the run that share this case; it is measured once.
-    also: list[str] = Field(default_factory=list)
-
-    @property
-    def point_key(self) -> str:
-        """Return what a case is without its implementation: equal for all implementations of one point of a run.
-
-        The scenario is no part of it, as a case that scenarios share is measured once.
-        """
-        return json.dumps(_place(self.problem, self.point, self.dtype, self.device, self.direction, self.cache))
-
-    @property
-    def label(self) -> str:
-        """Name the case in one line: implementation, point, dtype, direction."""
-        point = ",".join(f"{name}={value}" for name, value in self.point.items())
-        cold = " cold" if self.cache == "cold" else ""
-        return f"{self.implementation} {point} {self.dtype} {self.direction}{cold}"
-
-
-def case_id(
-    *,
-    problem: str,
-    point: Mapping[str, JsonValue],
-    dtype: str,
-    device: str,
-    direction: str,
-    cache: str,
-    implementation: str,
-) -> str:
-    """Hash what defines a case; neither the scenario nor the environment is part of it."""
-    identity = [*_place(problem, point, dtype, device, direction, cache), implementation]
-    return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).hexdigest()[:16]
-
-
-def _place(
-    problem: str, point: Mapping[str, JsonValue], dtype: str, device: str, direction: str, cache: str
-) -> list[Any]:
-    # The kind of device counts and not its number: which GPU of a machine it was is the environment's to say.
-    return [problem, sorted(point.items()), dtype, device.partition(":")[0], direction, cache]
 
 
 class Check(Fact):
@@ -172,6 +112,8 @@ class Round(Fact):
     call_seconds: float | None = None
     sm_clock_mhz: float | None = None
     throttle: list[str] = Field(default_factory=list)
+    # How many other processes of the host held a device when the round of this visit began.
+    neighbours: int | None = None
     # Seconds per call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none.
     graph_samples: list[float] = Field(default_factory=list)
     graph_calls: int = 0
@@ -190,11 +132,11 @@ class Time(Fact):
     """All samples of a case in seconds per call, and what is concluded from them.
 
     `value` is the time that tables, figures and laws use: the `statistic` named, with `value_low` and `value_high`, its
-    95 % interval, absent where too few rounds allow one. `canary_slope` and `neighbour_slope` tell how much of a
-    disturbance was taken out of it; runs of older versions have no statistic. `median` with `low` and `high`, its own
-    interval, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of the reference
-    kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many visits,
-    `round_lengths` how many samples each had.
+    95 % interval, absent where too few rounds allow one. `canary_slope` tells how much of what the canary saw was taken
+    out of it (before policy 5 also `neighbour_slope`); runs of older versions have no statistic. `median`, with its own
+    interval `low` to `high`, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of
+    the reference kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many
+    visits, `round_lengths` how many samples each had.
 
     On a GPU samples are of device time, as calls wait in its queue: `queued_share` is the share of samples for which
     that held. `host_seconds` is what the host needs to enqueue a call, `call_seconds` what calls take one after the
@@ -243,7 +185,7 @@ class Time(Fact):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Return the 95 % interval of `seconds`, None where too few samples allow one."""
+        """Return the 95 % interval of `seconds`, None if too few samples allow one."""
         low, high = (self.low, self.high) if self.value is None else (self.value_low, self.value_high)
         return None if low is None or high is None else (low, high)
 
@@ -332,6 +274,8 @@ class Degrees(Fact):
 class Memory(Fact):
     """Bytes of one call. `peak` is the allocator's high-water mark over what was resident before, inputs excluded.
 
+    Of what takes memory past torch's allocator `peak` is absent, and `rss_peak`, by which the process grew at most, is
+    all there is: then from before the call was prepared, as libraries keep what a first call took.
     `workspace` = peak - outputs - saved; `saved` is what backward needs. `reserved` is the allocator's pool,
     `device_process` what the driver counts for the process after the call, its context included: three different
     quantities. Absent figures have a reason.
@@ -378,7 +322,7 @@ class Ran(Fact):
     """What one profiled call ran: operators, and kernels on a GPU, with their counts, and the SDPA backend seen.
 
     `launches` is how many kernels the host launched; `copy_seconds` is the device's time in copies and fills, which no
-    kernel's time contains. `within` is the context that the implementation's calls were made in, None where it declares
+    kernel's time contains. `within` is the context that the implementation's calls were made in, None if it declares
     none. Absent figures have a reason.
     """
 
@@ -416,7 +360,10 @@ class Telemetry(Fact):
 
 
 class Preparation(Fact):
-    """What is learnt of a case before its rounds: it agreed, what it costs, what ran, how long a call takes."""
+    """What is learnt of a case before its rounds: it agreed, what it costs, what ran, how long a call takes.
+
+    `lingering_seconds` is the processor time used in the 50 ms after a call, where more than calls leave by rights.
+    """
 
     agreement: Agreement
     counts: Counts
@@ -425,6 +372,7 @@ class Preparation(Fact):
     prepare_seconds: float | None = None
     call_seconds: float
     warm_up_calls: int
+    lingering_seconds: float | None = None
     notes: list[str] = Field(default_factory=list)
 
 
@@ -448,6 +396,10 @@ class Record(Fact):
     environment_id: str = ""
     # Tells one version of the implementation's source from others.
     digest: str = ""
+    # How many other processes of the host held a device while it was measured, the most of any round.
+    neighbours: int | None = None
+    # Of merged records, the part that closed this one.
+    part: str = ""
     notes: list[str] = Field(default_factory=list)
 
     model_config = ConfigDict(

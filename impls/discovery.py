@@ -42,12 +42,9 @@ def discover(
     """
     load = functools.partial(_load, announce=announce, skip=skip or {})
     for folder in problem_folders():
-        for file in sorted(folder.glob("*.py")):
-            if file.stem not in {"__init__", "problem"} and not file.stem.startswith("_"):
-                module = f"impls.{folder.name}.{file.stem}"
-                load(
-                    module, problem=folder.name, file=file, importer=functools.partial(importlib.import_module, module)
-                )
+        for file in sources(folder):
+            module = ".".join(("impls", *file.relative_to(folder.parent).with_suffix("").parts))
+            load(module, problem=folder.name, file=file, importer=functools.partial(importlib.import_module, module))
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else ""
         load(
@@ -90,18 +87,26 @@ def _load(
         declared = _declared_names(file) if file else []
         fallback = name or (file.stem.replace("_", "-") if file else key)
         for of, missing in declared or [(problem, fallback)]:
-            REGISTRY.unavailable[of, missing] = Unavailable(of, missing, reason, str(file or key))
+            where = str(file) if file else f"{key} of {package}" if package else key
+            REGISTRY.unavailable[of, missing] = Unavailable(of, missing, reason, where)
+    REGISTRY.brought_by.update(dict.fromkeys(REGISTRY.entries.keys() - before.keys(), key))
     # Whoever imported the module before left its implementations without a digest.
-    known = {key for key in before if key in REGISTRY.digests or Path(before[key].source) != file}
+    known = {one for one in before if one in REGISTRY.digests or Path(before[one].source) != file}
     for added in REGISTRY.entries.keys() - known:
         source = Path(REGISTRY.entries[added].source)
         told = content if file is not None and source == file else _content(source)
         REGISTRY.digests[added] = hashlib.sha256(package.encode() + b"\0" + content + told).hexdigest()[:DIGEST_LENGTH]
 
 
+def sources(folder: Path) -> list[Path]:
+    """List the files of a problem's folder that hold implementations, then those of its sub-folders."""
+    found = sorted(folder.glob("*.py")) + sorted(folder.glob("*/*.py"))
+    return [file for file in found if file.stem != "problem" and not file.stem.startswith("_")]
+
+
 def built_in_names(problem: str) -> list[str]:
     """List the names that the files of a problem's folder declare, from their syntax alone."""
-    files = [file for folder in problem_folders() if folder.name == problem for file in sorted(folder.glob("*.py"))]
+    files = [file for folder in problem_folders() if folder.name == problem for file in sources(folder)]
     return list(dict.fromkeys(name for file in files for of, name in _declared_names(file) if of == problem))
 
 

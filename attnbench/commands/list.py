@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from attnbench.console import fail, listener, say, say_json
 from attnbench.options import Device, ImplFile, Telling, grouped
+
+if TYPE_CHECKING:
+    from harness.protocol.messages import DescribedImplementation
 
 
 @grouped
@@ -36,8 +40,7 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, telling: 
         return
     say(f"Implementations on {settings.device} ({described.device_name}):")
     for entry in described.implementations:
-        state = " ".join(entry.supports) if entry.available else f"unavailable: {entry.reason}"
-        say(f"  {entry.problem:<10} {entry.name:<16} {state}")
+        say(f"  {entry.problem:<10} {entry.name:<16} {_state(entry)}")
     say("Scenarios (* in the default set):")
     for scenario in scenarios:
         mark = "*" if scenario["name"] in catalog.DEFAULT else " "
@@ -45,3 +48,10 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, telling: 
     say("Devices:")
     for one in present:
         say(f"  {one}")
+
+
+def _state(entry: DescribedImplementation) -> str:
+    """Say what an implementation supports, or why it is unavailable; then when it runs, and that it never did."""
+    state = " ".join(entry.supports) if entry.available else f"unavailable: {entry.reason}"
+    marks = ["by name only"] * entry.on_request + ["never run by us"] * entry.untried
+    return f"{state} ({', '.join(marks)})" if marks else state

@@ -114,6 +114,24 @@ def on_cpu(
     )
 
 
+def beyond_torch(found: Memory, *, resident: Resident, reason: str) -> Memory:
+    """Take back what torch's allocator says of a call whose memory it did not give; the resident peak stands instead.
+
+    `resident` is another peak of the same call, such as of its first: the larger counts.
+    """
+    peaks = [peak for peak in (found.rss_peak, resident.peak) if peak is not None]
+    reasons = {**found.reasons, **resident.reasons, "peak": reason, "workspace": reason}
+    return found.model_copy(
+        update={
+            "peak": None,
+            "workspace": None,
+            "peaks": [],
+            "rss_peak": max(peaks, default=None),
+            "reasons": reasons,
+        }
+    )
+
+
 @dataclass(frozen=True)
 class DriverMemory:
     """Bytes that the driver counts for this process, that torch's pool holds and that are used on the whole device.

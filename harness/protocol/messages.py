@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 4
+VERSION = 5
 
 
 class MessageError(ValueError):
@@ -54,7 +54,8 @@ class Started(Fact):
 class DescribedImplementation(Fact):
     """An implementation with its limits on the worker's device; `reason` tells why one is unavailable.
 
-    `elsewhere` if it is for other devices alone.
+    `elsewhere` if it is for other devices alone; `on_request` if it runs only where it is asked for by name; `untried`
+    if no run of it is stored.
     """
 
     problem: str
@@ -66,6 +67,8 @@ class DescribedImplementation(Fact):
     supports: list[str] = Field(default_factory=list)
     deterministic: bool = True
     approximate: bool = False
+    on_request: bool = False
+    untried: bool = False
     source: str
     digest: str = ""
 
@@ -180,11 +183,25 @@ class Replayed(Fact):
     calls_seconds: float
 
 
+class SecondLook(Fact):
+    """What calls on new values and on values seen took when they were made in turn, median seconds of so many pairs.
+
+    `later_seconds` is per call of those in a row after, None where none are.
+    """
+
+    found: Literal["kept", "none kept", "undecided"]
+    pairs: int
+    new_seconds: float
+    seen_seconds: float
+    later_seconds: float | None = None
+
+
 class Rechecked(Fact):
-    """The gate's result after timing."""
+    """The gate's result after timing, and what a second look found where one was asked for."""
 
     kind: Literal["rechecked"] = "rechecked"
     agreement: Agreement
+    second_look: SecondLook | None = None
     calls_seconds: float
 
 
@@ -388,11 +405,15 @@ class Replay(Asking[Replayed]):
 
 
 class Recheck(Asking[Rechecked]):
-    """Hold a timed case against the oracle again, on inputs that it has not seen."""
+    """Hold a timed case against the oracle again, on inputs that it has not seen.
+
+    Where its rounds look like those of kept results, `look_again` is how many calls a block had.
+    """
 
     do: Literal["recheck"] = "recheck"
     case: Case
     seed: int
+    look_again: int | None = None
 
 
 class Sustain(Asking[Sustained]):

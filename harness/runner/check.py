@@ -23,7 +23,7 @@ DISAGREED, FAILED, NOTHING, FINE = 3, 4, 2, 0
 # Statuses of one that is wrong, or that changed what it shares with others.
 WRONG = frozenset({"disagreed", "invalid"})
 # Statuses of an implementation that gave no answer.
-NO_ANSWER = frozenset({"crashed", "timeout", "oom"})
+NO_ANSWER = frozenset({"crashed", "timeout", "oom", "unavailable"})
 
 
 class Unavailable(Fact):
@@ -85,7 +85,9 @@ def check(
     seed: int = 0,
     progress: Progress,
 ) -> Report:
-    """Run the battery of a problem for the named implementations, else those of the given files, else for all.
+    """Run the battery of a problem for the named implementations, else those of the given files, else for all others.
+
+    What is examined on request alone is left out of these.
 
     No implementation is imported here, but in worker processes, replaced if an implementation kills one. `only` keeps
     probes whose title contains it. Raises KeyError for an unknown name, WorkerError if no worker can be had.
@@ -120,7 +122,10 @@ def check(
 def _chosen(
     entries: list[DescribedImplementation], names: Sequence[str], impl_files: Sequence[str]
 ) -> list[DescribedImplementation]:
-    """Return the named implementations, else those of the files, else all. Raises KeyError for an unknown name."""
+    """Return the named implementations, else those of the files, else all but those on request.
+
+    Raises KeyError for an unknown name.
+    """
     if names:
         known = {entry.name: entry for entry in entries}
         wrong = [name for name in names if name not in known]
@@ -130,7 +135,7 @@ def _chosen(
     if impl_files:
         files = {str(Path(file).resolve()) for file in impl_files}
         return [entry for entry in entries if entry.source in files]
-    return entries
+    return [entry for entry in entries if not entry.on_request]
 
 
 def _outcome(supervisor: Supervisor, request: RunProbe, probe: ListedProbe) -> Outcome:

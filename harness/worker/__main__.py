@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 # The signal of prctl(2) by which the kernel kills this process when its parent dies.
 PR_SET_PDEATHSIG = 1
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "failed to allocate", "cannot allocate memory")
-# How PyTorch, cuDNN ("No execution plans support the graph", "No valid execution plans built") and Triton (a GPU with
-# too little shared memory) say that they have no kernel for a call, and a build of torch that it has none for a GPU.
+# How PyTorch, ONNX Runtime, cuDNN ("No execution plans support the graph", "No valid execution plans built") and
+# Triton (a GPU with too little shared memory) say that they have no kernel for a call, and a build of torch that it has
+# none for a GPU.
 NOT_OFFERED = (
-    *("no available kernel", "no viable backend", "not implemented for"),
+    *("no available kernel", "no viable backend", "not implemented for", "not_implemented"),
     *("execution plans", "no valid triton configs", "out of resource", "no kernel image is available"),
 )
 # After these, a clock that the case's implementation replaced makes the case invalid.
@@ -38,6 +39,8 @@ WATCHED = (
     *(messages.RunProbe, messages.Prepare, messages.Visit),
     *(messages.Recheck, messages.Sustain, messages.ProfileCase),
 )
+# These call an implementation.
+CALLING = (*WATCHED, messages.Count, messages.Replay)
 
 
 def die_with(parent: int) -> None:
@@ -133,6 +136,8 @@ class Worker:
             bench.settle()
         replaced: list[str] = []
         try:
+            if isinstance(request, CALLING):
+                load(bench, request)
             answer = self._handlers[type(request)](bench, request)
             if bench.has_context:
                 # What a kernel did wrong is told by the next call that waits; it belongs to this request.
@@ -153,8 +158,18 @@ class Worker:
                 )
         if replaced:
             reason = f"it {', '.join(replaced)}"
+            if bench.process.is_spoiled:
+                return messages.Failed(status="invalid", reason=reason, worker_gone=True)
             return messages.Refused(status="invalid", reason=reason, calls_seconds=bench.calls.seconds)
         return answer
+
+
+def load(bench: Workbench, request: Any) -> None:
+    """Import what the implementation of a request needs, before it is called. Raises RefusedError if it can't be."""
+    asked = request if isinstance(request, messages.RunProbe | messages.Count) else request.case
+    entry = bench.registry.entries.get((asked.problem, asked.implementation))
+    if entry is not None:
+        bench.load(entry)
 
 
 def failure(error: BaseException) -> messages.Failed:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.instruments import counting, cuda_graphs, directions, kernels, memory, rounds, timing
+from harness.instruments import (
+    counting,
+    cuda_graphs,
+    directions,
+    kernels,
+    lingering,
+    memory,
+    remembering,
+    rounds,
+    timing,
+)
 from harness.instruments.degrees import degrees
 from harness.instruments.telemetry import sampler, sustained
 from harness.instruments.watched import WatchedBlocks
@@ -24,6 +34,7 @@ from impls import registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.instruments.counting import OperationCount
     from harness.instruments.directions import MeasuredCall
     from harness.worker.workbench import Workbench
     from impls.contract import Cost, Inputs
@@ -43,6 +54,7 @@ COUNTED_SECONDS_AT_MOST = 0.05
 def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
     """Hold a case against the oracle, then learn its memory, what it runs, and how long a call takes."""
     subject = bench.subject(request.case)
+    first = _first_call(bench, subject, seed=request.seed)
     bench.announce("agreement")
     agreement = bench.hold(subject, seed=request.seed)
     agreed_seconds = bench.calls.seconds
@@ -60,25 +72,84 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
         warmed = _warm_up(bench, measured, clock=clock, before=1 + profiled.calls)
         call_seconds = sorted(warmed)[len(warmed) // 2]
         bench.announce("counting")
-        counts = _counts(bench, measured, cost=cost, call_seconds=call_seconds)
+        counted = _counted(bench, measured, used, call_seconds=call_seconds)
+        used = _beyond_torch(bench, used, counted, first)
+        lingers = _lingering(bench, subject, measured)
     prepared = Preparation(
         agreement=agreement,
-        counts=counts,
+        counts=_counts(cost, counted),
         memory=used,
         ran=profiled.profile.ran.model_copy(update={"within": subject.implementation.within_name or None}),
         prepare_seconds=prepare_seconds,
         call_seconds=call_seconds,
         warm_up_calls=len(warmed),
-        notes=_notes(bench, subject),
+        lingering_seconds=lingers,
+        notes=_notes(bench, subject, lingers),
     )
     return messages.Prepared(prepared=prepared, calls_seconds=bench.calls.seconds)
 
 
-def _notes(bench: Workbench, subject: Subject) -> list[str]:
-    """Say what the implementation's source changed when it was imported, and whether it is approximate."""
-    changed = bench.process.changed_by.get(subject.implementation.source)
+def _first_call(bench: Workbench, subject: Subject, *, seed: int) -> memory.Resident | None:
+    """Make the first call of a library that torch doesn't see into; return what the process grows by at most.
+
+    The library keeps part of it, so that later calls show less. None for all others, and on a GPU.
+    """
+    if not subject.implementation.outside_torch or bench.device.type != "cpu":
+        return None
+    bench.announce("first call")
+    inputs = bench.inputs.of(subject, seed)
+    with memory.resident_peak() as resident, directions.measured_call(subject, inputs) as measured:
+        measured.call()
+    return resident
+
+
+def _beyond_torch(
+    bench: Workbench, used: Memory, counted: OperationCount | None, first: memory.Resident | None
+) -> Memory:
+    """Withdraw the allocator's peak where memory came from elsewhere: by declaration, or as the process grew by more.
+
+    The second is concluded of calls alone whose work hides from torch.
+    """
+    if first is not None:
+        reason = "memory outside torch's allocator: what the process grew by, its first call included, stands instead"
+        return memory.beyond_torch(used, resident=first, reason=reason)
+    if counted is None or not counted.opaque or not _outgrows(bench, used):
+        return used
+    reason = f"the process grew by {used.rss_peak:,} bytes, of which torch's allocator gave {used.peak:,}"
+    return memory.beyond_torch(used, resident=memory.Resident(), reason=reason)
+
+
+def _outgrows(bench: Workbench, used: Memory) -> bool:
+    """Tell whether the process grew by more than torch's allocator gave, beyond what its own bookkeeping takes."""
+    if used.peak is None or used.rss_peak is None:
+        return False
+    return used.rss_peak - used.peak >= bench.policy.memory.rss_trusted_from
+
+
+def _lingering(bench: Workbench, subject: Subject, measured: MeasuredCall) -> float | None:
+    """Return the processor seconds used after a call where they are more than torch's threads use; measured once.
+
+    None on a GPU, whose host waits by computing.
+    """
+    if bench.device.type != "cpu":
+        return None
+    key = (subject.implementation.problem, subject.implementation.name)
+    if key not in bench.lingering:
+        bench.lingering[key] = lingering.lingering_seconds(bench.calls.counted(measured.call))
+    seconds = bench.lingering[key]
+    return seconds if seconds > bench.policy.timing.lingering_at_most else None
+
+
+def _notes(bench: Workbench, subject: Subject, lingers: float | None) -> list[str]:
+    """Say what the source changed when it was imported, what goes on after a call, and whether it is approximate."""
+    entry = subject.implementation
+    source = bench.registry.brought_by.get((entry.problem, entry.name), entry.source)
+    changed = bench.process.changed_by.get(source) or bench.process.changed_by.get(entry.source)
     notes = [f"on import it {', '.join(changed)}; put back"] if changed else []
-    return [*notes, "approximate: its errors are data"] if subject.implementation.approximate else notes
+    if lingers is not None:
+        used, wait = f"{lingers * 1e3:.0f} ms of processor time", f"{lingering.WAIT_SECONDS * 1e3:.0f} ms"
+        notes.append(f"its threads go on: {used} in the {wait} after a call, which disturbs what is measured next")
+    return [*notes, "approximate: its errors are data"] if entry.approximate else notes
 
 
 @dataclass(frozen=True)
@@ -147,10 +218,14 @@ def _warm_up(bench: Workbench, measured: MeasuredCall, *, clock: timing.Clock, b
     )
 
 
-def _counts(bench: Workbench, measured: MeasuredCall, *, cost: Cost, call_seconds: float) -> Counts:
-    """Count the operations of a short call beside those that the problem declares."""
-    is_short = call_seconds <= COUNTED_SECONDS_AT_MOST
-    counted = counting.count(bench.calls.counted(measured.call)) if is_short else None
+def _counted(bench: Workbench, measured: MeasuredCall, used: Memory, *, call_seconds: float) -> OperationCount | None:
+    """Count the operations of a short call, and of one whose memory may have come from elsewhere than torch."""
+    is_wanted = call_seconds <= COUNTED_SECONDS_AT_MOST or _outgrows(bench, used)
+    return counting.count(bench.calls.counted(measured.call)) if is_wanted else None
+
+
+def _counts(cost: Cost, counted: OperationCount | None) -> Counts:
+    """Return what was counted beside what the problem declares."""
     is_counted = counted is not None and not counted.opaque
     return Counts(
         operations=cost.operations,
@@ -311,8 +386,33 @@ def recheck(bench: Workbench, request: messages.Recheck) -> messages.Rechecked:
         rows=bench.policy.gate.rows_rechecked,
         when="after timing, ",
     )
+    second_look = None if request.look_again is None else _look_again(bench, subject, request)
     return messages.Rechecked(
-        agreement=agreement.model_copy(update={"rechecked": True}), calls_seconds=bench.calls.seconds
+        agreement=agreement.model_copy(update={"rechecked": True}),
+        second_look=second_look,
+        calls_seconds=bench.calls.seconds,
+    )
+
+
+def _look_again(bench: Workbench, subject: Subject, request: messages.Recheck) -> messages.SecondLook:
+    """Make calls on new values and on values seen in turn."""
+    inputs = bench.inputs.of(subject, request.seed)
+    clock = timing.clock_for(bench.device, cold=request.case.cache == "cold")
+    with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
+        answer = remembering.look_again(
+            functools.partial(bench.calls.block, clock),
+            measured.call,
+            measured.written,
+            calls=request.look_again or 1,
+            policy=bench.policy.timing,
+            known=bench.canary.product if bench.canary else None,
+        )
+    return messages.SecondLook(
+        found=answer.found,
+        pairs=len(answer.pairs),
+        new_seconds=answer.middle("new") or 0.0,
+        seen_seconds=answer.middle("seen") or 0.0,
+        later_seconds=answer.middle("later"),
     )
 
 

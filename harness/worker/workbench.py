@@ -159,6 +159,10 @@ class Workbench:
     process: ProcessState = field(default_factory=ProcessState)
     recorder: CudaRecorder | None = None
     modelled: ModelledDevice | None = None
+    # Processor seconds used after a call, by problem and implementation.
+    lingering: dict[tuple[str, str], float] = field(default_factory=dict)
+    # What `load`s are done, by source and name.
+    loaded: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def has_context(self) -> bool:
@@ -168,11 +172,31 @@ class Workbench:
     def settle(self) -> None:
         """Let collections walk only what is made from now on: modules that calls brought in stay.
 
-        Each collection before timing would walk all of them, 60 ms a visit. Nothing of a case is alive between
+        Each collection before timing would walk all of them, 60 ms per visit. Nothing of a case is alive between
         requests; what is garbage then goes first.
         """
         gc.collect()
         gc.freeze()
+
+    def load(self, entry: Implementation) -> None:
+        """Import what an implementation needs, once a process; what that changes of the process is put back and noted.
+
+        Raises RefusedError where that fails.
+        """
+        key = (entry.source, entry.load.__qualname__) if entry.load else None
+        if entry.load is None or key is None or key in self.loaded:
+            return
+        self.announce(f"loading what {entry.name} needs")
+        try:
+            entry.load()
+        # A package whose compiled part is of another version of torch, of CUDA or of Python.
+        except (ImportError, OSError, AttributeError, RuntimeError) as error:
+            reason = f"can't be imported: {type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"
+            raise RefusedError("unavailable", reason) from None
+        finally:
+            timing.mend_clocks()
+            self.process.imported(entry.source)
+        self.loaded.add(key)
 
     def free_bytes(self) -> int:
         """Return the bytes that a new case could use."""

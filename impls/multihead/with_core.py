@@ -44,6 +44,9 @@ def place(core: Implementation) -> Implementation:
         call_seconds_per_row=core.call_seconds_per_row,
         source=core.source,
         within=core.within,
+        on_request=core.on_request,
+        load=core.load,
+        outside_torch=core.outside_torch,
     )
 
 

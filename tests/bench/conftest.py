@@ -70,8 +70,10 @@ def cases(config):
 
 def included(scenario):
     """Return a test of names: does the scenario want this implementation?"""
+    asked_for = {entry.name for entry in registry.REGISTRY.entries.values() if entry.on_request}
     return lambda name: (
-        any(fnmatch(name, pattern) for pattern in scenario.implementations)
+        (name in scenario.implementations or name not in asked_for)
+        and any(fnmatch(name, pattern) for pattern in scenario.implementations)
         and not any(fnmatch(name, pattern) for pattern in scenario.exclude)
     )
 

@@ -106,7 +106,7 @@ def honest_rejections() -> tuple[int, dict[str, int]]:
     for name in registry.names("attention"):
         entry = registry.get("attention", name)
         limits = entry.limits_on("cpu")
-        if limits is None or entry.prepare is not None:
+        if limits is None or entry.prepare is not None or entry.on_request:
             continue
         for dtype, probe in itertools.product(PUBLISHED_DTYPES, COMPARABLE):
             point = PROBLEM.parse(probe.point)

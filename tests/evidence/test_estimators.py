@@ -9,7 +9,7 @@ from harness.stats.control import LOCATION, locate
 from tests.evidence import estimators
 
 RUNS = 50
-OURS = (LOCATION, "less canary and neighbours")
+OURS = (LOCATION, "less canary")
 
 
 def ours(kind, rounds):

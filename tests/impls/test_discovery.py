@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import textwrap
 from pathlib import Path
@@ -41,6 +42,40 @@ def test_every_builtin_implementation_is_found():
     discovery.discover()
     expected = {"loop", "batched", "einsum", "online", "sdpa-math", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn"}
     assert expected | {"sdpa-auto"} <= set(registry.names("attention"))
+
+
+def test_a_file_in_a_sub_folder_is_found_after_those_of_its_problem():
+    files = [str(file.relative_to(ROOT / "impls")) for file in discovery.sources(ROOT / "impls" / "attention")]
+    assert "attention/libraries/onnx_runtime.py" in files
+    assert files.index("attention/sdpa.py") < files.index("attention/libraries/onnx_runtime.py")
+    assert not [name for name in files if "/_" in name or name.endswith("problem.py")]
+    assert registry.get("attention", "onnxruntime").source.endswith("attention/libraries/onnx_runtime.py")
+    assert "onnxruntime" in discovery.built_in_names("attention")
+
+
+def test_what_was_written_from_documentation_runs_on_request_and_says_that_it_never_ran():
+    discovery.discover()
+    written = [
+        entry
+        for (problem, _), entry in registry.REGISTRY.entries.items()
+        if problem == "attention" and "/attention/cuda/" in entry.source
+    ]
+    assert len(written) == 10
+    for entry in written:
+        assert entry.on_request, entry.name
+        assert all(limits.untried and limits.devices == ("cuda",) and limits.requires for limits in entry.limits)
+        assert registry.get("multihead", f"mha/{entry.name}").on_request
+
+
+def test_no_file_imports_an_optional_package_before_it_is_called():
+    discovery.discover()
+    for entry in registry.REGISTRY.entries.values():
+        packages = {name.split(".")[0] for limits in entry.limits for name in limits.requires}
+        # Functions alone hold imports of these.
+        tree = ast.parse(Path(entry.source).read_text())
+        names = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+        names += [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
+        assert not packages & {name.split(".")[0] for name in names}, entry.name
 
 
 def test_a_file_that_takes_a_name_that_is_taken_is_unavailable_and_the_first_stays(own, tmp_path):
@@ -200,6 +235,7 @@ def test_an_entry_point_is_loaded_under_its_name_and_a_broken_one_is_unavailable
     discovery.discover(announce=told.append)
     assert told == ["import entry point plugged", "import entry point broken"]
     assert own.entries["pooling", "plugged"].source == str(tmp_path / "a_plugin_of_ours.py")
+    assert own.brought_by["pooling", "plugged"] == "entry point plugged"
     missing = own.unavailable["attention", "broken"]
     assert missing.reason == "ModuleNotFoundError: No module named 'a_plugin_of_nobody'"
-    assert missing.source == "entry point broken"
+    assert missing.source == "entry point broken of a-plugin-of-ours 1.2"

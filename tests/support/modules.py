@@ -12,7 +12,11 @@ from impls.subject import Subject
 
 CPU = torch.device("cpu")
 discovery.discover()
-MODULES = [name for name in registry.names("multihead") if registry.get("multihead", name).limits_on("cpu")]
+MODULES = [
+    name
+    for name in registry.names("multihead")
+    if registry.get("multihead", name).limits_on("cpu") and not registry.get("multihead", name).on_request
+]
 # Modules whose attention is compiled for each shape; tests/harness/gate/test_gates.py holds them to the quick probes.
 COMPILED = [name for name in MODULES if name.startswith("mha/flex")]
 MODULES = [name for name in MODULES if name not in COMPILED]

@@ -51,6 +51,8 @@ def test_text_has_a_line_for_each_with_a_star_at_the_default_set():
     assert set(batched.split()[2:]) == {"causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"}
     (cudnn,) = [line for line in lines if line.split()[:2] == ["attention", "sdpa-cudnn"]]
     assert "unavailable: " in cudnn
+    (compiled,) = [line for line in lines if line.split()[:2] == ["attention", "compiled"]]
+    assert compiled.endswith(" (by name only)")
     starred = [line.split()[1] for line in lines if line.startswith("  * ")]
     assert sorted(starred) == sorted(catalog.DEFAULT)
     assert any(line.startswith("  cpu") for line in lines[lines.index("Devices:") :])

@@ -55,12 +55,13 @@ def test_products_are_not_satisfied_by_a_fused_kernel():
         assert all(kernels.is_fallback(ran(row), at.expects) for row in fused)
 
 
-def test_every_implementation_with_expectations_on_cuda_has_recorded_rows():
+def test_every_implementation_with_expectations_on_cuda_has_recorded_rows_unless_it_never_ran():
     entries = discovery.discover().entries
     bare = {
         f"{problem} {name}"
         for (problem, name), entry in entries.items()
         if (at := entry.limits_on("cuda")) and at.expects != Expected() and not name.startswith("mha/")
+        if not at.untried
     }
     assert bare <= set(BY_NAME)
     assert len(bare) >= 10

@@ -6,11 +6,13 @@ import io
 import shlex
 import textwrap
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from harness import policy
+from harness.protocol.messages import DescribedImplementation
 from harness.records import Outcome
 from harness.runner import check
 from harness.runner.supervisor import WorkerSettings
@@ -106,6 +108,27 @@ def test_a_file_that_gives_nothing_is_unavailable_with_its_reason(tmp_path, text
     assert report.outcomes == []
     assert reason in " ".join(missing.reason for missing in report.unavailable)
     assert report.exit_code == 4
+
+
+def test_a_package_that_does_not_load_is_no_success_and_says_why(tmp_path):
+    file = Path(kernel(tmp_path, HONEST))
+    text = file.read_text().replace(
+        "@register(", "def load():\n    raise ImportError('no lib.so')\n\n@register(load=load, "
+    )
+    file.write_text(text)
+    report = examine(str(file), only="n 257, forward")
+    assert {outcome.status for outcome in report.outcomes} == {"unavailable"}
+    assert report.exit_code == 4
+    assert "can't be imported: ImportError: no lib.so" in shown(report, str(file))
+
+
+def test_what_is_checked_on_request_alone_is_left_out_of_all():
+    listed = [
+        DescribedImplementation(problem="attention", name=name, available=True, source="", on_request=name == "asked")
+        for name in ("plain", "asked")
+    ]
+    assert [entry.name for entry in check._chosen(listed, [], [])] == ["plain"]
+    assert [entry.name for entry in check._chosen(listed, ["asked"], [])] == ["asked"]
 
 
 def test_an_unknown_name_is_refused():

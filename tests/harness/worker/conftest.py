@@ -14,6 +14,8 @@ from harness.worker.__main__ import Worker
 from impls import contract, registry
 from tests.support.runs import ok_case
 
+NOTHING = contract.Expected()
+
 
 @pytest.fixture
 def steps():
@@ -37,9 +39,9 @@ def worker(steps, monkeypatch):
 def planted(monkeypatch):
     """Register a function as attention for the length of a test, and return its case."""
 
-    def plant(function, **declared):
-        limits = contract.Limits(("cpu",), ("float32",), frozenset(), **declared)
-        entry = contract.Implementation(problem="attention", name="planted", function=function, limits=(limits,))
+    def plant(function, *, expects=NOTHING, **declared):
+        limits = contract.Limits(("cpu",), ("float32",), frozenset(), expects=expects)
+        entry = contract.Implementation("attention", "planted", function, (limits,), **declared)
         monkeypatch.setitem(registry.REGISTRY.entries, ("attention", "planted"), entry)
         return ok_case("planted", n=16, d=8)
 

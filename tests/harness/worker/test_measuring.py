@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -199,3 +203,106 @@ def test_launches_of_slow_calls_and_calls_on_a_cpu_are_not_waited_for():
     assert measuring.waited_seconds(account_on("cuda:0"), clock, lambda: made.append(1), [slow]) is None
     assert measuring.waited_seconds(account_on("cpu"), clock, lambda: made.append(1), [short]) is None
     assert made == []
+
+
+@pytest.mark.parametrize("found", ["none kept", "kept"])
+def test_a_second_look_tells_who_keeps_results_by_their_content(worker, planted, found):
+    kept = {}
+
+    def attend(q, k, v, **_):
+        mark = (float(q[0, 0, 0, 0]), float(k[0, 0, 0, 0]))
+        if found == "none kept" or mark not in kept:
+            for _ in range(40):
+                kept[mark] = torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+        return kept[mark].clone()
+
+    case = planted(attend)
+    answer = ask(worker, messages.Recheck(case=case, seed=5, look_again=6))
+    assert answer.second_look.found == found
+    assert ask(worker, messages.Recheck(case=case, seed=6)).second_look is None
+
+
+def past_torch(taken):
+    """Return attention that takes so many bytes past torch's allocator, and computes where no operator is seen."""
+
+    def attend(q, k, v, **_):
+        with mmap.mmap(-1, taken) as held:
+            held.write(b"\1" * taken)
+        scores = q.numpy() @ k.numpy().swapaxes(2, 3) / 8**0.5
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        return torch.from_numpy(weights / weights.sum(-1, keepdims=True) @ v.numpy())
+
+    return attend
+
+
+@pytest.mark.parametrize(
+    ("declared", "taken", "reason"),
+    [
+        ({"outside_torch": True}, 8 * 2**20, "memory outside torch's allocator: what the process grew by"),
+        ({}, DEFAULT.memory.rss_trusted_from + 2**23, "bytes, of which torch's allocator gave "),
+    ],
+)
+def test_memory_that_torch_did_not_give_is_no_peak_of_zero(worker, planted, declared, taken, reason):
+    used = ask(worker, messages.Prepare(case=planted(past_torch(taken), **declared), seed=1)).prepared.memory
+    assert (used.peak, used.workspace, used.extra) == (None, None, None)
+    assert reason in used.reasons["peak"]
+    assert used.rss_peak >= taken
+
+
+def test_what_a_library_keeps_of_its_first_call_is_part_of_its_memory(worker, planted):
+    kept = []
+
+    def attend(q, k, v, **_):
+        if not kept:
+            kept.append(bytearray(b"\1" * 2**24))
+        return torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+
+    used = ask(worker, messages.Prepare(case=planted(attend, outside_torch=True), seed=1)).prepared.memory
+    assert used.rss_peak >= 2**24
+
+
+def test_threads_that_go_on_after_a_call_are_noted_and_those_of_torch_are_not(worker, planted):
+    threads = []
+
+    def burn():
+        end = time.thread_time() + 0.05
+        while time.thread_time() < end:
+            pass
+
+    def attend(q, k, v, **_):
+        out = torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+        threads.append(threading.Thread(target=burn))
+        threads[-1].start()
+        return out
+
+    prepared = ask(worker, messages.Prepare(case=planted(attend), seed=1)).prepared
+    assert prepared.lingering_seconds > DEFAULT.timing.lingering_at_most
+    assert "its threads go on: " in prepared.notes[0]
+    for thread in threads:
+        thread.join()
+    assert ask(worker, messages.Prepare(case=CASE, seed=1)).prepared.lingering_seconds is None
+
+
+def test_what_is_imported_late_is_put_back_and_named_and_blamed_on_nobody_else(worker, planted):
+    loads = []
+
+    def load():
+        loads.append(1)
+        os.environ["OMP_PLACES"] = "threads"
+
+    case = planted(lambda q, k, v, **_: torch.softmax(q @ k.mT / 8**0.5, -1) @ v, load=load, source="library.py")
+    prepared = ask(worker, messages.Prepare(case=case, seed=1)).prepared
+    assert prepared.notes == ["on import it changed environment variables; put back"]
+    assert "OMP_PLACES" not in os.environ
+    assert isinstance(ask(worker, visit(case)), messages.Visited)
+    assert ask(worker, messages.Prepare(case=CASE, seed=1)).prepared.notes == []
+    assert len(loads) == 1
+
+
+def test_a_package_that_does_not_load_makes_its_cases_unavailable(worker, planted):
+    def load():
+        raise ImportError("libcudart.so.12: cannot open shared object file")
+
+    refused = ask(worker, messages.Prepare(case=planted(lambda *_, **__: None, load=load), seed=1))
+    assert refused.status == "unavailable"
+    assert refused.reason == "can't be imported: ImportError: libcudart.so.12: cannot open shared object file"
