@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 4
+VERSION = 5
 
 
 class MessageError(ValueError):
