@@ -55,6 +55,10 @@ CALLS = [
         "verdicts", id="run", marks=SLOW,
     ),
     pytest.param(
+        "profile", ["smoke", "--device", "cpu", "--impl-file", "{noisy}", *SMALL, "-o", "{folder}/profile"],
+        "profile", id="profile", marks=SLOW,
+    ),
+    pytest.param(
         "ab", ["{python}", "{python}", "smoke", "--device", "cpu", "--impl-file", "{noisy}", *SMALL, "-o",
                "{folder}/both"],
         "cases", id="ab", marks=SLOW,
