@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.results.regret import regrets
 from reports import units
 from reports.answer.verdicts import claim_texts, deciding
 from reports.figures.figure import top
 from reports.figures.marks import EXPECTED
+from reports.figures.speed.regret import finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +49,9 @@ def sentences(run: Run, table: pd.DataFrame) -> list[str]:
     contrast = contrast_sentence(ok, baseline=baseline_of(run))
     if contrast:
         said.append(contrast)
+    choices = regrets(run)
+    if choices:
+        said.append(finding(choices))
     wrong = table[table["status"].isin(["disagreed", "fallback", "invalid"])]
     if not wrong.empty:
         names = sorted(wrong["implementation"].unique())

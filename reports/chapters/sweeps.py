@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.results.paired import paired, policy_of
+from harness.results.regret import regrets
 from reports import published, units
 from reports.answer.sentences import baseline_of
 from reports.chapters.chapter import (
@@ -22,7 +23,7 @@ from reports.chapters.chapter import (
 from reports.figures import fresh_memory
 from reports.figures.figure import slug
 from reports.figures.scaling import memory, operations, slopes, time
-from reports.figures.speed import bursts, roofline, speed_up, throughput
+from reports.figures.speed import bursts, regret, roofline, speed_up, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,6 +90,7 @@ def speed_chapter(
     compared = {run.label: paired(run, baseline=baseline_of(run)) for run in runs}
     found = [
         *(_compared(sweep, named[sweep.run], compared[sweep.run], colors) for sweep in drawn),
+        *(_regret(run, runs, colors) for run in runs),
         *(_ceilings(run, runs, table, colors) for run in runs),
         *(_loads(run, runs, table, colors) for run in runs),
     ]
@@ -112,6 +114,12 @@ def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[st
         ]
     )
     return Section(heading(sweep), sweep.conditions, figures) if figures else None
+
+
+def _regret(run: Run, runs: Sequence[Run], colors: dict[str, Look]) -> Section | None:
+    """Draw what PyTorch's own choice of a backend lost, point by point."""
+    figures = made([regret.regret(regrets(run), colors, key=slug(run.label))])
+    return Section(of_run(run, "What PyTorch chose, and what was best", runs), "", figures) if figures else None
 
 
 def _ceilings(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> Section | None:
