@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
+# A file's tests stay in one process, since they share runs; more processes than this want gigabytes.
+SIDE_BY_SIDE = ("-n", str(min(8, os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder")
 PINS = ("-c", "constraints.txt")
 
 
@@ -50,9 +53,13 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run every test that this machine can run."""
+    """Run every test that this machine can run, a file at a time on each core; `-- -n0` for one after another."""
     _install(session, "test")
-    session.run("python", "-m", "pytest", *session.posargs)
+    _tests(session)
+
+
+def _tests(session: nox.Session) -> None:
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
 
 
 @nox.session
@@ -138,6 +145,10 @@ def gpu(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Check style, format and the direction of imports."""
     _install(session, "lint")
+    _lint(session)
+
+
+def _lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
@@ -147,7 +158,20 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types, strictly."""
     _install(session, "types", "test")
+    _types(session)
+
+
+def _types(session: nox.Session) -> None:
     session.run("mypy")
+
+
+@nox.session
+def ci(session: nox.Session) -> None:
+    """Do what `nox -s lint types tests` does in one environment, as PyTorch is installed once for it."""
+    _install(session, "lint", "types", "test")
+    _lint(session)
+    _types(session)
+    _tests(session)
 
 
 @nox.session

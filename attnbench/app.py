@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from attnbench import __version__
+from attnbench.commands.ab import ab_command
 from attnbench.commands.baseline import make_group
 from attnbench.commands.check import check_command
 from attnbench.commands.compare import compare_command
@@ -15,6 +16,7 @@ from attnbench.commands.export import export_command
 from attnbench.commands.history import history_command
 from attnbench.commands.lesson import lesson_command
 from attnbench.commands.list import list_command
+from attnbench.commands.merge import merge_command
 from attnbench.commands.new import new_command
 from attnbench.commands.plan import plan_command
 from attnbench.commands.report import report_command
@@ -29,9 +31,11 @@ COMMANDS = {
     "plan": plan_command,
     "check": check_command,
     "run": run_command,
+    "merge": merge_command,
     "lesson": lesson_command,
     "report": report_command,
     "compare": compare_command,
+    "ab": ab_command,
     "history": history_command,
     "export": export_command,
     "verify": verify_command,
@@ -43,7 +47,8 @@ def make_app() -> typer.Typer:
     """Assemble the commands; their modules import nothing heavy until one is called."""
     app = typer.Typer(
         name="attnbench",
-        help="Benchmark and profile attention: agreement first, then time, memory and utilization, then a verdict.",
+        help="Benchmark and profile attention: agreement first, then time, memory and utilisation, then a verdict.",
+        epilog="The words are explained in docs/glossary.md, and at the end of every report.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -99,6 +99,18 @@ OutputFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; beside the first run if not given.")
 ]
 Baselines = Annotated[Path, typer.Option("--baselines", help="Folder of saved baselines.")]
+Fast = Annotated[bool, typer.Option("--fast", help="Fewer rounds, about a minute.")]
+Rigorous = Annotated[
+    bool, typer.Option("--rigorous", help="Several worker processes, more rounds, up to half an hour.")
+]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option(
+        "--time-budget", help="Time for the run with its report, e.g. 300 or 10m; says first what it leaves out."
+    ),
+]
+Timeout = Annotated[str | None, typer.Option("--timeout", help="Seconds a case may take at one step.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of inputs and of the order.")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write a JUnit file for CI.")]
 
 
@@ -129,7 +141,7 @@ class Cases:
     ] = None
     cache: Annotated[list[str] | None, typer.Option("--cache", help="hot or cold; repeatable.")] = None
     keyword: Annotated[str, typer.Option("-k", help="Expression over case labels: 'flash and not n=64'.")] = ""
-    shard: Annotated[str, typer.Option("--shard", help="I/N: this part of the cases, for several machines.")] = "1/1"
+    shard: Annotated[str, typer.Option("--shard", help="I/N: this part of the curves, for several machines.")] = "1/1"
 
 
 @dataclass(frozen=True)
@@ -144,10 +156,8 @@ class Place:
 class Effort:
     """How a run measures: how long, how closely, from which seed, beside which baseline."""
 
-    fast: Annotated[bool, typer.Option("--fast", help="Fewer rounds, about a minute.")] = False
-    rigorous: Annotated[
-        bool, typer.Option("--rigorous", help="Several worker processes, more rounds, up to half an hour.")
-    ] = False
+    fast: Fast = False
+    rigorous: Rigorous = False
     precision: Annotated[
         str | None,
         typer.Option(
@@ -155,12 +165,7 @@ class Effort:
             help="Stop a case once its 95 % interval is this narrow within the run (half-width, e.g. 1%).",
         ),
     ] = None
-    time_budget: Annotated[
-        str | None,
-        typer.Option(
-            "--time-budget", help="Time for the run with its report, e.g. 300 or 10m; says first what it leaves out."
-        ),
-    ] = None
+    time_budget: TimeBudget = None
     sustain: Annotated[
         bool, typer.Option("--sustain", help="Load the device for seconds with a few cases, whatever time is left.")
     ] = False
@@ -183,9 +188,9 @@ class Effort:
             parser=one_of("allocator", get_args(Allocator)),
         ),
     ] = "keep"
-    timeout: Annotated[str | None, typer.Option("--timeout", help="Seconds a case may take at one step.")] = None
+    timeout: Timeout = None
     baseline: Annotated[str | None, typer.Option("--baseline", help="What counts as 1.0x in speed-ups.")] = None
-    seed: Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of inputs and of the order.")] = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,19 @@ class Case(Fact):
         return json.dumps(_place(self.problem, self.point, self.dtype, self.device, self.direction, self.cache))
 
     @property
+    def identity(self) -> str:
+        """Return the id that this version gives the case."""
+        return case_id(
+            problem=self.problem,
+            point=self.point,
+            dtype=self.dtype,
+            device=self.device,
+            direction=self.direction,
+            cache=self.cache,
+            implementation=self.implementation,
+        )
+
+    @property
     def label(self) -> str:
         """Name the case in one line: implementation, point, dtype, direction."""
         point = ",".join(f"{name}={value}" for name, value in self.point.items())
@@ -172,6 +185,8 @@ class Round(Fact):
     call_seconds: float | None = None
     sm_clock_mhz: float | None = None
     throttle: list[str] = Field(default_factory=list)
+    # How many other processes of the host held a device when the round of this visit began.
+    neighbours: int | None = None
     # Seconds per call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none.
     graph_samples: list[float] = Field(default_factory=list)
     graph_calls: int = 0
@@ -190,11 +205,11 @@ class Time(Fact):
     """All samples of a case in seconds per call, and what is concluded from them.
 
     `value` is the time that tables, figures and laws use: the `statistic` named, with `value_low` and `value_high`, its
-    95 % interval, absent where too few rounds allow one. `canary_slope` and `neighbour_slope` tell how much of a
-    disturbance was taken out of it; runs of older versions have no statistic. `median` with `low` and `high`, its own
-    interval, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of the reference
-    kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many visits,
-    `round_lengths` how many samples each had.
+    95 % interval, absent where too few rounds allow one. `canary_slope` tells how much of what the canary saw was taken
+    out of it (before policy 5 also `neighbour_slope`); runs of older versions have no statistic. `median`, with its own
+    interval `low` to `high`, is of the samples as they are, `best` the second smallest. `canary` has the slow-down of
+    the reference kernel beside each sample. `samples` and `canary` are flat, in order of time; `rounds` tells how many
+    visits, `round_lengths` how many samples each had.
 
     On a GPU samples are of device time, as calls wait in its queue: `queued_share` is the share of samples for which
     that held. `host_seconds` is what the host needs to enqueue a call, `call_seconds` what calls take one after the
@@ -243,7 +258,7 @@ class Time(Fact):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Return the 95 % interval of `seconds`, None where too few samples allow one."""
+        """Return the 95 % interval of `seconds`, None if too few samples allow one."""
         low, high = (self.low, self.high) if self.value is None else (self.value_low, self.value_high)
         return None if low is None or high is None else (low, high)
 
@@ -380,7 +395,7 @@ class Ran(Fact):
     """What one profiled call ran: operators, and kernels on a GPU, with their counts, and the SDPA backend seen.
 
     `launches` is how many kernels the host launched; `copy_seconds` is the device's time in copies and fills, which no
-    kernel's time contains. `within` is the context that the implementation's calls were made in, None where it declares
+    kernel's time contains. `within` is the context that the implementation's calls were made in, None if it declares
     none. Absent figures have a reason.
     """
 
@@ -454,6 +469,10 @@ class Record(Fact):
     environment_id: str = ""
     # Tells one version of the implementation's source from others.
     digest: str = ""
+    # How many other processes of the host held a device while it was measured, the most of any round.
+    neighbours: int | None = None
+    # Of merged records, the part that closed this one.
+    part: str = ""
     notes: list[str] = Field(default_factory=list)
 
     model_config = ConfigDict(

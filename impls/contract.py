@@ -30,8 +30,9 @@ class Expected:
 class Limits:
     """State where an implementation runs: devices, dtypes, features, optional packages, and what its calls run.
 
-    One that `writes_mask` writes it out where lengths or shapes need it: as booleans, and in the dtype. One `untried`
-    here was written from documentation: no run of it is stored.
+    One that `writes_mask` writes it out where lengths, a window or shapes need it: as booleans, and in the dtype. Where
+    it `writes_triangle`, a square's causal mask is written too, in float32. One `untried` here was written from
+    documentation: no run of it is stored.
     """
 
     devices: tuple[str, ...]
@@ -41,6 +42,7 @@ class Limits:
     expects: Expected = Expected()
     writes_mask: bool = False
     untried: bool = False
+    writes_triangle: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,10 @@ class Implementation:
     """Hold a registered function with its limits as data.
 
     `score_buffers` is how many buffers of n_q x n_k elements a forward call needs beside inputs and outputs, as the
-    planner's estimate, by dtype if some are computed in a wider one; 0 for O(n) memory. `call_seconds_per_row` is its
-    fixed dispatch cost per query row on a CPU.
+    planner's estimate, by dtype if some are computed in a wider one; 0 for O(n) memory. One that fills masked scores
+    has `masked_buffers` more where there is a mask, which it holds as booleans; `changed_buffers` come where scores are
+    capped or biased. `row_bytes` is what a query row takes beside that at d = 64. `call_seconds_per_row` is its fixed
+    dispatch cost per query row on a CPU.
     `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
     `within` makes the context that its calls run in, such as the choice of a backend; it is entered once around many.
     Of one that is `approximate`, such as quantised attention, errors are data and no reason to refuse it.
@@ -65,6 +69,9 @@ class Implementation:
     prepare: Callable[..., Callable[..., Any]] | None = None
     deterministic: bool = True
     score_buffers: float | Mapping[str, float] = 0.0
+    masked_buffers: float = 0.0
+    changed_buffers: float = 0.0
+    row_bytes: float = 0.0
     call_seconds_per_row: float = 0.0
     fixes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
@@ -114,7 +121,9 @@ class Cost:
     `operations` are floating-point operations of the products over attended pairs, `attended` the (query, key) pairs,
     `score_elements` batch * heads * n_q * n_k (or the problem's counterpart), bytes include each tensor once.
     `phases` splits the forward operations by named step. `required` is what no way of computing the call can do
-    without, where that is less than `operations`; `mask_elements` are those of a mask beyond a square's triangle.
+    without, where that is less than `operations`. `mask_elements` are those of a mask beyond a square's triangle,
+    `triangle_elements` those of a square that is masked so alone, `bias_elements` what is added to scores; where scores
+    are `changed`, they are capped or biased.
     """
 
     operations: int
@@ -127,6 +136,9 @@ class Cost:
     phases: Mapping[str, int]
     required: int | None = None
     mask_elements: int = 0
+    triangle_elements: int = 0
+    bias_elements: int = 0
+    changed: bool = False
 
 
 @dataclass(frozen=True)

@@ -87,9 +87,11 @@ def _load(
         declared = _declared_names(file) if file else []
         fallback = name or (file.stem.replace("_", "-") if file else key)
         for of, missing in declared or [(problem, fallback)]:
-            REGISTRY.unavailable[of, missing] = Unavailable(of, missing, reason, str(file or key))
+            where = str(file) if file else f"{key} of {package}" if package else key
+            REGISTRY.unavailable[of, missing] = Unavailable(of, missing, reason, where)
+    REGISTRY.brought_by.update(dict.fromkeys(REGISTRY.entries.keys() - before.keys(), key))
     # Whoever imported the module before left its implementations without a digest.
-    known = {key for key in before if key in REGISTRY.digests or Path(before[key].source) != file}
+    known = {one for one in before if one in REGISTRY.digests or Path(before[one].source) != file}
     for added in REGISTRY.entries.keys() - known:
         source = Path(REGISTRY.entries[added].source)
         told = content if file is not None and source == file else _content(source)

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 # What an implementation may lack; n_q != n_k and a custom scale are always supported by attention itself.
+# Of attention: a sliding window, scores capped by tanh, a bias added to scores. They come as arguments of their own.
+RARE = ("window", "softcap", "bias")
 FEATURES = (
     *("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"),
     # NaN in keys and values beyond the lengths stays there; finite padding must never leak.
     "dirty_padding",
+    *RARE,
     # Of multi-head modules: dropout on the weights, queries from another source than keys, queries of another size than
     # the module's width, an odd number of heads.
     *("dropout", "cross_attention", "query_size", "odd_heads"),
@@ -33,12 +36,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass
 class Registry:
-    """Collect implementations by problem and name; `digests` tell versions of their sources apart."""
+    """Collect implementations by problem and name; `digests` tell versions of their sources apart.
+
+    `brought_by` has what was loaded when each was registered: a module, an entry point or a file.
+    """
 
     entries: dict[tuple[str, str], Implementation] = field(default_factory=dict)
     unavailable: dict[tuple[str, str], Unavailable] = field(default_factory=dict)
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
+    brought_by: dict[tuple[str, str], str] = field(default_factory=dict)
     derivations: dict[str, list[Callable[[Implementation], Implementation]]] = field(default_factory=dict)
 
     def add(self, entry: Implementation) -> None:
@@ -78,12 +85,16 @@ class Further(TypedDict, total=False):
     """What few declare: costs of calls, and what is another library's: see `Implementation`, `Limits`."""
 
     score_buffers: float | Mapping[str, float]
+    masked_buffers: float
+    changed_buffers: float
+    row_bytes: float
     call_seconds_per_row: float
     writes_mask: bool
     on_request: bool
     load: Callable[[], object]
     outside_torch: bool
     untried: bool
+    writes_triangle: bool
 
 
 def register(
@@ -119,6 +130,7 @@ def register(
         expects=expects if isinstance(expects, Expected) else Expected(tuple(expects)),
         writes_mask=further.get("writes_mask", False),
         untried=further.get("untried", False),
+        writes_triangle=further.get("writes_triangle", False),
     )
 
     def add(function: Function) -> Function:
@@ -138,6 +150,9 @@ def register(
                 on_request=further.get("on_request", False),
                 load=further.get("load"),
                 outside_torch=further.get("outside_torch", False),
+                masked_buffers=further.get("masked_buffers", 0.0),
+                changed_buffers=further.get("changed_buffers", 0.0),
+                row_bytes=further.get("row_bytes", 0.0),
                 source=function.__code__.co_filename if hasattr(function, "__code__") else function.__module__,
             )
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.results.pair_file import is_pair, read_sides
 from harness.results.regret import regrets
-from harness.results.run import read_run
+from harness.results.run import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     import pandas as pd
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 # Sizes a point may have; each is a column, empty where a point lacks it.
 AXES = (
     *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width"),
-    *("causal", "valid_lens", "scale", "dropout"),
+    *("causal", "valid_lens", "scale", "dropout", "window", "softcap", "bias", "layout", "values"),
 )
 # What stands behind the name of an approximate implementation.
 APPROXIMATE = " (approximate)"
@@ -43,7 +44,7 @@ COLUMNS: dict[str, str] = {
     "time_s": "seconds per call: the statistic named beside it; the median in runs that name none",
     "low_s": "lower end of the 95 % interval of time_s",
     "high_s": "upper end of it",
-    "statistic": "what time_s is: a location of the samples, less what the canary and the neighbours explain",
+    "statistic": "what time_s is: a location of the samples, less what the canary explains",
     "median_s": "median of the samples as they are",
     "best_s": "second smallest sample",
     "law_s": "what laws and the roofline are held against: time_s, or best_s in runs that name no statistic",
@@ -76,15 +77,20 @@ COLUMNS: dict[str, str] = {
     "gpu_utilization": "share of time the GPU was busy, 0..1",
     "power_w": "mean watts under sustained load",
     "clock_mhz": "mean clock under sustained load",
+    "neighbours": "how many other runs held a device of the host meanwhile, at most",
+    "part": "of merged runs, the part that closed the case",
 }
 
 
 def load(run: str | Path) -> pd.DataFrame:
     """Read a run directory into a table, one row per planned case; `COLUMNS` says what the columns hold.
 
-    Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
+    A merged directory of several machines, or the two sides that `attnbench ab` measured, have a first column `run`
+    that tells them apart. Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
     """
-    return frame(read_run(run))
+    place = Path(run)
+    found = read_sides(place) if is_pair(place) else read_runs([place])
+    return frame(found[0]) if len(found) == 1 else frames(found)
 
 
 def frame(run: Run) -> pd.DataFrame:
@@ -186,7 +192,7 @@ def _row(record: Record) -> dict[str, Any]:
     if record.telemetry:
         names = ("energy_j", "gpu_utilization", "power_w", "clock_mhz")
         row |= {name: record.telemetry.summary.get(name) for name in names}
-    row["roofline_share"] = record.roofline_share
+    row |= {"roofline_share": record.roofline_share, "neighbours": record.neighbours, "part": record.part}
     return row
 
 
@@ -203,8 +209,9 @@ def _agreement_columns(agreement: Agreement) -> dict[str, Any]:
 
 
 TEXT_COLUMNS = (
-    *("id", "scenario", "problem", "implementation", "valid_lens", "dtype", "device", "direction", "cache"),
-    *("status", "reason", "stop_reason", "flags", "statistic"),
+    *("id", "scenario", "problem", "implementation", "valid_lens", "bias", "layout", "values"),
+    *("dtype", "device", "direction", "cache"),
+    *("status", "reason", "stop_reason", "flags", "statistic", "part"),
 )
 
 

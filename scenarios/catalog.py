@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Sizes of the default sweeps are chosen so that time decides the true law in at least nine of ten simulated runs at the
 # 2.7 to 5 % that times repeat by (tests/evidence/test_design.py): a range of 64, and a fixed cost under a quarter.
-LENGTHS_CPU: list[Value] = [64, 96, 128, 192, 256, 384, 512, 1024, 1536, 2048, 4096]
+LENGTHS_CPU: list[Value] = [64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
 LENGTHS_CUDA: list[Value] = [256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384]
 # Softmax does not depend on d: at n = 256 it is half of the time at d = 32, a quarter at 100, and time settles beyond.
 HEAD_DIMS_CPU: list[Value] = [16, 32, 64, 128, 192, 256, 512, 768, 1024]
@@ -30,7 +30,7 @@ COUNTS_CPU: list[Value] = [4, 8, 12, 20, 32, 56, 96, 160, 256]
 # Multiples of 16: at n = 2048 sixteen heads are as many blocks of rows as a large GPU has room for.
 COUNTS_CUDA: list[Value] = [16, 32, 48, 80, 128, 224, 384, 640, 1024]
 BATCHES_CUDA: list[Value] = [1, 2, 3, 5, 8, 14, 24, 40, 64]
-# Compiled anew for each shape, three seconds a case or more: for `compiled`, and where asked for by name.
+# Compiled anew for each shape, three seconds per case or more: for `compiled`, and where asked for by name.
 COMPILED = ["flex*"]
 DIVISORS: list[Value] = [2, 8, 32, 128]
 # A Python loop visits each row: it teaches along n, where it shows n + n^2, and is left out of all else. On a GPU it

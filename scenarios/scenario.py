@@ -17,7 +17,8 @@ Point = dict[str, Value]
 
 AXIS_NAMES = (
     *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "causal", "valid_lens", "scale"),
-    # Of multi-head modules, and of pooling.
+    *("window", "softcap", "layout", "values"),
+    # Of multi-head modules, and of pooling; attention has a bias too, which is another.
     *("width", "query_size", "key_size", "value_size", "bias", "dropout", "kernel", "w"),
 )
 

@@ -11,7 +11,21 @@ if TYPE_CHECKING:
 
 # Axes whose values count something that a tensor has at least one of.
 SIZES = frozenset(
-    {"n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width", "query_size", "key_size", "value_size"}
+    {
+        "n",
+        "n_q",
+        "n_k",
+        "d",
+        "d_v",
+        "heads",
+        "kv_heads",
+        "batch",
+        "width",
+        "query_size",
+        "key_size",
+        "value_size",
+        "window",
+    }
 )
 # A tensor's size is a number of 63 bits.
 SIZE_AT_MOST = 2**63 - 1

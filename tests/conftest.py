@@ -27,11 +27,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Keep the ceilings that tests measure out of the user's cache, and the user's out of the tests."""
+def _own_places(tmp_path_factory):
+    """Keep what tests measure out of the user's cache, and runs beside them, other tests' too, out of their way."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
+        # By this pytest-benchmark would take a session that a test starts for one of the processes of this one.
+        patch.delenv("PYTEST_XDIST_WORKER", raising=False)
         yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests run side by side, each process has one thread: more would wait for each other's cores, spinning."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,6 +84,9 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if not item.get_closest_marker("beyond_sample")]
         if beyond:
             config.hook.pytest_deselected(items=beyond)
+    if hasattr(config, "workerinput"):
+        # A file with a few long tests that came last would leave the other processes idle.
+        items.sort(key=lambda item: item.path.parent.name != "whole")
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from harness.comparing.snapshot import Snapshot
     from harness.policy import ComparisonPolicy
     from harness.results.run import Run
+    from reports.page.render import Opening
 
 Format = Literal["table", "md"]
 By = Literal["implementation"]
 
 
 @dataclass(frozen=True)
-class Shown:
+class Gate:
     """How a comparison is shown, and what fails the job."""
 
     fail_on: Annotated[
@@ -35,14 +36,20 @@ class Shown:
             help="slower:5%, memory:1%, operations:1% or disagreed: exit with 1 where a case is so; repeatable.",
         ),
     ] = None
-    recheck: Annotated[
-        bool, typer.Option("--recheck", help="Measure slower cases of NEW once more here; fail on what repeats.")
-    ] = False
     form: Annotated[
         Format,
         typer.Option("--format", help="table, or md for a job page.", parser=one_of("format", get_args(Format))),
     ] = "table"
     junit: Junit = None
+
+
+@dataclass(frozen=True)
+class Shown(Gate):
+    """That, of runs that are there already."""
+
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Measure slower cases of NEW once more here; fail on what repeats.")
+    ] = False
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML page to write: the report, what changed first.")
     ] = None
@@ -60,7 +67,9 @@ class Taken:
 def compare_command(
     *,
     base: Annotated[Path, typer.Argument(help="A run directory, a saved baseline, or JSON of a benchmark tool.")],
-    new: Annotated[Path | None, typer.Argument(help="The same, held against BASE; none with --by.")] = None,
+    new: Annotated[
+        Path | None, typer.Argument(help="The same, held against BASE; none with --by, or if BASE is of `ab`.")
+    ] = None,
     by: Annotated[
         By | None,
         typer.Option("--by", help="implementation: compare those of one run.", parser=one_of("kind", get_args(By))),
@@ -76,11 +85,16 @@ def compare_command(
 
     Example: attnbench compare runs/before runs/after --fail-on slower:5% --fail-on disagreed
     """
+    from harness.results.pair_file import is_pair
+
     if by is None:
-        if new is None:
-            raise fail("compare needs BASE and NEW, or one run with --by implementation --base NAME")
         if implementation is not None:
             raise fail("--base names an implementation of one run: add --by implementation")
+        if new is None and is_pair(base):
+            compare_pair(base, shown=shown, telling=telling)
+            return
+        if new is None:
+            raise fail("compare needs BASE and NEW, or one run with --by implementation --base NAME")
         compare_runs(base, new, folder=baselines, shown=shown, telling=telling)
     else:
         if new is not None:
@@ -97,7 +111,7 @@ def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown, telling: 
     from reports.page.render import collector_paused
 
     try:
-        demands = _demands(shown)
+        demands = demands_of(shown)
         with collector_paused():
             before, after = take(base, folder=folder), take(new, folder=folder)
             before, after = _labelled(before, after)
@@ -108,7 +122,34 @@ def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown, telling: 
             judged = _rechecked(judged, before, after, policy=policy, telling=telling)
     except ValueError as error:
         raise fail(str(error)) from None
-    _end(changes, judged, runs=[side.run for side in (before, after) if side.run], shown=shown, telling=telling)
+    runs = [side.run for side in (before, after) if side.run]
+    end(changes, judged, runs=runs, gate=shown, page=shown.output, telling=telling)
+
+
+def compare_pair(path: Path, *, shown: Shown, telling: Telling) -> None:
+    """Compare two sides that took turns once more, and end with the exit code that it makes."""
+    if shown.recheck:
+        raise fail("--recheck measures NEW again: run `attnbench ab` again instead")
+    try:
+        changes, judged, runs = judge_pair(path, shown)
+    except ValueError as error:
+        raise fail(str(error)) from None
+    end(changes, judged, runs=runs, gate=shown, page=shown.output, telling=telling)
+
+
+def judge_pair(path: Path, gate: Gate) -> tuple[Changes, list[Judged], tuple[Run, Run]]:
+    """Read and compare two sides that took turns, and judge the demands. Raises ValueError."""
+    from harness.comparing.demands import judge, policy_for
+    from harness.comparing.in_turn import compare_sides
+    from harness.results.pair_file import read_sides
+    from harness.results.paired import policy_of
+    from reports.page.render import collector_paused
+
+    demands = demands_of(gate)
+    with collector_paused():
+        base, new = read_sides(path)
+        changes = compare_sides(base, new, policy=policy_for(demands, policy_of(new)))
+    return changes, judge(changes, demands), (base, new)
 
 
 def compare_inside(path: Path, implementation: str, *, shown: Shown, telling: Telling) -> None:
@@ -122,7 +163,7 @@ def compare_inside(path: Path, implementation: str, *, shown: Shown, telling: Te
     if shown.recheck:
         raise fail("--recheck measures NEW again: it needs two runs")
     try:
-        demands = _demands(shown)
+        demands = demands_of(shown)
         run = read_run(path)
         names = sorted({record.case.implementation for record in run.records})
         if implementation not in names:
@@ -130,7 +171,7 @@ def compare_inside(path: Path, implementation: str, *, shown: Shown, telling: Te
         changes = compare_implementations(run, base=implementation, policy=policy_of(run))
     except ValueError as error:
         raise fail(str(error)) from None
-    _end(changes, judge(changes, demands), runs=[run], shown=shown, telling=telling)
+    end(changes, judge(changes, demands), runs=[run], gate=shown, page=shown.output, telling=telling)
 
 
 def take(path: Path, *, folder: Path) -> Taken:
@@ -173,7 +214,8 @@ def _labelled(before: Taken, after: Taken) -> tuple[Taken, Taken]:
     )
 
 
-def _demands(shown: Shown) -> list[Demand]:
+def demands_of(shown: Gate) -> list[Demand]:
+    """Read what fails the job. Raises DemandError."""
     from harness.comparing.demands import parse
 
     return [parse(text) for text in dict.fromkeys(shown.fail_on or ())]
@@ -219,7 +261,15 @@ def _beside(path: Path) -> Path:
     return next(one for one in names if not one.exists())
 
 
-def _end(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[Run], shown: Shown, telling: Telling) -> None:
+def end(
+    changes: Changes,
+    judged: Sequence[Judged],
+    *,
+    runs: Sequence[Run],
+    gate: Gate,
+    page: Path | None,
+    telling: Telling,
+) -> None:
     """Show a comparison, write its page, and end with its exit code."""
     from harness.comparing.demands import NOTHING, exit_code
     from reports.answer.changes import headline
@@ -229,13 +279,13 @@ def _end(changes: Changes, judged: Sequence[Judged], *, runs: Sequence[Run], sho
         from reports.exports.changes import document
 
         say(document(changes, judged, code=code))
-    elif shown.form == "md":
+    elif gate.form == "md":
         from reports.exports.changes import markdown
 
         say(markdown(changes, judged))
     else:
         _print(changes, judged)
-    _write_files(changes, judged, runs=runs, shown=shown, tell=_teller(telling))
+    _write_files(changes, judged, runs=runs, junit=gate.junit, page=page, tell=_teller(telling))
     if code == NOTHING:
         raise fail(headline(changes), NOTHING)
     raise typer.Exit(code)
@@ -267,30 +317,35 @@ def _teller(telling: Telling) -> Callable[[str], None]:
     return (lambda _: None) if telling.quiet else warn
 
 
+def opening_of(changes: Changes, judged: Sequence[Judged]) -> Opening:
+    """Return what the page of a comparison opens with."""
+    from reports.answer.changes import title
+    from reports.chapters.changes import changes_chapter
+    from reports.page.render import Opening
+
+    return Opening(f"What changed: {title(changes)}", lambda: changes_chapter(changes, judged))
+
+
 def _write_files(
     changes: Changes,
     judged: Sequence[Judged],
     *,
     runs: Sequence[Run],
-    shown: Shown,
+    junit: Path | None,
+    page: Path | None,
     tell: Callable[[str], None],
 ) -> None:
     """Write the page and the JUnit file that were asked for."""
     from attnbench.writing import write_file, write_page
 
     try:
-        if shown.junit is not None:
+        if junit is not None:
             from reports.exports.junit import gate
 
-            write_file(gate(changes, judged).encode(), shown.junit)
-        if shown.output is not None:
-            from reports.answer.changes import title
-            from reports.chapters.changes import changes_chapter
-            from reports.page.render import Opening
-
+            write_file(gate(changes, judged).encode(), junit)
+        if page is not None:
             if not runs:
                 raise fail("-o needs a run: two baselines make no page")
-            opening = Opening(f"What changed: {title(changes)}", lambda: changes_chapter(changes, judged))
-            tell(f"page: {write_page(runs, shown.output, opening=opening)}")
+            tell(f"page: {write_page(runs, page, opening=opening_of(changes, judged))}")
     except ValueError as error:
         raise fail(str(error)) from None

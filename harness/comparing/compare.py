@@ -60,16 +60,16 @@ def compare(base: Snapshot, new: Snapshot, *, policy: ComparisonPolicy) -> Chang
         )
         decided = times.decide(effects, found, shift=moved, policy=policy)
         outcomes = {pair.case.id: one for pair, one in zip(usable, decided, strict=True)}
-        means = _means(usable, effects, found, shift=moved, confidence=policy.confidence)
+        means = means_of(usable, effects, found, shift=moved, confidence=policy.confidence)
     return Changes(
         base=base.name,
         new=new.name,
-        **_limits(policy),
+        **limits_of(policy),
         machine=machine,
         software=software,
         unknown=[side.name for side in (base, new) if not side.stable],
         moved=_machine(moved),
-        cases=[_compared(pair, outcomes.get(pair.case.id), elsewhere=elsewhere) for pair in pairs],
+        cases=[compared(pair, outcomes.get(pair.case.id), elsewhere=elsewhere) for pair in pairs],
         means=means,
     )
 
@@ -99,7 +99,7 @@ def compare_implementations(run: Run, *, base: str, policy: ComparisonPolicy) ->
         base=base,
         new=run.label,
         by="implementation",
-        **_limits(policy),
+        **limits_of(policy),
         cases=cases,
         means=_paired_means(cases),
     )
@@ -116,7 +116,8 @@ def _beside(first: Record | None, second: Record, *, base: str) -> Pair:
     return Pair(old, new, "", same_shape=True)
 
 
-def _limits(policy: ComparisonPolicy) -> dict[str, float]:
+def limits_of(policy: ComparisonPolicy) -> dict[str, float]:
+    """Return the figures of a policy that a comparison is read by."""
     return {
         "effect_at_least": policy.effect_at_least,
         "same_within": policy.same_within,
@@ -185,7 +186,8 @@ def _machine(moved: times.Moved | None) -> Machine | None:
     )
 
 
-def _compared(pair: Pair, one: Comparison | None, *, elsewhere: str) -> Compared:
+def compared(pair: Pair, one: Comparison | None, *, elsewhere: str = "") -> Compared:
+    """Return a case with its outcome, or with the reason why there is none."""
     exact = _exact(pair)
     if one is not None:
         return Compared(
@@ -225,7 +227,7 @@ def _both(base: float | None, new: float | None) -> Exact | None:
     return None if base is None or new is None else Exact(base=base, new=new)
 
 
-def _means(
+def means_of(
     pairs: Sequence[Pair],
     effects: NDArray[np.float64],
     found: times.Errors,
@@ -233,6 +235,7 @@ def _means(
     shift: times.Moved,
     confidence: float,
 ) -> list[Mean]:
+    """Return the geometric means of ratios over each implementation's cases of a scenario."""
     groups: dict[tuple[str, str], list[int]] = {}
     for place, pair in enumerate(pairs):
         groups.setdefault((pair.case.scenario, pair.case.implementation), []).append(place)

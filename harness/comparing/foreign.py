@@ -14,7 +14,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from harness.comparing.snapshot import Figures, Snapshot
+from harness.comparing.snapshot import FOREIGN, Figures, Snapshot
 from harness.policy import DEFAULT
 from harness.results.documents import JournalError, JsonMistakeError, read_json, read_model
 from harness.tables.benchmarks import read_benchmarks
@@ -193,7 +193,7 @@ def _exported(rows: Sequence[Any], *, source: str) -> list[Figures]:
 
 
 def _figures(key: str, place: Mapping[str, Any], figures: Mapping[str, Any], *, source: str) -> Figures:
-    case = {"problem": "benchmark", "dtype": "", "device": "", "direction": "forward", "cache": "hot", "scenario": ""}
+    case = {"problem": FOREIGN, "dtype": "", "device": "", "direction": "forward", "cache": "hot", "scenario": ""}
     document = {"status": "ok", **figures, "case": {**case, **place, "id": key}}
     return read_model(Figures, document, source=source)
 

@@ -26,7 +26,7 @@ class Exact(Fact):
 
     @property
     def factor(self) -> float | None:
-        """Return new over base; None where something came of nothing."""
+        """Return new over base; None if base is nothing and new is not."""
         if self.base == self.new:
             return 1.0
         return self.new / self.base if self.base else None
@@ -108,13 +108,15 @@ class Changes(Fact):
     """A whole comparison. `by` is empty for two runs, else what was compared inside of one, with `base` its name.
 
     `machine` and `software` say how the environments differ; a machine that does makes times incomparable.
-    `unknown` names the sides that do not say where they were measured.
+    `unknown` names the sides that do not say where they were measured. `in_turn` tells that both sides were measured
+    round by round in turn, on one machine.
     """
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
     base: str
     new: str
     by: str = ""
+    in_turn: bool = False
     effect_at_least: float
     same_within: float
     false_discoveries: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
 from harness.policy import DEFAULT
 from harness.records import SCHEMA, Case, Fact, Record, Status
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from harness.records import Environment
     from harness.results.run import Run
 
+# The problem of cases that other tools timed.
+FOREIGN = "benchmark"
 # A commit as an environment has it; other words there say why there is none.
 COMMIT = re.compile(r"[0-9a-f]{7,64}\+?")
 
@@ -42,6 +44,13 @@ class Figures(Fact):
     error: float | None = None
     energy: float | None = None
     digest: str = ""
+
+    @field_validator("case")
+    @classmethod
+    def _by_kind_of_device(cls, case: Case) -> Case:
+        # Ids of earlier versions had a GPU's number in them: cuda:0 and cuda:1 were two cases. Other tools have theirs.
+        is_numbered = ":" in case.device and case.problem != FOREIGN
+        return case.model_copy(update={"id": case.identity}) if is_numbered else case
 
     @property
     def has_interval(self) -> bool:

@@ -55,7 +55,7 @@ NEXT_CALL = "attnbench: next call"
 KERNEL, ANNOTATION = "kernel", "gpu_user_annotation"
 COPIES = frozenset({"gpu_memcpy", "gpu_memset"})
 ON_DEVICE = COPIES | {KERNEL, ANNOTATION}
-# How device events of older versions are told apart, by what their names begin with: dynamo and the profiler put
+# How device events of older versions are distinguished, by what their names begin with: dynamo and the profiler put
 # spans of their own on the device's timeline.
 DEVICE_ACTIVITIES = (
     ("Memcpy", "gpu_memcpy"),

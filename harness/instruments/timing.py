@@ -251,11 +251,15 @@ class Canary:
         self._out = torch.empty_like(self._matrix)
         self.seconds()
 
+    def product(self) -> None:
+        """Make one product."""
+        torch.mm(self._matrix, self._matrix, out=self._out)
+
     def seconds(self) -> float:
         """Return the seconds of one product, the mean of a few."""
         start = _perf_counter_ns()
         for _ in range(CANARY_CALLS):
-            torch.mm(self._matrix, self._matrix, out=self._out)
+            self.product()
         return (_perf_counter_ns() - start) * 1e-9 / CANARY_CALLS
 
 

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -148,3 +149,17 @@ def identity(device: str) -> str:
     if not device.startswith("cuda"):
         return device
     return next((known.uuid for known in present() if known.name == device and known.uuid), device)
+
+
+def lockable(device: str) -> list[str]:
+    """Return what of a device one run may hold at a time: its `identity`, on a CPU each core that may be used here."""
+    if device != "cpu":
+        return [identity(device)]
+    return [f"core-{number}" for number in processor.allowed_core_numbers()]
+
+
+def held_name(device: str) -> str:
+    """Name a device where it is held: a CPU with its cores where not all of them may be used."""
+    cores = processor.allowed_core_numbers()
+    is_whole = device != "cpu" or len(cores) == os.cpu_count()
+    return device if is_whole else f"{device} (cores {processor.core_ranges(cores)})"

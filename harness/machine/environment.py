@@ -20,6 +20,8 @@ from harness.machine import nvml
 from harness.machine.host import Facts, host_stable
 from harness.machine.processor import (
     ROOT,
+    allowed_core_numbers,
+    core_ranges,
     cpu_mhz,
     cpu_pressure,
     cpu_temperature,
@@ -63,6 +65,7 @@ def describe(device: str) -> Environment:
     host_stable(stable)
     _software(stable)
     host_volatile(volatile)
+    volatile.values |= {"hostname": platform.node(), "cores": core_ranges(allowed_core_numbers())}
     if device.startswith("cuda"):
         _gpu(device, stable, volatile)
     return Environment(
@@ -178,6 +181,7 @@ def _gpu(device: str, stable: Facts, volatile: Facts) -> None:
         "gpu_l2_bytes": properties.L2_cache_size,
     }
     # Which of several equal cards it was: two runs on them compare, and a resumed run says if it moved.
+    volatile.values["gpu_index"] = int(device.partition(":")[2] or 0)
     volatile.values["gpu_uuid"] = f"GPU-{properties.uuid}"
     volatile.values["gpu_variables"] = {name: os.environ[name] for name in PLACING if name in os.environ}
     # Creates this process's context, so that NVML's list of processes is known to hold it.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path("/")
 
@@ -55,13 +55,24 @@ def allowed_cores() -> int:
     return len(allowed_core_numbers())
 
 
+def core_ranges(numbers: Sequence[int]) -> str:
+    """Write core numbers in ascending order as taskset takes them: `0-3,8`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
 def cpu_quota(*, root: Path = ROOT) -> float | None:
     """Return the cores' worth of time that the cgroups allow, the smallest on the way up; None for no limit."""
     return min((quota for folder in _cgroups(root) if (quota := _quota_of(folder)) is not None), default=None)
 
 
 def _quota_of(folder: Path) -> float | None:
-    """Return the quota that one group sets, in either version of control groups; None where it sets none."""
+    """Return the quota that one group sets, in either version of control groups; None if it sets none."""
     words = (text_of(folder / "cpu.max") or "").split()
     words = words or [text_of(folder / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
     numbers = [_integer(word) for word in words]
@@ -255,7 +266,7 @@ def _integer(text: str | None) -> int | None:
 
 
 def text_of(path: Path) -> str | None:
-    """Read a small system file, None where it is missing or refused."""
+    """Read a small system file, None if it is missing or refused."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

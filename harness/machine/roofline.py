@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def roofline_seconds(
     operations: int, ideal_bytes: int, ceilings: Iterable[Ceiling], dtype: str, *, cache: Cache = "hot"
 ) -> float | None:
-    """Return the least time that the measured ceilings allow, None where one of them is missing.
+    """Return the least time that the measured ceilings allow, None if one of them is missing.
 
     A working set that fits a cache is granted the bandwidth of that cache, unless the caches are `cold`.
     """
@@ -32,5 +32,5 @@ def roofline_seconds(
 
 
 def matmul_rate(ceilings: Iterable[Ceiling], dtype: str) -> float | None:
-    """Return the measured matrix-product rate of a dtype in FLOP/s, None where it was not measured."""
+    """Return the measured matrix-product rate of a dtype in FLOP/s, None if it was not measured."""
     return next((found.value for found in ceilings if found.name == f"matmul {dtype}"), None)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 3
+VERSION = 4
 
 
 class MessageError(ValueError):
@@ -182,11 +182,25 @@ class Replayed(Fact):
     calls_seconds: float
 
 
+class SecondLook(Fact):
+    """What calls on new values and on values seen took when they were made in turn, median seconds of so many pairs.
+
+    `later_seconds` is per call of those in a row after, None where none are.
+    """
+
+    found: Literal["kept", "none kept", "undecided"]
+    pairs: int
+    new_seconds: float
+    seen_seconds: float
+    later_seconds: float | None = None
+
+
 class Rechecked(Fact):
-    """The gate's result after timing."""
+    """The gate's result after timing, and what a second look found where one was asked for."""
 
     kind: Literal["rechecked"] = "rechecked"
     agreement: Agreement
+    second_look: SecondLook | None = None
     calls_seconds: float
 
 
@@ -381,11 +395,15 @@ class Replay(Asking[Replayed]):
 
 
 class Recheck(Asking[Rechecked]):
-    """Hold a timed case against the oracle again, on inputs that it has not seen."""
+    """Hold a timed case against the oracle again, on inputs that it has not seen.
+
+    Where its rounds look like those of kept results, `look_again` is how many calls a block had.
+    """
 
     do: Literal["recheck"] = "recheck"
     case: Case
     seed: int
+    look_again: int | None = None
 
 
 class Sustain(Asking[Sustained]):

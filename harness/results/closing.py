@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,40 +22,37 @@ from harness.records import (
     Telemetry,
     Time,
 )
+from harness.results.remembered import remembered, words
 from harness.stats import control, launches
 from harness.stats.samples import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.policy import Policy, TimingPolicy
+    from harness.policy import Policy
+    from harness.protocol.messages import SecondLook
     from harness.records import Flag
     from harness.results.plan_file import Plan
 
 # The canary's undisturbed time is the 5th percentile of all its samples in a run.
 CANARY_PERCENTILE = 5
-# Fewer first calls on new values may all have been disturbed.
-FIRST_CALLS_AT_LEAST = 2
 
 
 def canary_floor(rounds: Sequence[Round]) -> float | None:
-    """Return the undisturbed seconds of the canary over many rounds, None where none was timed."""
+    """Return the undisturbed seconds of the canary over many rounds, None if none was timed."""
     seconds = [value for visit in rounds for value in visit.canary]
     return float(np.percentile(seconds, CANARY_PERCENTILE)) if seconds else None
 
 
-def controlled(
-    rounds: Mapping[str, Sequence[Round]], *, points: Mapping[str, str], floor: float | None
-) -> control.Controlled:
-    """Take canary and neighbours out of the rounds of a run's cases, by case id; `points` has each case's point."""
+def controlled(rounds: Mapping[str, Sequence[Round]], *, floor: float | None) -> control.Controlled:
+    """Take the canary out of the rounds of a run's cases, by case id."""
     return control.control(
-        {name: [one for visit in visits if (one := _visited(visit, floor))] for name, visits in rounds.items()},
-        points=points,
+        {name: [one for visit in visits if (one := _visited(visit, floor))] for name, visits in rounds.items()}
     )
 
 
 def _visited(visit: Round, floor: float | None) -> control.Visited | None:
-    """Return the mean log seconds of a visit's blocks, and of its canaries; None where a clock stood still."""
+    """Return the mean log seconds of a visit's blocks, and of its canaries; None if a clock stood still."""
     if not visit.samples or min(visit.samples) <= 0.0:
         return None
     slow_down = None
@@ -72,11 +69,11 @@ def time_of(
     stop_reason: StopReason,
     prepared: Preparation | None = None,
     series: control.Series | None = None,
-    slopes: tuple[float, float] = (0.0, 0.0),
+    slope: float = 0.0,
 ) -> Time:
     """Summarise a case's rounds; `floor` is the canary's undisturbed seconds.
 
-    `series` has the rounds with the run's controls taken out, by `slopes` on canary and neighbours.
+    `series` has the rounds with the canary taken out, by its `slope`.
     """
     canary = [[value / floor for value in visit.canary] for visit in rounds] if floor else None
     if canary is not None and any(len(c) != len(v.samples) for c, v in zip(canary, rounds, strict=True)):
@@ -98,7 +95,7 @@ def time_of(
         low=summary.low,
         high=summary.high,
         best=summary.best,
-        **_statistic(series, slopes=slopes, processes=len({visit.process for visit in rounds}), policy=policy),
+        **_statistic(series, slope=slope, processes=len({visit.process for visit in rounds}), policy=policy),
         effective_samples=summary.effective_samples,
         stop_reason=stop_reason,
         flags=[*summary.flags, *lingers],
@@ -114,14 +111,13 @@ def time_of(
 
 
 def _statistic(
-    series: control.Series | None, *, slopes: tuple[float, float], processes: int, policy: Policy
+    series: control.Series | None, *, slope: float, processes: int, policy: Policy
 ) -> dict[str, str | float | None]:
     """Return the fields of a time that hold its statistic; none where no visit has a time."""
     if series is None or not len(series.logs):
         return {}
     found = control.locate(
         series.logs,
-        moved=series.moved,
         confidence=policy.timing.confidence,
         between=policy.comparison.process_deviation / processes**0.5,
     )
@@ -130,8 +126,7 @@ def _statistic(
         "value": found.value,
         "value_low": found.low,
         "value_high": found.high,
-        "canary_slope": slopes[0],
-        "neighbour_slope": slopes[1],
+        "canary_slope": slope,
     }
 
 
@@ -174,6 +169,7 @@ def close(
     environment: Environment | None,
     stop_reason: StopReason,
     recheck: Agreement | None = None,
+    second_look: SecondLook | None = None,
     telemetry: Telemetry | None = None,
     allocation: Allocation | None = None,
     among: control.Controlled | None = None,
@@ -181,8 +177,9 @@ def close(
     """Return the closing record of a case that ran; implausible speed makes it `invalid`.
 
     `among` has the case's rounds among those of the run; without it nothing tells what moved them all alike.
+    `second_look` is what was found where its rounds looked like those of kept results.
     """
-    among = among or controlled({case.id: rounds}, points={case.id: case.point_key}, floor=floor)
+    among = among or controlled({case.id: rounds}, floor=floor)
     time = time_of(
         rounds,
         floor=floor,
@@ -190,12 +187,15 @@ def close(
         stop_reason=stop_reason,
         prepared=prepared,
         series=among.cases.get(case.id),
-        slopes=(among.beta, among.gamma),
+        slope=among.beta,
     )
     ceilings = undisturbed(environment.ceilings if environment else [], floor, policy)
-    implausible = _implausible(case, prepared, time.for_laws, ceilings, policy) or remembered(
-        rounds, floor=floor, policy=policy.timing
-    )
+    implausible = _implausible(case, prepared, time.for_laws, ceilings, policy)
+    suspicion = remembered(rounds, floor=floor, policy=policy.timing)
+    looked = words(second_look) if second_look else ""
+    is_cleared = second_look is not None and second_look.found == "none kept"
+    if suspicion and not is_cleared:
+        implausible = implausible or f"{suspicion}{looked and f' {looked}'}"
     launched = launches.launch_of(rounds, time=time, policy=policy.timing)
     if launched and launched.graph:
         skipped = _implausible(case, prepared, launched.graph, ceilings, policy)
@@ -218,7 +218,8 @@ def close(
         prepare_seconds=prepared.prepare_seconds,
         roofline_share=None if implausible else roofline_share(case, prepared, time, ceilings=ceilings),
         environment_id=environment.id if environment else "",
-        notes=prepared.notes,
+        neighbours=max((visit.neighbours for visit in rounds if visit.neighbours is not None), default=None),
+        notes=[*prepared.notes, *([looked] if is_cleared else [])],
     )
 
 
@@ -238,66 +239,6 @@ def _implausible(case: Case, prepared: Preparation, seconds: float, ceilings: Se
     if achieved <= limit:
         return ""
     return f"{achieved:.3g} FLOP/s is over {policy.timing.implausible:g} times the measured {rate:.3g}: skipped work?"
-
-
-def remembered(rounds: Sequence[Round], *, floor: float | None, policy: TimingPolicy) -> str:
-    """Say how first calls on new values and other calls differ by more than warm-up explains, empty where they don't.
-
-    First calls are held against the calls after them in their block, a moment later, and that ratio on new values
-    against the ratio on values written again. The least ratio on new values counts, so that what disturbs some of them
-    accuses nobody. Slow calls have blocks of their own, minutes apart: there the undisturbed alone are compared.
-    """
-    blocks = [block for visit in rounds for block in _first_calls(visit, floor=floor, policy=policy)]
-    in_blocks = [block for block in blocks if block.later is not None]
-    found = _gap(in_blocks, policy) or _gap([b for b in blocks if b.later is None and b.is_quiet], policy)
-    if found:
-        return found
-    slowest = min((block for block in in_blocks if block.is_new), key=lambda block: block.ratio, default=None)
-    if slowest is None or slowest.first <= policy.first_call * slowest.reference + policy.first_call_seconds:
-        return ""
-    return f"a first call takes {slowest.first:.3g} s, the calls after it {slowest.reference:.3g} s: kept results?"
-
-
-class _FirstCall(NamedTuple):
-    """A block's first call and the mean of those after it, seconds; `is_quiet` where the canary was undisturbed."""
-
-    first: float
-    later: float | None
-    is_new: bool
-    is_quiet: bool
-
-    @property
-    def reference(self) -> float:
-        """Return what a first call is held against: the calls after it, else a second."""
-        return self.later or 1.0
-
-    @property
-    def ratio(self) -> float:
-        """Return the first call over its reference."""
-        return self.first / self.reference
-
-
-def _first_calls(visit: Round, *, floor: float | None, policy: TimingPolicy) -> list[_FirstCall]:
-    quiet = [True] * len(visit.first_seconds)
-    if floor and len(visit.canary) == len(quiet):
-        quiet = [reading <= policy.canary_tolerance * floor for reading in visit.canary]
-    later: Sequence[float | None] = visit.later_seconds or [None] * len(quiet)
-    return [
-        _FirstCall(first, after, visit.new_values, is_quiet)
-        for first, after, is_quiet in zip(visit.first_seconds, later, quiet, strict=True)
-    ]
-
-
-def _gap(blocks: Sequence[_FirstCall], policy: TimingPolicy) -> str:
-    new = [block for block in blocks if block.is_new]
-    again = [block for block in blocks if not block.is_new]
-    if min(len(new), len(again)) < FIRST_CALLS_AT_LEAST:
-        return ""
-    least, usual = min(new, key=lambda block: block.ratio), float(np.median([block.ratio for block in again]))
-    if least.ratio <= policy.remembered * usual:
-        return ""
-    seen = usual * least.reference
-    return f"a call on new values takes {least.first:.3g} s at least, on values it has seen {seen:.3g} s: kept results?"
 
 
 def provisional(
@@ -320,8 +261,8 @@ def provisional(
     if not left:
         return []
     floor = canary_floor([visit for visits in rounds.values() for visit in visits])
-    points = {planned.case.id: planned.case.point_key for planned in plan.cases}
-    among = controlled({name: rounds[name] for name in points if name in rounds}, points=points, floor=floor)
+    planned = [one.case.id for one in plan.cases]
+    among = controlled({name: rounds[name] for name in planned if name in rounds}, floor=floor)
     return [
         close(
             case,

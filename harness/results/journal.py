@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import fcntl
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Self, TextIO, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
 from harness.records import Degrees, Environment, Preparation, Record, Round
 from harness.results import documents
 from harness.results.documents import JournalError, JsonMistakeError
+from harness.results.merged_file import Merged
 from harness.results.plan_file import Plan
 from harness.results.schema import check_schema
 from harness.results.summary_file import Summary
@@ -32,6 +31,8 @@ PLAN, JOURNAL, ENVIRONMENT, SUMMARY, VERDICTS = (
     "verdicts.json",
 )
 REPORT = "report.html"
+# Beside these where a directory was merged.
+MERGED = "merged.json"
 # How the subjects of facts on operation counts begin.
 DEGREES = "degrees "
 # A line written is safe from the death of any process, one synchronised from a power cut too. Synchronising each line
@@ -39,6 +40,11 @@ DEGREES = "degrees "
 SYNC_SECONDS = 1.0
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def line(kind: str, content: Mapping[str, object]) -> str:
+    """Write one line of a journal."""
+    return json.dumps({"kind": kind, **content}, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 class Journal:
@@ -71,8 +77,7 @@ class Journal:
 
     def append(self, kind: str, content: Mapping[str, object]) -> None:
         """Write one line. Raises OSError where the disk is full; what was written before stays intact."""
-        line = json.dumps({"kind": kind, **content}, separators=(",", ":"), allow_nan=False) + "\n"
-        data = line.encode()
+        data = line(kind, content).encode()
         size = os.fstat(self._descriptor).st_size
         written = os.write(self._descriptor, data)
         if written != len(data):
@@ -224,17 +229,27 @@ def read_verdicts(directory: Path) -> Verdicts | None:
     return _model(directory / VERDICTS, Verdicts)
 
 
+def read_merged(directory: Path) -> Merged | None:
+    """Read merged.json, None if there is none. Raises JournalError, SchemaMismatchError."""
+    return _model(directory / MERGED, Merged)
+
+
 def _model(path: Path, model: type[Model]) -> Model | None:
     document = read_document(path)
     return None if document is None else documents.read_model(model, document, source=str(path))
 
 
 def read_document(path: Path) -> dict[str, JsonValue] | None:
-    """Read a JSON object, None where the file is missing. Raises JournalError, SchemaMismatchError."""
+    """Read a JSON object, None if the file is missing. Raises JournalError, SchemaMismatchError."""
     document = documents.read_document(path)
     if document is not None:
         check_schema(document, source=str(path))
     return document
+
+
+def document_text(document: Mapping[str, object]) -> str:
+    """Write a JSON object as files of a run have it."""
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def write_document(path: Path, document: Mapping[str, object]) -> None:
@@ -242,8 +257,7 @@ def write_document(path: Path, document: Mapping[str, object]) -> None:
     temporary = path.with_suffix(path.suffix + ".part")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, allow_nan=False)
-            file.write("\n")
+            file.write(document_text(document))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -255,60 +269,3 @@ def write_document(path: Path, document: Mapping[str, object]) -> None:
 def now() -> str:
     """Return the time with its zone, to the second, as files of a run have it."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-
-
-class DeviceHeldError(JournalError):
-    """Another run holds the device."""
-
-
-class DeviceLock:
-    """Hold a device for one run at a time on this machine, by an advisory file lock that dies with the process.
-
-    `device` is what tells the device from others, `name` what messages call it. If the file can't be opened, `problem`
-    says so, and nothing is held.
-    """
-
-    def __init__(self, device: str, *, folder: Path, name: str = "") -> None:
-        self._path = folder / f"attnbench-{device.replace(':', '-')}.lock"
-        self._name = name or device
-        self._file: TextIO | None = None
-        self.problem = ""
-        try:
-            self._file = os.fdopen(_shared_file(self._path), "r+", encoding="utf-8")
-        except OSError as error:
-            self.problem = f"Other runs on {self._name} go unnoticed: {self._path} can't be opened ({error.strerror})."
-
-    def __enter__(self) -> Self:
-        if self._file is None:
-            return self
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
-            raise DeviceHeldError(
-                f"device {self._name} is held by another run (process {holder}); wait for it"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _shared_file(path: Path) -> int:
-    """Open a file for reading and writing, made for everybody if there is none.
-
-    In a folder like /tmp the kernel refuses to open another user's file with O_CREAT (fs.protected_regular).
-    """
-    try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o666)
-        with contextlib.suppress(OSError):
-            os.fchmod(descriptor, 0o666)
-        return descriptor

@@ -25,7 +25,7 @@ ROUNDS_AT_LEAST = 2
 
 @dataclass(frozen=True)
 class Pair:
-    """How many times as fast as the baseline a case is, with a 95 % interval, and whether the two are told apart.
+    """How many times as fast as the baseline a case is, with a 95 % interval, and whether they differ significantly.
 
     `rounds` are those that both cases have, over so many `processes`.
     """
@@ -39,7 +39,7 @@ class Pair:
 
 
 def paired(run: Run, *, baseline: str) -> dict[str, Pair]:
-    """Compare every timed case of a run with the baseline at the same point, by case id.
+    """Compare every timed case of a run with the baseline at the same point, by case id; of a merged run in its part.
 
     Cases without two rounds in common with the baseline are left out. Where any case has its rounds from a single
     process, all are compared so: `harness.stats.comparison` then allows for what differs between processes.
@@ -47,10 +47,10 @@ def paired(run: Run, *, baseline: str) -> dict[str, Pair]:
     from harness.stats.comparison import compare
 
     times = _logs(run)
-    at_point = {record.case.point_key: record for record in run.records if _is(record, baseline)}
+    at_point = {(record.case.point_key, record.part): record for record in run.records if _is(record, baseline)}
     ratios: dict[str, dict[int, list[float]]] = {}
     for record in run.records:
-        base = at_point.get(record.case.point_key)
+        base = at_point.get((record.case.point_key, record.part))
         if record.time is None or base is None or record.case.implementation == baseline:
             continue
         mine, theirs = times[record.case.id], times[base.case.id]
@@ -104,17 +104,20 @@ def _log_ratios(ours: Sequence[float], bases: Sequence[float], *, has_statistic:
 def _logs(run: Run) -> dict[str, dict[tuple[int, int], float]]:
     """Return the log seconds of each round, by case id and (process, index).
 
-    What moved all implementations is out where records name a statistic; older ones have the smallest of each round.
+    What the canary saw is out where records name a statistic; older ones have the smallest of each round.
     """
     timed = [record for record in run.records if record.time]
     logs = {
         record.case.id: {visit: math.log(least) for visit, least in _minima(run, record).items()} for record in timed
     }
-    named = {record.case.id: record.case.point_key for record in timed if record.time and record.time.statistic}
-    rounds = {name: run.rounds[name] for name in named if run.rounds.get(name)}
-    floor = canary_floor([visit for visits in rounds.values() for visit in visits])
-    for name, series in controlled(rounds, points=named, floor=floor).cases.items():
-        logs[name] = dict(zip(series.moments, map(float, series.logs), strict=True))
+    named = [record for record in timed if record.time and record.time.statistic]
+    # Parts of a merged run were measured apart: each has a canary of its own.
+    for part in dict.fromkeys(record.part for record in named):
+        names = [record.case.id for record in named if record.part == part]
+        rounds = {name: run.rounds[name] for name in names if run.rounds.get(name)}
+        floor = canary_floor([visit for visits in rounds.values() for visit in visits])
+        for name, series in controlled(rounds, floor=floor).cases.items():
+            logs[name] = dict(zip(series.moments, map(float, series.logs), strict=True))
     return logs
 
 

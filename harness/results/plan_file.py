@@ -28,6 +28,19 @@ class DroppedPoint(Fact):
     reason: str
 
 
+class Part(Fact):
+    """What a plan is a part of: `whole` has the label of every case of the whole plan, by id.
+
+    `bridge` is the id of the case that each part measures, "" without one; it `is_guest` where it belongs to another
+    part and is measured here only to hold this device against others.
+    """
+
+    name: str
+    whole: dict[str, str]
+    bridge: str = ""
+    is_guest: bool = False
+
+
 class Plan(Fact):
     """The contents of plan.json: what was asked, by which command, under which policy, and every case."""
 
@@ -39,6 +52,8 @@ class Plan(Fact):
     seed: int
     preset: Literal["fast", "default", "rigorous"] = "default"
     baseline: str
+    # The Python whose workers measured a side of `attnbench ab`; empty for this program's own.
+    interpreter: str = ""
     threads: int | None = None
     keep_memory: bool = True
     impl_files: list[str] = Field(default_factory=list)
@@ -49,8 +64,15 @@ class Plan(Fact):
     cases: list[PlannedCase]
     dropped: list[DroppedPoint] = Field(default_factory=list)
     fingerprint: dict[str, JsonValue] = Field(default_factory=dict)
+    # None where the plan is no part of another.
+    part: Part | None = None
 
     model_config = Record.model_config
+
+    @property
+    def guest(self) -> str:
+        """Return the id of the case that belongs to another part of the whole plan, "" without one."""
+        return self.part.bridge if self.part and self.part.is_guest else ""
 
     def digest_of(self, case: Case) -> str:
         """Return the digest of the source of a case's implementation, "" where it is not known."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from harness.results import journal
 from harness.results.closing import provisional
+from harness.results.documents import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from harness.records import Case, Environment, Record, Round
+    from harness.results.merged_file import Merged
     from harness.results.plan_file import Plan
     from harness.results.summary_file import Summary
     from harness.results.verdicts_file import Verdict
@@ -26,6 +28,7 @@ NOT_RUN = "not run"
 class Run:
     """Hold everything a run directory says. `torn` counts journal lines that can't be read, `damages` tells of each.
 
+    `merged` is there where it was merged of parts.
     `records` has those of closed cases, and provisional ones of cases that have rounds but never closed. `waiting` has
     the planned cases without one: the case, what stands for its status, and the reason. `rounds` has the visits to each
     case by its id; a directory of records alone has none.
@@ -43,6 +46,7 @@ class Run:
     torn: int
     rounds: Mapping[str, Sequence[Round]]
     damages: tuple[str, ...] = ()
+    merged: Merged | None = None
 
     @cached_property
     def by_id(self) -> dict[str, Record]:
@@ -51,8 +55,11 @@ class Run:
 
 
 def read_run(path: str | Path, *, label: str | None = None) -> Run:
-    """Read a run directory. Raises JournalError, SchemaMismatchError."""
+    """Read a run directory, or one merged of parts of one machine. Raises JournalError, SchemaMismatchError."""
     directory = Path(path)
+    merged = journal.read_merged(directory)
+    if folders := _folders(merged):
+        raise JournalError(f"{directory} holds runs of {len(folders)} machines: name one of {', '.join(folders)} in it")
     entries = journal.read(directory)
     plan = journal.read_plan(directory)
     environment = journal.read_environment(directory)
@@ -79,7 +86,13 @@ def read_run(path: str | Path, *, label: str | None = None) -> Run:
         torn=entries.torn,
         rounds=entries.rounds,
         damages=tuple(entries.damages),
+        merged=merged,
     )
+
+
+def _folders(merged: Merged | None) -> list[str]:
+    """List the folders of a merged directory that has one for each of its machines."""
+    return [group.folder for group in merged.groups if group.folder] if merged else []
 
 
 def _waiting(
@@ -99,9 +112,14 @@ def _waiting(
 
 
 def read_runs(paths: Sequence[str | Path]) -> list[Run]:
-    """Read several runs, with labels that tell them apart."""
-    names = [Path(path).resolve().name for path in paths]
+    """Read several runs, with labels that tell them apart; of a merged directory each of its machines."""
+    places = [place for path in paths for place in _places(Path(path))]
+    names = [place.resolve().name for place in places]
     return [
-        read_run(path, label=name if names.count(name) == 1 else f"{Path(path).resolve().parent.name}/{name}")
-        for path, name in zip(paths, names, strict=True)
+        read_run(place, label=name if names.count(name) == 1 else f"{place.resolve().parent.name}/{name}")
+        for place, name in zip(places, names, strict=True)
     ]
+
+
+def _places(directory: Path) -> list[Path]:
+    return [directory / folder for folder in _folders(journal.read_merged(directory))] or [directory]

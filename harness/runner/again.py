@@ -34,6 +34,8 @@ def measure_again(run: Run, cases: Collection[str], directory: Path, *, progress
     plan = run.plan
     if plan is None:
         raise NotAtHandError(f"{run.label} has no plan to measure by")
+    if plan.interpreter:
+        raise NotAtHandError("it is a side of `attnbench ab`; measure both again")
     _check_machine(run)
     _check_code(plan)
     chosen = [planned for planned in plan.cases if planned.case.id in cases]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from harness.policy import AllocationPolicy, Policy, RunPolicy, TelemetryPolicy, TimingPolicy
-    from harness.records import Case, PlannedCase, Preparation
+    from harness.records import Case, PlannedCase, Preparation, Status
 
 # Calls of an implementation that a preparation makes at least: agreement, memory, profile, warm-up.
 PREPARATION_CALLS = 6
@@ -38,6 +38,16 @@ BLOCK_STEPS = 28
 # harness/instruments/timing.py.
 SLEEP_PER_ENQUEUED = 2.0
 SLEEP_SECONDS_AT_MOST = 0.05
+# Rates that shards are weighed by, in FLOP/s and B/s: what each machine measures of itself before it plans differs from
+# moment to moment, and machines that share a plan must cut it alike. Attention reaches about these on eight cores and
+# on a GPU of 2022.
+NOMINAL_RATES, NOMINAL_RATES_CUDA = (1e11, 2e10), (1e14, 1e12)
+# Dispatch of one call.
+NOMINAL_CALL_SECONDS = 2e-5
+# Passes over what a call holds beside its inputs.
+NOMINAL_PASSES = 6
+# Reasons not to run that are the same on every machine of a kind.
+NEVER_RUN: frozenset[Status] = frozenset({"unsupported", "predicted_slow"})
 # Seconds of prediction that count as right before any was held against the clock.
 PACE_PRIOR = 0.5
 
@@ -64,10 +74,12 @@ class Pace:
 class TimeAccount:
     """The run's account of time, in seconds: its start, the budget, and what was spent.
 
-    `calls` is the time inside implementations, `timed` the part of it that is in timed samples.
+    `calls` is the time inside implementations, `timed` the part of it that is in timed samples. Of `sides` that are
+    measured in turn each may have its part of what is left.
     """
 
     budget: float
+    sides: int = 1
     started: float = field(default_factory=time.monotonic)
     calls: float = 0.0
     timed: float = 0.0
@@ -82,7 +94,7 @@ class TimeAccount:
     @property
     def left(self) -> float:
         """Return the seconds left of the budget."""
-        return self.budget - self.spent
+        return (self.budget - self.spent) / self.sides
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,33 @@ def estimate(planned: PlannedCase, prepared: Mapping[str, Preparation]) -> Estim
     if known is not None:
         return Estimate(planned.case, known.call_seconds, known.ran.launches)
     return Estimate(planned.case, planned.predicted.seconds if planned.predicted else 0.0)
+
+
+def nominal_call_seconds(planned: PlannedCase) -> float:
+    """Return what a call of a case takes on no machine in particular, 0 where none of the kind runs it."""
+    if planned.predicted is None or planned.skip in NEVER_RUN:
+        return 0.0
+    operations, copies = NOMINAL_RATES_CUDA if planned.case.device.startswith("cuda") else NOMINAL_RATES
+    moved = NOMINAL_PASSES * planned.predicted.extra_bytes + planned.predicted.resident_bytes
+    return planned.predicted.operations / operations + moved / copies + NOMINAL_CALL_SECONDS
+
+
+def nominal_seconds(planned: PlannedCase, *, device: str, policy: Policy) -> float:
+    """Return what a case takes of a run on no machine in particular, so that each gets the same; see `case_seconds`.
+
+    What would take a run's whole time is left out of it, and counts no more than that.
+    """
+    call = nominal_call_seconds(planned)
+    taken = case_seconds(Estimate(planned.case, call), device=device, policy=policy) if call else 0.0
+    return min(taken, time_budget(device, policy.run))
+
+
+def case_seconds(known: Estimate, *, device: str, policy: Policy) -> float:
+    """Return what a case takes of a run, from its preparation to its check, with the rounds that are aimed at."""
+    timing, call = policy.timing, known.call_seconds
+    rounds = max(timing.rounds_at_least, min(timing.rounds_aimed, int(timing.case_seconds / call) if call else 0))
+    visits = rounds_seconds([known], rounds=rounds, block=shortest_block(device, timing), policy=timing)
+    return preparation_seconds(call, device=device) + visits + check_seconds(call, device=device)
 
 
 def time_budget(device: str, policy: RunPolicy) -> float:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from harness.machine import devices
 from harness.protocol.messages import Describe
-from harness.results import journal
+from harness.results import device_lock, journal
+from harness.results.device_lock import DeviceLock
 from harness.results.documents import JournalError
-from harness.results.journal import DeviceLock, Journal
+from harness.results.journal import Journal
 from harness.results.plan_file import digest_key
 from harness.runner.plan import code_fingerprint, digests_of, make_plan
 from harness.runner.selection import SelectionError, TimeLimits
@@ -101,7 +102,7 @@ def plan_and_execute(
     """
     refuse_interpreter(os.environ)
     settings = WorkerSettings.of(request)
-    with device_lock(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
+    with lock_of(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
         plan = make_plan(request, supervisor, progress=progress)
         store_plan(plan, directory)
@@ -117,7 +118,7 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
     """
     refuse_interpreter(os.environ)
     settings = WorkerSettings.of(plan)
-    with device_lock(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
+    with lock_of(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
         if journal.read_plan(directory) == plan:
             check_code(plan, directory)
@@ -161,12 +162,16 @@ def _take(
     with Journal(directory) as log:
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
         state.warnings += [lock.problem] if lock.problem else []
-        is_complete = _measure(state)
-        state.warnings += state.watch.warning() + state.quota.warning()
-        summary = state.summary(is_complete=is_complete)
-        journal.write_document(directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
-        records = state.records()
-        return Finished(plan=plan, records=records, verdicts=_judge(state, records), summary=summary)
+        return finish(state, is_complete=_measure(state))
+
+
+def finish(state: RunState, *, is_complete: bool) -> Finished:
+    """Write the summary of a run and judge its claims, by what was measured of it."""
+    state.warnings += state.watch.warning() + state.quota.warning()
+    summary = state.summary(is_complete=is_complete)
+    journal.write_document(state.directory / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
+    records = state.records()
+    return Finished(plan=state.plan, records=records, verdicts=_judge(state, records), summary=summary)
 
 
 def _measure(state: RunState, *, steps: Sequence[Callable[[RunState], None]] = STEPS) -> bool:
@@ -198,25 +203,30 @@ def _judge(state: RunState, records: list[Record]) -> Verdicts | None:
     if not state.timed:
         return None
     state.progress.judging()
-    verdicts = judging.judge(records, state.plan.scenarios, list(state.degrees.values()), policy=state.policy.scaling)
+    own = [record for record in records if record.case.id != state.plan.guest]
+    verdicts = judging.judge(own, state.plan.scenarios, list(state.degrees.values()), policy=state.policy.scaling)
     journal.write_document(state.directory / journal.VERDICTS, verdicts.model_dump(mode="json", by_alias=True))
     return verdicts
 
 
-def device_lock(device: str) -> DeviceLock:
+def lock_of(device: str) -> DeviceLock:
     """Return the lock that keeps other runs off a device. Raises DeviceHeldError on entering.
 
-    A GPU is everybody's on a machine, so its lock lies where every user sees it.
+    A GPU is everybody's on a machine, so its lock lies where every user sees it. On a CPU runs exclude each other where
+    they share a core.
     """
-    shared = Path("/tmp")  # noqa: S108
-    folder = shared if device.startswith("cuda") else Path(os.environ.get("XDG_RUNTIME_DIR") or shared)
-    return DeviceLock(devices.identity(device), folder=folder, name=device)
+    shared, own = device_lock.folders()
+    folder = shared if device.startswith("cuda") else own
+    return DeviceLock(devices.lockable(device), folder=folder, name=devices.held_name(device))
 
 
 def store_plan(plan: Plan, directory: Path) -> None:
-    """Make the run directory with its plan. Raises SelectionError if no case of it can run, JournalError."""
+    """Make the run directory with its plan. Raises SelectionError if no case of it can run, JournalError.
+
+    The part of a larger plan may have none that can run here: its records say why.
+    """
     skipped = [planned for planned in plan.cases if planned.skip]
-    if len(skipped) == len(plan.cases):
+    if len(skipped) == len(plan.cases) and plan.part is None:
         raise SelectionError(f"no case can run here; {skipped[0].case.label}: {skipped[0].reason}")
     create_directory(directory)
     journal.write_document(directory / journal.PLAN, plan.model_dump(mode="json", by_alias=True))
@@ -268,7 +278,11 @@ def replace_changed(plan: Plan, directory: Path, *, supervisor: Supervisor, prog
 
 
 def check_code(plan: Plan, directory: Path) -> None:
-    """Refuse to go on with a plan that other code made. Raises JournalError."""
+    """Refuse to go on with a plan that other code made, or that was measured in turn. Raises JournalError."""
+    if plan.interpreter:
+        raise JournalError(
+            f"{directory} can't be resumed: it is a side of `attnbench ab`, measured in turn with the other"
+        )
     ours = code_fingerprint()
     changed = [name for name, value in ours.items() if plan.fingerprint.get(name) != value]
     if changed:

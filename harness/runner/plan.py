@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import fnmatch
-import functools
 import hashlib
 import importlib.metadata
 import itertools
 import platform
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.fleet import shards
 from harness.protocol.messages import Describe, Predict
 from harness.records import Case, PlannedCase, case_id
 from harness.results.journal import now
 from harness.results.plan_file import DroppedPoint, Plan, digest_key
+from harness.runner import budget
 from harness.runner.process import ROOT
-from harness.runner.selection import EmptyShardError, Keyword, SelectionError, check_names, in_shard
+from harness.runner.selection import EmptyShardError, Keyword, SelectionError, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from harness.protocol.messages import Described
+    from harness.results.plan_file import Part
     from harness.runner.progress import Progress
     from harness.runner.selection import Request, Selection
     from harness.runner.supervisor import Supervisor
@@ -77,7 +78,7 @@ def expand(
                 if selection.implementations or not scenario.is_too_large(point, implementation=name)
             ]
             for case in _cases(scenario, point, some, device=device):
-                if not wanted.matches(case.label) or not in_shard(case.id, selection.shard):
+                if not wanted.matches(case.label):
                     continue
                 first = cases.get(case.id)
                 if first is None:
@@ -139,12 +140,6 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
         if not entry.available and entry.source in files:
             progress.unavailable(entry.source, entry.reason)
     names = names_by_problem(described)
-    expanded = functools.partial(
-        expand,
-        names=names,
-        device=request.device,
-        on_request={entry.name for entry in described.implementations if entry.on_request},
-    )
     check_names(request.selection.implementations, names)
     if request.baseline is not None:
         check_names([request.baseline], names)
@@ -152,19 +147,17 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
     if request.baseline in approximate:
         raise SelectionError(f"--baseline {request.baseline}: it is approximate, and no time of its kind is a baseline")
     scenarios = [select(scenario, request.selection, device=request.device) for scenario in request.scenarios]
-    cases, dropped = expanded(scenarios, selection=request.selection)
-    if not cases and request.selection.shard != WHOLE:
-        unsplit = replace(request.selection, shard=WHOLE)
-        others, _ = expanded(scenarios, selection=unsplit)
-        if others:
-            index, count = request.selection.shard
-            held = f"{len(others)} cases" if len(others) > 1 else "one case"
-            raise EmptyShardError(f"shard {index}/{count} of {held} is empty: nothing to do")
+    on_request = {entry.name for entry in described.implementations if entry.on_request}
+    cases, dropped = expand(
+        scenarios, names=names, selection=request.selection, device=request.device, on_request=on_request
+    )
     if not cases:
         raise SelectionError("nothing is left to run: the selection matches no case")
     planned = predicted(cases, supervisor)
-    if request.baseline is not None and request.selection.shard == WHOLE:
+    if request.baseline is not None:
         check_baseline(request.baseline, planned)
+    baseline = request.baseline or default_baseline(planned, approximate=approximate)
+    planned, part = shard_of(planned, request, baseline=baseline)
     return Plan(
         created=now(),
         command=list(request.command),
@@ -172,7 +165,7 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
         device_name=described.device_name,
         seed=request.seed,
         preset=request.preset,
-        baseline=request.baseline or default_baseline(planned, approximate=approximate),
+        baseline=baseline,
         threads=described.threads,
         keep_memory=request.keep_memory,
         impl_files=files,
@@ -182,7 +175,32 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
         cases=planned,
         dropped=dropped,
         fingerprint=code_fingerprint(),
+        part=part,
     )
+
+
+def shard_of(
+    planned: Sequence[PlannedCase], request: Request, *, baseline: str
+) -> tuple[list[PlannedCase], Part | None]:
+    """Return the cases of the shard that is asked for, with what it is a part of. Raises EmptyShardError.
+
+    Every machine that plans the same cases cuts them alike.
+    """
+    index, count = request.selection.shard
+    if request.selection.shard == WHOLE:
+        return list(planned), None
+
+    def seconds(one: PlannedCase) -> float:
+        return budget.nominal_seconds(one, device=request.device, policy=request.policy)
+
+    chunk = shards.shards(planned, count=count, seconds=seconds)[index - 1]
+    if not chunk.cases:
+        held = f"{len(planned)} cases" if len(planned) > 1 else "one case"
+        curves = len(shards.curves(planned))
+        whole = f", whole curves of which it has {curves}" if curves > 1 else ""
+        raise EmptyShardError(f"shard {index}/{count} of {held} is empty: nothing to do{whole}")
+    bridge = shards.bridge_of(planned, baseline=baseline, call_seconds=budget.nominal_call_seconds)
+    return shards.with_bridge(planned, chunk, name=f"{index}/{count}", bridge=bridge)
 
 
 def check_baseline(baseline: str, planned: Sequence[PlannedCase]) -> None:

@@ -28,6 +28,8 @@ A = TypeVar("A", bound=BaseModel)
 
 # The folder that holds our packages, which a worker imports.
 ROOT = Path(__file__).resolve().parents[2]
+# Variables that tell an interpreter where packages are.
+LEADING = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"})
 # How often a waiting parent looks at the worker's resident memory, in seconds.
 WATCH_SECONDS = 0.25
 # A worker imports torch before it answers; a cold disk makes that slow.
@@ -44,6 +46,7 @@ KILLS = Path("/proc/vmstat")
 class WorkerProcess:
     """A worker process, one request at a time, run by an interpreter; `variables` are added to its environment.
 
+    It imports our packages, or with `has_own_packages` those that are installed for its interpreter.
     `hear` is told where the seconds of each request went, by stage. `ready` is its answer to `start`; `step` is what it
     announced last; `is_stuck` if it could not be killed.
     """
@@ -55,6 +58,7 @@ class WorkerProcess:
         interpreter: str,
         stderr_lines: int,
         variables: Mapping[str, str] | None = None,
+        has_own_packages: bool = False,
         hear: Callable[[Mapping[str, float]], object] = dict,
     ) -> None:
         self._hear = hear
@@ -64,7 +68,12 @@ class WorkerProcess:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         to_worker, from_worker = os.pipe(), os.pipe()
         environment = {**os.environ, **(variables or {})}
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        if has_own_packages:
+            # What leads our interpreter to its packages would lead the other one to ours.
+            environment = {name: value for name, value in environment.items() if name not in LEADING}
+        else:
+            known = environment.get("PYTHONPATH", "")
+            environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), known]).rstrip(os.pathsep)
         # Kineto announces each profiled call on stderr, where the last lines tell of a crash.
         environment.setdefault("KINETO_LOG_LEVEL", "99")
         self._process = subprocess.Popen(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -78,12 +77,6 @@ def check_names(patterns: Iterable[str], names: dict[str, list[str]]) -> None:
     for pattern in patterns:
         if not fnmatch.filter(known, pattern):
             raise SelectionError(unknown("implementation", pattern, known))
-
-
-def in_shard(identity: str, shard: tuple[int, int]) -> bool:
-    """Tell whether a case belongs to a shard, by the hash of its id."""
-    index, count = shard
-    return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % count == index - 1
 
 
 def parse_shard(text: str) -> tuple[int, int]:

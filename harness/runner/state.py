@@ -71,6 +71,8 @@ class RunState:
     rounds_done: int = 0
     process: int = 0
     profiled: bool = False
+    # How many others of the host measured when the round began.
+    neighbours: int = 0
     stopped: dict[str, StopReason] = field(default_factory=dict)
     uncaptured: dict[tuple[str, str], str] = field(default_factory=dict)
     telemetry: dict[str, Telemetry] = field(default_factory=dict)

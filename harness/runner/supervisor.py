@@ -95,10 +95,18 @@ class Stages:
 class Supervisor:
     """Keep one worker alive, run by `interpreter`; as a context it ends the worker.
 
+    With `has_own_packages` the worker is of the attnbench that is installed for its interpreter.
     `stages` has where the seconds of its workers went.
     """
 
-    def __init__(self, settings: WorkerSettings, *, progress: Progress, interpreter: str = sys.executable) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        progress: Progress,
+        interpreter: str = sys.executable,
+        has_own_packages: bool = False,
+    ) -> None:
         self.settings = settings
         self.started_workers = 0
         self.stages = Stages()
@@ -106,6 +114,7 @@ class Supervisor:
         self.first_ready: float | None = None
         self._progress = progress
         self._interpreter = interpreter
+        self._has_own_packages = has_own_packages
         keeps = settings.keep_memory and not allocator.why_not(settings.device, os.environ)
         self._variables = allocator.KEEPING if keeps else {}
         if settings.device.startswith("cuda"):
@@ -146,7 +155,12 @@ class Supervisor:
     def returning_memory(self) -> Supervisor:
         """Return a second supervisor of the same settings, whose workers give freed memory back to the system."""
         settings = replace(self.settings, keep_memory=False)
-        second = Supervisor(settings, progress=self._progress, interpreter=self._interpreter)
+        second = Supervisor(
+            settings,
+            progress=self._progress,
+            interpreter=self._interpreter,
+            has_own_packages=self._has_own_packages,
+        )
         second._digests = self._digests
         second.stages = self.stages
         return second
@@ -212,6 +226,7 @@ class Supervisor:
             interpreter=self._interpreter,
             stderr_lines=self.settings.policy.run.stderr_lines,
             variables=self._variables,
+            has_own_packages=self._has_own_packages,
             hear=self.stages.add,
         )
         self.stages.add({"starting workers": time.monotonic() - began})

@@ -1,8 +1,7 @@
-"""One time a case from all visits of a run: what moved every implementation of a moment alike is taken out.
+"""One time per case from all visits of a run: what the canary saw beside each of them is taken out.
 
-The logarithm of a sample is the location of its case, plus beta times the canary's slow-down beside it, plus gamma
-times what the other implementations of its point met in the same round, plus chance. docs/sampling.md shows how well
-each statistic repeats.
+The logarithm of a sample is the location of its case, plus beta times the canary's slow-down beside it, plus chance.
+docs/sampling.md shows how well each statistic repeats, and why the other implementations of a point are no control.
 """
 
 from __future__ import annotations
@@ -58,23 +57,17 @@ class Visited:
 
 @dataclass(frozen=True)
 class Series:
-    """Log seconds per call of one case, one a visit in order of time, less what the controls explain.
-
-    `moved` is the part that the neighbours explain. They tell what a moment cost, not what the whole run did: in the
-    error of an absolute time that part counts again, between implementations of a point it does not.
-    """
+    """Log seconds per call of one case, one per visit in order of time, less what the canary explains."""
 
     logs: Array
-    moved: Array
     moments: list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Controlled:
-    """The visits of a run with its controls taken out, by case, and the slopes on canary and neighbours."""
+    """The visits of a run with the canary taken out, by case, and the slope on it."""
 
     beta: float
-    gamma: float
     cases: Mapping[str, Series] = field(default_factory=dict)
 
 
@@ -87,39 +80,34 @@ class Located:
     high: float | None
 
 
-def control(visits: Mapping[str, Sequence[Visited]], *, points: Mapping[str, str]) -> Controlled:
-    """Take canary and neighbours out of the visits of all cases, by case id; `points` has the point of each case.
+def control(visits: Mapping[str, Sequence[Visited]]) -> Controlled:
+    """Take the canary out of the visits of all cases, by case id.
 
-    Both slopes are estimated from the run, pooled within cases and robustly; none lies outside 0 to 1. No visit is
-    dropped: one without a canary or without neighbours keeps what it has.
+    Its slope is estimated from the run, pooled within cases and robustly, and lies between 0 and 1. No visit is
+    dropped: one without a canary keeps what it has.
     """
     kept = {name: ordered for name, made in visits.items() if (ordered := sorted(made, key=lambda one: one.moment))}
     seconds = {name: np.array([one.seconds for one in made]) for name, made in kept.items()}
     canary = {name: _known(one.canary for one in made) for name, made in kept.items()}
     beta = _slope(seconds, canary)
-    calm = {name: logs - beta * np.nan_to_num(canary[name]) for name, logs in seconds.items()}
-    beside = _neighbours(kept, calm, points)
-    gamma = _slope(calm, beside)
-    cases = {}
-    for name, logs in calm.items():
-        moved = gamma * np.nan_to_num(beside[name])
-        cases[name] = Series(logs - moved, moved, [one.moment for one in kept[name]])
-    return Controlled(beta, gamma, cases)
+    cases = {
+        name: Series(logs - beta * np.nan_to_num(canary[name]), [one.moment for one in kept[name]])
+        for name, logs in seconds.items()
+    }
+    return Controlled(beta, cases)
 
 
 def locate(
     logs: Sequence[float] | Array,
     *,
-    moved: Sequence[float] | Array | None = None,
     location: Location = LOCATION,
     confidence: float = 0.95,
     between: float = 0.0,
 ) -> Located:
     """Return a location of log seconds, one a round in order of time, with its interval.
 
-    The standard error is the jackknife's over rounds, widened for their lag-1 correlation, with Student's t. `moved` is
-    what neighbours explain, whose own error is added; `between` the standard deviation of what one process can't show,
-    in log time. Raises ValueError for no data.
+    The standard error is the jackknife's over rounds, widened for their lag-1 correlation, with Student's t.
+    `between` is the standard deviation of what one process can't show, in log time. Raises ValueError for no data.
     """
     values = np.asarray(logs, dtype=float)
     if not len(values):
@@ -127,12 +115,10 @@ def locate(
     centre = LOCATIONS[location](values)
     if len(values) < ROUNDS_AT_LEAST:
         return Located(math.exp(centre), None, None)
-    common = np.zeros_like(values) if moved is None else np.asarray(moved, dtype=float)
-    error = _variance(values, location=location) + _variance(common, location=location)
-    half = _half_width(error, rounds=len(values), confidence=confidence, between=between)
+    half = _half_width(_variance(values, location=location), rounds=len(values), confidence=confidence, between=between)
     if len(values) >= SPANNED_FROM:
         # A machine of two speeds has no third one beyond them.
-        half = min(half, float(np.ptp(values + common)) + NORMAL * between)
+        half = min(half, float(np.ptp(values)) + NORMAL * between)
     return Located(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
 
 
@@ -237,24 +223,3 @@ def _slope(costs: Mapping[str, Array], causes: Mapping[str, Array]) -> float:
     # What chance alone would give is taken off (James and Stein), so that controls that explain nothing do nothing.
     by_chance = float(((weights * misfit) ** 2).mean()) / moment
     return min(max(slope - by_chance / slope, 0.0), 1.0) if slope > 0.0 else 0.0
-
-
-def _neighbours(
-    visits: Mapping[str, Sequence[Visited]], logs: Mapping[str, Array], points: Mapping[str, str]
-) -> dict[str, Array]:
-    """Return what the others of a point met at each visit, above their own locations; NaN where there were none."""
-    above = {name: values - LOCATIONS[LOCATION](values) for name, values in logs.items()}
-    total: dict[tuple[str, tuple[int, int]], list[float]] = {}
-    for name, made in visits.items():
-        for one, value in zip(made, above[name], strict=True):
-            total.setdefault((points[name], one.moment), []).append(float(value))
-    beside: dict[str, Array] = {}
-    for name, made in visits.items():
-        met = [total[points[name], one.moment] for one in made]
-        beside[name] = np.array(
-            [
-                (sum(all_) - own) / (len(all_) - 1) if len(all_) > 1 else math.nan
-                for all_, own in zip(met, above[name], strict=True)
-            ]
-        )
-    return beside

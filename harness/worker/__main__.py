@@ -154,6 +154,8 @@ class Worker:
                 )
         if replaced:
             reason = f"it {', '.join(replaced)}"
+            if bench.process.is_spoiled:
+                return messages.Failed(status="invalid", reason=reason, worker_gone=True)
             return messages.Refused(status="invalid", reason=reason, calls_seconds=bench.calls.seconds)
         return answer
 

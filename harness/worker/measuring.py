@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.instruments import counting, cuda_graphs, directions, kernels, lingering, memory, rounds, timing
+from harness.instruments import (
+    counting,
+    cuda_graphs,
+    directions,
+    kernels,
+    lingering,
+    memory,
+    remembering,
+    rounds,
+    timing,
+)
 from harness.instruments.degrees import degrees
 from harness.instruments.telemetry import sampler, sustained
 from harness.instruments.watched import WatchedBlocks
@@ -132,12 +142,14 @@ def _lingering(bench: Workbench, subject: Subject, measured: MeasuredCall) -> fl
 
 def _notes(bench: Workbench, subject: Subject, lingers: float | None) -> list[str]:
     """Say what the source changed when it was imported, what goes on after a call, and whether it is approximate."""
-    changed = bench.process.changed_by.get(subject.implementation.source)
+    entry = subject.implementation
+    source = bench.registry.brought_by.get((entry.problem, entry.name), entry.source)
+    changed = bench.process.changed_by.get(source) or bench.process.changed_by.get(entry.source)
     notes = [f"on import it {', '.join(changed)}; put back"] if changed else []
     if lingers is not None:
         used, wait = f"{lingers * 1e3:.0f} ms of processor time", f"{lingering.WAIT_SECONDS * 1e3:.0f} ms"
         notes.append(f"its threads go on: {used} in the {wait} after a call, which disturbs what is measured next")
-    return [*notes, "approximate: its errors are data"] if subject.implementation.approximate else notes
+    return [*notes, "approximate: its errors are data"] if entry.approximate else notes
 
 
 @dataclass(frozen=True)
@@ -374,8 +386,33 @@ def recheck(bench: Workbench, request: messages.Recheck) -> messages.Rechecked:
         rows=bench.policy.gate.rows_rechecked,
         when="after timing, ",
     )
+    second_look = None if request.look_again is None else _look_again(bench, subject, request)
     return messages.Rechecked(
-        agreement=agreement.model_copy(update={"rechecked": True}), calls_seconds=bench.calls.seconds
+        agreement=agreement.model_copy(update={"rechecked": True}),
+        second_look=second_look,
+        calls_seconds=bench.calls.seconds,
+    )
+
+
+def _look_again(bench: Workbench, subject: Subject, request: messages.Recheck) -> messages.SecondLook:
+    """Make calls on new values and on values seen in turn."""
+    inputs = bench.inputs.of(subject, request.seed)
+    clock = timing.clock_for(bench.device, cold=request.case.cache == "cold")
+    with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
+        answer = remembering.look_again(
+            functools.partial(bench.calls.block, clock),
+            measured.call,
+            measured.written,
+            calls=request.look_again or 1,
+            policy=bench.policy.timing,
+            known=bench.canary.product if bench.canary else None,
+        )
+    return messages.SecondLook(
+        found=answer.found,
+        pairs=len(answer.pairs),
+        new_seconds=answer.middle("new") or 0.0,
+        seen_seconds=answer.middle("seen") or 0.0,
+        later_seconds=answer.middle("later"),
     )
 
 

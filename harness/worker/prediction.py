@@ -35,6 +35,8 @@ CALL_SECONDS = 2e-5
 LAUNCHED_ROW = 2.5
 # Backward of a materialising implementation keeps the weights and needs two gradients of their size.
 BACKWARD_BUFFERS = 2.0
+# PyTorch's math backend writes a causal mask in float32, whatever the inputs are.
+TRIANGLE_BYTES = 4
 
 
 def describe(bench: Workbench, _: Describe) -> Described:
@@ -145,12 +147,10 @@ def _too_much(bench: Workbench, entry: Implementation, prediction: Prediction, c
 def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
     entry = registry.get(case.problem, case.implementation)
     itemsize = dtype_of(case).itemsize
-    buffers = entry.buffers(case.dtype)
-    if buffers and case.direction != "forward":
-        buffers += BACKWARD_BUFFERS
-    limits = entry.limits_on(bench.device.type)
-    mask = cost.mask_elements * (1 + itemsize) if limits and limits.writes_mask else 0
-    extra = int(buffers * cost.score_elements * itemsize) + mask
+    buffers = _buffers(entry, case, cost)
+    mask = _mask_bytes(entry, entry.limits_on(bench.device.type), cost, itemsize=itemsize)
+    rows = int(entry.row_bytes * cost.query_rows)
+    extra = int(buffers * cost.score_elements * itemsize) + mask + rows
     resident = cost.input_bytes + cost.output_bytes
     if case.direction != "forward":
         resident += cost.input_bytes + 2 * cost.output_bytes
@@ -165,8 +165,32 @@ def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
         seconds=seconds,
         arithmetic=f"{buffers:g} score buffers x {cost.score_elements:,} x {itemsize} B"
         + (f" + {mask:,} B mask" if mask else "")
+        + (f" + {rows:,} B for rows" if rows else "")
         + f" + {resident:,} B tensors",
     )
+
+
+def _buffers(entry: Implementation, case: Case, cost: Cost) -> float:
+    """Return how many buffers of scores a call holds at once."""
+    buffers = entry.buffers(case.dtype)
+    if not buffers:
+        return 0.0
+    buffers += entry.masked_buffers if cost.mask_elements or cost.triangle_elements else 0.0
+    buffers += entry.changed_buffers if cost.changed else 0.0
+    return buffers if case.direction == "forward" else buffers + BACKWARD_BUFFERS
+
+
+def _mask_bytes(entry: Implementation, limits: Limits | None, cost: Cost, *, itemsize: int) -> int:
+    """Return what a written mask takes: booleans, and the numbers that a kernel is handed in their place.
+
+    Where there is a bias too, numbers are written for each head, beside the booleans and their inverse.
+    """
+    if limits is None or not limits.writes_mask:
+        return cost.mask_elements + cost.triangle_elements if entry.masked_buffers else 0
+    triangle = cost.triangle_elements * TRIANGLE_BYTES if limits.writes_triangle else 0
+    if cost.bias_elements and cost.mask_elements:
+        return triangle + cost.bias_elements * itemsize + 2 * cost.mask_elements
+    return triangle + cost.mask_elements * (1 + itemsize)
 
 
 def _row_seconds(bench: Workbench, entry: Implementation) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -83,7 +84,7 @@ def _set_deterministic(mode: int) -> None:
 
 
 def _precisions() -> tuple[Any, ...]:
-    """Return what float32 may be rounded to: by the two older settings, None where they can't be read, and the newer.
+    """Return what float32 may be rounded to: by the two older settings, None if they can't be read, and the newer.
 
     Once both kinds were used and differ, PyTorch raises wherever the older are read, also within its own code.
     """
@@ -172,6 +173,93 @@ class Descriptors:
             os.dup2(kept, number)
 
 
+def _autocast() -> tuple[Any, ...]:
+    return tuple((torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in _AUTOCAST_KINDS)
+
+
+def _set_autocast(values: tuple[Any, ...]) -> None:
+    for kind, (is_on, dtype) in zip(_AUTOCAST_KINDS, values, strict=True):
+        torch.set_autocast_enabled(kind, is_on)
+        torch.set_autocast_dtype(kind, dtype)
+
+
+_AUTOCAST_KINDS = ("cpu", "cuda")
+
+
+def _modes() -> int:
+    return int(torch._C._len_torch_function_stack()) + int(torch._C._len_torch_dispatch_stack())  # noqa: SLF001
+
+
+def _leave_modes(count: int) -> None:
+    """Take away the modes that stand before every function or operator of torch, but for so many."""
+    while _modes() > count:
+        if torch._C._len_torch_dispatch_stack():  # noqa: SLF001
+            torch._C._pop_torch_dispatch_stack()  # noqa: SLF001
+        else:
+            torch._C._pop_torch_function_stack()  # noqa: SLF001
+
+
+def _anomaly() -> tuple[bool, bool]:
+    return torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+
+
+def _set_anomaly(values: tuple[bool, bool]) -> None:
+    torch.autograd.set_detect_anomaly(*values)
+
+
+def _collector() -> tuple[Any, ...]:
+    return gc.isenabled(), gc.get_threshold(), tuple(gc.callbacks)
+
+
+def _set_collector(values: tuple[Any, ...]) -> None:
+    is_on, thresholds, callbacks = values
+    (gc.enable if is_on else gc.disable)()
+    gc.set_threshold(*thresholds)
+    gc.callbacks[:] = callbacks
+
+
+def _tracers() -> tuple[Any, Any]:
+    return sys.gettrace(), sys.getprofile()
+
+
+def _set_tracers(values: tuple[Any, Any]) -> None:
+    trace, profile = values
+    sys.settrace(trace)
+    sys.setprofile(profile)
+
+
+def _set_affinity(cores: set[int]) -> None:
+    os.sched_setaffinity(0, cores)
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def _set_niceness(value: int) -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, value)
+
+
+def _of_the_system() -> dict[str, Setting]:
+    """Return what the scheduler of this system knows of the process."""
+    found = {"niceness": Setting(_niceness, _set_niceness)} if hasattr(os, "getpriority") else {}
+    if hasattr(os, "sched_setaffinity"):
+        found["processor affinity"] = Setting(lambda: os.sched_getaffinity(0), _set_affinity)
+    return found
+
+
+def _device_states() -> list[bytes]:
+    """Return the state of each CUDA device's random numbers, none where no context was made."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return []
+    return [bytes(state.numpy()) for state in torch.cuda.get_rng_state_all()]
+
+
+def _set_device_states(states: list[bytes]) -> None:
+    if states:
+        torch.cuda.set_rng_state_all([torch.frombuffer(bytearray(state), dtype=torch.uint8) for state in states])
+
+
 def settings() -> dict[str, Setting]:
     """Return the settings that are watched, by the words that name them."""
     return {
@@ -189,8 +277,16 @@ def settings() -> dict[str, Setting]:
         "signal handlers": Setting(_handlers, _set_handlers),
         "working directory": Setting(os.getcwd, os.chdir),
         "standard output or error": Setting(_descriptors, Descriptors().put_back),
+        "autocast": Setting(_autocast, _set_autocast),
+        "modes of torch": Setting(_modes, _leave_modes),
+        "anomaly detection": Setting(_anomaly, _set_anomaly),
+        "garbage collector": Setting(_collector, _set_collector),
+        "tracing": Setting(_tracers, _set_tracers),
+        "switch interval": Setting(sys.getswitchinterval, sys.setswitchinterval),
+        **_of_the_system(),
         # Dropout, and modules that start with random weights, draw from it by rights.
         "random state": Setting(lambda: bytes(torch.get_rng_state().numpy()), _set_random_state, is_quiet=True),
+        "a GPU's random state": Setting(_device_states, _set_device_states, is_quiet=True),
         "Python's random state": Setting(random.getstate, random.setstate, is_quiet=True),
         "numpy's random state": Setting(_numpy_state, _set_numpy_state, is_quiet=True),
     }
@@ -212,10 +308,14 @@ def _set_random_state(state: bytes) -> None:
 
 @dataclass
 class ProcessState:
-    """The settings as they were; `changed_by` names what a source changed when it was imported."""
+    """The settings as they were; `changed_by` names what a source changed when it was imported.
+
+    `is_spoiled` once a change can't be put back: nothing that follows in the process is as before.
+    """
 
     settings: dict[str, Setting] = field(default_factory=settings)
     changed_by: dict[str, list[str]] = field(default_factory=dict)
+    is_spoiled: bool = False
     _values: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -232,9 +332,9 @@ class ProcessState:
             before, now = self._values[name], self._read(setting)
             if now == before:
                 continue
-            setting.write(before)
+            stays = self._put_back(name, setting)
             if not setting.is_quiet:
-                changed.append(f"changed {name}{_change(before, now)}")
+                changed.append(f"changed {name}{_change(before, now)}{stays}")
         return changed
 
     def imported(self, source: str) -> None:
@@ -242,6 +342,15 @@ class ProcessState:
         changed = self.mend()
         if changed:
             self.changed_by[source] = [*self.changed_by.get(source, []), *changed]
+
+    def _put_back(self, name: str, setting: Setting) -> str:
+        """Write a setting as it was; where the system forbids it, say so, and mark the process as spoiled."""
+        try:
+            setting.write(self._values[name])
+        except OSError as error:
+            self.is_spoiled = True
+            return f", which can't be put back ({error.strerror})"
+        return ""
 
     def _read(self, setting: Setting) -> Any:
         try:
@@ -253,5 +362,5 @@ class ProcessState:
 
 def _change(before: Any, now: Any) -> str:
     """Word a change of a plain value; others are long."""
-    plain = (bool, int, str, torch.dtype, torch.device)
+    plain = (bool, int, float, str, torch.dtype, torch.device)
     return f" from {before} to {now}" if isinstance(before, plain) and isinstance(now, plain) else ""

@@ -5,20 +5,38 @@ from __future__ import annotations
 import torch
 
 
-def allowed(q: torch.Tensor, k: torch.Tensor, *, causal: bool, valid_lens: torch.Tensor | None) -> torch.Tensor | None:
+def allowed(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    *,
+    causal: bool,
+    valid_lens: torch.Tensor | None,
+    window: int | None = None,
+) -> torch.Tensor | None:
     """Return which keys each query may attend to, None if all: bool, broadcastable to [batch, heads, n_q, n_k].
 
-    Causal aligns the last query with the last key; valid_lens is [batch] or [batch, n_q].
+    Causal aligns the last query with the last key; valid_lens is [batch] or [batch, n_q]. A window leaves the keys less
+    than so far from the query's own.
     """
     n_q, n_k = q.shape[2], k.shape[2]
     mask = None
     if causal:
         mask = torch.ones(n_q, n_k, dtype=torch.bool, device=q.device).tril(n_k - n_q)[None, None]
+    if window is not None:
+        around = torch.ones(n_q, n_k, dtype=torch.bool, device=q.device) if mask is None else mask
+        mask = around.tril(n_k - n_q + window - 1).triu(n_k - n_q - window + 1).reshape(1, 1, n_q, n_k)
     if valid_lens is not None:
         keys = torch.arange(n_k, device=q.device)
         inside = keys < valid_lens.reshape(valid_lens.shape[0], 1, -1, 1)  # [batch, 1, 1 or n_q, n_k]
         mask = inside if mask is None else mask & inside
     return mask
+
+
+def adjusted(scores: torch.Tensor, *, softcap: float | None, bias: torch.Tensor | None) -> torch.Tensor:
+    """Cap scaled scores [batch, heads, n_q, n_k] by softcap tanh(scores / softcap), then add the bias."""
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    return scores if bias is None else scores + bias
 
 
 def softmax(scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

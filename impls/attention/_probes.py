@@ -94,6 +94,16 @@ def _outlier_channel(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch
     return q, k, v
 
 
+def _sink(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
+    """Let every query put nearly all weight on the first key, as trained models do: others score 40 less."""
+    d = q.shape[-1]
+    q[..., 0] = math.sqrt(40.0) * d**0.25
+    k[..., 0] = 0.0
+    k[:, :, 0] = 0.0
+    k[:, :, 0, 0] = math.sqrt(40.0) * d**0.25
+    return q, k, v
+
+
 def _large_products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: torch.dtype) -> Triple:
     """Let each query pick one key out by a product of 120000, past float16 until it is scaled (d >= 4)."""
     size = math.sqrt(120000.0)
@@ -180,6 +190,7 @@ KINDS: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.dtype
     "long tails": _long_tails,
     "outlier channel": _outlier_channel,
     "large products": _large_products,
+    "sink": _sink,
 }
 VALUES = tuple(KINDS)
 # Kinds whose tensors do not lie in memory in order, and how they do.
@@ -275,6 +286,49 @@ SHAPES = (
     Probe("scale 0.02, causal", {**SMALL, "scale": 0.02, "causal": True}),
     Probe("scale 0", {**SMALL, "scale": 0.0}),
 )
+# What few implementations know, by itself and crossed with what it may be mixed up with.
+WINDOWS = (
+    Probe("window 7 of 33", {**SMALL, "window": 7}, quick=True),
+    Probe("window 7 of 33, causal", {**SMALL, "window": 7, "causal": True}, quick=True),
+    Probe("window 1, causal", {**SMALL, "window": 1, "causal": True}),
+    Probe("window 33 of 33, causal", {**SMALL, "window": 33, "causal": True}),
+    Probe("window 40 of 33", {**SMALL, "window": 40}),
+    Probe("window 128 of 300, causal", {"n": 300, "d": 32, "window": 128, "causal": True}),
+    Probe(
+        "window 16, n_q 20, n_k 65, causal", {"n_q": 20, "n_k": 65, "d": 16, "window": 16, "causal": True}, quick=True
+    ),
+    Probe("window 9, n_q 45, n_k 20", {"n_q": 45, "n_k": 20, "d": 16, "heads": 2, "window": 9}),
+    Probe(
+        "window 50, one query",
+        {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "batch": 2, "window": 50, "causal": True},
+    ),
+    Probe("window 7, kv_heads 2 of 6", {**GROUPED, "n": 33, "window": 7, "causal": True}),
+    Probe("window 7, valid_lens by batch", {**SMALL, "window": 7, "valid_lens": "batch_ends"}),
+    Probe("window 7, causal, border needle", {**SMALL, "window": 7, "causal": True}, "border needle"),
+)
+SOFTCAPS = (
+    Probe("softcap 2", {**SMALL, "softcap": 2.0}, quick=True),
+    Probe("softcap 2, scale 1, causal", {**SMALL, "softcap": 2.0, "scale": 1.0, "causal": True}, quick=True),
+    Probe("softcap 30, large logits", {**SMALL, "softcap": 30.0}, "large logits", quick=True),
+    Probe("softcap 50, huge logits", {**SMALL, "softcap": 50.0}, "huge logits"),
+    Probe("softcap 2, valid_lens by row", {**SMALL, "softcap": 2.0, "valid_lens": "rows"}),
+    Probe("softcap 2, kv_heads 2 of 6", {**GROUPED, "n": 33, "softcap": 2.0}),
+    Probe("softcap 2, window 7, causal", {**SMALL, "softcap": 2.0, "window": 7, "causal": True}),
+)
+BIASED = (
+    Probe("bias by head", {**SMALL, "bias": "heads"}, quick=True),
+    Probe("bias by batch and head, causal", {**SMALL, "bias": "batch", "causal": True}, quick=True),
+    Probe("bias by head, n_q 20, n_k 65, causal", {**SMALL, "n_q": 20, "n_k": 65, "bias": "heads", "causal": True}),
+    Probe(
+        "bias by batch and head, one query",
+        {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "batch": 2, "bias": "batch"},
+    ),
+    Probe("bias by head, kv_heads 2 of 6", {**GROUPED, "n": 33, "bias": "heads"}, quick=True),
+    Probe("bias by batch and head, valid_lens by row", {**SMALL, "bias": "batch", "valid_lens": "rows_empty"}),
+    Probe("bias by head, large logits", {**SMALL, "bias": "heads"}, "large logits"),
+    Probe("bias by head, window 7", {**SMALL, "bias": "heads", "window": 7}),
+    Probe("bias by head, softcap 2", {**SMALL, "bias": "heads", "softcap": 2.0}),
+)
 # Kinds that are quick's share of values.
 QUICK = ("normal", "huge logits", "border needle", "shifted values", "large products")
 PROBES = (
@@ -283,6 +337,9 @@ PROBES = (
     *ONE_WAY,
     *SHAPES,
     *PAIRS,
+    *WINDOWS,
+    *SOFTCAPS,
+    *BIASED,
 )
 # Small enough to be called over a hundred times, so that an error in every hundredth call is met.
 REPEATED = Probe("tiny", {"n": 6, "d": 8, "heads": 2})

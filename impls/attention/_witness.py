@@ -141,6 +141,8 @@ def _heads(inputs: Inputs, pairs: slice, rows: torch.Tensor) -> errors.Head:
         v=inputs.v.detach()[batch, kv_head],
         mask=_mask(inputs, batch, rows).repeat(1, group, 1),
         scale=_scale(inputs),
+        softcap=inputs.softcap,
+        bias=None if inputs.bias is None else _bias(inputs.bias, batch, head, rows),
     )
 
 
@@ -230,4 +232,15 @@ def _mask(inputs: Inputs, batch: torch.Tensor, rows: torch.Tensor) -> torch.Tens
     if inputs.valid_lens is not None:
         valid = inputs.valid_lens[batch]
         limit = limit.minimum(valid.unsqueeze(-1) if valid.ndim == 1 else valid[:, rows])
-    return torch.arange(n_k, device=rows.device) < limit.unsqueeze(-1)
+    keys = torch.arange(n_k, device=rows.device)
+    seen = keys < limit.unsqueeze(-1)
+    if inputs.window is not None:
+        away = keys - (rows + n_k - n_q).unsqueeze(-1)
+        seen &= away.abs() < inputs.window
+    return seen
+
+
+def _bias(bias: torch.Tensor, batch: torch.Tensor, head: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Gather what is added to the sampled rows' scores, [pairs, group * rows, n_k]; `head` is [pairs, group]."""
+    element = batch if len(bias) > 1 else torch.zeros_like(batch)
+    return bias.detach()[element[:, None, None], head.unsqueeze(-1), rows].flatten(1, 2)

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import torch
 
+from impls.attention._masks import adjusted
 from impls.registry import register
 
 
 @register(
     problem="attention",
     name="loop",
-    supports=("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward", "dirty_padding"),
+    supports=(
+        "causal",
+        "valid_lens",
+        "gqa",
+        "d_v",
+        "dead_rows",
+        "backward",
+        "window",
+        "softcap",
+        "bias",
+        "dirty_padding",
+    ),
     call_seconds_per_row=15e-6,
+    # The rows of the output before they are joined.
+    row_bytes=256.0,
 )
 def loop(
     q: torch.Tensor,
@@ -21,6 +35,9 @@ def loop(
     causal: bool = False,
     scale: float | None = None,
     valid_lens: torch.Tensor | None = None,
+    window: int | None = None,
+    softcap: float | None = None,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Compute one row at a time: its scores are a vector of as many keys as the row may attend to."""
     batch, heads, n_q, d = q.shape
@@ -35,7 +52,11 @@ def loop(
                 limit = min(n_k, i + n_k - n_q + 1) if causal else n_k
                 if limits is not None:
                     limit = min(limit, limits[b][i % len(limits[b])])
-                limit = max(limit, 0)
-                weights = (keys[:limit] @ (q[b, h, i] * scale)).softmax(-1)  # [limit]
-                rows.append(weights @ values[:limit])
+                first, own = 0, i + n_k - n_q
+                if window is not None:
+                    first, limit = max(0, own - window + 1), min(limit, own + window)
+                seen = slice(first, max(limit, first))
+                added = None if bias is None else bias[b % len(bias), h, i, seen]
+                scores = adjusted(keys[seen] @ (q[b, h, i] * scale), softcap=softcap, bias=added)  # as many as are seen
+                rows.append(scores.softmax(-1) @ values[seen])
     return torch.stack(rows).reshape(batch, heads, n_q, -1)

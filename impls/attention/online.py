@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from impls.attention._masks import repeat_heads, without_padding
+from impls.attention._masks import adjusted, repeat_heads, without_padding
 from impls.registry import register
 
 # Keys a step: [n_q, 128] scores stay in a core's cache at the head sizes that are swept.
@@ -17,8 +17,21 @@ BLOCK = 128
 @register(
     problem="attention",
     name="online",
-    supports=("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward", "dirty_padding"),
+    supports=(
+        "causal",
+        "valid_lens",
+        "gqa",
+        "d_v",
+        "dead_rows",
+        "backward",
+        "window",
+        "softcap",
+        "bias",
+        "dirty_padding",
+    ),
     expects=("bmm",),
+    # Scaled queries, sums and products of one step, all in float32.
+    row_bytes=2400.0,
 )
 def online(
     q: torch.Tensor,
@@ -28,6 +41,9 @@ def online(
     causal: bool = False,
     scale: float | None = None,
     valid_lens: torch.Tensor | None = None,
+    window: int | None = None,
+    softcap: float | None = None,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Visit the keys block by block, keeping a running maximum, sum and output for each row, in float32 or wider."""
     batch, heads, n_q, d = q.shape
@@ -43,10 +59,14 @@ def online(
     for start in range(0, n_k, BLOCK):
         keys = repeat_heads(k[:, :, start : start + BLOCK], heads).to(wide)
         values = repeat_heads(v[:, :, start : start + BLOCK], heads).to(wide)
-        scores = scaled @ keys.mT  # [batch, heads, n_q, block]
+        added = None if bias is None else bias[..., start : start + BLOCK].to(wide)
+        scores = adjusted(scaled @ keys.mT, softcap=softcap, bias=added)  # [batch, heads, n_q, block]
+        indices = torch.arange(start, start + keys.shape[2], device=q.device)
         if limits is not None:
-            indices = torch.arange(start, start + keys.shape[2], device=q.device)
             scores = scores.masked_fill(indices >= limits, float("-inf"))
+        if window is not None:
+            away = indices - torch.arange(n_k - n_q, n_k, device=q.device).unsqueeze(-1)  # [n_q, block]
+            scores = scores.masked_fill(away.abs() >= window, float("-inf"))
         # The output doesn't depend on the base; differentiating through it would add rounding errors that cancel.
         higher = torch.maximum(top, scores.detach().amax(-1, keepdim=True))
         # A row that has met no key yet has maximum -inf; exp(-inf - 0) keeps its weights at zero.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from impls.attention import _points
 from impls.attention._points import AXES, Inputs, Point, attended_pairs, features, lengths, parse
 from impls.attention._probes import KINDS, LAYOUTS, PADDING, PROBES, REPEATED, fill_padding
 from impls.attention._witness import gradient_witness, witness
@@ -23,7 +24,8 @@ BACKWARD_FACTOR = 2.5
 def inputs(point: Point, *, dtype: torch.dtype, device: torch.device, seed: int, kind: str = "normal") -> Inputs:
     """Draw q, k, v; the same seed gives the same values on the same kind of device.
 
-    Values are drawn in float32, changed as the kind says, then rounded. Raises KeyError for an unknown kind.
+    Values are drawn in float32, changed as the kind says, else as the point does, then rounded. Raises KeyError for an
+    unknown kind.
     """
     generator = torch.Generator(device=device).manual_seed(seed)
 
@@ -33,13 +35,19 @@ def inputs(point: Point, *, dtype: torch.dtype, device: torch.device, seed: int,
     q = normal(point.batch, point.heads, point.n_q, point.d)
     k = normal(point.batch, point.kv_heads, point.n_k, point.d)
     v = normal(point.batch, point.kv_heads, point.n_k, point.d_v)
+    if kind == "normal" and point.values is not None:
+        kind = _points.VALUES[point.values]
     changed = KINDS[kind](q, k, v, dtype)
     q, k, v = (tensor.to(dtype).contiguous() for tensor in changed)
+    # Drawn last, so that q, k and v are those of a point without.
+    shape = (1 if point.bias == "heads" else point.batch, point.heads, point.n_q, point.n_k)
+    bias = None if point.bias is None else normal(*shape).to(dtype)
     valid_lens = lengths(point)
     if kind in PADDING and valid_lens is not None:
         fill_padding(k, v, valid_lens.to(device), PADDING[kind](dtype))
-    if kind in LAYOUTS:
-        q, k, v = LAYOUTS[kind](q, k, v)
+    laid_out = LAYOUTS.get(kind) or LAYOUTS.get(_points.LAYOUTS.get(point.layout or "", ""))
+    if laid_out is not None:
+        q, k, v = laid_out(q, k, v)
     return Inputs(
         q=q,
         k=k,
@@ -47,6 +55,9 @@ def inputs(point: Point, *, dtype: torch.dtype, device: torch.device, seed: int,
         causal=point.causal,
         scale=point.scale,
         valid_lens=None if valid_lens is None else valid_lens.to(device),
+        window=point.window,
+        softcap=point.softcap,
+        bias=bias,
     )
 
 
@@ -74,6 +85,9 @@ def sample_rows(point: Point, *, count: int, seed: int) -> torch.Tensor:
     if point.causal:
         border = n - point.n_k
         edges |= {border - 1, border, border + 1}
+    if point.window is not None:
+        edge = n - point.n_k + point.window
+        edges |= {edge - 1, edge, edge + 1}
     chosen = sorted(row for row in edges if 0 <= row < n)[: count // 2]
     generator = torch.Generator().manual_seed(seed)
     rest = torch.randperm(n, generator=generator)
@@ -94,9 +108,10 @@ def cost(point: Point, *, itemsize: int, direction: str) -> Cost:
     q_bytes = itemsize * point.batch * point.heads * point.n_q * point.d
     kv_bytes = itemsize * point.batch * point.kv_heads * point.n_k * (point.d + point.d_v)
     out_bytes = itemsize * point.batch * point.heads * point.n_q * point.d_v
-    forward_bytes = q_bytes + kv_bytes + out_bytes
+    bias_bytes = itemsize * _bias_elements(point)
+    forward_bytes = q_bytes + kv_bytes + bias_bytes + out_bytes
     # Backward reads q, k, v, out, its gradient and one float32 statistic a row; it writes dq, dk, dv.
-    backward_bytes = 2 * (q_bytes + kv_bytes) + 2 * out_bytes + 4 * point.batch * point.heads * point.n_q
+    backward_bytes = 2 * (q_bytes + kv_bytes) + bias_bytes + 2 * out_bytes + 4 * point.batch * point.heads * point.n_q
     operations = {
         "forward": forward,
         "backward": round(BACKWARD_FACTOR * forward),
@@ -112,14 +127,31 @@ def cost(point: Point, *, itemsize: int, direction: str) -> Cost:
         attended=pairs,
         score_elements=point.batch * point.heads * point.n_q * point.n_k,
         query_rows=point.batch * point.heads * point.n_q,
-        input_bytes=q_bytes + kv_bytes,
+        input_bytes=q_bytes + kv_bytes + bias_bytes,
         output_bytes=out_bytes,
         ideal_bytes=ideal,
-        mask_elements=point.batch * point.n_q * point.n_k if _needs_mask(point) else 0,
+        mask_elements=_mask_elements(point),
+        triangle_elements=point.n_q * point.n_k if point.causal and point.n_q > 1 and not _mask_elements(point) else 0,
+        bias_elements=_bias_elements(point),
+        changed=point.softcap is not None or point.bias is not None,
         phases={"scores": scores, "weighted sum": weighted_sum},
     )
 
 
-def _needs_mask(point: Point) -> bool:
-    """Tell whether what a row sees is more than a square's lower triangle says, which kernels know by themselves."""
-    return point.valid_lens is not None or (point.causal and 1 < point.n_q != point.n_k)
+def _bias_elements(point: Point) -> int:
+    """Count the elements of the additive bias."""
+    batch = {None: 0, "heads": 1, "batch": point.batch}[point.bias]
+    return batch * point.heads * point.n_q * point.n_k
+
+
+def _mask_elements(point: Point) -> int:
+    """Count a written mask's elements where it says more than a square's lower triangle, which kernels know.
+
+    One length for a batch element is a row of n_k, whatever n_q is. A bias becomes part of the mask.
+    """
+    triangle = point.causal and point.n_q > 1
+    if point.valid_lens is None and point.window is None and not (triangle and point.n_q != point.n_k):
+        return point.n_q * point.n_k if triangle and point.bias else 0
+    by_row = triangle or point.window is not None or str(point.valid_lens).startswith("rows")
+    batch = 1 if point.valid_lens is None else point.batch
+    return batch * (point.n_q if by_row else 1) * point.n_k

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import torch
 
 HALF = ("bfloat16", "float16")
-EVERYTHING = ("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward")
+# A window and a bias are told by a mask that is written out; no kernel of PyTorch's own skips what a window hides.
+MASKED = ("window", "bias")
+EVERYTHING = ("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward", *MASKED)
 
 
 @functools.cache
@@ -35,11 +37,17 @@ def attend(
     causal: bool,
     scale: float | None,
     valid_lens: torch.Tensor | None,
+    window: int | None = None,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Call SDPA under the contract; its own is_causal is top left, which is bottom right only where n_q = n_k."""
     causal = causal and q.shape[2] > 1  # a single last query sees every key
-    explicit = valid_lens is not None or (causal and q.shape[2] != k.shape[2])
-    mask = allowed(q, k, causal=causal, valid_lens=valid_lens) if explicit else None
+    explicit = (
+        valid_lens is not None or window is not None or (causal and (q.shape[2] != k.shape[2] or bias is not None))
+    )
+    mask = allowed(q, k, causal=causal, valid_lens=valid_lens, window=window) if explicit else None
+    if bias is not None:
+        mask = bias if mask is None else bias.masked_fill(~mask, float("-inf"))
     return scaled_dot_product_attention(
         q,
         k,
@@ -58,6 +66,8 @@ def attend(
     expects=("attention_math",),
     # 16-bit inputs are computed in float32 (PyTorch issue 128922): twice the inputs' bytes for each score.
     score_buffers={"float32": 2.25, "float64": 2.25, "bfloat16": 4.5, "float16": 4.5},
+    writes_mask=True,
+    writes_triangle=True,
     within=functools.partial(sdpa_kernel, SDPBackend.MATH),
 )
 def sdpa_math(
@@ -68,16 +78,18 @@ def sdpa_math(
     causal: bool = False,
     scale: float | None = None,
     valid_lens: torch.Tensor | None = None,
+    window: int | None = None,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the math backend, which materialises the scores."""
-    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens, window=window, bias=bias)
 
 
 @register(
     problem="attention",
     name="sdpa-flash",
     devices=("cpu",),
-    supports=("causal", "valid_lens", "gqa", "dead_rows", "backward"),
+    supports=("causal", "valid_lens", "gqa", "dead_rows", "backward", *MASKED),
     expects=("flash_attention_for_cpu",),
     writes_mask=True,
     within=functools.partial(sdpa_kernel, SDPBackend.FLASH_ATTENTION),
@@ -100,6 +112,8 @@ def sdpa_flash(
     causal: bool = False,
     scale: float | None = None,
     valid_lens: torch.Tensor | None = None,
+    window: int | None = None,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the flash backend; on CUDA it takes no mask, so bottom-right causal goes through PyTorch's bias subclass."""
     if scale == 0 and q.is_cuda:
@@ -114,7 +128,7 @@ def sdpa_flash(
             scale=scale,
             enable_gqa=q.shape[1] != k.shape[1],
         )
-    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens, window=window, bias=bias)
 
 
 @register(
@@ -172,6 +186,8 @@ def sdpa_auto(
     causal: bool = False,
     scale: float | None = None,
     valid_lens: torch.Tensor | None = None,
+    window: int | None = None,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Let PyTorch choose, as a user gets by default."""
-    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+    return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens, window=window, bias=bias)

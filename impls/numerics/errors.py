@@ -9,7 +9,7 @@ sqrt(m) * unit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -44,13 +44,27 @@ class Head:
     v: torch.Tensor
     mask: torch.Tensor
     scale: float
+    softcap: float | None = None
+    bias: torch.Tensor | None = None
 
     def to(self, dtype: torch.dtype) -> Head:
         """Convert the tensors."""
-        return Head(self.q.to(dtype), self.k.to(dtype), self.v.to(dtype), self.mask, self.scale)
+        bias = None if self.bias is None else self.bias.to(dtype)
+        return replace(self, q=self.q.to(dtype), k=self.k.to(dtype), v=self.v.to(dtype), bias=bias)
 
     def __getitem__(self, rows: slice) -> Head:
-        return Head(self.q[..., rows, :], self.k, self.v, self.mask[..., rows, :], self.scale)
+        bias = None if self.bias is None else self.bias[..., rows, :]
+        return replace(self, q=self.q[..., rows, :], mask=self.mask[..., rows, :], bias=bias)
+
+    def adjusted(self, scores: torch.Tensor) -> torch.Tensor:
+        """Cap scaled scores and add the bias, in the scores' dtype."""
+        if self.softcap is not None:
+            scores = self.softcap * torch.tanh(scores / self.softcap)
+        return scores if self.bias is None else scores + self.bias.to(scores.dtype)
+
+    def slope(self, scores: torch.Tensor) -> float | torch.Tensor:
+        """Return what the cap multiplies gradients by, for scaled scores: 1 without one."""
+        return 1.0 if self.softcap is None else 1.0 - torch.tanh(scores / self.softcap).square()
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,8 @@ class Weights:
     top: torch.Tensor
     relative: torch.Tensor
     mean_error: torch.Tensor
+    slope: float | torch.Tensor
+    slope_error: float | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -96,12 +112,15 @@ def softmax(head: Head, *, scale_first: bool = False) -> torch.Tensor:
 
     `scale_first` scales the queries, not the scores, as torch.nn.MultiheadAttention does: each element rounds.
     """
-    scores = product(head.q * head.scale, head.k.mT) if scale_first else product(head.q, head.k.mT) * head.scale
-    scores = scores.masked_fill(~head.mask, -math.inf)
+    scores = head.adjusted(_scaled(head, scale_first=scale_first)).masked_fill(~head.mask, -math.inf)
     top = scores.amax(-1, keepdim=True)
     weights = torch.exp(scores - top.masked_fill(top == -math.inf, 0.0))
     total = weights.sum(-1, keepdim=True)
     return weights / total.masked_fill(total == 0.0, 1.0)
+
+
+def _scaled(head: Head, *, scale_first: bool) -> torch.Tensor:
+    return product(head.q * head.scale, head.k.mT) if scale_first else product(head.q, head.k.mT) * head.scale
 
 
 def plain(head: Head, *, scale_first: bool = False) -> torch.Tensor:
@@ -114,7 +133,8 @@ def weights_error(head: Head, unit: Units) -> Weights:
 
     `head` is float64. `unit.store` applies to scores and weights, as in kernels that materialise them.
     """
-    scores = (head.q @ head.k.mT) * head.scale
+    raw = (head.q @ head.k.mT) * head.scale
+    scores = head.adjusted(raw)
     magnitude = (head.q.abs() @ head.k.abs().mT) * abs(head.scale)
     allowed = scores.masked_fill(~head.mask, -math.inf)
     top = allowed.amax(-1, keepdim=True)
@@ -125,10 +145,27 @@ def weights_error(head: Head, unit: Units) -> Weights:
     terms = head.q.shape[-1] + 2
     # Queries may be scaled first: each rounds by a uniform error, of standard deviation unit / sqrt(3).
     rounded = (head.q.square() @ head.k.square().mT).sqrt() * abs(head.scale) * (LAMBDA * unit.store / math.sqrt(3.0))
-    score_error = LAMBDA * math.sqrt(terms) * unit.accumulate * magnitude + 2 * unit.store * scores.abs() + rounded
+    score_error = LAMBDA * math.sqrt(terms) * unit.accumulate * magnitude + 2 * unit.store * raw.abs() + rounded
+    slope, slope_error = head.slope(raw), 0.0 if head.softcap is None else _slope_errors(head, raw, score_error, unit)
+    if head.softcap is not None:
+        # The slope is no steeper than where the error may have taken the score; quotient, tanh and product round.
+        steepest = head.slope((raw.abs() - score_error).clamp(min=0.0))
+        score_error = steepest * score_error + 4 * unit.store * (scores if head.bias is None else raw).abs().clamp(
+            max=head.softcap
+        )
+    if head.bias is not None:
+        score_error = score_error + 2 * unit.store * scores.abs()
     mean_error = (weights * score_error).sum(-1, keepdim=True)
     relative = score_error + mean_error + unit.accumulate * ((scores - top).abs() + 4) + 2 * unit.store
-    return Weights(weights, scores, top, relative, mean_error)
+    return Weights(weights, scores, top, relative, mean_error, slope, slope_error)
+
+
+def _slope_errors(head: Head, raw: torch.Tensor, score_error: torch.Tensor, unit: Units) -> torch.Tensor:
+    """Bound the error of the cap's slope, 1 - tanh^2: it moves with the score, and its square and difference round."""
+    assert head.softcap is not None
+    return (2 * score_error / head.softcap).clamp(max=1.0) * torch.tanh(
+        (raw.abs() + score_error) / head.softcap
+    ) + 4 * unit.store
 
 
 def output_errors(head: Head, out: torch.Tensor, unit: Units) -> tuple[torch.Tensor, torch.Tensor]:
@@ -169,7 +206,8 @@ def textbook_gradients(head: Head, upstream: torch.Tensor, *, scale_first: bool 
     weights = softmax(head, scale_first=scale_first)
     dweights = product(upstream, head.v.mT)
     mean = (weights * dweights).sum(-1, keepdim=True)
-    scores = weights * (dweights - mean) * head.scale
+    slope = 1.0 if head.softcap is None else head.slope(_scaled(head, scale_first=scale_first))
+    scores = weights * (dweights - mean) * slope * head.scale
     return ScoreGradients(weights, scores, product(scores, head.k))
 
 
@@ -182,14 +220,16 @@ def flash_gradients(head: Head, upstream: torch.Tensor) -> ScoreGradients:
     """
     dtype = head.q.dtype
     wide = torch.promote_types(dtype, torch.float32)
-    scores = (head.q.to(wide) @ head.k.to(wide).mT * head.scale).masked_fill(~head.mask, -math.inf)
-    before = ((head.q.to(wide) * head.scale).flip(-1) @ head.k.to(wide).flip(-1).mT).masked_fill(~head.mask, -math.inf)
+    raw = head.q.to(wide) @ head.k.to(wide).mT * head.scale
+    scores = head.adjusted(raw).masked_fill(~head.mask, -math.inf)
+    before = (head.q.to(wide) * head.scale).flip(-1) @ head.k.to(wide).flip(-1).mT
+    before = head.adjusted(before).masked_fill(~head.mask, -math.inf)
     logsumexp = before.logsumexp(-1, keepdim=True)
     weights = torch.exp(scores - logsumexp.masked_fill(logsumexp == -math.inf, 0.0))
     out = product(weights.to(dtype), head.v)
     mean = (upstream.to(wide) * out.to(wide)).sum(-1, keepdim=True)
     dweights = upstream.to(wide) @ head.v.to(wide).mT
-    dscores = (weights * (dweights - mean)).to(dtype)
+    dscores = (weights * (dweights - mean) * head.slope(raw)).to(dtype)
     return ScoreGradients(weights.to(dtype), dscores * head.scale, product(dscores, head.k) * head.scale)
 
 
@@ -257,6 +297,8 @@ def query_gradient_errors(
     scores_error = w.weights * (
         relative * (dweights - mean).abs() + dweights_error + mean_error + 4 * unit.store * size
     ) + (tiny * size + 2 * unit.flush)
+    if head.softcap is not None:
+        scores_error = (w.slope + w.slope_error) * scores_error + w.weights * w.slope_error * (dweights - mean).abs()
     scale = abs(head.scale)
     q2, k2, up2 = head.q.square(), head.k.square(), upstream.square()
     sums.dk_spread += scores_error.square().mT @ q2 * scale**2
@@ -267,7 +309,7 @@ def query_gradient_errors(
     sums.dk_variance += cancelled.mT @ q2
     sums.rows += head.q.shape[-2]
     spread = (scores_error.square() @ k2).sqrt() * scale
-    common = scale * mean_error * (w.weights @ head.k).abs() + w.mean_error * exact.dq.abs()
+    common = scale * mean_error * ((w.weights * w.slope) @ head.k).abs() + w.mean_error * exact.dq.abs()
     summation = LAMBDA * math.sqrt(n_k + 2) * unit.accumulate * ((exact.scores.square() @ k2).sqrt() + exact.dq.abs())
     flushed = flushed_gradient(n_k, head.k.abs().amax((-2, -1), keepdim=True) * scale, unit)
     bound = LAMBDA * spread + common + summation + 3 * unit.store * exact.dq.abs() + flushed

@@ -85,7 +85,9 @@ def reasons(changes: Changes) -> str:
 
 def remarks(changes: Changes) -> list[str]:
     """Say what else a reader must know: sources and software that changed, a machine that moved, wrong answers."""
-    said = []
+    said = (
+        ["Both sides took turns on one device: a ratio is of visits right after each other."] if changes.in_turn else []
+    )
     changed = sorted({one.case.implementation for one in changes.cases if one.has_new_source})
     if changed:
         said.append(f"Changed source: {_named(changed)}.")

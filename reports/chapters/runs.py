@@ -1,12 +1,14 @@
-"""Runs side by side: what differs between them, and their times relative to the first."""
+"""Runs side by side: what differs between them, times, ceilings and rooflines of each, times relative to the first."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from reports import units
-from reports.chapters.chapter import Chapter, Section, Table, made
+from reports.chapters.chapter import ROWS_AT_MOST, Chapter, Section, Table, made
 from reports.figures import runs
+from reports.figures.speed.rooflines import rooflines
+from reports.frame import AXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,17 +27,75 @@ def runs_chapter(
     first = several[0]
     labels = tuple(run.label for run in several)
     tables: tuple[Table, ...] = ()
-    if facts := _differing(several):
+    facts = _differing(several)
+    if facts:
         tables += (Table("What differs between the machines", ("fact", *labels), facts),)
+        beside = (_times(several, table), _ceilings(several), _shares(several, table))
+        tables += tuple(one for one in beside if one.rows)
     if rows := _factors(several, table):
         columns = ("run", "implementation", "shared cases", "median factor", "smallest", "largest")
         tables += (Table(f"Time relative to {first.label}", columns, rows),)
-    figures = made([runs.relative(sweep, colors, first=first.label) for sweep in drawn])
+    drawings = [runs.relative(sweep, colors, first=first.label) for sweep in drawn]
+    if facts:
+        drawings += [rooflines(table, several, dtype=dtype) for dtype in dict.fromkeys(table["dtype"])]
+    figures = made(drawings)
     if not figures and not tables:
         return None
     return Chapter(
         "runs", "Runs", f"Every run relative to {first.label}.", (Section("Side by side", "", figures, tables),)
     )
+
+
+def _times(several: Sequence[Run], table: pd.DataFrame) -> Table:
+    """Set the times of each scenario x implementation beside each other, at the largest point that all runs timed."""
+    columns = ("scenario", "implementation", "conditions", "largest point of all", *(run.label for run in several))
+    ok = table[table["status"] == "ok"]
+    if ok.empty:
+        return Table("Times side by side", columns, ())
+    placed = ok.assign(place=ok[[*runs.SAME, *AXES]].map(str).agg(" ".join, axis=1))
+    shared = placed[placed.groupby("place")["run"].transform("nunique") == len(several)]
+    rows = []
+    for _, group in shared.groupby(runs.SAME, sort=False):
+        largest = group.sort_values(["operations", "time_s"]).iloc[-1]
+        same = group[group["place"] == largest["place"]].drop_duplicates("run").set_index("run")
+        point = ", ".join(
+            f"{name} {units.plain(value) if isinstance(value, float) else value}"
+            for name in AXES
+            if str(value := largest[name]) not in {"", "nan", "None"}
+        )
+        conditions = " ".join(str(largest[name]) for name in ("dtype", "direction") if largest[name])
+        times = (units.seconds(float(same["time_s"][run.label])) for run in several)
+        rows.append((str(largest["scenario"]), str(largest["implementation"]), conditions, point, *times))
+    return Table("Times side by side", columns, tuple(rows[:ROWS_AT_MOST]))
+
+
+def _ceilings(several: Sequence[Run]) -> Table:
+    """Set the ceilings that were measured on each machine beside each other."""
+    found = [{one.name: one for one in (run.environment.ceilings if run.environment else ())} for run in several]
+    rows = [
+        (name, *(units.count(of[name].value, of[name].unit) if name in of else units.ABSENT for of in found))
+        for name in dict.fromkeys(name for of in found for name in of)
+    ]
+    return Table("Ceilings side by side", ("ceiling", *(run.label for run in several)), tuple(rows))
+
+
+def _shares(several: Sequence[Run], table: pd.DataFrame) -> Table:
+    """Set the best share of the roofline of each dtype and implementation beside each other."""
+    known = table[table["status"] == "ok"].dropna(subset=["roofline_share"])
+    best: dict[tuple[str, str, str], float] = {}
+    for row in known.to_dict("records"):
+        key = (str(row["dtype"]), str(row["implementation"]), str(row["run"]))
+        best[key] = max(best.get(key, 0.0), row["roofline_share"])
+    rows = [
+        (dtype, implementation, *(_share(best.get((dtype, implementation, run.label))) for run in several))
+        for dtype, implementation in dict.fromkeys(key[:2] for key in best)
+    ]
+    columns = ("dtype", "implementation", *(run.label for run in several))
+    return Table("Best share of each machine's roofline, side by side", columns, tuple(rows))
+
+
+def _share(value: float | None) -> str:
+    return units.ABSENT if units.absent(value) else units.percent(value)
 
 
 def _differing(several: Sequence[Run]) -> tuple[tuple[str, ...], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reports.answer.devices import where_sentence, where_tables
 from reports.answer.doubts import precision_sentence, warnings
 from reports.answer.sentences import baseline_of, sentences
 from reports.answer.verdicts import verdict_tables
@@ -22,7 +23,18 @@ FAILURES_AT_MOST = 20
 
 def markdown(runs: Sequence[Run]) -> str:
     """Return a Markdown summary of some runs, short enough for a job page."""
-    return "\n".join(_markdown(run) for run in runs)
+    return "\n".join([*_where(runs), *(_markdown(run) for run in runs)])
+
+
+def _where(runs: Sequence[Run]) -> list[str]:
+    """Say which law holds on which of several machines, a table for each dtype and direction."""
+    said = where_sentence(runs) if len(runs) > 1 else ""
+    if not said:
+        return []
+    found = ["## attnbench: which law holds where", "", as_markdown(said)]
+    for table in where_tables(runs):
+        found += ["", f"### {as_markdown(table.conditions)}", "", *grid(table.columns, table.rows)]
+    return [*found, ""]
 
 
 def _markdown(run: Run) -> str:

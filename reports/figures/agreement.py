@@ -112,7 +112,21 @@ def _summary(checked: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
 
 def features(table: pd.DataFrame) -> list[str]:
     """Say what each case asks of an implementation beyond a plain forward call: masks, grouped heads, gradients."""
-    asked = ["causal", "valid_lens", "kv_heads", "heads", "n_q", "n_k", "d_v", "d", "direction", "cache"]
+    asked = [
+        "causal",
+        "valid_lens",
+        "kv_heads",
+        "heads",
+        "n_q",
+        "n_k",
+        "d_v",
+        "d",
+        "direction",
+        "cache",
+        "window",
+        "softcap",
+    ]
+    asked += ["bias", "layout", "values"]
     return [_feature(row) for row in table[asked].to_dict("records")]
 
 
@@ -123,6 +137,11 @@ def _feature(row: Mapping[Hashable, Any]) -> str:
         "grouped heads": _differ(row["kv_heads"], row["heads"]),
         "n_q ≠ n_k": _differ(row["n_q"], row["n_k"]),
         "d_v ≠ d": _differ(row["d_v"], row["d"]),
+        "window": not units.absent(row["window"]),
+        "softcap": not units.absent(row["softcap"]),
+        "bias": bool(row["bias"]),
+        "layout": bool(row["layout"]),
+        "values": bool(row["values"]),
         str(row["direction"]): row["direction"] != "forward",
         "cold caches": row["cache"] == "cold",
     }

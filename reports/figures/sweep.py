@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.results.verdicts_file import Verdict
 
 # What a case may have beside sizes; a sweep has one value of each.
-OPTIONS = ("causal", "valid_lens", "scale", "dropout")
+OPTIONS = ("causal", "valid_lens", "scale", "dropout", "softcap", "bias", "layout", "values")
 SIZES = tuple(name for name in AXES if name not in OPTIONS)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.lesson import facts
 from reports.chapters.evidence import agreement_chapter, device_chapter
+from reports.chapters.parts import parts_chapter
 from reports.chapters.problems import problem_chapter
 from reports.chapters.runs import runs_chapter
 from reports.chapters.sweeps import scaling_chapter, speed_chapter
@@ -41,5 +42,5 @@ def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) 
         problem_chapter(problem, runs, [s for s in drawn if s.problem == problem], colors, taught=taught)
         for problem in dict.fromkeys(others)
     ]
-    found += [agreement_chapter(table, colors), device_chapter(runs, drawn, colors)]
+    found += [parts_chapter(runs), agreement_chapter(table, colors), device_chapter(runs, drawn, colors)]
     return [chapter for chapter in found if chapter is not None]

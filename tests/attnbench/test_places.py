@@ -14,7 +14,7 @@ from harness.protocol.messages import Describe
 from harness.runner import process
 from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 from reports.terminal.progress import Lines, Reporter
-from tests.support import runs
+from tests.support import runs, shorter
 from tests.support.places import ROOT
 
 SLOW = [pytest.mark.slow]
@@ -40,7 +40,9 @@ def call(arguments, folder, *, before="", **environment):
     (folder / "table.csv").write_text("n,seconds\n" + "".join(f"{n},{n * n}\n" for n in (64, 128, 256, 512)))
     words = [argument.format(folder=folder) for argument in arguments]
     known = {name: value for name, value in {**os.environ, **environment}.items() if value}
-    program = f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\n{before}\nfrom attnbench import main\nmain()\n"
+    short = shorter.LINE if words[0] == "lesson" else ""
+    start = f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+    program = f"{start}{short}\n{before}\nfrom attnbench import main\nmain()\n"
     return subprocess.run(
         [sys.executable, "-c", program, *words],
         capture_output=True,

@@ -13,7 +13,7 @@ from attnbench.app import COMMANDS, make_app
 from attnbench.console import USAGE
 from attnbench.options import Telling
 from reports.terminal.progress import Lines, Quiet, Reporter
-from tests.support import runs
+from tests.support import runs, shorter
 
 NOISY = """
 import os, sys, warnings
@@ -85,7 +85,9 @@ def test_every_command_takes_both_options_from_the_group(name):
 
 
 @pytest.mark.parametrize(("name", "arguments", "key"), CALLS)
-def test_json_is_one_document_and_quiet_is_quiet(name, arguments, key, given):
+def test_json_is_one_document_and_quiet_is_quiet(name, arguments, key, given, monkeypatch):
+    if name == "lesson":
+        shorter.shorten(monkeypatch.setattr)
     done = call(name, *given(arguments), "--json", "--quiet")
     assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout, parse_constant=pytest.fail)

@@ -235,6 +235,7 @@ def test_an_entry_point_is_loaded_under_its_name_and_a_broken_one_is_unavailable
     discovery.discover(announce=told.append)
     assert told == ["import entry point plugged", "import entry point broken"]
     assert own.entries["pooling", "plugged"].source == str(tmp_path / "a_plugin_of_ours.py")
+    assert own.brought_by["pooling", "plugged"] == "entry point plugged"
     missing = own.unavailable["attention", "broken"]
     assert missing.reason == "ModuleNotFoundError: No module named 'a_plugin_of_nobody'"
-    assert missing.source == "entry point broken"
+    assert missing.source == "entry point broken of a-plugin-of-ours 1.2"

@@ -72,7 +72,7 @@ def test_lists_and_counts_read_as_a_sentence_does():
     [
         ("power_w_low", 61.2, ("power, lowest", "61.2 W")),
         ("core_3", 0.5, ("core 3", "50 %")),
-        ("gpu_utilization", None, ("gpu utilization", units.ABSENT)),
+        ("gpu_utilization", None, ("gpu utilisation", units.ABSENT)),
         ("achieved_flops", 2e12, ("achieved", "2.00 TFLOP/s")),
     ],
 )
@@ -91,3 +91,20 @@ def test_a_split_names_the_longest_stage_first_and_leaves_crumbs_together():
     split = units.split({"oracle": 20.0, "other": 9.5, "timed samples": 70.0, "canary": 0.5})
     assert split == "timed samples 70%, oracle 20%, other 10%"
     assert units.split({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (units.count(999_999, ""), "1.00 M"),
+        (units.count(999_499, ""), "999 k"),
+        (units.count(-999_999, "FLOP"), "-1.00 MFLOP"),
+        (units.seconds(9.999e-4), "1.00 ms"),
+        (units.size(2**20 - 1), "1.00 MiB"),
+        (units.duration(9.9999e-4), "1 ms"),
+        (units.duration(4e-10), "0.4 ns"),
+        (units.count(0, "FLOP"), "0 FLOP"),
+    ],
+)
+def test_what_rounds_up_to_the_next_unit_is_written_in_it(written, expected):
+    assert written == expected

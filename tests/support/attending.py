@@ -13,6 +13,13 @@ from impls.attention import problem as attention
 CPU = torch.device("cpu")
 # Odd everywhere: three of six heads share a key head, values are narrower, keys outnumber queries, lengths vary.
 SIZES = {"n_q": 5, "n_k": 7, "d": 3, "d_v": 2, "heads": 6, "kv_heads": 2, "batch": 2}
+# Points of what few implementations know, to be joined with sizes.
+RARE = (
+    {"window": 2, "causal": True},
+    {"window": 3, "valid_lens": "rows"},
+    {"softcap": 0.7, "scale": 1.0},
+    {"bias": "batch", "softcap": 1.5, "causal": True, "window": 4},
+)
 ODD = {**SIZES, "causal": True, "valid_lens": "rows"}
 
 
@@ -40,9 +47,17 @@ def by_formula(inputs):
         if inputs.valid_lens is not None:
             of_batch = inputs.valid_lens[b]
             limit = min(limit, int(of_batch if of_batch.ndim == 0 else of_batch[i]))
-        keys, values = k[b][h // group][: max(limit, 0)], v[b][h // group]
-        heights = [math.exp(scale * sum(map(math.prod, zip(q[b][h][i], key, strict=True)))) for key in keys]
-        for height, value in zip(heights, values, strict=False):
+        own, away = i + n_k - n_q, inputs.window or n_q + n_k
+        seen = [j for j in range(max(limit, 0)) if own - away < j < own + away]
+        scores = [scale * sum(map(math.prod, zip(q[b][h][i], k[b][h // group][j], strict=True))) for j in seen]
+        if inputs.softcap is not None:
+            scores = [inputs.softcap * math.tanh(score / inputs.softcap) for score in scores]
+        if inputs.bias is not None:
+            scores = [
+                score + inputs.bias[b % len(inputs.bias), h, i, j].item() for score, j in zip(scores, seen, strict=True)
+            ]
+        heights, values = [math.exp(score) for score in scores], [v[b][h // group][j] for j in seen]
+        for height, value in zip(heights, values, strict=True):
             out[b, h, i] += torch.tensor(value, dtype=torch.float64) * (height / sum(heights))
     return out
 

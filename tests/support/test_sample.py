@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 
@@ -9,6 +10,8 @@ import pytest
 
 from tests.support.places import ROOT
 from tests.support.sample import marks
+
+FILES = ("tests/harness/gate/test_mutants.py", "tests/harness/gate/test_gates.py")
 
 
 def test_each_name_is_tested_in_exactly_one_dtype_and_always_the_same():
@@ -21,22 +24,25 @@ def test_each_name_is_tested_in_exactly_one_dtype_and_always_the_same():
     assert marks("alone", "float32", ("float32",)) == []
 
 
+@functools.cache
 def collected(*words):
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *words]
+    """The tests of the gates that pytest finds, each with its file."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *FILES, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    return {line.rpartition("[")[2].rstrip("]") for line in done.stdout.splitlines() if "::" in line}
+    return [line.partition("::") for line in done.stdout.splitlines() if "::" in line]
 
 
-@pytest.mark.parametrize("file", ["test_mutants.py", "test_gates.py"])
+def ids(file, *words):
+    return {test.rpartition("[")[2].rstrip("]") for where, _, test in collected(*words) if where == file}
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_the_ordinary_suite_meets_every_name_and_nox_gates_every_test(file):
-    path = f"tests/harness/gate/{file}"
-    ordinary, whole = (
-        {one for one in collected(path, *words) if "cuda" not in one} for words in ((), ("--all-gates",))
-    )
-    assert ordinary < whole
+    ordinary, whole = ({one for one in ids(file, *words) if "cuda" not in one} for words in ((), ("--all-gates",)))
+    assert set() < ordinary < whole
 
-    def names(ids):
-        return {one.rpartition("-")[0] for one in ids}
+    def names(found):
+        return {one.rpartition("-")[0] for one in found}
 
     assert names(ordinary) == names(whole)
     assert len(ordinary) < 0.6 * len(whole)

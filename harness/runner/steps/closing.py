@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from harness.protocol.messages import Failed, Recheck, Refused
 from harness.records import Record
 from harness.results import closing
+from harness.results.remembered import remembered
 from harness.runner import budget
 from harness.stats import stopping
 
 if TYPE_CHECKING:
+    from harness.protocol.messages import SecondLook
     from harness.records import Agreement, Case, StopReason
     from harness.runner.state import RunState
     from harness.stats.control import Controlled
@@ -30,8 +32,7 @@ def recheck_and_close(state: RunState) -> None:
     """Hold each timed case against the oracle on inputs it has not seen, and write its record."""
     cases = state.open
     floor = state.canary_floor()
-    points = {planned.case.id: planned.case.point_key for planned in state.plan.cases}
-    among = closing.controlled(state.timed, points=points, floor=floor)
+    among = closing.controlled(state.timed, floor=floor)
     device = state.plan.device
     costs = {one.case.id: budget.check_seconds(one.call_seconds, device=device) for one in state.estimates(cases)}
     state.progress.phase_begun("agreement on fresh inputs", cost=sum(costs.values()), cases=len(cases))
@@ -42,23 +43,39 @@ def recheck_and_close(state: RunState) -> None:
         pace = max(state.time.preparing.factor, state.time.visiting.factor)
         if state.time.left - pace * cost < budget.report_seconds(len(state.plan.cases)) - OVERRUN * state.time.budget:
             unchecked.append(case)
-            state.close(_record(state, case, None, floor=floor, among=among))
+            state.close(_record(state, case, None, None, floor=floor, among=among))
             state.progress.done(case, cost=cost)
             continue
-        request = Recheck(case=case, seed=state.seed(case, visit=1))
+        request = Recheck(
+            case=case,
+            seed=state.seed(case, visit=1),
+            look_again=_suspected(state, case, floor=floor),
+        )
         answer = state.supervisor.ask(request, seconds=state.timeout(planned))
         if isinstance(answer, Failed | Refused):
             state.progress.failed(state.refused(case, answer), cost=cost)
             continue
         state.time.calls += answer.calls_seconds
-        state.close(_record(state, case, answer.agreement, floor=floor, among=among))
+        state.close(_record(state, case, answer.agreement, answer.second_look, floor=floor, among=among))
         state.progress.done(case, cost=cost)
     if unchecked:
         state.say_left_out("agreement on fresh inputs", unchecked)
 
 
+def _suspected(state: RunState, case: Case, *, floor: float | None) -> int | None:
+    """Return how many calls a block of a case has if its rounds look like those of kept results, else None."""
+    rounds = state.timed[case.id]
+    return rounds[-1].calls_per_sample if remembered(rounds, floor=floor, policy=state.policy.timing) else None
+
+
 def _record(
-    state: RunState, case: Case, recheck: Agreement | None, *, floor: float | None, among: Controlled
+    state: RunState,
+    case: Case,
+    recheck: Agreement | None,
+    second_look: SecondLook | None,
+    *,
+    floor: float | None,
+    among: Controlled,
 ) -> Record:
     return closing.close(
         case,
@@ -70,6 +87,7 @@ def _record(
         environment=state.environment,
         stop_reason=state.stopped.get(case.id) or _stop_reason(state, case),
         recheck=recheck,
+        second_look=second_look,
         telemetry=state.telemetry.get(case.id),
         allocation=state.allocations.get(case.id),
     )

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from harness.runner.state import RunState
 
 
+# A case that is left out is gone for good, and predictions can be high by much before anything was held against the
+# clock: at first only what would not fit at this share of them goes. Preparation, cheapest points first, leaves out
+# the rest as it learns its pace.
+HOPE = 0.6
+
+
 def fit_budget(state: RunState) -> None:
     """Leave out the dearest cases if not all can be prepared, visited often enough and checked.
 
@@ -20,7 +26,8 @@ def fit_budget(state: RunState) -> None:
     needs, cases last.
     """
     cases = state.open
-    shed(state, cases, room=room_for_cases(state), seconds=lambda one: least_seconds(state, one))
+    hope = 1.0 if state.prepared else HOPE
+    shed(state, cases, room=room_for_cases(state), seconds=lambda one: hope * least_seconds(state, one))
     kept = state.estimates(state.open)
     timing = state.policy.timing
     block = budget.shortest_block(state.plan.device, timing)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.protocol.messages import Failed, Refused, Replay, Replays, Visit
+from harness.results import device_lock
 from harness.runner import budget, replays
 from harness.runner.steps import fitting
 from harness.stats import allocation, blocks, stopping
@@ -74,7 +75,7 @@ def take_rounds(state: RunState) -> None:
         due = young or course.due(active)
         if not due and course.rounds:
             continue
-        costs = {planned.case.id: _cost(state, planned, block=block) for planned in due}
+        costs = {planned.case.id: visit_cost(state, planned, block=block) for planned in due}
         due = _within(state, due, costs)
         if not due:
             state.stopped |= {planned.case.id: "time budget" for planned in active}
@@ -109,7 +110,7 @@ def _stop(state: RunState, planned: PlannedCase) -> StopReason | None:
     return stopping.stop(state.samples(planned.case), policy=state.policy.timing)
 
 
-def _cost(state: RunState, planned: PlannedCase, *, block: float) -> float:
+def visit_cost(state: RunState, planned: PlannedCase, *, block: float) -> float:
     """Return what a visit takes: what those before it took and a graph if one is due, else what is predicted."""
     known, one, timing = state.visit_seconds.get(planned.case.id), state.estimate(planned), state.policy.timing
     if known is None:
@@ -126,7 +127,7 @@ def _course(state: RunState, active: Sequence[PlannedCase], *, block: float) -> 
         allocation.Demand(
             done=_count(state, planned),
             scatter=max(scatter, timing.precision / 2),
-            cost=_cost(state, planned, block=block),
+            cost=visit_cost(state, planned, block=block),
         )
         for planned, scatter in zip(active, scatters, strict=True)
     ]
@@ -160,6 +161,7 @@ def _take_round(state: RunState, due: Sequence[PlannedCase], *, block: float, co
     """Visit each case of a round once, the implementations of a point one after the other."""
     state.progress.round_begun(state.rounds_done + 1, cost=sum(costs[one.case.id] for one in due), cases=len(due))
     _begin_process(state)
+    state.neighbours = device_lock.neighbours(device_lock.folders())
     reserve = state.time.left - fitting.room_after_rounds(state, state.open)
     least, needed = budget.cheapest_point(state.estimates(state.open)), fitting.needed_rounds(state)
     for planned in shuffled(due, state.random):
@@ -167,7 +169,8 @@ def _take_round(state: RunState, due: Sequence[PlannedCase], *, block: float, co
         count = _count(state, planned)
         if state.time.left < reserve and count and (planned.case.point_key != least or count >= needed):
             continue
-        _visit(state, planned, block=block, cost=costs[planned.case.id])
+        request = visit_request(state, planned, index=state.rounds_done, block=block)
+        visit(state, planned, request, block=block, cost=costs[planned.case.id])
     state.rounds_done += 1
 
 
@@ -192,9 +195,9 @@ def shuffled(cases: Sequence[PlannedCase], chance: random.Random) -> list[Planne
     return [planned for group in order for planned in group]
 
 
-def _visit(state: RunState, planned: PlannedCase, *, block: float, cost: float) -> None:
+def visit(state: RunState, planned: PlannedCase, request: Visit, *, block: float, cost: float) -> None:
+    """Visit a case once, its graph included where one is due, and keep what came of it."""
     case = planned.case
-    request = visit_request(state, planned, index=state.rounds_done, block=block)
     begun = time.monotonic()
     answer = state.supervisor.ask(request, seconds=state.timeout(planned))
     if isinstance(answer, Failed | Refused):
@@ -205,6 +208,7 @@ def _visit(state: RunState, planned: PlannedCase, *, block: float, cost: float) 
     # A graph is timed in the first rounds only, and is no part of what a later visit takes.
     bare = time.monotonic() - begun
     visited = with_graph(state, planned, answer.round, request)
+    visited = visited.model_copy(update={"neighbours": state.neighbours})
     taken = time.monotonic() - begun
     predicted = budget.visit_seconds(state.estimate(planned), block=block, policy=state.policy.timing)
     state.time.visiting.learn(predicted=predicted, taken=taken)

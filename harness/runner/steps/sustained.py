@@ -33,6 +33,9 @@ def load_for_long(state: RunState) -> None:
     for number, planned in enumerate(wanted):
         if state.time.spent + seconds + (wait if number else 0.0) > until:
             state.say_left_out("sustained load", [left.case for left in wanted[number:]])
+            # The bar ends where it began.
+            for left in wanted[number:foreseen]:
+                state.progress.done(left.case, cost=seconds)
             break
         case = planned.case
         request = Sustain(case=case, seed=state.seed(case, visit=1), call_seconds=_timed_seconds(state, case))

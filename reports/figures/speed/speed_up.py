@@ -9,7 +9,7 @@ import numpy as np
 
 from reports import style, units
 from reports.figures.figure import AXIS_WORDS, Figure, top
-from reports.frame import AXES
+from reports.frame import AXES, TEXT_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ def _of_times(table: pd.DataFrame, *, baseline: str) -> pd.DataFrame:
     joined["rounds"] = 0.0
     for name in AXES:
         joined[name] = (
-            joined[name] if name in {"causal", "valid_lens"} else pd.to_numeric(joined[name], errors="coerce")
+            joined[name] if name in {"causal", *TEXT_COLUMNS} else pd.to_numeric(joined[name], errors="coerce")
         )
     return joined
 

@@ -136,3 +136,14 @@ def test_a_snapshot_is_written_with_its_schema_and_read_again():
     document = taken.model_dump(mode="json", by_alias=True)
     assert document["schema"] == SCHEMA
     assert type(taken).model_validate(document) == taken
+
+
+def test_a_run_whose_ids_have_a_gpus_number_compares_with_one_whose_ids_have_not():
+    record = runs.ok_record()
+    new = record.case.model_copy(update={"device": "cuda:1"})
+    new = new.model_copy(update={"id": new.identity})
+    old = new.model_copy(update={"device": "cuda:0", "id": "an id of cuda:0"})
+    taken = [figures(record.model_copy(update={"case": case})) for case in (old, new)]
+    assert taken[0].case.id == taken[1].case.id == new.id
+    stored = Figures.model_validate_json(taken[0].model_copy(update={"case": old}).model_dump_json())
+    assert stored.case.id == new.id

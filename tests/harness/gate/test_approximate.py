@@ -20,7 +20,7 @@ from tests.support.places import ROOT
 
 
 def examinee(function, *, dtype="float32", approximate=True):
-    features = frozenset({*registry.FEATURES} - {"dirty_padding"})
+    features = frozenset({*registry.FEATURES} - {"dirty_padding", *registry.RARE})
     limits = contract.Limits(registry.DEVICES, registry.DTYPES, features)
     planted = contract.Implementation("attention", "planted", function, (limits,), approximate=approximate)
     return Examinee(registry.problem("attention"), planted, dtype, "cpu", GatePolicy())

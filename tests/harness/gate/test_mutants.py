@@ -15,14 +15,15 @@ from tests.support import sample
 from tests.support.examining import examine
 from tests.support.more_mutants import module, pooling
 from tests.support.mutants import MUTANTS, honest
+from tests.support.wrong_in_rare import honest as knows_all
 
 # What is right, for all mutants that are asked the same.
 KNOWN = Known(bytes_at_most=2**29)
 
 
 def subject(function, dtype, *, seed=0, problem="attention", claims=()):
-    """Present a function as an implementation that claims everything but clean padding, and what else it `claims`."""
-    features = {*registry.FEATURES, *claims} - ({"dirty_padding"} - set(claims))
+    """Present a function as an implementation that claims what most know, and what else it `claims`."""
+    features = {*registry.FEATURES, *claims} - ({"dirty_padding", *registry.RARE} - set(claims))
     limits = contract.Limits(registry.DEVICES, registry.DTYPES, frozenset(features))
     planted = contract.Implementation(problem=problem, name="planted", function=function, limits=(limits,))
     return Examinee(registry.problem(problem), planted, dtype, "cpu", GatePolicy(), seed=seed, known=KNOWN)
@@ -46,6 +47,7 @@ def test_there_are_enough_ways_to_be_wrong():
 )
 def test_what_the_mutants_spoil_is_accepted(dtype):
     assert first_disagreement(honest, dtype) is None
+    assert first_disagreement(knows_all, dtype, claims=registry.RARE) is None
     assert first_disagreement(module, dtype, problem="multihead") is None
     assert first_disagreement(pooling, dtype, problem="pooling") is None
 

@@ -144,28 +144,17 @@ def test_a_gpus_lock_is_shared_by_all_users_and_a_cpus_is_ones_own(found, tmp_pa
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     locks = []
     monkeypatch.setattr(execute, "DeviceLock", lambda *wanted, **more: locks.append((wanted, more)))
-    execute.device_lock("cuda:0")
-    execute.device_lock("cpu")
+    execute.lock_of("cuda:0")
+    execute.lock_of("cpu")
     (gpu, more), (cpu, own) = locks
-    assert (gpu, str(more["folder"]), more["name"]) == (("aaaa",), "/tmp", "cuda:0")
-    assert (cpu, own["folder"]) == (("cpu",), tmp_path)
+    assert (gpu, str(more["folder"]), more["name"]) == ((["aaaa"],), "/tmp", "cuda:0")
+    assert (cpu, own["folder"]) == (([f"core-{number}" for number in sorted(os.sched_getaffinity(0))],), tmp_path)
 
 
-def test_a_lock_file_is_everybodys(tmp_path):
-    from harness.results.journal import DeviceLock
-
-    before = os.umask(0o077)
-    try:
-        with DeviceLock("aaaa", folder=tmp_path, name="cuda:0") as lock:
-            assert lock.problem == ""
-    finally:
-        os.umask(before)
-    assert (tmp_path / "attnbench-aaaa.lock").stat().st_mode & 0o777 == 0o666
-
-
-def test_a_lock_that_can_not_be_had_is_told_and_the_run_goes_on(tmp_path):
-    from harness.results.journal import DeviceLock
-
-    (tmp_path / "attnbench-aaaa.lock").mkdir()
-    with DeviceLock("aaaa", folder=tmp_path, name="cuda:0") as lock:
-        assert lock.problem.startswith("Other runs on cuda:0 go unnoticed: ")
+def test_a_processor_is_held_by_the_cores_that_may_be_used_and_named_with_them_where_they_are_few(monkeypatch):
+    monkeypatch.setattr(devices.processor, "allowed_core_numbers", lambda: [0, 1, 2, 5])
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert devices.lockable("cpu") == ["core-0", "core-1", "core-2", "core-5"]
+    assert devices.held_name("cpu") == "cpu"
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert devices.held_name("cpu") == "cpu (cores 0-2,5)"

@@ -39,6 +39,16 @@ def test_what_changes_between_runs_of_one_machine_is_not_in_the_stable_part(name
     assert name not in environment.describe("cpu").stable
 
 
+def test_which_host_and_cores_it_was_is_known_and_changes_no_identity(monkeypatch):
+    here = environment.describe("cpu")
+    monkeypatch.setattr(environment.platform, "node", lambda: "another-host")
+    monkeypatch.setattr(environment, "allowed_core_numbers", lambda: [5, 6, 9])
+    there = environment.describe("cpu")
+    assert (there.volatile["hostname"], there.volatile["cores"]) == ("another-host", "5-6,9")
+    assert here.volatile["hostname"] != "another-host"
+    assert there.id == here.id
+
+
 def test_whatever_is_absent_has_a_reason():
     described = environment.describe("cpu")
     for name in ("governor", "cpu_mhz", "cpu_quota_cores", "cpu_temperature_c", "triton", "cuda"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness.policy import DEFAULT
+from harness.protocol.messages import SecondLook
 from harness.records import Agreement, Case, Ceiling, Counts, Environment, Memory, Preparation, Ran, Round, case_id
 from harness.results import closing
+from tests.support.visits import visits
 
 OPERATIONS = 10**9
 RATE = 10**11
@@ -85,7 +87,7 @@ def test_a_problem_that_can_be_computed_with_less_says_so():
     assert closed(seconds=OPERATIONS / RATE / 2, required=OPERATIONS // 4).status == "ok"
 
 
-def test_ceilings_measured_on_a_busy_machine_accuse_nobody():
+def test_ceilings_measured_on_a_busy_machine_fail_no_case():
     undisturbed_canary = 2 * DEFAULT.timing.canary_size**3 / (10 * RATE)
     record = closed(seconds=OPERATIONS / RATE / 2, canary=undisturbed_canary)
     assert record.status == "ok"
@@ -96,73 +98,6 @@ def test_ceilings_measured_on_a_busy_machine_accuse_nobody():
 def test_the_canary_is_kept_as_a_slow_down():
     record = closed(seconds=0.1, canary=3e-3)
     assert record.time.canary == [1.0] * 15
-
-
-def visits(*, new, again, later, calls=20, blocks=3, count=6):
-    """Return rounds that write new values every other time, first calls taking so many seconds."""
-    return [
-        Round(
-            index=index,
-            started=0.0,
-            calls_per_sample=calls,
-            samples=[later] * blocks,
-            first_seconds=[(again if index % 2 else new) * (1 + 0.1 * block) for block in range(blocks)],
-            later_seconds=[later] * blocks if calls > 1 else [],
-            new_values=index % 2 == 0,
-        )
-        for index in range(count)
-    ]
-
-
-SLOW = {"calls": 1, "blocks": 1}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (
-            {"new": 4e-3, "again": 1e-3, "later": 1e-3},
-            "a call on new values takes 0.004 s at least, on values it has seen 0.0011 s",
-        ),
-        (
-            {"new": 4e-2, "again": 1e-2, "later": 1e-2, **SLOW},
-            "a call on new values takes 0.04 s at least, on values it has seen 0.01 s",
-        ),
-        (
-            {"new": 5e-3, "again": 5e-3, "later": 1e-3},
-            "a first call takes 0.005 s, the calls after it 0.001 s",
-        ),
-    ],
-)
-def test_kept_results_are_told_by_both_numbers(seconds, said):
-    assert closing.remembered(visits(**seconds), floor=None, policy=DEFAULT.timing).startswith(said)
-
-
-@pytest.mark.parametrize(
-    "seconds",
-    [
-        {"new": 1.2e-3, "again": 1e-3, "later": 1e-3},
-        # Threads woken and caches filled, at 20 us per call.
-        {"new": 1e-4, "again": 9e-5, "later": 2e-5},
-        # Slow calls with too few visits to say.
-        {"new": 4e-2, "again": 1e-2, "later": 1e-2, "count": 3, **SLOW},
-    ],
-)
-def test_warm_up_and_few_calls_accuse_nobody(seconds):
-    assert closing.remembered(visits(**seconds), floor=None, policy=DEFAULT.timing) == ""
-
-
-def test_one_undisturbed_first_call_is_enough():
-    disturbed = visits(new=9e-3, again=1e-3, later=1e-3)
-    disturbed[0] = visits(new=1.1e-3, again=1e-3, later=1e-3)[0]
-    assert closing.remembered(disturbed, floor=None, policy=DEFAULT.timing) == ""
-
-
-def test_slow_calls_beside_a_busy_canary_say_nothing():
-    slow = visits(new=4e-2, again=1e-2, later=1e-2, **SLOW)
-    for beside, expected in ((1.1e-3, True), (3e-3, False)):
-        rounds = [visit.model_copy(update={"canary": [beside]}) for visit in slow]
-        assert bool(closing.remembered(rounds, floor=1e-3, policy=DEFAULT.timing)) is expected
 
 
 def test_kept_results_have_no_time():
@@ -177,3 +112,36 @@ def test_kept_results_have_no_time():
     )
     assert (record.status, record.time) == ("invalid", None)
     assert record.reason.endswith("kept results?")
+
+
+LOOK = SecondLook(found="none kept", pairs=6, new_seconds=0.1, seen_seconds=0.11, later_seconds=0.09)
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "said"),
+    [
+        ("none kept", "ok", ""),
+        (
+            "kept",
+            "invalid",
+            "asked again, it does (6 pairs: 0.1 s on new values, 0.11 s on values seen, 0.09 s in a row)",
+        ),
+        ("undecided", "invalid", "asking again decided nothing"),
+    ],
+)
+def test_a_second_look_clears_or_confirms_what_rounds_made_it_look_like(found, status, said):
+    record = closing.close(
+        case(),
+        prepared(),
+        visits(new=4e-1, again=1e-1, later=1e-1),
+        floor=None,
+        policy=DEFAULT,
+        environment=None,
+        stop_reason="rounds",
+        second_look=LOOK.model_copy(update={"found": found}),
+    )
+    assert record.status == status
+    assert said in record.reason
+    assert (record.time is None) is (status == "invalid")
+    notes = [note for note in record.notes if note.startswith("first calls were slow; asked again, no")]
+    assert len(notes) == (status == "ok")

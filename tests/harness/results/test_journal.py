@@ -10,7 +10,7 @@ import pytest
 
 from harness.records import Case, Record, Round, case_id
 from harness.results import documents, journal
-from harness.results.journal import DeviceHeldError, DeviceLock, Journal, JournalError
+from harness.results.journal import Journal, JournalError
 from harness.results.schema import SchemaMismatchError
 from tests.harness.results.test_documents import put_directory, put_loop, put_pipe
 
@@ -206,16 +206,6 @@ def test_a_document_is_replaced_whole(tmp_path):
     with pytest.raises(TypeError):
         journal.write_document(path, {"schema": "1.0.0", "a": object()})
     assert journal.read_document(path) == {"schema": "1.0.0", "a": 1}
-
-
-def test_a_device_is_held_by_one_run_at_a_time(tmp_path):
-    with DeviceLock("cuda:0", folder=tmp_path):
-        with pytest.raises(DeviceHeldError, match=f"cuda:0 is held by another run .process {os.getpid()}."):
-            DeviceLock("cuda:0", folder=tmp_path).__enter__()
-        with DeviceLock("cpu", folder=tmp_path):
-            pass
-    with DeviceLock("cuda:0", folder=tmp_path):
-        pass
 
 
 def test_a_record_without_status_ok_refuses_a_time():

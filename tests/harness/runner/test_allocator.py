@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WHY_NOT = allocator.why_not("cpu", os.environ)
 needs_glibc = pytest.mark.skipif(bool(WHY_NOT), reason=f"no comparison here: {WHY_NOT}")
 MEBIBYTE = 2**20
+# Ends a case after the fewest rounds.
+SHORT = ("--precision", "50%")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -75,7 +77,7 @@ def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_pa
 
 @needs_glibc
 def test_a_run_may_leave_the_allocator_alone(tmp_path):
-    run(tmp_path / "run", "--allocator", "system")
+    run(tmp_path / "run", "--allocator", "system", *SHORT)
     (record,) = read_run(tmp_path / "run").records
     assert record.allocation is None
     environment = journal.read_environment(tmp_path / "run")
@@ -91,7 +93,7 @@ def test_an_allocator_that_the_user_chose_stands(tmp_path, monkeypatch):
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    run(tmp_path / "run")
+    run(tmp_path / "run", *SHORT)
     (record,) = read_run(tmp_path / "run").records
     assert record.allocation is None
     environment = journal.read_environment(tmp_path / "run")

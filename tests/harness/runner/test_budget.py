@@ -122,3 +122,21 @@ def test_the_points_come_cheapest_first_with_their_implementations_together():
     ordered = budget.by_point(cases)
     assert [case.case.point["n"] for case in ordered] == [64, 64, 512, 512]
     assert sorted(ordered, key=cases.index) == cases
+
+
+def test_shards_are_weighed_alike_on_fast_and_slow_machines_and_by_what_no_machine_of_the_kind_runs():
+    def weight(one):
+        return budget.nominal_seconds(one, device="cpu", policy=DEFAULT)
+
+    slow, quick = planned(seconds=5.0), planned(seconds=0.001)
+    assert weight(slow) == weight(quick) > 0.0
+    assert weight(slow.model_copy(update={"skip": "predicted_oom", "reason": "too little memory here"})) == weight(slow)
+    assert weight(slow.model_copy(update={"skip": "unsupported", "reason": "takes float16"})) == 0.0
+    dear = Prediction(operations=10**18, extra_bytes=0, resident_bytes=0, seconds=1.0)
+    assert weight(PlannedCase(case=slow.case, predicted=dear)) == DEFAULT.run.time_budget_cpu
+
+
+def test_a_case_of_a_longer_call_takes_more_of_a_run():
+    costs = [budget.case_seconds(known(call), device="cpu", policy=DEFAULT) for call in (1e-4, 1e-2, 1.0)]
+    assert costs == sorted(costs)
+    assert costs[2] > 6 * 1.0

@@ -10,9 +10,10 @@ import pytest
 from harness.protocol.messages import Describe, Described, DescribedImplementation, Prepare, Visit
 from harness.records import Degrees, Record
 from harness.results import journal
+from harness.results.device_lock import DeviceHeldError
 from harness.results.documents import JournalError
-from harness.results.journal import DeviceHeldError, Journal
-from harness.results.plan_file import digest_key
+from harness.results.journal import Journal
+from harness.results.plan_file import Part, digest_key
 from harness.runner import execute
 from harness.runner.execute import STEPS, _measure, exit_code
 from harness.runner.plan import code_fingerprint
@@ -194,10 +195,10 @@ def test_a_file_of_implementations_that_is_gone_ends_the_resumption(tmp_path):
 
 def test_a_processor_is_held_by_one_run_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with execute.device_lock("cpu"), pytest.raises(DeviceHeldError, match="cpu is held by another run"):
-        execute.device_lock("cpu").__enter__()
-    with execute.device_lock("cpu"):
-        assert [file.suffix for file in tmp_path.iterdir()] == [".lock"]
+    with execute.lock_of("cpu"), pytest.raises(DeviceHeldError, match=r"device cpu.* is held by another run"):
+        execute.lock_of("cpu").__enter__()
+    with execute.lock_of("cpu"):
+        assert {file.suffix for file in tmp_path.iterdir()} == {".lock"}
 
 
 def test_a_run_that_timed_nothing_is_not_judged_and_one_that_did_stores_its_verdicts(tmp_path):
@@ -216,3 +217,28 @@ def test_a_finished_run_is_interrupted_where_its_summary_says_so():
         summary = state.summary(is_complete=is_complete)
         finished = execute.Finished(plan=state.plan, records=[], verdicts=None, summary=summary)
         assert finished.is_interrupted is not is_complete
+
+
+def test_the_guest_of_a_part_is_judged_where_it_belongs(tmp_path, monkeypatch):
+    from harness.verdicts import judging
+
+    part = Part(name="2/2", whole={}, bridge=FIRST.case.id, is_guest=True)
+    state = ready(FIRST, SECOND, directory=tmp_path)
+    state.plan = plan_of(FIRST, SECOND, part=part)
+    state.timed = {FIRST.case.id: []}
+    judged = []
+    judge = judging.judge
+    monkeypatch.setattr(
+        judging, "judge", lambda records, *rest, **more: judged.extend(records) or judge([], *rest, **more)
+    )
+    execute._judge(state, [ok_record("batched"), ok_record("einsum")])
+    assert [record.case.id for record in judged] == [SECOND.case.id]
+
+
+def test_a_part_of_which_nothing_runs_here_is_stored_and_a_plan_of_its_own_is_not(tmp_path):
+    skipped = FIRST.model_copy(update={"skip": "predicted_oom", "reason": "too little memory"})
+    with pytest.raises(SelectionError, match="no case can run here"):
+        execute.store_plan(plan_of(skipped), tmp_path / "whole")
+    part = plan_of(skipped, part=Part(name="1/2", whole={}))
+    execute.store_plan(part, tmp_path / "part")
+    assert execute.stored_plan(tmp_path / "part") == part

@@ -99,10 +99,10 @@ def test_what_a_graph_took_is_not_expected_of_a_visit_without_one(clock):
     state = state_on("cuda:0", clock=clock, is_prepared=True, answers={Visit: visit, Replay: replay})
     (one,) = state.plan.cases
     for _ in range(TIMING.graph_rounds):
-        rounds._visit(state, one, block=1e-3, cost=1.0)
+        rounds.visit(state, one, rounds.visit_request(state, one, index=0, block=1e-3), block=1e-3, cost=1.0)
         state.rounds_done += 1
     assert clock.now == pytest.approx(TIMING.graph_rounds * (0.1 + GRAPH))
-    assert rounds._cost(state, one, block=1e-3) == pytest.approx(0.1)
+    assert rounds.visit_cost(state, one, block=1e-3) == pytest.approx(0.1)
 
 
 def loads(clock, *, seconds, limits=None):

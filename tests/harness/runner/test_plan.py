@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.records import PlannedCase, case_id
+from harness.policy import DEFAULT
+from harness.records import PlannedCase, Prediction, case_id
 from harness.runner import plan, selection
 from scenarios.scenario import Axis, Scenario
 from tests.support.runs import ok_case
@@ -83,3 +84,29 @@ def test_a_baseline_that_is_not_measured_is_refused_before_anything_is():
         plan.check_baseline("loop", [planned("sdpa-flash")])
     with pytest.raises(selection.SelectionError, match=r"'sdpa-cudnn' can't run here; .*: runs on cuda only"):
         plan.check_baseline("sdpa-cudnn", [planned("sdpa-cudnn", "unsupported", "runs on cuda only"), planned("loop")])
+
+
+def shard(index, count, found):
+    asked = selection.Request(
+        scenarios=(), selection=selection.Selection(shard=(index, count)), device="cpu", policy=DEFAULT
+    )
+    cost = Prediction(operations=10**6, extra_bytes=0, resident_bytes=8, seconds=1.0)
+    whole = [PlannedCase(case=case, predicted=cost) for case in found]
+    return plan.shard_of(whole, asked, baseline="loop")
+
+
+def test_the_cases_of_all_shards_are_the_plan_each_once_but_for_the_bridge_that_each_has():
+    found = cases(sweep("a", dtypes=["float32", "float16"], directions=["forward", "backward"]), sweep("b"))
+    parts = [shard(index, 3, found) for index in (1, 2, 3)]
+    guests = [part.bridge for _, part in parts if part.is_guest]
+    assert (len(guests), len({part.bridge for _, part in parts})) == (2, 1)
+    mine = [one.case.id for planned, _ in parts for one in planned]
+    assert sorted(mine) == sorted([case.id for case in found] + guests)
+    whole, part = shard(1, 1, found)
+    assert (len(whole), part) == (len(found), None)
+
+
+def test_an_empty_shard_tells_of_how_many_curves_there_are():
+    found = cases(sweep("a", dtypes=["float32", "float16"]))
+    with pytest.raises(selection.EmptyShardError, match=r"3/3 of 12 cases is empty: .*whole curves of which it has 2"):
+        shard(3, 3, found)

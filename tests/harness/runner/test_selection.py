@@ -29,13 +29,6 @@ def test_a_keyword_expression_that_cannot_be_read_is_refused(expression):
         cases(sweep("a"), keyword=expression)
 
 
-def test_shards_are_disjoint_and_complete():
-    whole = {case.id for case in cases(sweep("a"))}
-    parts = [{case.id for case in cases(sweep("a"), shard=(index, 3))} for index in (1, 2, 3)]
-    assert set.union(*parts) == whole
-    assert sum(len(part) for part in parts) == len(whole)
-
-
 def test_an_unknown_implementation_is_answered_with_a_suggestion():
     with pytest.raises(selection.SelectionError, match="did you mean 'sdpa-flash'"):
         selection.check_names(["sdpa-flsh"], NAMES)
@@ -93,18 +86,6 @@ def test_what_is_no_shard_is_refused_with_how_it_must_read(text):
     with pytest.raises(selection.SelectionError, match=r"must read I/N with 1 <= I <= N") as refused:
         selection.parse_shard(text)
     assert repr(text) in str(refused.value)
-
-
-@pytest.mark.parametrize("count", [1, 2, 7])
-def test_every_case_is_in_one_shard_and_shards_are_about_as_large_as_each_other(count):
-    identities = [f"case {number}" for number in range(400)]
-    sizes = []
-    for index in range(1, count + 1):
-        mine = {identity for identity in identities if selection.in_shard(identity, (index, count))}
-        sizes.append(len(mine))
-    assert sum(sizes) == len(identities)
-    # Four standard deviations of 400 draws with a chance of one in seven are 28.
-    assert all(abs(size - len(identities) / count) < 30 for size in sizes)
 
 
 def test_names_of_any_problem_are_known_and_one_that_is_not_is_told_with_those():

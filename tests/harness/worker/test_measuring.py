@@ -205,6 +205,23 @@ def test_launches_of_slow_calls_and_calls_on_a_cpu_are_not_waited_for():
     assert made == []
 
 
+@pytest.mark.parametrize("found", ["none kept", "kept"])
+def test_a_second_look_tells_who_keeps_results_by_their_content(worker, planted, found):
+    kept = {}
+
+    def attend(q, k, v, **_):
+        mark = (float(q[0, 0, 0, 0]), float(k[0, 0, 0, 0]))
+        if found == "none kept" or mark not in kept:
+            for _ in range(40):
+                kept[mark] = torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+        return kept[mark].clone()
+
+    case = planted(attend)
+    answer = ask(worker, messages.Recheck(case=case, seed=5, look_again=6))
+    assert answer.second_look.found == found
+    assert ask(worker, messages.Recheck(case=case, seed=6)).second_look is None
+
+
 def past_torch(taken):
     """Return attention that takes so many bytes past torch's allocator, and computes where no operator is seen."""
 

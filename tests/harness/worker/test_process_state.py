@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
 import random
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from harness.worker.process_state import ProcessState, settings
+from harness.worker.process_state import ProcessState, Setting, settings
 
 CHANGES = {
     "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
@@ -27,6 +30,14 @@ CHANGES = {
     "environment variables": lambda: os.environ.update({"OMP_NUM_THREADS": "77"}),
     "signal handlers": lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN),
     "working directory": lambda: os.chdir("/"),
+    "autocast": lambda: torch.set_autocast_enabled("cpu", True),
+    "modes of torch": lambda: torch.overrides.BaseTorchFunctionMode().__enter__(),
+    "anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
+    "garbage collector": lambda: gc.set_threshold(7, 7, 7),
+    "tracing": lambda: sys.setprofile(lambda *_: None),
+    "switch interval": lambda: sys.setswitchinterval(0.1),
+    "niceness": lambda: os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + 1),
+    "processor affinity": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
     "standard output or error": lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2),
 }
 
@@ -46,8 +57,23 @@ def test_a_process_left_alone_has_nothing_to_mend(state):
     assert state.mend() == []
 
 
+def _may_lower_niceness():
+    """Tell whether this user may be less nice again."""
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, now - 1)
+        os.setpriority(os.PRIO_PROCESS, 0, now)
+    except OSError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("name", list(CHANGES))
 def test_a_change_is_named_and_put_back(state, name):
+    if name == "niceness" and not _may_lower_niceness():
+        pytest.skip("nobody but root may be less nice again")
+    if name == "processor affinity" and len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("a single core")
     before = settings()[name].read()
     CHANGES[name]()
     assert settings()[name].read() != before
@@ -133,3 +159,41 @@ def test_what_an_import_changed_is_kept_under_its_source(state):
     os.chdir("/")
     state.imported("mine.py")
     assert state.changed_by == {"mine.py": ["changed working directory from " + str(Path.cwd()) + " to /"]}
+
+
+def test_what_can_not_be_put_back_is_said_and_spoils_the_process():
+    def forbidden(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    values = iter([0, 5])
+    state = ProcessState(settings={"niceness": Setting(lambda: next(values), forbidden)})
+    assert not state.is_spoiled
+    assert state.mend() == ["changed niceness from 0 to 5, which can't be put back (Permission denied)"]
+    assert state.is_spoiled
+
+
+def test_a_collector_that_is_told_of_calls_is_as_before(state):
+    callback = lambda *_: None  # noqa: E731
+    gc.callbacks.append(callback)
+    assert state.mend() == ["changed garbage collector"]
+    assert callback not in gc.callbacks
+
+
+def test_numbers_drawn_on_a_gpu_are_put_back_and_blamed_on_nobody(monkeypatch):
+    """A device whose generators are a list of bytes."""
+    generators = [bytes([1, 2]), bytes([3, 4])]
+
+    def set_all(states):
+        generators[:] = [bytes(state.numpy()) for state in states]
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda,
+        "get_rng_state_all",
+        lambda: [torch.frombuffer(bytearray(one), dtype=torch.uint8) for one in generators],
+    )
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", set_all)
+    state = ProcessState()
+    generators[1] = bytes([9, 9])
+    assert state.mend() == []
+    assert generators == [bytes([1, 2]), bytes([3, 4])]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from impls import registry
 from impls.attention.batched import batched
-from tests.support.attending import by_formula, called, drawn, watched
+from tests.support.attending import RARE, SIZES, by_formula, called, drawn, watched
 
 
 def test_it_gives_what_the_formula_gives():
@@ -38,3 +39,9 @@ def test_a_scale_of_zero_averages_the_values_and_none_is_one_over_the_root_of_d(
 def test_finite_rubbish_beyond_the_lengths_never_leaks():
     point = {"n": 6, "d": 4, "batch": 2, "valid_lens": "batch"}
     assert torch.equal(called(batched, drawn(point, kind="huge padding")), called(batched, drawn(point)))
+
+
+@pytest.mark.parametrize("asked", RARE, ids=str)
+def test_a_window_a_cap_and_a_bias_are_what_the_formula_says(asked):
+    inputs = drawn({**SIZES, **asked})
+    torch.testing.assert_close(called(batched, inputs), by_formula(inputs))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from impls import registry
 from impls.attention.batched import batched
 from impls.attention.einsum import einsum
-from tests.support.attending import by_formula, called, drawn, watched
+from tests.support.attending import RARE, SIZES, by_formula, called, drawn, watched
 
 
 def test_it_gives_what_the_formula_gives():
@@ -41,3 +42,9 @@ def test_a_row_without_keys_gives_zeros_and_passes_no_gradient():
     (gradient,) = torch.autograd.grad(out.sum(), inputs.q)
     assert gradient[:, :, :2].eq(0).all()
     assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("asked", RARE, ids=str)
+def test_a_window_a_cap_and_a_bias_are_what_the_formula_says(asked):
+    inputs = drawn({**SIZES, **asked})
+    torch.testing.assert_close(called(einsum, inputs), by_formula(inputs))

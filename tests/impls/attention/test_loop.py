@@ -7,7 +7,7 @@ import torch
 
 from impls import registry
 from impls.attention.loop import loop
-from tests.support.attending import SIZES, by_formula, called, drawn, watched
+from tests.support.attending import RARE, SIZES, by_formula, called, drawn, watched
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,9 @@ def test_its_calls_are_planned_by_the_row_and_without_score_buffers():
     entry = registry.get("attention", "loop")
     assert entry.call_seconds_per_row > 0
     assert entry.buffers("float32") == 0.0
+
+
+@pytest.mark.parametrize("asked", RARE, ids=str)
+def test_a_window_a_cap_and_a_bias_are_what_the_formula_says(asked):
+    inputs = drawn({**SIZES, **asked})
+    torch.testing.assert_close(called(loop, inputs), by_formula(inputs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from impls.attention._masks import allowed, repeat_heads, softmax, without_padding
+from impls.attention._masks import adjusted, allowed, repeat_heads, softmax, without_padding
 
 
 def rows(n_q, n_k, **options):
@@ -24,6 +24,21 @@ def test_without_causal_and_lengths_there_is_no_mask():
 @pytest.mark.parametrize(("n_q", "n_k", "seen"), [(3, 3, [1, 2, 3]), (2, 5, [4, 5]), (1, 4, [4]), (4, 2, [0, 0, 1, 2])])
 def test_causal_aligns_the_last_query_with_the_last_key(n_q, n_k, seen):
     assert rows(n_q, n_k, causal=True, valid_lens=None) == [seen, seen]
+
+
+@pytest.mark.parametrize(("causal", "seen"), [(False, [[1, 2, 3], [2, 3], [3]]), (True, [[1, 2], [2, 3], [3]])])
+def test_a_window_leaves_the_keys_less_than_so_far_from_a_rows_own(causal, seen):
+    q, k = torch.zeros(1, 1, 3, 2), torch.zeros(1, 1, 5, 2)
+    mask = allowed(q, k, causal=causal, valid_lens=torch.tensor([4]), window=2)
+    assert [torch.where(row)[0].tolist() for row in mask[0, 0]] == seen
+
+
+def test_scores_are_capped_before_the_bias_is_added():
+    scores = torch.tensor([-100.0, 0.0, 100.0])
+    assert adjusted(scores, softcap=None, bias=None) is scores
+    torch.testing.assert_close(
+        adjusted(scores, softcap=3.0, bias=torch.tensor([1.0, 2.0, 3.0])), torch.tensor([-2.0, 2.0, 6.0])
+    )
 
 
 def test_lengths_hold_by_batch_element_or_by_row_and_with_causal_the_smaller_one():

@@ -11,7 +11,7 @@ from impls import registry
 from impls.attention import online as module
 from impls.attention.batched import batched
 from impls.attention.online import BLOCK, key_limits, online
-from tests.support.attending import SIZES, by_formula, called, drawn, watched
+from tests.support.attending import RARE, SIZES, by_formula, called, drawn, watched
 
 
 def test_it_gives_what_the_formula_gives():
@@ -78,3 +78,9 @@ def test_a_row_without_keys_gives_zeros():
     out = called(online, drawn({"n_q": 4, "n_k": 2, "d": 2, "causal": True}))
     assert out[:, :, :2].eq(0).all()
     assert not math.isnan(out.sum())
+
+
+@pytest.mark.parametrize("asked", RARE, ids=str)
+def test_a_window_a_cap_and_a_bias_are_what_the_formula_says(asked):
+    inputs = drawn({**SIZES, **asked})
+    torch.testing.assert_close(called(online, inputs), by_formula(inputs))

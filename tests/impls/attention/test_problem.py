@@ -41,6 +41,28 @@ def test_a_seed_gives_the_same_values_rounded_to_the_dtype():
     assert 0.9 < single.q.std() < 1.1
 
 
+def test_a_point_says_how_its_tensors_lie_and_a_probe_of_another_layout_goes_before():
+    point = {"n": 6, "d": 4, "heads": 2, "kv_heads": 1}
+    plain = drawn(point)
+    assert drawn({**point, "layout": "bhnd"}).q.is_contiguous()
+    for layout, strides in (("bnhd", (48, 4, 8, 1)), ("packed", (96, 4, 16, 1))):
+        inputs = drawn({**point, "layout": layout})
+        assert inputs.q.stride() == strides
+        assert all(torch.equal(a, b) for a, b in zip(inputs.tensors, plain.tensors, strict=True))
+    assert drawn({**point, "layout": "packed"}, kind="columns").q.stride(-1) == 6
+
+
+def test_a_point_says_what_values_it_is_about_and_a_probe_of_another_kind_goes_before():
+    point = {"n": 40, "d": 16, "values": "peaked"}
+    inputs = drawn(point)
+    weights = (inputs.q @ inputs.k.mT / 4).softmax(-1)
+    assert weights[..., 0].min() > 0.99
+    assert torch.equal(inputs.v, drawn({"n": 40, "d": 16}).v)
+    assert drawn({**point, "values": "long_tailed"}).v.abs().max() > drawn({"n": 40, "d": 16}).v.abs().max() * 2
+    assert torch.equal(drawn(point, kind="needle").q, drawn({"n": 40, "d": 16}, kind="needle").q)
+    assert torch.equal(drawn({**point, "values": "normal"}).q, drawn({"n": 40, "d": 16}).q)
+
+
 def test_lengths_are_the_same_at_every_seed():
     point = {"n": 9, "batch": 4, "valid_lens": "batch"}
     assert torch.equal(drawn(point, seed=1).valid_lens, drawn(point, seed=2).valid_lens)
@@ -96,6 +118,41 @@ def test_operations_are_two_products_a_pair_and_feature_and_backward_has_five_fo
     assert both.operations == forward.operations + backward.operations
     assert both.ideal_bytes == forward.ideal_bytes + backward.ideal_bytes
     assert (forward.score_elements, forward.query_rows) == (2 * 6 * 3 * 5, 2 * 6 * 3)
+
+
+def test_a_window_is_sampled_at_its_edges_and_a_bias_is_an_input_of_its_own():
+    rows = attention.sample_rows(attention.parse({"n": 3000, "causal": True, "window": 700}), count=128, seed=1)
+    assert {699, 700, 701} <= set(rows.tolist())
+    plain, biased = drawn({"n": 3, "heads": 2, "batch": 4}), drawn({"n": 3, "heads": 2, "batch": 4, "bias": "heads"})
+    assert torch.equal(plain.v, biased.v)
+    assert biased.bias.shape == (1, 2, 3, 3)
+    assert drawn({"n": 3, "heads": 2, "batch": 4, "bias": "batch"}).bias.shape == (4, 2, 3, 3)
+    assert biased.tensors[-1] is biased.bias
+    assert biased.options == {**plain.options, "bias": biased.bias}
+    costs = [
+        attention.cost(attention.parse({"n": 3, "heads": 2, "batch": 4, "bias": bias}), itemsize=2, direction="forward")
+        for bias in (None, "heads", "batch")
+    ]
+    assert [cost.input_bytes - costs[0].input_bytes for cost in costs] == [0, 2 * 2 * 9, 2 * 4 * 2 * 9]
+
+
+@pytest.mark.parametrize(
+    ("point", "elements"),
+    [
+        ({"n": 4, "causal": True}, 0),
+        ({"n_q": 1, "n_k": 4, "causal": True}, 0),
+        ({"n_q": 2, "n_k": 4, "causal": True, "batch": 3}, 8),
+        ({"n": 4, "valid_lens": "batch", "batch": 3}, 3 * 4),
+        ({"n": 4, "valid_lens": "batch", "batch": 3, "causal": True}, 3 * 16),
+        ({"n": 4, "valid_lens": "rows", "batch": 3}, 3 * 16),
+        ({"n": 4, "window": 2, "batch": 3}, 16),
+        ({"n": 4, "bias": "heads"}, 0),
+        ({"n": 4, "bias": "heads", "causal": True}, 16),
+    ],
+    ids=str,
+)
+def test_a_written_mask_has_the_elements_that_differ(point, elements):
+    assert attention.cost(attention.parse(point), itemsize=4, direction="forward").mask_elements == elements
 
 
 def test_bytes_are_those_of_the_tensors():

@@ -50,6 +50,10 @@ SHARED = {**SIZES, "d_v": 3}
         {"valid_lens": "batch_empty"},
         {"causal": True, "valid_lens": "rows"},
         {"scale": 0.2},
+        {"window": 2},
+        {"window": 2, "causal": True, "valid_lens": "batch_ends"},
+        {"bias": "heads", "causal": True},
+        {"bias": "batch", "n_q": 1, "causal": True},
     ],
     ids=str,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,12 +21,13 @@ def drawn(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def head(*, rows=6, n_k=9, d=5, d_v=4, scale=0.4, dead=True):
-    """Draw a head whose last row attends to nothing unless told otherwise."""
+def head(*, rows=6, n_k=9, d=5, d_v=4, scale=0.4, dead=True, capped=False):
+    """Draw a head whose last row attends to nothing unless told otherwise; a `capped` one has a bias too."""
     mask = drawn(rows, n_k, seed=4) < 0.5
     mask[:, 0] = True
     mask[-1] = not dead
-    return Head(drawn(rows, d, seed=1), drawn(n_k, d, seed=2), drawn(n_k, d_v, seed=3), mask, scale)
+    rare = {"softcap": 1.5, "bias": drawn(rows, n_k, seed=6)} if capped else {}
+    return Head(drawn(rows, d, seed=1), drawn(n_k, d, seed=2), drawn(n_k, d_v, seed=3), mask, scale, **rare)
 
 
 UPSTREAM = drawn(6, 4, seed=5)
@@ -94,8 +96,9 @@ def test_scores_past_the_exponentials_range_are_weighed_by_their_distance_from_t
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("scale_first", [False, True])
-def test_the_plain_forms_in_lower_precision_stay_within_the_outputs_bound(dtype, scale_first):
-    low = head(rows=6, n_k=200, d=64, scale=0.125).to(dtype)
+@pytest.mark.parametrize("capped", [False, True])
+def test_the_plain_forms_in_lower_precision_stay_within_the_outputs_bound(dtype, scale_first, capped):
+    low = head(rows=6, n_k=200, d=64, scale=0.125, capped=capped).to(dtype)
     exact = low.to(torch.float64)
     out = errors.plain(exact)
     bound, deviation = errors.output_errors(exact, out, units(dtype, CPU))
@@ -116,7 +119,7 @@ def test_a_bound_grows_with_the_unit():
 
 def autograd(one, upstream):
     q, k, v = (tensor.clone().requires_grad_(True) for tensor in (one.q, one.k, one.v))
-    out = errors.plain(Head(q, k, v, one.mask, one.scale))
+    out = errors.plain(replace(one, q=q, k=k, v=v))
     return torch.autograd.grad(out, (q, k, v), upstream)
 
 
@@ -129,8 +132,9 @@ def autograd(one, upstream):
     ],
     ids=["textbook", "queries scaled", "flash"],
 )
-def test_each_form_of_the_backward_is_autograds_in_float64(differentiate):
-    one = head()
+@pytest.mark.parametrize("capped", [False, True])
+def test_each_form_of_the_backward_is_autograds_in_float64(differentiate, capped):
+    one = head(capped=capped)
     found = differentiate(one, UPSTREAM)
     dq, dk, dv = autograd(one, UPSTREAM)
     torch.testing.assert_close(found.dq, dq)
@@ -161,8 +165,9 @@ def bounded(one, upstream, unit):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("form", [errors.textbook_gradients, errors.flash_gradients])
-def test_the_backward_in_lower_precision_stays_within_the_gradients_bounds(dtype, form):
-    low = head(rows=6, n_k=64, d=16, d_v=4, scale=0.25).to(dtype)
+@pytest.mark.parametrize("capped", [False, True])
+def test_the_backward_in_lower_precision_stays_within_the_gradients_bounds(dtype, form, capped):
+    low = head(rows=6, n_k=64, d=16, d_v=4, scale=0.25, capped=capped).to(dtype)
     upstream = UPSTREAM.to(dtype)
     exact, bounds, _ = bounded(low.to(torch.float64), upstream.double(), units(dtype, CPU))
     found = form(low, upstream)
@@ -173,8 +178,10 @@ def test_the_backward_in_lower_precision_stays_within_the_gradients_bounds(dtype
         assert ((value.double() - oracle).abs() <= bound).all()
 
 
-def test_a_float32_gradient_that_is_a_thousandth_too_large_is_beyond_its_bound():
-    exact, bounds, _ = bounded(head(rows=6, n_k=64, d=16, d_v=4, scale=0.25), UPSTREAM, units(torch.float32, CPU))
+@pytest.mark.parametrize("capped", [False, True])
+def test_a_float32_gradient_that_is_a_thousandth_too_large_is_beyond_its_bound(capped):
+    one = head(rows=6, n_k=64, d=16, d_v=4, scale=0.25, capped=capped)
+    exact, bounds, _ = bounded(one, UPSTREAM, units(torch.float32, CPU))
     for oracle, bound in zip(exact, bounds, strict=True):
         assert (1e-3 * oracle.abs() > bound).any()
 

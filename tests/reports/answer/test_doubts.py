@@ -47,7 +47,8 @@ def test_wide_intervals_are_one_quiet_sentence_with_advice(tmp_path):
     assert not any("precis" in doubt for doubt in warnings(run, table))
     assert said.split(";")[0] in markdown([read_run(run.path)]).replace("\\", "")
     page = render([run.path], tmp_path / "page.html").read_text(encoding="utf-8")
-    assert page.index('class="note precision"') < page.index('class="doubts"')
+    limits = page[page.index('class="doubts"') :]
+    assert said.split(";")[0] in limits[: limits.index("</details>")]
 
 
 def test_a_precise_run_has_no_such_sentence(tmp_path):
@@ -222,3 +223,11 @@ def test_ceilings_move_against_those_of_the_run_and_its_policy():
     assert told.startswith("The machine's ceilings moved over the run: copy by +")
     calm = summary.model_copy(update={"ceilings_after": [ceiling("copy", 1.8e10 * 1.01, "B/s")]})
     assert doubts_of(drawn.swept("batched"), **{**fields, "summary": calm}) == []
+
+
+def test_other_runs_on_the_host_are_a_doubt_and_none_is_none():
+    records = [record.model_copy(update={"neighbours": 0}) for record in drawn.swept("batched", sizes=(64, 128, 256))]
+    run = drawn.run_of(records)
+    assert not any("same host" in line for line in warnings(run, frame(run)))
+    beside = drawn.run_of([records[0], *(one.model_copy(update={"neighbours": 3}) for one in records[1:])])
+    assert "Beside 2 timed cases up to 3 other runs measured on the same host." in warnings(beside, frame(beside))

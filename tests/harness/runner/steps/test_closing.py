@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.protocol.messages import Recheck, Rechecked
+from harness.protocol.messages import Recheck, Rechecked, SecondLook
 from harness.runner.steps import closing
 from tests.support.scripted import state_of
 from tests.support.steps import AGREED, DISAGREED, FIRST, LOST, SECOND, planned, timed
+from tests.support.visits import visits
 
 PASSED = Rechecked(agreement=AGREED, calls_seconds=0.1)
 
@@ -93,3 +94,14 @@ def test_cases_that_were_closed_before_are_left_alone():
     closing.close_skipped(state)
     closing.recheck_and_close(state)
     assert [record.status for record in state.journal.records] == ["unsupported", "ok"]
+
+
+def test_only_rounds_that_look_like_kept_results_ask_for_a_second_look():
+    cleared = SecondLook(found="none kept", pairs=5, new_seconds=0.1, seen_seconds=0.1)
+    state = timed(FIRST, SECOND, answers={Recheck: PASSED.model_copy(update={"second_look": cleared})})
+    state.timed[FIRST.case.id] = visits(new=4e-1, again=1e-1, later=1e-1, calls=7)
+    closing.recheck_and_close(state)
+    asked = {request.case.id: request.look_again for request in state.supervisor.asked}
+    assert asked == {FIRST.case.id: 7, SECOND.case.id: None}
+    assert state.closed[FIRST.case.id].status == "ok"
+    assert state.closed[FIRST.case.id].notes[-1].startswith("first calls were slow; asked again")

@@ -137,3 +137,22 @@ def test_a_load_may_take_its_window_and_the_wait_for_a_warm_gpu_beside_the_timeo
         policy = state.policy.telemetry
         whole = budget.pass_seconds(device, policy) + budget.wait_seconds(device, policy)
         assert given.pop() == (state.seed(case.case, visit=1), pytest.approx(state.timeout(case) + whole))
+
+
+def test_the_bar_ends_where_it_began_though_a_load_had_no_room(monkeypatch):
+    names = ("batched", "einsum", "online", "loop")
+    state = timed(*(one_of(name) for name in names), answers={}, limits=TimeLimits())
+    one = budget.pass_seconds("cpu", state.policy.telemetry)
+    now = [100.0]
+    monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sustained.fitting, "room_for_extras", lambda *_, **__: 3.5 * one)
+
+    def ask(request, *, seconds):
+        now[0] += 2 * one
+        return Sustained(telemetry=Telemetry(), calls_seconds=2.0)
+
+    state.supervisor.ask = ask
+    sustained.load_for_long(state)
+    begun = next(more for name, _, more in state.progress.events if name == "phase_begun")
+    ended = [more["cost"] for name, _, more in state.progress.events if name == "done"]
+    assert (begun["cases"], sum(ended)) == (3, pytest.approx(begun["cost"]))
