@@ -19,9 +19,11 @@ from attnbench.commands.list import list_command
 from attnbench.commands.merge import merge_command
 from attnbench.commands.new import new_command
 from attnbench.commands.plan import plan_command
+from attnbench.commands.profile import profile_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
 from attnbench.commands.verify import verify_command
+from attnbench.commands.worker import worker_command
 from attnbench.console import say
 from attnbench.options import grouped
 
@@ -31,7 +33,9 @@ COMMANDS = {
     "plan": plan_command,
     "check": check_command,
     "run": run_command,
+    "worker": worker_command,
     "merge": merge_command,
+    "profile": profile_command,
     "lesson": lesson_command,
     "report": report_command,
     "compare": compare_command,

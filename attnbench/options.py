@@ -94,6 +94,12 @@ Impl = Annotated[
     ),
 ]
 Dtype = Annotated[list[str] | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16.")]
+Axes = Annotated[list[str] | None, typer.Option("-a", "--axis", help="n=512,1024 or n[pow2]=9:13; repeatable.")]
+Directions = Annotated[
+    list[str] | None, typer.Option("--direction", help="forward, backward, forward+backward; repeatable.")
+]
+Caches = Annotated[list[str] | None, typer.Option("--cache", help="hot or cold; repeatable.")]
+KeywordOf = Annotated[str, typer.Option("-k", help="Expression over case labels: 'flash and not n=64'.")]
 RunDirectory = Annotated[Path | None, typer.Option("-o", "--output", help="Run directory; new under runs/.")]
 OutputFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; beside the first run if not given.")
@@ -132,16 +138,31 @@ class Cases:
     ] = None
     impl: Impl = None
     impl_file: ImplFile = None
-    axis: Annotated[list[str] | None, typer.Option("-a", "--axis", help="n=512,1024 or n[pow2]=9:13; repeatable.")] = (
-        None
-    )
+    axis: Axes = None
     dtype: Dtype = None
-    direction: Annotated[
-        list[str] | None, typer.Option("--direction", help="forward, backward, forward+backward; repeatable.")
-    ] = None
-    cache: Annotated[list[str] | None, typer.Option("--cache", help="hot or cold; repeatable.")] = None
-    keyword: Annotated[str, typer.Option("-k", help="Expression over case labels: 'flash and not n=64'.")] = ""
+    direction: Directions = None
+    cache: Caches = None
+    keyword: KeywordOf = ""
     shard: Annotated[str, typer.Option("--shard", help="I/N: this part of the curves, for several machines.")] = "1/1"
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """What narrows scenarios down to one case."""
+
+    impl: Impl = None
+    impl_file: ImplFile = None
+    axis: Axes = None
+    dtype: Dtype = None
+    direction: Directions = None
+    cache: Caches = None
+    keyword: KeywordOf = ""
+
+    def of(self, source: str) -> Cases:
+        """Return the same words for a scenario or run directory."""
+        return Cases(
+            [source], self.impl, self.impl_file, self.axis, self.dtype, self.direction, self.cache, self.keyword
+        )
 
 
 @dataclass(frozen=True)
@@ -191,6 +212,37 @@ class Effort:
     timeout: Timeout = None
     baseline: Annotated[str | None, typer.Option("--baseline", help="What counts as 1.0x in speed-ups.")] = None
     seed: Seed = 0
+
+
+TlsCa = Annotated[Path | None, typer.Option("--tls-ca", help="Certificate of the authority, PEM.")]
+TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="Certificate of this side, PEM.")]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Its key, PEM.")]
+CoresPerWorker = Annotated[
+    int | None, typer.Option("--cores-per-worker", min=1, help="Cores of its own for each worker.")
+]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """On which devices at once, and how they are reached."""
+
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", help="local: a worker on every GPU here, else on the CPU; or how many of them."),
+    ] = None
+    cores_per_worker: CoresPerWorker = None
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="Scheduler of workers elsewhere: the file it wrote, or its address.")
+    ] = None
+    on: Annotated[
+        str | None, typer.Option("--on", help="Classes of devices, each measures all: h100,a100,cpu; all there are.")
+    ] = None
+    one_per_host: Annotated[
+        bool, typer.Option("--one-per-host", help="Measure on one device of a host at a time, without neighbours.")
+    ] = False
+    tls_ca: TlsCa = None
+    tls_cert: TlsCert = None
+    tls_key: TlsKey = None
 
 
 @dataclass(frozen=True)

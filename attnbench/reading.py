@@ -144,9 +144,12 @@ def make_request(cases: Cases, place: Place, *, device: str | None = None) -> Re
     )
 
 
-def make_run_request(cases: Cases, place: Place, effort: Effort) -> Request:
-    """Read the options of a run, its time limits aside. Raises ScenarioError, SelectionError, DeviceError."""
-    request = make_request(cases, place)
+def make_run_request(cases: Cases, place: Place, effort: Effort, *, device: str | None = None) -> Request:
+    """Read the options of a run, its time limits aside; `device` needs not be here.
+
+    Raises ScenarioError, SelectionError, DeviceError.
+    """
+    request = make_request(cases, place, device=device)
     if [scenario.name for scenario in request.scenarios] == ["smoke"] and not effort.rigorous:
         # Whether everything works shows in few rounds.
         effort = replace(effort, fast=True)

@@ -59,8 +59,10 @@ class Turns:
 @grouped
 def ab_command(
     *,
-    base: Annotated[str, typer.Argument(help="Python of the environment that counts as 1.0x; it has attnbench.")],
-    new: Annotated[str, typer.Argument(help="Python of the other environment, or the same one.")],
+    base_python: Annotated[
+        str, typer.Argument(help="Python of the environment that counts as 1.0x; it has attnbench.")
+    ],
+    new_python: Annotated[str, typer.Argument(help="Python of the other environment, or the same one.")],
     cases: Cases,
     place: Place,
     turns: Turns,
@@ -84,7 +86,7 @@ def ab_command(
     directory = output or default_output()
     try:
         demands_of(gate)
-        sides = sides_of(base, new, cases.impl_file or [])
+        sides = sides_of(base_python, new_python, cases.impl_file or [])
         request = make_run_request(cases, place, turns.effort)
         limits = make_time_limits(turns.effort, started=started)
         finished = measure(request, sides, directory, limits=limits, telling=telling)

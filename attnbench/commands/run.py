@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from attnbench.console import INTERRUPTED, announcer, fail, listener, say, say_empty, say_json, wide_console
-from attnbench.options import Cases, Effort, Output, Place, Telling, grouped
+from attnbench.console import INTERRUPTED, announcer, fail, listener, say, say_empty, say_json, warn, wide_console
+from attnbench.options import Cases, Devices, Effort, Output, Place, Telling, grouped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ DECIDED = frozenset({"confirmed", "refuted", "consistent", "contradicted"})
 
 
 @grouped
-def run_command(cases: Cases, place: Place, effort: Effort, output: Output, telling: Telling) -> None:
+def run_command(cases: Cases, place: Place, effort: Effort, devices: Devices, output: Output, telling: Telling) -> None:
     """Measure scenarios and write the report: agreement first, then time, memory and utilisation.
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
@@ -37,6 +37,15 @@ def run_command(cases: Cases, place: Place, effort: Effort, output: Output, tell
 
     if output.resume and output.output is None:
         raise fail("--resume needs the run directory: -o DIR")
+    if devices != Devices():
+        from attnbench.many import run_on_many
+
+        directory = output.output or default_output()
+        remarks = run_on_many(
+            cases, place, effort, devices=devices, directory=directory, resume=output.resume, telling=telling
+        )
+        taken = time.monotonic() - started
+        raise typer.Exit(tell_of_many(directory, remarks, fail_on=output.fail_on, telling=telling, seconds=taken))
     directory = output.output or default_output()
     try:
         request = make_run_request(cases, place, effort)
@@ -101,6 +110,31 @@ def report(directory: Path, *, device: str, telling: Telling) -> Run:
         facts.write(lesson(device=device, announce=announcer(telling)), directory)
     write_page([run], directory / REPORT)
     return run
+
+
+def tell_of_many(directory: Path, remarks: list[str], *, fail_on: str | None, telling: Telling, seconds: float) -> int:
+    """Write the page of what several devices found, print it for each kind of machine, and return the exit code."""
+    from attnbench.writing import write_page
+    from harness.results.journal import REPORT
+    from harness.results.run import read_runs
+
+    try:
+        runs = read_runs([directory])
+        write_page(runs, directory / REPORT)
+    except ValueError as error:
+        raise fail(f"{error}; the parts are intact") from None
+    if telling.json:
+        documents = [document(run, run.path, summary=run.summary) for run in runs if run.summary]
+        say_json({"directory": str(directory), "report": str(directory / REPORT), "runs": documents})
+    else:
+        for run in runs:
+            if len(runs) > 1:
+                say(f"# {run.label}")
+            show_results(run)
+        say(f"{seconds:.0f} s; report: {directory / REPORT}")
+    for remark in remarks:
+        warn(remark)
+    return max(exit_code(run, fail_on=fail_on) for run in runs)
 
 
 def document(run: Run, directory: Path, *, summary: Summary) -> dict[str, object]:

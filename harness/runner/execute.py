@@ -60,6 +60,10 @@ INTERPRETER = "TRITON_INTERPRET"
 SWITCHED_ON = frozenset({"1", "true", "yes", "on", "y"})
 
 
+class ForeignCodeError(ValueError):
+    """A plan was made by other code, or for other kernels, than there are here."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """What a run found. `records` has provisional ones of cases that an interrupted run left open.
@@ -130,6 +134,29 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
                 return finished
         else:
             store_plan(plan, directory)
+        return _take(
+            plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
+        )
+
+
+def take_over(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS) -> Finished:
+    """Take a plan that another process made, with our code and kernels, to its end in a new directory.
+
+    Raises ForeignCodeError where ours are others, and what `execute` raises.
+    """
+    refuse_interpreter(os.environ)
+    changed = changed_code(plan)
+    if changed:
+        raise ForeignCodeError(f"{', '.join(changed)} differs")
+    with lock_of(plan.device) as lock, Supervisor(WorkerSettings.of(plan), progress=progress) as supervisor:
+        started = journal.now()
+        known = digests_of(supervisor.require(Describe()))
+        other = sorted(key for key, digest in plan.digests.items() if known.get(key) != digest)
+        if other:
+            raise ForeignCodeError(
+                f"the source of {other[0]} differs{f', and {len(other) - 1} more' * bool(other[1:])}"
+            )
+        store_plan(plan, directory)
         return _take(
             plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
         )
@@ -283,7 +310,11 @@ def check_code(plan: Plan, directory: Path) -> None:
         raise JournalError(
             f"{directory} can't be resumed: it is a side of `attnbench ab`, measured in turn with the other"
         )
-    ours = code_fingerprint()
-    changed = [name for name, value in ours.items() if plan.fingerprint.get(name) != value]
+    changed = changed_code(plan)
     if changed:
         raise JournalError(f"{directory} can't be resumed: {', '.join(changed)} changed since it was begun")
+
+
+def changed_code(plan: Plan) -> list[str]:
+    """Name what of this process's code, torch and Python is not what made the plan."""
+    return [name for name, value in code_fingerprint().items() if plan.fingerprint.get(name) != value]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from reports import units
 from reports.chapters.chapter import ROWS_AT_MOST, Chapter, Section, Table, made
 from reports.figures import runs
-from reports.figures.speed.rooflines import rooflines
 from reports.frame import AXES
 
 if TYPE_CHECKING:
@@ -27,18 +26,14 @@ def runs_chapter(
     first = several[0]
     labels = tuple(run.label for run in several)
     tables: tuple[Table, ...] = ()
-    facts = _differing(several)
-    if facts:
+    if facts := _differing(several):
         tables += (Table("What differs between the machines", ("fact", *labels), facts),)
         beside = (_times(several, table), _ceilings(several), _shares(several, table))
         tables += tuple(one for one in beside if one.rows)
     if rows := _factors(several, table):
         columns = ("run", "implementation", "shared cases", "median factor", "smallest", "largest")
         tables += (Table(f"Time relative to {first.label}", columns, rows),)
-    drawings = [runs.relative(sweep, colors, first=first.label) for sweep in drawn]
-    if facts:
-        drawings += [rooflines(table, several, dtype=dtype) for dtype in dict.fromkeys(table["dtype"])]
-    figures = made(drawings)
+    figures = made([runs.relative(sweep, colors, first=first.label) for sweep in drawn])
     if not figures and not tables:
         return None
     return Chapter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from typer.main import get_command
@@ -53,6 +54,15 @@ CALLS = [
         "run", ["smoke", "--fast", "--device", "cpu", "--impl-file", "{noisy}", *SMALL, "-o", "{folder}/new"],
         "verdicts", id="run", marks=SLOW,
     ),
+    pytest.param(
+        "profile", ["smoke", "--device", "cpu", "--impl-file", "{noisy}", *SMALL, "-o", "{folder}/profile"],
+        "profile", id="profile", marks=SLOW,
+    ),
+    pytest.param(
+        "ab", ["{python}", "{python}", "smoke", "--device", "cpu", "--impl-file", "{noisy}", *SMALL, "-o",
+               "{folder}/both"],
+        "cases", id="ab", marks=SLOW,
+    ),
     pytest.param("doctor", ["--device", "cpu"], "findings", id="doctor", marks=SLOW),
     pytest.param("lesson", ["--device", "cpu", "-o", "{folder}/lesson"], "lesson", id="lesson", marks=SLOW),
 ]  # fmt: skip
@@ -65,7 +75,7 @@ def given(tmp_path):
     (tmp_path / "noisy.py").write_text(NOISY)
     (tmp_path / "table.csv").write_text("n,seconds\n" + "".join(f"{n},{n * n}\n" for n in (64, 128, 256, 512)))
     places = {"run": "run", "noisy": "noisy.py", "table": "table.csv", "folder": "."}
-    paths = {name: str(tmp_path / path) for name, path in places.items()}
+    paths = {name: str(tmp_path / path) for name, path in places.items()} | {"python": sys.executable}
     return lambda arguments: [argument.format(**paths) for argument in arguments]
 
 

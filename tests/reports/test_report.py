@@ -150,7 +150,7 @@ def test_a_run_on_a_device_with_published_figures_is_set_beside_them(tmp_path):
 def test_the_page_answers_by_count_and_by_time_and_says_what_limits_it(page):
     assert "Yes: the counted operations of all 7 implementations grow exactly as n² d; measured time agrees" in page
     assert page.count('<p class="caveat">') == 1
-    assert '<td class="why">the counts are a polynomial of degree 2</td>' in page
+    assert '<td class="why" colspan="1">the counts are a polynomial of degree 2</td>' in page
 
 
 def test_an_interrupted_run_says_so(tmp_path):

@@ -35,7 +35,7 @@ def roofline(
     """
     rate = rate_ceiling(ceilings, dtype)
     bandwidth = next((ceiling for ceiling in ceilings if ceiling.unit == "B/s"), None)
-    rows = placed(table, dtype)
+    rows = _cases(table, dtype)
     if rows.empty or rate is None or bandwidth is None or min(rate.value, bandwidth.value) <= 0:
         return None
     shares = _shares(rows, rate, bandwidth)
@@ -64,7 +64,7 @@ def roofline(
     )
 
 
-def placed(table: pd.DataFrame, dtype: str) -> pd.DataFrame:
+def _cases(table: pd.DataFrame, dtype: str) -> pd.DataFrame:
     """Return the ok cases of a dtype whose operations and bytes are known, with `intensity` and `rate`."""
     rows = table[(table["status"] == "ok") & (table["dtype"] == dtype)].dropna(subset=["operations", "ideal_bytes"])
     rows = rows[(rows["ideal_bytes"] > 0) & (rows["law_s"] > 0) & (rows["operations"] > 0)]

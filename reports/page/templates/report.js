@@ -303,6 +303,7 @@
     if (more.telemetry) grid.append(facts("Under sustained load", more.telemetry));
     if (more.notes) grid.append(make("div", { class: "full" }, make("h4", { text: "Notes" }), ...more.notes.map((note) => make("p", { text: note }))));
     grid.append(make("div", { class: "full" }, make("h4", { text: "Measure it again" }), make("pre", { tabindex: "0", text: more.again || "" })));
+    if (more.profile) grid.append(make("div", { class: "full" }, make("h4", { text: "See where its time goes" }), make("pre", { tabindex: "0", text: more.profile })));
     grid.append(facts("Identity", [["case", value("id", row)], ["conditions", ["problem", "dtype", "device", "direction", "cache"].map((name) => value(name, row)).join(", ")], ...Object.entries(data.environments[more.environment] || {}), ["environment", more.environment || ABSENT]]));
     return grid;
   };

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import random
 import re
-from dataclasses import replace
 
 import pytest
 
 from harness.records import Round
-from harness.results.paired import _logs, paired, policy_of
+from harness.results.paired import paired, policy_of
 from harness.results.run import read_run
 from reports.figures.speed.speed_up import speed_up, speed_ups
 from reports.figures.sweep import sweeps
@@ -121,27 +120,3 @@ def test_the_heat_map_says_what_it_rests_on(tmp_path):
     assert {row[5] for row in figure.rows} <= {"the same", "no significant difference"}
     bare = speed_up(sweep, baseline="sdpa-math")
     assert "All cells share fewer than two rounds with the baseline" in bare.how
-
-
-def test_in_a_merged_run_a_case_is_paired_within_its_part_alone(tmp_path):
-    run = write(tmp_path, factor=1.2)
-    apart = [
-        record.model_copy(update={"part": "one" if record.case.implementation == "batched" else "other"})
-        for record in run.records
-    ]
-    assert len(paired(run, baseline="sdpa-math")) == len(SIZES)
-    assert paired(replace(run, records=tuple(apart)), baseline="sdpa-math") == {}
-
-
-def test_the_moments_of_one_part_explain_nothing_of_another(tmp_path):
-    run = write(tmp_path, factor=1.0, drift=0.2, noise=0.1)
-    known = {"statistic": "lower quartile", "value": 1.0, "value_low": 1.0, "value_high": 1.0}
-    records = [
-        record.model_copy(update={"time": record.time.model_copy(update=known), "part": str(index % 2)})
-        for index, record in enumerate(sorted(run.records, key=lambda record: record.case.point["n"]))
-    ]
-    mine = [record for record in records if record.part == "0"]
-    alone, together = (_logs(replace(run, records=tuple(some))) for some in (mine, records))
-    assert {record.case.id: together[record.case.id] for record in mine} == alone
-    mixed = _logs(replace(run, records=tuple(record.model_copy(update={"part": ""}) for record in records)))
-    assert any(mixed[name] != logs for name, logs in alone.items())

@@ -13,7 +13,7 @@ from harness.results import journal
 from harness.results.device_lock import DeviceHeldError
 from harness.results.documents import JournalError
 from harness.results.journal import Journal
-from harness.results.plan_file import Part, digest_key
+from harness.results.plan_file import digest_key
 from harness.runner import execute
 from harness.runner.execute import STEPS, _measure, exit_code
 from harness.runner.plan import code_fingerprint
@@ -217,28 +217,3 @@ def test_a_finished_run_is_interrupted_where_its_summary_says_so():
         summary = state.summary(is_complete=is_complete)
         finished = execute.Finished(plan=state.plan, records=[], verdicts=None, summary=summary)
         assert finished.is_interrupted is not is_complete
-
-
-def test_the_guest_of_a_part_is_judged_where_it_belongs(tmp_path, monkeypatch):
-    from harness.verdicts import judging
-
-    part = Part(name="2/2", whole={}, bridge=FIRST.case.id, is_guest=True)
-    state = ready(FIRST, SECOND, directory=tmp_path)
-    state.plan = plan_of(FIRST, SECOND, part=part)
-    state.timed = {FIRST.case.id: []}
-    judged = []
-    judge = judging.judge
-    monkeypatch.setattr(
-        judging, "judge", lambda records, *rest, **more: judged.extend(records) or judge([], *rest, **more)
-    )
-    execute._judge(state, [ok_record("batched"), ok_record("einsum")])
-    assert [record.case.id for record in judged] == [SECOND.case.id]
-
-
-def test_a_part_of_which_nothing_runs_here_is_stored_and_a_plan_of_its_own_is_not(tmp_path):
-    skipped = FIRST.model_copy(update={"skip": "predicted_oom", "reason": "too little memory"})
-    with pytest.raises(SelectionError, match="no case can run here"):
-        execute.store_plan(plan_of(skipped), tmp_path / "whole")
-    part = plan_of(skipped, part=Part(name="1/2", whole={}))
-    execute.store_plan(part, tmp_path / "part")
-    assert execute.stored_plan(tmp_path / "part") == part

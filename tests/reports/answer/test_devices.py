@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from harness.results.verdicts_file import Verdict
 from reports.answer.devices import machines, where_sentence, where_tables
-from reports.exports.markdown import markdown
-from reports.page.render import html
 from tests.support import runs
 from tests.support.drawn import run_of
 
@@ -62,12 +60,3 @@ def test_one_machine_or_none_judged_says_nothing():
 def test_a_machine_is_named_by_its_device_and_by_its_run_where_several_are_of_one():
     alike = [on("a"), on("b")]
     assert machines(alike) == {"a": "a", "b": "b"}
-
-
-def test_page_and_summary_of_several_machines_open_with_it_and_those_of_one_do_not():
-    here, there = on("here", verdict("loop", "confirmed")), on("there", verdict("loop", "refuted"))
-    for rendered in (html([here, there]), markdown([here, there])):
-        said = "A2 for loop (float32, forward) is confirmed on here and refuted on there."
-        assert rendered.lower().count("which law holds where") >= 1
-        assert said in rendered
-    assert "law holds where" not in html([here]) + markdown([here])

@@ -194,14 +194,3 @@ def test_a_call_of_too_many_kernels_has_a_reason_and_is_not_asked_for_a_graph():
     found = with_graph(state, planned_case, visit(1e-5), REQUEST)
     assert found.graph_reason.endswith("kernels per call: launching them is what it costs")
     assert state.supervisor.asked == []
-
-
-def test_each_visit_says_how_many_others_of_the_host_measured(tmp_path, monkeypatch):
-    monkeypatch.setattr(rounds.device_lock, "folders", lambda: (tmp_path, tmp_path))
-    counts = iter([0, 2, 1])
-    monkeypatch.setattr(
-        rounds.device_lock, "neighbours", lambda places: next(counts) if set(places) == {tmp_path} else -1
-    )
-    state = ready(FIRST, answers={Visit: visited})
-    rounds.take_rounds(state)
-    assert [visit.neighbours for visit in state.timed[FIRST.case.id]] == [0, 2, 1]

@@ -1,0 +1,175 @@
+"""`attnbench run` on several devices at once: workers here or on a scheduler, one directory of what they found."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attnbench.console import INTERRUPTED, fail
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+    from attnbench.options import Cases, Devices, Effort, Place, Telling
+    from harness.cluster.engine import DaskEngine
+    from harness.cluster.seen import Patience
+    from harness.cluster.store import Store
+    from harness.runner.selection import Request, TimeLimits
+    from reports.terminal.devices import Shown
+
+# Seconds until workers that are started here must be there: a process each, on a busy machine.
+START_SECONDS = 90.0
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Workers within reach: their engine, the classes that they offer, what keeps them, and how long to wait."""
+
+    engine: DaskEngine
+    classes: tuple[str, ...]
+    least: int
+    keep: Callable[[], object]
+    patience: Patience
+
+
+def run_on_many(
+    cases: Cases,
+    place: Place,
+    effort: Effort,
+    *,
+    devices: Devices,
+    directory: Path,
+    resume: bool,
+    telling: Telling,
+) -> list[str]:
+    """Measure on several devices and merge what was found into a directory; return what to warn of."""
+    from attnbench.reading import make_run_request, make_time_limits
+    from harness.cluster.coordinate import interrupts
+    from harness.cluster.store import Store
+    from reports.terminal.devices import shown
+
+    try:
+        check(cases, place, devices)
+        limits = make_time_limits(effort)
+        request = make_run_request(cases, place, effort, device="cpu")
+        store = Store(directory)
+        if not resume:
+            store.make()
+        with interrupts() as interrupt, shown(is_quiet=telling.quiet, is_json=telling.json) as screen:
+            with reached(place, devices) as fleet:
+                measure(store, request, limits, fleet=fleet, devices=devices, screen=screen, interrupt=interrupt)
+            screen.note("merging the parts")
+            return store.merge()
+    except KeyboardInterrupt:
+        raise fail("interrupted: the parts that are done are kept; continue with --resume", INTERRUPTED) from None
+    except (ValueError, ConnectionError) as error:
+        raise fail(str(error)) from None
+    except OSError as error:
+        raise fail(f"{error.filename or directory}: {error.strerror or error}") from None
+
+
+def check(cases: Cases, place: Place, devices: Devices) -> None:
+    """Refuse options that can't go together. Raises SelectionError, MissingEngineError."""
+    from harness.cluster import quiet
+    from harness.runner.selection import SelectionError
+
+    if (devices.workers is None) == (devices.cluster is None):
+        raise SelectionError("several devices need --workers, for those of this host, or --cluster: one of the two")
+    if devices.workers is not None and devices.workers != LOCAL and not devices.workers.isdecimal():
+        raise SelectionError(f"--workers {devices.workers!r} must read local, or how many")
+    if devices.cluster is not None and (place.device is not None or devices.cores_per_worker is not None):
+        raise SelectionError("--device and --cores-per-worker are each worker's own: give them to `attnbench worker`")
+    if cases.shard != "1/1":
+        raise SelectionError("--shard cuts a plan for machines that know nothing of each other: not with several here")
+    quiet.require_engine()
+
+
+@contextlib.contextmanager
+def reached(place: Place, devices: Devices) -> Iterator[Fleet]:
+    """Start workers here with a scheduler of their own, or connect to those of a cluster.
+
+    Raises PlaceError, DeviceError, CertificateError, ConnectionError.
+    """
+    from harness.cluster import tls
+    from harness.cluster.crew import Crew, Reach
+    from harness.cluster.engine import DaskEngine, LocalScheduler
+    from harness.cluster.places import places
+    from harness.cluster.seen import Patience
+
+    certificates = tls.given(devices.tls_ca, devices.tls_cert, devices.tls_key)
+    wanted = tuple(dict.fromkeys(name for name in (devices.on or "").split(",") if name))
+    with contextlib.ExitStack() as stack:
+        if devices.cluster is not None:
+            is_file = Path(devices.cluster).is_file()
+            engine = DaskEngine(
+                address="" if is_file else devices.cluster,
+                scheduler_file=devices.cluster if is_file else "",
+                certificates=certificates,
+            )
+            stack.callback(engine.close)
+            yield Fleet(engine, wanted, least=1, keep=lambda: None, patience=Patience())
+            return
+        count = None if devices.workers == LOCAL else int(devices.workers or 1)
+        found = places(count=count, cores_each=devices.cores_per_worker, device=place.device)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="attnbench-tls-"))
+        scheduler = LocalScheduler(Path(folder))
+        stack.callback(scheduler.close)
+        reach = Reach(scheduler=scheduler.address, host="127.0.0.1", certificates=scheduler.certificates)
+        crew = stack.enter_context(Crew(found, reach))
+        engine = DaskEngine(address=scheduler.address, certificates=scheduler.certificates)
+        stack.callback(engine.close)
+        classes = wanted or tuple(dict.fromkeys(one.on for one in found))
+        yield Fleet(engine, classes, least=len(found), keep=crew.look, patience=Patience(lonely=START_SECONDS))
+
+
+def measure(
+    store: Store,
+    request: Request,
+    limits: TimeLimits,
+    *,
+    fleet: Fleet,
+    devices: Devices,
+    screen: Shown,
+    interrupt: threading.Event,
+) -> None:
+    """Plan for each class where that was not done, then have measured what is missing."""
+    from harness.cluster import coordinate
+    from harness.cluster.orders import kernels_of
+
+    if store.fleet() is None:
+        classes = fleet.classes or coordinate.classes(fleet.engine, patience=fleet.patience, interrupt=interrupt)
+        found = coordinate.plans(
+            fleet.engine,
+            request,
+            classes=classes,
+            listener=screen,
+            patience=fleet.patience,
+            interrupt=interrupt,
+            keep=fleet.keep,
+        )
+        kernels = kernels_of(request.impl_files)
+        offered = coordinate.offered(fleet.engine)
+        ordered = [
+            order
+            for on, plan in found.items()
+            for order in coordinate.orders(
+                plan, on=on, workers=max(1, offered[on], fleet.least), limits=limits, kernels=kernels
+            )
+        ]
+        store.begin(ordered, command=[*request.command], one_per_host=devices.one_per_host)
+    else:
+        screen.note(f"resuming: scenarios, cases and options are those of {store.directory}")
+    coordinate.measure(
+        fleet.engine,
+        store,
+        one_per_host=devices.one_per_host,
+        listener=screen,
+        patience=fleet.patience,
+        interrupt=interrupt,
+        keep=fleet.keep,
+    )

@@ -1,0 +1,156 @@
+"""The attempts of one worker: each order becomes a guarded child process, and what it leaves becomes the answer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cluster.chunk import child
+from harness.cluster.chunk.packing import pack
+from harness.cluster.orders import Answer, Order, Stage
+from harness.runner.process import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Of what a child printed that left no answer, the last lines are kept, and no more than this of them.
+LAST_LINES, LAST_LENGTH = 3, 300
+# The module that is a child.
+CHILD = child.__name__
+# How the folders of attempts are named.
+PREFIX = "attnbench-attempt-"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A device that a worker measures on, as torch names it; the cores that children are kept on, all if none.
+
+    `variables` are added to the environment of children: which GPU they see.
+    """
+
+    device: str
+    cores: tuple[int, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+class Attempts:
+    """Carry out orders on a slot, each in a child with a folder below `scratch`; keys tell attempts apart.
+
+    `stop` may come from any thread, before the child is there too. `stages` tells where each attempt is.
+    """
+
+    def __init__(self, slot: Slot, *, scratch: Path) -> None:
+        self._slot, self._scratch = slot, scratch
+        self._guard = threading.Lock()
+        self._children: dict[str, subprocess.Popen[str]] = {}
+        self._stopped: set[str] = set()
+        self.stages: dict[str, Stage] = {}
+
+    def perform(self, key: str, order: str) -> tuple[str, bytes]:
+        """Carry out an order, both as JSON; return the answer, and the plan or the packed run directory."""
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._scratch))
+        try:
+            (folder / child.ORDER).write_text(order, encoding="utf-8")
+            (folder / child.DEVICE).write_text(self._slot.device, encoding="utf-8")
+            answer = self._run(key, folder)
+            return answer.model_dump_json(), _result(folder, answer)
+        except OSError as error:
+            return Answer(kind="failed", reason=f"{error.filename or folder}: {error.strerror}").model_dump_json(), b""
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self.stages.pop(key, None)
+
+    def stop(self, key: str) -> None:
+        """End an attempt and whatever it started."""
+        with self._guard:
+            self._stopped.add(key)
+            process = self._children.get(key)
+        if process is not None:
+            # Whoever stops an attempt may be an event loop, which must not wait.
+            threading.Thread(target=end, args=(process,), daemon=True).start()
+
+    def stop_all(self) -> None:
+        """End every attempt."""
+        for key in list(self.stages):
+            self.stop(key)
+
+    def _run(self, key: str, folder: Path) -> Answer:
+        with (folder / "printed").open("w+", encoding="utf-8", errors="replace") as printed:
+            with self._guard:
+                if key in self._stopped:
+                    return Answer(kind="failed", reason="it was given up")
+                process = self._start(folder, printed.fileno())
+                self._children[key], self.stages[key] = process, Stage()
+            try:
+                self._listen(key, process)
+                code = process.wait()
+            finally:
+                end(process)
+                if process.stdout is not None:
+                    process.stdout.close()
+                with self._guard:
+                    del self._children[key]
+            with contextlib.suppress(OSError, ValueError):
+                return Answer.model_validate_json((folder / child.ANSWER).read_bytes())
+            printed.seek(0)
+            words = " | ".join(line.strip()[:LAST_LENGTH] for line in printed.readlines()[-LAST_LINES:])
+            how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+            return Answer(kind="failed", reason=f"the run was {how}{': ' * bool(words)}{words}")
+
+    def _start(self, folder: Path, printed: int) -> subprocess.Popen[str]:
+        environment = {**os.environ, **self._slot.variables}
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        cores = ",".join(str(core) for core in self._slot.cores)
+        return subprocess.Popen(
+            # -P: a folder named as one of our packages, where the worker happens to be, is not theirs to load.
+            [sys.executable, "-P", "-m", CHILD, str(folder), cores],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=printed,
+            env=environment,
+            text=True,
+            errors="replace",
+            # A process group of its own, so that all of it can be ended.
+            start_new_session=True,
+        )
+
+    def _listen(self, key: str, process: subprocess.Popen[str]) -> None:
+        """Keep the last stage that a child told, until it closes its output."""
+        for line in process.stdout or ():
+            with contextlib.suppress(ValueError):
+                self.stages[key] = Stage.model_validate_json(line)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Close the pipe that a child lives by, and kill its process group."""
+    with contextlib.suppress(OSError):
+        if process.stdin is not None:
+            process.stdin.close()
+    if process.poll() is None:
+        # The child kills what it started in sessions of their own, which its group lacks; this is for a frozen one.
+        try:
+            process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _result(folder: Path, answer: Answer) -> bytes:
+    if answer.kind != "part":
+        return b""
+    plan = folder / child.PLAN
+    return plan.read_bytes() if plan.exists() else pack(folder / child.RUN)
+
+
+def order_text(order: Order) -> str:
+    """Return an order as it travels."""
+    return order.model_dump_json(by_alias=True)

@@ -1,0 +1,188 @@
+"""The coordinator: a plan for each class, cut into chunks of whole curves, and the loop that has them measured."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from harness.cluster.orders import PLANNING, Asked, Limits, Order, kernels_of
+from harness.cluster.seen import NoDeviceError
+from harness.cluster.sweep import Sweep
+from harness.fleet import shards
+from harness.results.plan_file import Plan
+from harness.runner import budget
+from harness.runner.plan import code_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from harness.cluster.engine import DaskEngine
+    from harness.cluster.orders import Announcement, Kernel
+    from harness.cluster.seen import Listener, Patience
+    from harness.cluster.store import Store
+    from harness.records import PlannedCase
+    from harness.runner.selection import Request, TimeLimits
+
+# Rounds of fewer cases follow each other too closely to see a slow machine (docs/sampling.md).
+CASES_AT_LEAST = 20
+# A chunk that is predicted to take longer than a run's time budget gets this much of its prediction.
+ROOM = 1.25
+# Between two looks at a sweep, in seconds.
+TICK_SECONDS = 0.2
+
+
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """Take Ctrl-C as a flag meanwhile: an exception in the middle of the engine's calls would leave work behind."""
+    flag = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: flag.set())
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def drive(sweep: Sweep, engine: DaskEngine, *, interrupt: threading.Event, keep: Callable[[], object]) -> None:
+    """Bring a sweep to its end; `keep` is called at each look. Raises KeyboardInterrupt, and what a sweep raises.
+
+    Whatever ends it, no attempt of it goes on where a worker can be reached.
+    """
+    try:
+        while not sweep.is_over:
+            if interrupt.is_set():
+                raise KeyboardInterrupt
+            keep()
+            sweep.look(time.monotonic())
+            time.sleep(TICK_SECONDS)
+    finally:
+        if not sweep.is_over:
+            sweep.stop()
+            engine.wait_for_end()
+
+
+def offered(engine: DaskEngine) -> Counter[str]:
+    """Count the workers of each class. Raises ConnectionError."""
+    return Counter(worker.announced.on for worker in engine.workers().values() if worker.announced)
+
+
+def classes(engine: DaskEngine, *, patience: Patience, interrupt: threading.Event) -> tuple[str, ...]:
+    """Return the classes that there are, as soon as there is one. Raises NoDeviceError, ConnectionError."""
+    since = time.monotonic()
+    while not (found := offered(engine)):
+        if interrupt.is_set():
+            raise KeyboardInterrupt
+        if time.monotonic() - since >= patience.lonely:
+            raise NoDeviceError("the scheduler has no worker of attnbench: start `attnbench worker` on the devices")
+        time.sleep(TICK_SECONDS)
+    return tuple(sorted(found))
+
+
+def plans(
+    engine: DaskEngine,
+    request: Request,
+    *,
+    classes: Sequence[str],
+    listener: Listener,
+    patience: Patience,
+    interrupt: threading.Event,
+    keep: Callable[[], object],
+) -> dict[str, Plan]:
+    """Have the plan of each class made on one of its workers. Raises MistakeError, NoDeviceError, ConnectionError."""
+    found: dict[str, Plan] = {}
+
+    def accept(order: Order, _worker: Announcement, content: bytes) -> None:
+        plan = Plan.model_validate_json(content)
+        found[order.on] = plan.model_copy(update={"impl_files": [kernel.path for kernel in order.kernels]})
+
+    def abandon(_order: Order, losses: list[str]) -> None:
+        raise ConnectionError(f"no plan could be made: {'; '.join(losses)}")
+
+    asked, kernels, fingerprint = Asked.of(request), kernels_of(request.impl_files), code_fingerprint()
+    orders = [Order(chunk=PLANNING, on=on, fingerprint=fingerprint, kernels=kernels, asked=asked) for on in classes]
+    sweep = Sweep(
+        orders,
+        engine,
+        fingerprint=fingerprint,
+        accept=accept,
+        abandon=abandon,
+        listener=listener,
+        patience=patience,
+    )
+    drive(sweep, engine, interrupt=interrupt, keep=keep)
+    return found
+
+
+def measure(
+    engine: DaskEngine,
+    store: Store,
+    *,
+    one_per_host: bool,
+    listener: Listener,
+    patience: Patience,
+    interrupt: threading.Event,
+    keep: Callable[[], object],
+) -> None:
+    """Have what a store lacks measured. Raises NoDeviceError, ConnectionError, KeyboardInterrupt."""
+    sweep = Sweep(
+        store.missing(),
+        engine,
+        fingerprint=code_fingerprint(),
+        accept=store.accept,
+        abandon=store.abandon,
+        listener=listener,
+        patience=patience,
+        one_per_host=one_per_host,
+    )
+    drive(sweep, engine, interrupt=interrupt, keep=keep)
+
+
+def orders(plan: Plan, *, on: str, workers: int, limits: TimeLimits, kernels: Sequence[Kernel]) -> list[Order]:
+    """Cut the plan of a class into orders for so many devices; a time budget is that of the whole sweep."""
+
+    def seconds(planned: PlannedCase) -> float:
+        known = budget.estimate(planned, {})
+        return 0.0 if planned.skip else budget.case_seconds(known, device=plan.device, policy=plan.policy)
+
+    def call_seconds(planned: PlannedCase) -> float:
+        return 0.0 if planned.skip or planned.predicted is None else planned.predicted.seconds
+
+    total = sum(map(seconds, plan.cases))
+    chunks = shards.chunks(
+        plan.cases,
+        # Of a small plan each device gets a part.
+        target_seconds=min(shards.target_seconds(total, devices=workers), total / workers),
+        least_cases=min(CASES_AT_LEAST, max(1, len(plan.cases) // workers)),
+        seconds=seconds,
+    )
+    bridge = shards.bridge_of(plan.cases, baseline=plan.baseline, call_seconds=call_seconds)
+    made = []
+    for number, chunk in enumerate(chunks, start=1):
+        name = f"{number:0{len(str(len(chunks)))}d}"
+        cases, part = shards.with_bridge(plan.cases, chunk, name=f"{on}-{name}", bridge=bridge)
+        room = None if limits.budget is None else limits.budget * workers * chunk.seconds / total
+        if room is None and ROOM * chunk.seconds > budget.time_budget(plan.device, plan.policy.run):
+            room = ROOM * chunk.seconds
+        scenarios = {name for planned in cases for name in (planned.case.scenario, *planned.case.also)}
+        part_plan = plan.model_copy(
+            update={
+                "cases": cases,
+                "part": part,
+                "scenarios": [scenario for scenario in plan.scenarios if scenario.name in scenarios],
+            }
+        )
+        made.append(
+            Order(
+                chunk=name,
+                on=on,
+                seconds=chunk.seconds,
+                fingerprint=plan.fingerprint,
+                kernels=list(kernels),
+                limits=Limits.of(limits, budget=room),
+                plan=part_plan,
+            )
+        )
+    return made

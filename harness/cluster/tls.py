@@ -1,0 +1,74 @@
+"""Certificates between coordinator, scheduler and workers: those of the user, or temporary ones for one host."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distributed.security import Security
+
+
+class CertificateError(ValueError):
+    """The certificates given are not enough, or can't be read."""
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Paths of PEM files: the authority, and a certificate with its key that it signed."""
+
+    ca: str
+    cert: str
+    key: str
+
+
+def given(ca: Path | None, cert: Path | None, key: Path | None) -> Certificates | None:
+    """Return the certificates named on a command line, None where none is. Raises CertificateError for some of them."""
+    files = {"--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
+    if not any(files.values()):
+        return None
+    missing = [name for name, file in files.items() if file is None]
+    if missing:
+        raise CertificateError(f"{', '.join(missing)} must be given too: the engine takes all three or none")
+    unreadable = [f"{name} {file}" for name, file in files.items() if file is None or not os.access(file, os.R_OK)]
+    if unreadable:
+        raise CertificateError(f"{unreadable[0]} can't be read")
+    return Certificates(*(str(file.resolve()) for file in files.values() if file))
+
+
+def temporary(folder: Path) -> Certificates:
+    """Make certificates that are good for a day's work on one host, in files that this user alone can read."""
+    from distributed.security import Security
+
+    secured: Any = Security
+    made = secured.temporary()
+    paths = []
+    for name, text in (
+        ("ca.pem", made.tls_ca_file),
+        ("cert.pem", made.tls_client_cert),
+        ("key.pem", made.tls_client_key),
+    ):
+        path = folder / name
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        paths.append(str(path))
+    return Certificates(*paths)
+
+
+def security(certificates: Certificates | None) -> Security | None:
+    """Return what the engine takes for certificates, in each of its roles; None without any."""
+    if certificates is None:
+        return None
+    from distributed.security import Security
+
+    roles = {
+        f"tls_{role}_{part}": getattr(certificates, part)
+        for role in ("client", "worker", "scheduler")
+        for part in ("cert", "key")
+    }
+    made: Any = Security
+    secured: Security = made(tls_ca_file=certificates.ca, require_encryption=True, **roles)
+    return secured

@@ -1,0 +1,86 @@
+"""An attempt is a guarded child: its answer comes back, and nothing of it outlives who started it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+
+from harness.cluster import attempts as module
+from harness.cluster.attempts import Attempts, Slot, order_text
+from harness.cluster.chunk.packing import unpack
+from harness.cluster.orders import Answer, Order
+from harness.results.run import read_run
+from harness.runner.execute import lock_of
+from harness.runner.plan import code_fingerprint
+from tests.support import stand_in_child
+from tests.support.places import ROOT
+from tests.support.scripted import plan_of
+from tests.support.steps import FIRST
+
+
+def order(*, seconds=0.1, **changes):
+    code = code_fingerprint()
+    plan = plan_of(FIRST, fingerprint=code, **changes)
+    return order_text(Order(chunk="1", on="cpu", seconds=seconds, fingerprint=code, plan=plan))
+
+
+def test_a_run_comes_back_packed_and_its_folder_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHILD", stand_in_child.__name__)
+    answer, content = Attempts(Slot("cpu"), scratch=tmp_path).perform("a", order())
+    assert Answer.model_validate_json(answer).kind == "part"
+    assert list(tmp_path.iterdir()) == []
+    unpack(content, tmp_path / "run")
+    assert [record.case.id for record in read_run(tmp_path / "run").records] == [FIRST.case.id]
+
+
+def test_an_attempt_that_is_stopped_ends_at_once_before_it_began_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHILD", stand_in_child.__name__)
+    made = Attempts(Slot("cpu"), scratch=tmp_path)
+    made.stop("early")
+    assert Answer.model_validate_json(made.perform("early", order(seconds=60.0))[0]).reason == "it was given up"
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(made.perform("late", order(seconds=60.0))))
+    thread.start()
+    while "late" not in made.stages:
+        time.sleep(0.05)
+    made.stop("late")
+    thread.join(timeout=20.0)
+    assert Answer.model_validate_json(answers[0][0]).kind == "failed"
+    assert made.stages == {}
+
+
+def test_a_held_core_and_foreign_code_are_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    made = Attempts(Slot("cpu"), scratch=tmp_path)
+    with lock_of("cpu"):
+        held = Answer.model_validate_json(made.perform("a", order())[0])
+    assert (held.kind, f"process {os.getpid()}" in held.reason) == ("held", True)
+    code = {**code_fingerprint(), "code": "other"}
+    foreign = order_text(Order(chunk="1", on="cpu", fingerprint=code, plan=plan_of(FIRST, fingerprint=code)))
+    refused = Answer.model_validate_json(made.perform("b", foreign)[0])
+    assert (refused.kind, refused.reason) == ("refused", "code differs")
+
+
+def test_a_child_dies_with_who_waits_for_it(tmp_path):
+    """Held against SIGKILL: no handler of the parent can run."""
+    code = (
+        "import sys; from pathlib import Path; from harness.cluster import attempts\n"
+        "from tests.support import stand_in_child\n"
+        "attempts.CHILD = stand_in_child.__name__\n"
+        "attempts.Attempts(attempts.Slot('cpu'), scratch=Path(sys.argv[1])).perform('a', sys.argv[2])\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), order(seconds=60.0)], cwd=ROOT)
+    deadline = time.monotonic() + 30.0
+    while not list(tmp_path.glob("*/run/journal.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (child,) = psutil.Process(parent.pid).children()
+    parent.kill()
+    parent.wait()
+    gone, alive = psutil.wait_procs([child], timeout=5.0)
+    assert [process.pid for process in gone] == [child.pid]
+    assert alive == []

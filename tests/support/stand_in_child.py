@@ -1,0 +1,46 @@
+"""Stands in for the process that measures a chunk: every case is closed without torch, in the seconds ordered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from harness.cluster.chunk import child, guard
+from harness.cluster.chunk.stages import StageLines
+from harness.cluster.orders import Answer, Order
+from harness.records import Record
+from harness.results import journal
+from harness.results.summary_file import Summary
+
+
+def close_cases(order, folder):
+    run = folder / child.RUN
+    run.mkdir()
+    journal.write_document(run / journal.PLAN, order.plan.model_dump(mode="json", by_alias=True))
+    with journal.Journal(run) as log:
+        for planned in order.plan.cases:
+            time.sleep(order.seconds / len(order.plan.cases))
+            log.append_record(Record(case=planned.case, status="unsupported", reason=f"attempt {order.attempt}"))
+    summary = Summary(
+        started=journal.now(), ended=journal.now(), wall_seconds=0, call_seconds=0, call_share=0,
+        statuses={"unsupported": len(order.plan.cases)}, rounds=0, complete=True,
+    )  # fmt: skip
+    journal.write_document(run / journal.SUMMARY, summary.model_dump(mode="json", by_alias=True))
+
+
+def main():
+    guard.end_with_parent(guard.kill_all)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    folder = Path(sys.argv[1])
+    order = Order.model_validate_json((folder / child.ORDER).read_bytes())
+    StageLines(sys.stdout).phase_begun("agreement", cost=1.0, cases=1)
+    close_cases(order, folder)
+    (folder / child.ANSWER).write_text(Answer(kind="part").model_dump_json())
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
