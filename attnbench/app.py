@@ -19,6 +19,7 @@ from attnbench.commands.list import list_command
 from attnbench.commands.merge import merge_command
 from attnbench.commands.new import new_command
 from attnbench.commands.plan import plan_command
+from attnbench.commands.profile import profile_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
 from attnbench.commands.verify import verify_command
@@ -32,6 +33,7 @@ COMMANDS = {
     "check": check_command,
     "run": run_command,
     "merge": merge_command,
+    "profile": profile_command,
     "lesson": lesson_command,
     "report": report_command,
     "compare": compare_command,
@@ -47,7 +49,8 @@ def make_app() -> typer.Typer:
     """Assemble the commands; their modules import nothing heavy until one is called."""
     app = typer.Typer(
         name="attnbench",
-        help="Benchmark and profile attention: agreement first, then time, memory and utilization, then a verdict.",
+        help="Benchmark and profile attention: agreement first, then time, memory and utilisation, then a verdict.",
+        epilog="The words are explained in docs/glossary.md, and at the end of every report.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -94,6 +94,12 @@ Impl = Annotated[
     ),
 ]
 Dtype = Annotated[list[str] | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16.")]
+Axes = Annotated[list[str] | None, typer.Option("-a", "--axis", help="n=512,1024 or n[pow2]=9:13; repeatable.")]
+Directions = Annotated[
+    list[str] | None, typer.Option("--direction", help="forward, backward, forward+backward; repeatable.")
+]
+Caches = Annotated[list[str] | None, typer.Option("--cache", help="hot or cold; repeatable.")]
+KeywordOf = Annotated[str, typer.Option("-k", help="Expression over case labels: 'flash and not n=64'.")]
 RunDirectory = Annotated[Path | None, typer.Option("-o", "--output", help="Run directory; new under runs/.")]
 OutputFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; beside the first run if not given.")
@@ -132,16 +138,31 @@ class Cases:
     ] = None
     impl: Impl = None
     impl_file: ImplFile = None
-    axis: Annotated[list[str] | None, typer.Option("-a", "--axis", help="n=512,1024 or n[pow2]=9:13; repeatable.")] = (
-        None
-    )
+    axis: Axes = None
     dtype: Dtype = None
-    direction: Annotated[
-        list[str] | None, typer.Option("--direction", help="forward, backward, forward+backward; repeatable.")
-    ] = None
-    cache: Annotated[list[str] | None, typer.Option("--cache", help="hot or cold; repeatable.")] = None
-    keyword: Annotated[str, typer.Option("-k", help="Expression over case labels: 'flash and not n=64'.")] = ""
+    direction: Directions = None
+    cache: Caches = None
+    keyword: KeywordOf = ""
     shard: Annotated[str, typer.Option("--shard", help="I/N: this part of the curves, for several machines.")] = "1/1"
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """What narrows scenarios down to one case."""
+
+    impl: Impl = None
+    impl_file: ImplFile = None
+    axis: Axes = None
+    dtype: Dtype = None
+    direction: Directions = None
+    cache: Caches = None
+    keyword: KeywordOf = ""
+
+    def of(self, source: str) -> Cases:
+        """Return the same words for a scenario or run directory."""
+        return Cases(
+            [source], self.impl, self.impl_file, self.axis, self.dtype, self.direction, self.cache, self.keyword
+        )
 
 
 @dataclass(frozen=True)

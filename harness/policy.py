@@ -6,7 +6,7 @@ from pydantic import Field
 
 from harness.records import Fact
 
-# Raised whenever a constant changes its meaning or value; runs of different policies are told apart by it.
+# Raised whenever a constant changes its meaning or value; runs of different policies differ by it.
 VERSION = "5"
 
 
@@ -167,7 +167,7 @@ class AllocationPolicy(Fact):
 class TelemetryPolicy(Fact):
     """The sustained pass: how long, how often read, on which cases. Times are seconds."""
 
-    # NVML's power is a mean of the last second on most GPUs, its utilization of 1/6 to 1 s (NVML API reference).
+    # NVML's power is a mean of the last second on most GPUs, its utilisation of 1/6 to 1 s (NVML API reference).
     lead_in_cuda: float = 1.5
     # The energy counter moves every 100 ms: over 5 s its edges leave an error of about 1 % (simulated).
     window_cuda: float = 5.0
@@ -225,7 +225,7 @@ class RunPolicy(Fact):
     # Ceilings that moved by more between start and end are no longer one machine's.
     ceiling_drift: float = 0.05
     # Sustained load and fresh memory take at most this share of the time spent so far, unless they are asked for. On a
-    # GPU power, energy and utilization come from sustained load alone.
+    # GPU power, energy and utilisation come from sustained load alone.
     extras_share: float = 0.05
     extras_share_cuda: float = 0.25
     # With its cores taken by others a machine gives times that are a hundred times too long: where the canary has been

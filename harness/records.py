@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from scenarios.scenario import Cache, Direction
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+# What a record is about is imported from here as well.
+from harness.cases import Case as Case  # noqa: PLC0414
+from harness.cases import Fact as Fact  # noqa: PLC0414
+from harness.cases import case_id as case_id  # noqa: PLC0414
+from scenarios.scenario import Direction
 
 # Semantic version of every file of a run directory; a reader refuses a newer major version.
 SCHEMA = "1.5.0"
@@ -27,78 +26,6 @@ Flag = Literal["wide", "drift", "bimodal", "contaminated", "throttled", "lingeri
 StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 # Of the dtypes that a case may have.
 BYTES_PER_ELEMENT = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-
-
-class Fact(BaseModel):
-    """The base of every model here: unknown fields are refused, instances don't change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
-
-
-class Case(Fact):
-    """One point x dtype x device x direction x cache x implementation: the unit that gets a record."""
-
-    id: str
-    scenario: str
-    problem: str
-    implementation: str
-    point: dict[str, JsonValue]
-    dtype: str
-    device: str
-    direction: Direction
-    cache: Cache = "hot"
-    # Further scenarios of the run that share this case; it is measured once.
-    also: list[str] = Field(default_factory=list)
-
-    @property
-    def point_key(self) -> str:
-        """Return what a case is without its implementation: equal for all implementations of one point of a run.
-
-        The scenario is no part of it, as a case that scenarios share is measured once.
-        """
-        return json.dumps(_place(self.problem, self.point, self.dtype, self.device, self.direction, self.cache))
-
-    @property
-    def identity(self) -> str:
-        """Return the id that this version gives the case."""
-        return case_id(
-            problem=self.problem,
-            point=self.point,
-            dtype=self.dtype,
-            device=self.device,
-            direction=self.direction,
-            cache=self.cache,
-            implementation=self.implementation,
-        )
-
-    @property
-    def label(self) -> str:
-        """Name the case in one line: implementation, point, dtype, direction."""
-        point = ",".join(f"{name}={value}" for name, value in self.point.items())
-        cold = " cold" if self.cache == "cold" else ""
-        return f"{self.implementation} {point} {self.dtype} {self.direction}{cold}"
-
-
-def case_id(
-    *,
-    problem: str,
-    point: Mapping[str, JsonValue],
-    dtype: str,
-    device: str,
-    direction: str,
-    cache: str,
-    implementation: str,
-) -> str:
-    """Hash what defines a case; neither the scenario nor the environment is part of it."""
-    identity = [*_place(problem, point, dtype, device, direction, cache), implementation]
-    return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).hexdigest()[:16]
-
-
-def _place(
-    problem: str, point: Mapping[str, JsonValue], dtype: str, device: str, direction: str, cache: str
-) -> list[Any]:
-    # The kind of device counts and not its number: which GPU of a machine it was is the environment's to say.
-    return [problem, sorted(point.items()), dtype, device.partition(":")[0], direction, cache]
 
 
 class Check(Fact):
@@ -258,7 +185,7 @@ class Time(Fact):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Return the 95 % interval of `seconds`, None where too few samples allow one."""
+        """Return the 95 % interval of `seconds`, None if too few samples allow one."""
         low, high = (self.low, self.high) if self.value is None else (self.value_low, self.value_high)
         return None if low is None or high is None else (low, high)
 
@@ -395,7 +322,7 @@ class Ran(Fact):
     """What one profiled call ran: operators, and kernels on a GPU, with their counts, and the SDPA backend seen.
 
     `launches` is how many kernels the host launched; `copy_seconds` is the device's time in copies and fills, which no
-    kernel's time contains. `within` is the context that the implementation's calls were made in, None where it declares
+    kernel's time contains. `within` is the context that the implementation's calls were made in, None if it declares
     none. Absent figures have a reason.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,24 @@ _SUPERSCRIPTS = str.maketrans("0123456789.-", "⁰¹²³⁴⁵⁶⁷⁸⁹·⁻"
 
 # A stage of a run that took a smaller share of its time is not named.
 SHARE_NAMED = 0.01
+
+
+class Quantity(str):
+    """A number as a reader sees it, which still knows its value and the unit of that: 12.3 ms is 0.0123 s."""
+
+    __slots__ = ("unit", "value")
+    value: float
+    unit: str
+
+    def __new__(cls, text: str, value: float, unit: str = "") -> Self:
+        """Hold a written number with the value that was written."""
+        made = super().__new__(cls, text)
+        made.value, made.unit = value, unit
+        return made
+
+    def __getnewargs__(self) -> tuple[str, float, str]:  # type: ignore[override]
+        """Return what a copy is made of."""
+        return str(self), self.value, self.unit
 
 
 def digits(value: float, *, significant: int = 3) -> str:
@@ -44,7 +62,7 @@ def absent(value: float | None) -> bool:
 
 def seconds(value: float | None, *, write: Callable[[float], str] = digits) -> str:
     """Write a time: 12.3 µs, 1.05 ms, 64.0 s."""
-    return _scaled(value, _SECONDS, write=write)
+    return _scaled(value, _SECONDS, "s", write=write)
 
 
 def duration(seconds: float) -> str:
@@ -70,7 +88,7 @@ def clock(seconds: float | None) -> str:
 
 def size(value: float | None, *, write: Callable[[float], str] = digits) -> str:
     """Write a number of bytes in powers of 1024."""
-    return _scaled(value, _BYTES, write=write)
+    return _scaled(value, _BYTES, "B", write=write)
 
 
 def count(value: float | None, unit: str, *, write: Callable[[float], str] = digits) -> str:
@@ -79,12 +97,13 @@ def count(value: float | None, unit: str, *, write: Callable[[float], str] = dig
         return ABSENT
     number = float(value or 0.0)
     factor, prefix = _step(number, _DECIMAL)
-    return f"{write(number / factor)} {prefix}{unit}".strip()
+    return Quantity(f"{write(number / factor)} {prefix}{unit}".strip(), number, unit)
 
 
 def ratio(value: float | None) -> str:
     """Write a factor: 5.41x."""
-    return ABSENT if absent(value) else f"{digits(float(value or 0.0))}×"  # noqa: RUF001
+    number = float(value or 0.0)
+    return ABSENT if absent(value) else Quantity(f"{digits(number)}×", number)  # noqa: RUF001
 
 
 def ratio_tick(value: float) -> str:
@@ -94,7 +113,8 @@ def ratio_tick(value: float) -> str:
 
 def percent(value: float | None) -> str:
     """Write a share as a percentage."""
-    return ABSENT if absent(value) else f"{digits(100 * float(value or 0.0), significant=2)} %"
+    share = float(value or 0.0)
+    return ABSENT if absent(value) else Quantity(f"{digits(100 * share, significant=2)} %", share)
 
 
 def fact(name: str, value: object) -> str:
@@ -128,7 +148,7 @@ def sensor(name: str, value: float | None) -> tuple[str, str]:
                 else f"{digits(value or 0.0)} {unit}"
             )
             return f"{words}{extreme}", written
-    words = stem.replace("_", " ")
+    words = stem.replace("_", " ").replace("utilization", "utilisation")
     if "utilization" in stem or "share" in stem or re.fullmatch(r"core_\d+", stem):
         return f"{words}{extreme}", percent(value)
     return f"{words}{extreme}", ABSENT if absent(value) else digits(value or 0.0)
@@ -157,7 +177,8 @@ def plain(value: float | None) -> str:
     if absent(value):
         return ABSENT
     number = float(value or 0.0)
-    return f"{number:,.0f}" if number == int(number) and abs(number) < 1e7 else digits(number)  # noqa: PLR2004
+    text = f"{number:,.0f}" if number == int(number) and abs(number) < 1e7 else digits(number)  # noqa: PLR2004
+    return Quantity(text, number)
 
 
 def power(value: float | None) -> str:
@@ -193,12 +214,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _scaled(value: float | None, scale: tuple[tuple[float, str], ...], *, write: Callable[[float], str]) -> str:
+def _scaled(
+    value: float | None, scale: tuple[tuple[float, str], ...], unit: str, *, write: Callable[[float], str]
+) -> str:
     if absent(value):
         return ABSENT
     number = float(value or 0.0)
-    factor, unit = _step(number, scale)
-    return f"{write(number / factor)} {unit}"
+    factor, written = _step(number, scale)
+    return Quantity(f"{write(number / factor)} {written}", number, unit)
 
 
 def _step(number: float, scale: tuple[tuple[float, str], ...]) -> tuple[float, str]:

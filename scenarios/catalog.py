@@ -30,7 +30,7 @@ COUNTS_CPU: list[Value] = [4, 8, 12, 20, 32, 56, 96, 160, 256]
 # Multiples of 16: at n = 2048 sixteen heads are as many blocks of rows as a large GPU has room for.
 COUNTS_CUDA: list[Value] = [16, 32, 48, 80, 128, 224, 384, 640, 1024]
 BATCHES_CUDA: list[Value] = [1, 2, 3, 5, 8, 14, 24, 40, 64]
-# Compiled anew for each shape, three seconds a case or more: for `compiled`, and where asked for by name.
+# Compiled anew for each shape, three seconds per case or more: for `compiled`, and where asked for by name.
 COMPILED = ["flex*"]
 DIVISORS: list[Value] = [2, 8, 32, 128]
 # A Python loop visits each row: it teaches along n, where it shows n + n^2, and is left out of all else. On a GPU it

@@ -24,7 +24,7 @@ DECIDED = frozenset({"confirmed", "refuted", "consistent", "contradicted"})
 
 @grouped
 def run_command(cases: Cases, place: Place, effort: Effort, output: Output, telling: Telling) -> None:
-    """Measure scenarios and write the report: agreement first, then time, memory and utilization.
+    """Measure scenarios and write the report: agreement first, then time, memory and utilisation.
 
     Example: attnbench run sequence-length --impl 'sdpa-*' -a n=512,1024 --dtype float32
     """

@@ -59,7 +59,7 @@ class Judged(Fact):
 
     @property
     def holds(self) -> bool | None:
-        """Tell whether the demand holds; None where nothing could be judged."""
+        """Tell whether the demand holds; None if nothing could be judged."""
         return None if self.compared == 0 else not self.breaches
 
 

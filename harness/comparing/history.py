@@ -56,7 +56,7 @@ class Change(Fact):
 
 
 class Trend(Fact):
-    """One case over the runs of a machine: seconds and their intervals, None where a run has none; its changes.
+    """One case over the runs of a machine: seconds and their intervals, None if a run has none; its changes.
 
     `over_base` are ratios to another implementation at the same point. `missing` says why the newest run has no time.
     """

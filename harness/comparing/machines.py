@@ -22,7 +22,7 @@ SOFTWARE = frozenset(
 
 
 class Difference(Fact):
-    """A fact of the environment that is not the same on both sides; None where a side lacks it."""
+    """A fact of the environment that is not the same on both sides; None if a side lacks it."""
 
     fact: str
     base: JsonValue = None

@@ -26,7 +26,7 @@ class Exact(Fact):
 
     @property
     def factor(self) -> float | None:
-        """Return new over base; None where something came of nothing."""
+        """Return new over base; None if base is nothing and new is not."""
         if self.base == self.new:
             return 1.0
         return self.new / self.base if self.base else None

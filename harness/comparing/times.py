@@ -52,7 +52,7 @@ class Moved:
     """How the machine moved between two runs: the canary's log ratio, that of cases of unchanged code, their scatter.
 
     `scatter` is how many times as far as their errors allow those cases lie from their own implementation's median, at
-    least 1. `controls` counts them. None where nothing tells.
+    least 1. `controls` counts them. None if nothing tells.
     """
 
     canary: float | None = None

@@ -66,7 +66,7 @@ class Recorded(Fact):
 class Rehearsal(Fact):
     """All that was asked, with the seconds of each part. Launching is by the profiler's sessions before it.
 
-    `queue_depth` is by the value of CUDA_SCALE_LAUNCH_QUEUES, None where no launch ever waited.
+    `queue_depth` is by the value of CUDA_SCALE_LAUNCH_QUEUES, None if no launch ever waited.
     """
 
     schema_version: str = Field(default=SCHEMA, alias="schema")

@@ -27,7 +27,7 @@ POISON_BYTES = 2**28
 
 @dataclass(frozen=True)
 class Answer:
-    """What one call gave: outputs, gradients (None where the graph doesn't reach), and copies of the inputs before."""
+    """What one call gave: outputs, gradients (None if the graph doesn't reach), and copies of the inputs before."""
 
     inputs: Any
     before: tuple[torch.Tensor, ...]

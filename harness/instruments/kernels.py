@@ -55,7 +55,7 @@ NEXT_CALL = "attnbench: next call"
 KERNEL, ANNOTATION = "kernel", "gpu_user_annotation"
 COPIES = frozenset({"gpu_memcpy", "gpu_memset"})
 ON_DEVICE = COPIES | {KERNEL, ANNOTATION}
-# How device events of older versions are told apart, by what their names begin with: dynamo and the profiler put
+# How device events of older versions are distinguished, by what their names begin with: dynamo and the profiler put
 # spans of their own on the device's timeline.
 DEVICE_ACTIVITIES = (
     ("Memcpy", "gpu_memcpy"),
@@ -118,7 +118,7 @@ def profile(
         synchronize()
     inner = session.profiler if isinstance(session, torch.profiler.profile) else session
     results = inner.kineto_results if inner is not None else None
-    events = [] if results is None else [_event(event) for event in results.events()]
+    events = [] if results is None else [event(one) for one in results.events()]
     return read(events, calls=calls)
 
 
@@ -133,16 +133,16 @@ def _session(device: torch.device) -> torch.profiler.profile | torch.autograd.pr
     return torch.autograd.profiler.profile(use_kineto=True, profile_memory=device.type == "cpu")
 
 
-def _event(event: Any) -> Event:
+def event(kineto: Any) -> Event:
     """Copy what is asked of one of kineto's events; before torch 2.13 it doesn't name its activity."""
-    name = event.name()
-    if hasattr(event, "activity_type"):
-        activity = str(event.activity_type())
-    elif "CUDA" not in str(event.device_type()):
+    name = kineto.name()
+    if hasattr(kineto, "activity_type"):
+        activity = str(kineto.activity_type())
+    elif "CUDA" not in str(kineto.device_type()):
         activity = "cuda_runtime" if name.startswith(LAUNCHES) else "cpu_op"
     else:
         activity = next((kind for start, kind in DEVICE_ACTIVITIES if name.startswith(start)), KERNEL)
-    return Event(name, activity, event.start_ns(), event.duration_ns(), event.nbytes())
+    return Event(name, activity, kineto.start_ns(), kineto.duration_ns(), kineto.nbytes())
 
 
 def read(events: Sequence[Event], *, calls: int = 1) -> Profile:

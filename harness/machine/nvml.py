@@ -35,7 +35,7 @@ VIOLATIONS = {
 }
 # Idle and application clocks are how a healthy device behaves; a power cap is legal, and worth saying.
 BENIGN = frozenset({"idle", "application clocks"})
-# Under these the device runs slower than its own power limit asks for: a figure taken so is nobody else's.
+# Under these the device runs slower than its own power limit asks for: such a figure does not transfer.
 SPOILING = frozenset(
     {
         "hardware slowdown",

@@ -72,7 +72,7 @@ def cpu_quota(*, root: Path = ROOT) -> float | None:
 
 
 def _quota_of(folder: Path) -> float | None:
-    """Return the quota that one group sets, in either version of control groups; None where it sets none."""
+    """Return the quota that one group sets, in either version of control groups; None if it sets none."""
     words = (text_of(folder / "cpu.max") or "").split()
     words = words or [text_of(folder / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
     numbers = [_integer(word) for word in words]
@@ -266,7 +266,7 @@ def _integer(text: str | None) -> int | None:
 
 
 def text_of(path: Path) -> str | None:
-    """Read a small system file, None where it is missing or refused."""
+    """Read a small system file, None if it is missing or refused."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Generic, Literal, TypeVar
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from harness.policy import Policy
+from harness.profiled import CaseProfile
 from harness.records import (
     Agreement,
     Case,
@@ -212,6 +213,14 @@ class Sustained(Fact):
     calls_seconds: float
 
 
+class Profiled(Fact):
+    """One call of a case taken apart; no parts where the calls were only made, for a profiler around the process."""
+
+    kind: Literal["profiled"] = "profiled"
+    found: CaseProfile
+    calls_seconds: float
+
+
 class Refused(Fact):
     """A case that gets no time: the status and reason of its record, and the gate's result if that refused it."""
 
@@ -260,6 +269,7 @@ Answer = (
     | Replayed
     | Rechecked
     | Sustained
+    | Profiled
     | Refused
     | Failed
 )
@@ -415,6 +425,21 @@ class Sustain(Asking[Sustained]):
     call_seconds: float
 
 
+class ProfileCase(Asking[Profiled]):
+    """Hold a case against the oracle, then take one of its calls apart; write its trace to the file `trace`.
+
+    If `bare`, only make the calls, each in a range, for a profiler around the process. `seconds` is what the calls may
+    take by themselves.
+    """
+
+    do: Literal["profile"] = "profile"
+    case: Case
+    seed: int
+    seconds: float
+    trace: str
+    bare: bool = False
+
+
 Request = (
     Start
     | Describe
@@ -430,6 +455,7 @@ Request = (
     | Replay
     | Recheck
     | Sustain
+    | ProfileCase
 )
 
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])

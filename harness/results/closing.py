@@ -39,7 +39,7 @@ CANARY_PERCENTILE = 5
 
 
 def canary_floor(rounds: Sequence[Round]) -> float | None:
-    """Return the undisturbed seconds of the canary over many rounds, None where none was timed."""
+    """Return the undisturbed seconds of the canary over many rounds, None if none was timed."""
     seconds = [value for visit in rounds for value in visit.canary]
     return float(np.percentile(seconds, CANARY_PERCENTILE)) if seconds else None
 
@@ -52,7 +52,7 @@ def controlled(rounds: Mapping[str, Sequence[Round]], *, floor: float | None) ->
 
 
 def _visited(visit: Round, floor: float | None) -> control.Visited | None:
-    """Return the mean log seconds of a visit's blocks, and of its canaries; None where a clock stood still."""
+    """Return the mean log seconds of a visit's blocks, and of its canaries; None if a clock stood still."""
     if not visit.samples or min(visit.samples) <= 0.0:
         return None
     slow_down = None

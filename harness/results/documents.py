@@ -46,7 +46,7 @@ class JsonMistakeError(ValueError):
 
 
 def open_regular(path: Path, *, at_most: int) -> io.BufferedReader | None:
-    """Open a regular file of at most so many bytes, None where there is none. Raises JournalError."""
+    """Open a regular file of at most so many bytes, None if there is none. Raises JournalError."""
     try:
         # A pipe would wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -152,7 +152,7 @@ def _mended(value: Any) -> Any:
 
 
 def read_document(path: Path) -> dict[str, JsonValue] | None:
-    """Read a JSON object, None where the file is missing. Raises JournalError."""
+    """Read a JSON object, None if the file is missing. Raises JournalError."""
     file = open_regular(path, at_most=DOCUMENT_BYTES)
     if file is None:
         return None

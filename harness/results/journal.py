@@ -240,7 +240,7 @@ def _model(path: Path, model: type[Model]) -> Model | None:
 
 
 def read_document(path: Path) -> dict[str, JsonValue] | None:
-    """Read a JSON object, None where the file is missing. Raises JournalError, SchemaMismatchError."""
+    """Read a JSON object, None if the file is missing. Raises JournalError, SchemaMismatchError."""
     document = documents.read_document(path)
     if document is not None:
         check_schema(document, source=str(path))

@@ -25,7 +25,7 @@ ROUNDS_AT_LEAST = 2
 
 @dataclass(frozen=True)
 class Pair:
-    """How many times as fast as the baseline a case is, with a 95 % interval, and whether the two are told apart.
+    """How many times as fast as the baseline a case is, with a 95 % interval, and whether they differ significantly.
 
     `rounds` are those that both cases have, over so many `processes`.
     """

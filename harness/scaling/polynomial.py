@@ -129,7 +129,7 @@ def _rounded(x: Sequence[Fraction], y: Sequence[Fraction], step: Sequence[Fracti
 
 
 def _solution(design: Array, target: Array, powers: Sequence[int]) -> dict[int, float] | None:
-    """Return the coefficients of some powers; None where they leave more than rounding does."""
+    """Return the coefficients of some powers; None if they leave more than rounding does."""
     columns = design[:, list(powers)]
     found = np.linalg.lstsq(columns, target, rcond=None)[0]
     misfit = columns @ found - target

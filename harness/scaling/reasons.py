@@ -27,7 +27,7 @@ PRECISION = 0.01
 
 
 class TooFewSizes(Fact):
-    """There are fewer sizes than laws can be told apart with."""
+    """There are too few sizes to distinguish laws."""
 
     kind: Literal["too few sizes"] = "too few sizes"
     sizes: int

@@ -232,7 +232,7 @@ def _amount(found: re.Match[str], *, decimal: DecimalMark) -> Decimal | Mistake:
 
 
 def plain_digits(body: str, *, decimal: DecimalMark) -> str | None:
-    """Return digits with at most a point, from a body with separators; None where these stand wrongly.
+    """Return digits with at most a point, from a body with separators; None if these are misplaced.
 
     A mark that occurs twice, or before the other one, separates thousands, whatever the table's decimal mark is.
     """

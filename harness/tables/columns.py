@@ -98,7 +98,7 @@ def decimal_mark(texts: Iterable[str], *, delimiter: str) -> tuple[DecimalMark, 
 
 
 def _shown_mark(text: str) -> DecimalMark | None:
-    """Return the decimal mark that a number shows by itself; None where it may be either."""
+    """Return the decimal mark that a number shows by itself; None if it may be either."""
     dots, commas = text.count("."), text.count(",")
     if dots and commas:
         return "." if text.rindex(".") > text.rindex(",") else ","

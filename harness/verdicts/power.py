@@ -166,7 +166,7 @@ def _flat(found: Flatness, *, axis: str, policy: ScalingPolicy) -> FlatTime:
 def _linear_parts(
     sizes: Sequence[int], seconds: Sequence[float], *, expected: float, policy: ScalingPolicy
 ) -> LinearParts | None:
-    """Return fixed part and slope of a law that is claimed linear; None where no line describes the times."""
+    """Return fixed part and slope of a law that is claimed linear; None if no line describes the times."""
     found = fixed_part(sizes, seconds, exponent=expected, policy=policy) if expected == 1.0 else None
     if found is None or not found.fits:
         return None

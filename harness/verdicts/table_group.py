@@ -98,7 +98,7 @@ def judge_group(group: Costs, claim: Claim) -> Group:
     verdict, reason, to_decide = found.verdict, found.reason, found.to_decide
     if falling and verdict != "inconclusive":
         columns = ", ".join(ride.column for ride in group.rides if ride.falls)
-        apart = f"what grows with {claim.x} and what falls with {columns} can't be told apart"
+        apart = f"what grows with {claim.x} and what falls with {columns} can't be separated"
         reason = f"{' and '.join(falling)}: {apart}; taken together, {found.reason}"
         verdict = "inconclusive"
         to_decide = f"measure at a fixed {columns}, or judge the cost per {columns}: --per {columns}"

@@ -35,7 +35,10 @@ NOT_OFFERED = (
     *("execution plans", "no valid triton configs", "out of resource", "no kernel image is available"),
 )
 # After these, a clock that the case's implementation replaced makes the case invalid.
-WATCHED = (messages.RunProbe, messages.Prepare, messages.Visit, messages.Recheck, messages.Sustain)
+WATCHED = (
+    *(messages.RunProbe, messages.Prepare, messages.Visit),
+    *(messages.Recheck, messages.Sustain, messages.ProfileCase),
+)
 # These call an implementation.
 CALLING = (*WATCHED, messages.Count, messages.Replay)
 
@@ -57,7 +60,7 @@ def die_with(parent: int) -> None:
 
 def handlers() -> Mapping[type[messages.Request], Handler]:
     """Return what answers each kind of request but Start."""
-    from harness.worker import machine, measuring, prediction, probing
+    from harness.worker import machine, measuring, prediction, probing, profiling
 
     return {
         messages.Describe: prediction.describe,
@@ -73,6 +76,7 @@ def handlers() -> Mapping[type[messages.Request], Handler]:
         messages.Replay: measuring.replay,
         messages.Recheck: measuring.recheck,
         messages.Sustain: measuring.sustain,
+        messages.ProfileCase: profiling.profile_case,
     }
 
 

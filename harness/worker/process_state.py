@@ -84,7 +84,7 @@ def _set_deterministic(mode: int) -> None:
 
 
 def _precisions() -> tuple[Any, ...]:
-    """Return what float32 may be rounded to: by the two older settings, None where they can't be read, and the newer.
+    """Return what float32 may be rounded to: by the two older settings, None if they can't be read, and the newer.
 
     Once both kinds were used and differ, PyTorch raises wherever the older are read, also within its own code.
     """

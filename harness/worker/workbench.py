@@ -172,7 +172,7 @@ class Workbench:
     def settle(self) -> None:
         """Let collections walk only what is made from now on: modules that calls brought in stay.
 
-        Each collection before timing would walk all of them, 60 ms a visit. Nothing of a case is alive between
+        Each collection before timing would walk all of them, 60 ms per visit. Nothing of a case is alive between
         requests; what is garbage then goes first.
         """
         gc.collect()

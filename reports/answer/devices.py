@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reports import units
-from reports.answer.sentences import FAILED, HELD
+from reports.answer.law import FAILED, HELD
 from reports.answer.verdicts import MARKS, deciding
 
 if TYPE_CHECKING:

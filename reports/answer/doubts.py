@@ -109,9 +109,7 @@ def warnings(run: Run, table: pd.DataFrame) -> list[str]:
     waiting = int((table["status"] == "not run").sum())
     if waiting:
         found.append(f"{units.counted(waiting, 'planned case')} have no record yet.")
-    flagged = [(int(_flagged(ok, flag).sum()), words) for flag, words in FLAG_WORDS.items()]
-    told = [f"{number:,} {words}" for number, words in flagged if number]
-    found += [f"Of {units.counted(len(ok), 'timed case')} {units.listing(told)}."] if told else []
+    found += doubtful(table)
     beside = ok["neighbours"] > 0
     if beside.any():
         most = units.counted(int(ok["neighbours"].max()), "other run")
@@ -122,6 +120,14 @@ def warnings(run: Run, table: pd.DataFrame) -> list[str]:
     if ok.empty:
         found.append("No case was timed.")
     return found
+
+
+def doubtful(table: pd.DataFrame) -> list[str]:
+    """Say in one sentence how many times carry which doubt; none if none do."""
+    ok = table[table["status"] == "ok"]
+    flagged = [(int(_flagged(ok, flag).sum()), words) for flag, words in FLAG_WORDS.items()]
+    told = [f"{number:,} {words}" for number, words in flagged if number]
+    return [f"Of {units.counted(len(ok), 'timed case')} {units.listing(told)}."] if told else []
 
 
 def _approximations(ok: pd.DataFrame) -> list[str]:

@@ -19,23 +19,38 @@ MARKS = {"confirmed": "✓", "consistent": "≈", "inconclusive": "?", "refuted"
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One verdict of a cell: what was judged along an axis, its figure with the interval, and its mark."""
+
+    quantity: str
+    figure: str
+    span: str
+    verdict: str
+    mark: str
+
+
+@dataclass(frozen=True)
 class Cell:
-    """What is known of one claim for one implementation: the deciding verdict, and one line per axis and quantity."""
+    """What is known of one claim for one implementation: the deciding verdict, its reason, and findings by axis."""
 
     verdict: str
     mark: str
-    lines: tuple[str, ...]
+    along: dict[str, tuple[Finding, ...]]
     reason: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """One claim with a cell for each implementation it is about, else None; `expects` is what arithmetic says."""
+    """One claim with a cell for each implementation it is about, else None; `expects` is what arithmetic says.
+
+    `axes` are those along which it was judged for anybody, in the order of the law.
+    """
 
     claim: str
     says: str
     expects: str
     cells: tuple[Cell | None, ...]
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,14 +63,14 @@ class VerdictTable:
 
 
 def verdict_tables(run: Run) -> list[VerdictTable]:
-    """Arrange a run's verdicts, one table for each device, dtype and direction."""
+    """Arrange a run's verdicts, one table for each device, dtype and direction, the longest first."""
     groups: dict[tuple[str, str, str], list[Verdict]] = {}
     for verdict in run.verdicts:
         groups.setdefault((verdict.device, verdict.dtype, verdict.direction), []).append(verdict)
     texts = claim_texts(run)
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
     return [
-        VerdictTable(", ".join(key for key in keys if key), *_arranged(verdicts, texts))
-        for keys, verdicts in groups.items()
+        VerdictTable(", ".join(key for key in keys if key), *_arranged(verdicts, texts)) for keys, verdicts in ordered
     ]
 
 
@@ -71,7 +86,8 @@ def _arranged(verdicts: Sequence[Verdict], texts: Mapping[str, str]) -> tuple[tu
         for verdict in mine:
             by_name.setdefault(verdict.implementation, []).append(verdict)
         cells = tuple(_cell(by_name[name]) if name in by_name else None for name in implementations)
-        rows.append(Row(claim, units.raised(says), mine[0].arithmetic, cells))
+        axes = tuple(dict.fromkeys(axis for cell in cells if cell for axis in cell.along))
+        rows.append(Row(claim, units.raised(says), mine[0].arithmetic, cells, axes))
     return implementations, tuple(rows)
 
 
@@ -91,7 +107,7 @@ def deciding(verdicts: Sequence[Verdict]) -> Verdict:
 
 def _figure(verdict: Verdict) -> str:
     if verdict.exponent is None:
-        return verdict.verdict
+        return ""
     # A ratio compares two amounts: its figure is a factor, no exponent.
     if verdict.axis == "causal" or verdict.form == "ratio":
         return units.ratio(verdict.exponent)
@@ -100,11 +116,11 @@ def _figure(verdict: Verdict) -> str:
 
 def _cell(verdicts: Sequence[Verdict]) -> Cell:
     chosen = deciding(verdicts)
-    parts = [verdict for verdict in verdicts if verdict.quantity != "all"] or [chosen]
-    figures: dict[str, list[str]] = {}
-    for verdict in parts:
+    along: dict[str, list[Finding]] = {}
+    for verdict in [one for one in verdicts if one.quantity != "all"] or [chosen]:
         span = units.interval(verdict.low, verdict.high) if verdict.low != verdict.high else ""
-        mark = f" {MARKS[verdict.verdict]}" if verdict.verdict != chosen.verdict else ""
-        figures.setdefault(verdict.quantity, []).append(f"{_figure(verdict)}{f' ({span})' if span else ''}{mark}")
-    lines = [f"{quantity} {', '.join(found)}" for quantity, found in figures.items()]
-    return Cell(chosen.verdict, MARKS[chosen.verdict], tuple(lines), explanation(chosen))
+        quantity = "" if verdict.quantity == "all" else verdict.quantity
+        found = Finding(quantity, _figure(verdict), span, verdict.verdict, MARKS[verdict.verdict])
+        along.setdefault(verdict.axis, []).append(found)
+    findings = {axis: tuple(found) for axis, found in along.items()}
+    return Cell(chosen.verdict, MARKS[chosen.verdict], findings, explanation(chosen))

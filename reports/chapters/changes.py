@@ -43,7 +43,9 @@ def changes_chapter(changes: Changes, judged: Sequence[Judged]) -> Chapter:
     shown = {row.cells for row in worst}
     rest = [row for row in answer.rows(changes, all_cases=True) if row.cells not in shown]
     if rest:
-        sections.append(Section("All other cases", "", (), (_table("No change found, or no comparison", rest),)))
+        sections.append(
+            Section("All other cases", "", (), (_table("No change found, or no comparison", rest),), is_folded=True)
+        )
     return Chapter("changes", "What changed", answer.headline(changes), tuple(sections))
 
 

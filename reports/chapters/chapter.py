@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.policy import DEFAULT
@@ -32,12 +32,29 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """Some figures and tables under one heading."""
+    """Some figures and tables under one heading.
+
+    `name` is its entry in the list of contents, the title if empty. `more` are figures that open on demand; of a folded
+    section one line is shown until a reader opens it.
+    """
 
     title: str
     lead: str = ""
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    more: tuple[Figure, ...] = ()
+    name: str = ""
+    is_folded: bool = False
+
+    @property
+    def listed(self) -> str:
+        """Return what the list of contents calls the section, empty if it has no heading."""
+        return self.name or self.title
+
+    @property
+    def finding(self) -> str:
+        """Return what the first figure shows, for the one line of a folded section."""
+        return self.figures[0].finding if self.figures else ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,11 @@ class Chapter:
     title: str
     lead: str
     sections: tuple[Section, ...] = ()
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Return every figure of the chapter in its order."""
+        return [figure for section in self.sections for figure in (*section.figures, *section.more)]
 
 
 def judging_band(run: Run) -> float:
@@ -67,6 +89,25 @@ def machine(run: Run) -> str:
 def of_run(run: Run, title: str, runs: Sequence[Run]) -> str:
     """Add a run's name to a title if there are several."""
     return f"{title}: {run.label}" if len(runs) > 1 else title
+
+
+def opened_first(sections: Iterable[Section]) -> tuple[Section, ...]:
+    """Fold every section but the first."""
+    return tuple(replace(section, is_folded=place > 0) for place, section in enumerate(sections))
+
+
+def names_of(drawn: Sequence[Sweep]) -> dict[str, str]:
+    """Name each sweep by its scenario and what tells it from the others of that scenario; by key."""
+    named: dict[str, str] = {}
+    for sweep in drawn:
+        alike = [other for other in drawn if other.scenario == sweep.scenario]
+        parts = [sweep.scenario]
+        for field in ("run", "dtype", "direction", "cache", "device", "option", "line"):
+            own = str(getattr(sweep, field))
+            if own and any(getattr(other, field) != getattr(sweep, field) for other in alike):
+                parts.append(own)
+        named[sweep.key] = ", ".join(parts)
+    return named
 
 
 def heading(sweep: Sweep) -> str:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def agreement_chapter(table: pd.DataFrame, colors: dict[str, Look]) -> Chapter:
     """Show errors against budgets, and every case that has no time, with the reason."""
-    figures = made([agreement.budget_shares(table, colors), agreement.by_feature(table)])
+    figures = made([agreement.budget_shares(table, colors)])
+    more = made([agreement.by_feature(table)])
     failed = table[table["status"] != "ok"]
     grouped = failed.groupby(["status", "implementation", "reason"], sort=False).size().reset_index(name="cases")
     rows = tuple(
@@ -37,9 +38,9 @@ def agreement_chapter(table: pd.DataFrame, colors: dict[str, Look]) -> Chapter:
     tables = (
         (Table("Cases without a time, and why", ("status", "implementation", "cases", "reason"), rows),) if rows else ()
     )
-    sections = [Section("Error against budget", "", figures)] if figures else []
+    sections = [Section("Error against budget", "", figures, more=more)] if figures else []
     if tables:
-        sections.append(Section("What did not run, and why", "", (), tables))
+        sections.append(Section("What did not run, and why", "", (), tables, is_folded=True))
     lead = "Nothing is timed before its output agrees with a float64 computation of the same inputs."
     if not rows:
         lead += " Every planned case ran and agreed."
@@ -49,11 +50,11 @@ def agreement_chapter(table: pd.DataFrame, colors: dict[str, Look]) -> Chapter:
 def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look]) -> Chapter:
     """Show what the sensors said, and why a figure is absent."""
     labels = {run.label: run.label if len(runs) > 1 else "" for run in runs}
-    figures = (
-        made([timeline.over_run(run, colors, key=slug(run.label), label=labels[run.label]) for run in runs])
-        + made([load.load_series(run.records, colors, key=slug(run.label), run=labels[run.label]) for run in runs])
-        + made([load.energy(sweep, colors) for sweep in drawn])
-    )
+    figures = made([timeline.over_run(run, colors, key=slug(run.label), label=labels[run.label]) for run in runs])
+    more = made([load.load_series(run.records, colors, key=slug(run.label), run=labels[run.label]) for run in runs])
+    more += made([load.energy(sweep, colors) for sweep in drawn])
+    if not figures:
+        figures, more = more, ()
     absent: dict[str, str] = {}
     for run in runs:
         for record in run.records:
@@ -62,6 +63,6 @@ def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str
     tables = (Table("Figures this machine does not give, and why", ("figure", "reason"), rows),) if rows else ()
     lead = "Utilization, power, clocks and temperature over the run and under sustained load, and energy per call."
     if not figures:
-        lead = "No utilization, power or temperature was recorded in this run."
-    sections = (Section("", "", figures, tables),) if figures or tables else ()
+        lead = "No utilisation, power or temperature was recorded in this run."
+    sections = (Section("", "", figures, tables, more),) if figures or tables else ()
     return Chapter("device", "Device", lead, sections)

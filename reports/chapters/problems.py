@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reports.chapters.chapter import PROBLEM_TITLES, Chapter, Section, heading, judging_band, made
+from reports.chapters.chapter import (
+    PROBLEM_TITLES,
+    Chapter,
+    Section,
+    heading,
+    judging_band,
+    made,
+    names_of,
+    opened_first,
+)
 from reports.figures import pooling
 from reports.figures.figure import slug
 from reports.figures.scaling import memory, slopes, time
@@ -41,7 +50,9 @@ def problem_chapter(
     """Show the sweeps of a problem beside attention: time, memory, its phases stacked by size; of pooling, its fits."""
     sections = _fits(taught) if problem == "pooling" and taught is not None else []
     named = {run.label: run for run in runs}
-    sections += [_costs(sweep, named[sweep.run], colors) for sweep in drawn if sweep.axis is not None]
+    names = names_of(drawn)
+    swept = [sweep for sweep in drawn if sweep.axis is not None]
+    sections += opened_first(replace(_costs(one, named[one.run], colors), name=names[one.key]) for one in swept)
     if not sections:
         return None
     title = PROBLEM_TITLES.get(problem, problem.capitalize())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.results.paired import paired, policy_of
@@ -17,11 +18,13 @@ from reports.chapters.chapter import (
     judging_band,
     machine,
     made,
+    names_of,
     of_run,
+    opened_first,
 )
 from reports.figures import fresh_memory
 from reports.figures.figure import slug
-from reports.figures.scaling import memory, operations, slopes, time
+from reports.figures.scaling import memory, operations, overview, slopes, time
 from reports.figures.speed import bursts, roofline, speed_up, throughput
 
 if TYPE_CHECKING:
@@ -42,19 +45,25 @@ def scaling_chapter(
     runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Sequence[Sweep]
 ) -> Chapter | None:
     """Show time, slopes, memory and operations along each axis, and what fresh memory costs."""
-    named = {run.label: run for run in runs}
-    sections = [_growth(sweep, named[sweep.run], colors) for sweep in drawn]
+    named, names = {run.label: run for run in runs}, names_of(drawn)
+    growing = [replace(_growth(sweep, named[sweep.run], colors), name=names[sweep.key]) for sweep in drawn]
+    sections = list(opened_first(growing))
     for run in runs:
         figures = made([fresh_memory.fresh_memory(run.records, colors, key=slug(run.label))])
         if figures:
-            sections.append(Section(of_run(run, "Memory that is asked for anew in each call", runs), "", figures))
+            title = of_run(run, "Memory that is asked for anew in each call", runs)
+            sections.append(Section(title, "", figures, name=of_run(run, "fresh memory", runs), is_folded=True))
     if not sections:
         return None
+    own = {run.label: [sweep for sweep in drawn if sweep.run == run.label] for run in runs}
+    every = made([overview.overview(mine, colors, key=slug(label), names=names) for label, mine in own.items()])
+    if every:
+        sections.insert(0, Section("Every sweep at a glance", "", every, name="at a glance"))
     lead = "How time, memory and the number of operations grow with each size, the others held fixed."
     if left:
-        names = units.listing([f"{one.scenario} ({one.dtype}, {one.direction})" for one in left[:NAMED_AT_MOST]])
+        listed = units.listing([f"{one.scenario} ({one.dtype}, {one.direction})" for one in left[:NAMED_AT_MOST]])
         others = " and others" if len(left) > NAMED_AT_MOST else ""
-        lead += f" Also measured, and open in the explorer: {names}{others}."
+        lead += f" Also measured, and open in the explorer: {listed}{others}."
     return Chapter("scaling", "Scaling", lead, tuple(sections))
 
 
@@ -65,12 +74,11 @@ def _growth(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
     if sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
         return Section(heading(sweep), sweep.conditions, made([time.time(sweep, colors)]))
     laws = time.judged_laws(sweep)
-    figures = made(
+    figures = made([time.time(sweep, colors, laws=laws), memory.memory(sweep, colors)])
+    more = made(
         [
-            time.time(sweep, colors, laws=laws),
             slopes.slopes(sweep, colors, band=judging_band(run)),
             slopes.residuals(sweep, colors, laws=laws),
-            memory.memory(sweep, colors),
             operations.operations(sweep, colors),
         ]
     )
@@ -78,21 +86,23 @@ def _growth(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
     if laws:
         caption = f"Laws by which time was judged: fixed cost + slope × {sweep.axis}^exponent × step"  # noqa: RUF001
         tables = (Table(caption, time.LAW_COLUMNS, time.law_rows(laws, sweep.axis)),)
-    return Section(heading(sweep), sweep.conditions, figures, tables)
+    return Section(heading(sweep), sweep.conditions, figures, tables, more)
 
 
 def speed_chapter(
     runs: Sequence[Run], drawn: Sequence[Sweep], table: pd.DataFrame, colors: dict[str, Look]
 ) -> Chapter | None:
     """Show speed-ups, throughput, the roofline, launch overhead, burst and sustained rates, and published figures."""
-    named = {run.label: run for run in runs}
+    named, names = {run.label: run for run in runs}, names_of(drawn)
     compared = {run.label: paired(run, baseline=baseline_of(run)) for run in runs}
-    found = [
-        *(_compared(sweep, named[sweep.run], compared[sweep.run], colors) for sweep in drawn),
-        *(_ceilings(run, runs, table, colors) for run in runs),
-        *(_loads(run, runs, table, colors) for run in runs),
+    of_sweeps = [
+        replace(section, name=names[sweep.key])
+        for sweep in drawn
+        if (section := _compared(sweep, named[sweep.run], compared[sweep.run], colors)) is not None
     ]
-    sections = tuple(section for section in found if section is not None)
+    rooflines = [section for run in runs for section in _rooflines(run, runs, table, colors)]
+    loads = [section for run in runs if (section := _loads(run, runs, table, colors)) is not None]
+    sections = (*opened_first(of_sweeps), *opened_first(rooflines), *loads)
     if not sections:
         return None
     lead = "Who is faster, by how much, and how close to what the machine can do."
@@ -114,18 +124,18 @@ def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[st
     return Section(heading(sweep), sweep.conditions, figures) if figures else None
 
 
-def _ceilings(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> Section | None:
-    """Draw a run's rooflines, one for each dtype."""
+def _rooflines(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> list[Section]:
+    """Draw a run's rooflines, a section for each dtype, that of the most cases first."""
     ceilings = run.environment.ceilings if run.environment else []
     after = run.summary.ceilings_after if run.summary else []
     mine = table[(table["run"] == run.label) & (table["problem"] == "attention")]
-    figures = made(
-        [
-            roofline.roofline(mine, ceilings, colors, dtype=dtype, key=slug(run.label), after=after)
-            for dtype in mine["dtype"].unique()
-        ]
-    )
-    return Section(of_run(run, "Against the machine's ceilings", runs), "", figures) if figures else None
+    sections = []
+    for dtype in mine["dtype"].value_counts().index:
+        found = roofline.roofline(mine, ceilings, colors, dtype=str(dtype), key=slug(run.label), after=after)
+        if found is not None:
+            title = of_run(run, f"Against the machine's ceilings, {dtype}", runs)
+            sections.append(Section(title, "", (found,), name=of_run(run, f"roofline, {dtype}", runs)))
+    return sections
 
 
 def _loads(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> Section | None:
@@ -135,7 +145,7 @@ def _loads(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str,
     if not figures and not tables:
         return None
     title = "Burst and sustained" if figures else "Launches and published figures"
-    return Section(of_run(run, title, runs), "", figures, tables)
+    return Section(of_run(run, title, runs), "", figures, tables, is_folded=True)
 
 
 def _launches(run: Run) -> Table | None:

@@ -27,7 +27,7 @@ INCHES_PER_NAME, INCHES_AT_LEAST = 0.55, 1.4
 
 
 def ratios(changes: Changes) -> Figure | None:
-    """Draw the ratio of every compared case with its interval; None where there is none."""
+    """Draw the ratio of every compared case with its interval; None if there is none."""
     groups: dict[str, list[Compared]] = {}
     for one in changes.cases:
         if one.ratio and one.low and one.high:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.records import Case, Environment, Record
+    from harness.results.plan_file import Plan
     from harness.results.run import Run
 
 # A reason longer than this is shortened in the page; the journal keeps it whole.
@@ -54,47 +55,56 @@ def shortened(text: str) -> str:
 
 def reproduce(case: Case, *, run: Run | None = None) -> str:
     """Write the command that measures one case again, as the run did that it comes from."""
-    skipped = followers(run, case.scenario) if run else frozenset()
-    words = [
-        "attnbench",
-        "run",
-        _scenario_argument(run, case.scenario),
-        "--impl",
-        case.implementation.removesuffix(APPROXIMATE),
-    ]
+    plan = run.plan if run else None
+    preset = [f"--{plan.preset}"] if plan and plan.preset != "default" else []
+    return shlex.join(["attnbench", "run", *_selecting(case, plan), *preset])
+
+
+def profiling(case: Case, *, plan: Plan | None = None) -> str:
+    """Write the command that takes one case of a plan apart."""
+    return shlex.join(["attnbench", "profile", *_selecting(case, plan)])
+
+
+def _selecting(case: Case, plan: Plan | None) -> list[str]:
+    """Return the words that select one case as its plan has it, and the device and threads that it has."""
+    skipped = followers(plan, case.scenario)
+    words = [_scenario_argument(plan, case.scenario), "--impl", case.implementation.removesuffix(APPROXIMATE)]
     for name, value in case.point.items():
         if name not in skipped and not isinstance(value, list | dict):
             words += ["-a", f"{name}={str(value).lower() if isinstance(value, bool | None) else value}"]
     words += ["--dtype", case.dtype, "--device", case.device, "--direction", case.direction]
     words += ["--cache", case.cache] if case.cache != "hot" else []
-    if run and run.plan:
-        for path in run.plan.impl_files:
+    if plan:
+        for path in plan.impl_files:
             words += ["--impl-file", path]
-        if run.plan.threads is not None and case.device == "cpu":
-            words += ["--threads", str(run.plan.threads)]
-        if run.plan.preset != "default":
-            words.append(f"--{run.plan.preset}")
-    return shlex.join(words)
+        if plan.threads is not None and case.device == "cpu":
+            words += ["--threads", str(plan.threads)]
+    return words
 
 
-def _scenario_argument(run: Run | None, name: str) -> str:
-    """Return the file that a run's command named for a scenario, or the scenario's own name."""
-    files = [word for word in (run.plan.command if run and run.plan else ()) if word.endswith(".toml")]
-    if run and run.plan and len(files) == len(run.plan.scenarios) == 1:
+def _scenario_argument(plan: Plan | None, name: str) -> str:
+    """Return the file that a plan's command named for a scenario, or the scenario's own name."""
+    files = [word for word in (plan.command if plan else ()) if word.endswith(".toml")]
+    if plan and len(files) == len(plan.scenarios) == 1:
         return files[0]
     return next((word for word in files if Path(word).stem == name), name)
 
 
-def followers(run: Run, scenario: str) -> frozenset[str]:
+def followers(plan: Plan | None, scenario: str) -> frozenset[str]:
     """Return the sizes of a scenario that it computes from another one."""
-    for declared in run.plan.scenarios if run.plan else []:
+    for declared in plan.scenarios if plan else []:
         if declared.name == scenario:
             return frozenset(name for axis in declared.axes for name in axis.tied)
     return frozenset()
 
 
 def _details(run: Run) -> list[dict[str, Any]]:
-    found = [_detail(record) | {"again": reproduce(record.case, run=run)} for record in run.records]
+    found = [
+        _detail(record)
+        | {"again": reproduce(record.case, run=run)}
+        | ({"profile": profiling(record.case, plan=run.plan)} if record.status == "ok" else {})
+        for record in run.records
+    ]
     return found + [{"again": reproduce(case, run=run)} for case, _, _ in run.waiting]
 
 

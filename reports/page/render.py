@@ -6,17 +6,17 @@ import base64
 import contextlib
 import gc
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.results.journal import REPORT
 from harness.results.run import read_runs
 from reports import style, units
-from reports.answer import devices, doubts, sentences, verdicts
+from reports.answer import caveat, devices, doubts, sentences, tiles, verdicts
 from reports.chapters.chapter import machine
 from reports.frame import frames, with_marks
-from reports.page import embedded
+from reports.page import embedded, glossary
 from reports.page.chapters import chapters
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ def _html(runs: Sequence[Run], opening: Opening | None) -> str:
     table = frames(runs)
     colors = style.looks(table["implementation"])
     scripts = [asset("vendor/uplot/uPlot.iife.min.js"), asset("templates/report.js")]
+    drawn = ([opening.chapter()] if opening else []) + chapters(runs, table, colors)
+    ids = [
+        figure.id for chapter in drawn for section in chapter.sections for figure in (*section.figures, *section.more)
+    ]
     page = template("report.html.jinja", count=units.count, split=units.split)
     return page.render(
         policy=content_security_policy(scripts),
@@ -88,8 +92,9 @@ def _html(runs: Sequence[Run], opening: Opening | None) -> str:
         headline=opening.headline if opening else _headline(runs),
         where=devices.where_sentence(runs) if len(runs) > 1 else "",
         where_tables=devices.where_tables(runs),
-        runs=[_overview(run, table[table["run"] == run.label]) for run in runs],
-        chapters=([opening.chapter()] if opening else []) + chapters(runs, table, colors),
+        runs=[_overview(run, table[table["run"] == run.label], ids) for run in runs],
+        chapters=drawn,
+        glossary=glossary.parts(),
         colors=sorted((name, look.slot, look.marker) for name, look in colors.items()),
         cases=len(table),
         data=embedded.pack(runs, table),
@@ -124,18 +129,20 @@ def content_security_policy(scripts: Sequence[str]) -> str:
     )
 
 
-def _overview(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+def _overview(run: Run, table: pd.DataFrame, ids: Sequence[str]) -> dict[str, Any]:
     environment = run.environment
+    precision = doubts.precision_sentence(run, table)
     return {
         "label": run.label,
         "created": run.plan.created if run.plan else "",
         "machine": machine(run),
         "sentences": sentences.sentences(run, table),
-        "tiles": sentences.tiles(run, table),
+        "rows": sentences.rows(run, table),
+        "caveat": caveat.caveat(run, table),
+        "tiles": [{**asdict(tile), "place": tiles.place_of(tile, ids, run)} for tile in tiles.tiles(run, table)],
         "verdicts": verdicts.verdict_tables(run),
         "judged": run.judged,
-        "precision": doubts.precision_sentence(run, table),
-        "warnings": doubts.warnings(run, table),
+        "doubts": [*doubts.warnings(run, table), *([precision] if precision else [])],
         "stable": _facts(environment.stable) if environment else [],
         "volatile": _facts(environment.volatile) if environment else [],
         "absent": sorted(environment.reasons.items()) if environment else [],

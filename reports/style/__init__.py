@@ -1,7 +1,8 @@
 """One visual language: a colour and a marker per implementation, readable log axes, SVG in the page's theme."""
 
+from reports.style.alone import Words, alone_png, alone_svg
 from reports.style.axes import clipped, label_ends, quantity_axis, size_axis, width_of
-from reports.style.drawing import FONT_POINTS, HALF, WIDE, canvas, names_as_text, to_svg
+from reports.style.drawing import FONT_POINTS, HALF, WIDE, canvas, kept_drawings, names_as_text, to_svg
 from reports.style.palette import (
     ALARM,
     INK,
@@ -10,6 +11,7 @@ from reports.style.palette import (
     PALETTE,
     PAPER,
     Look,
+    Theme,
     colors_of,
     looks,
     markers_of,
@@ -27,9 +29,14 @@ __all__ = [
     "PAPER",
     "WIDE",
     "Look",
+    "Theme",
+    "Words",
+    "alone_png",
+    "alone_svg",
     "canvas",
     "clipped",
     "colors_of",
+    "kept_drawings",
     "label_ends",
     "looks",
     "markers_of",

@@ -35,15 +35,18 @@ BESIDE = 1.055
 LABELLED_SHARE = 0.6
 
 
-def size_axis(axis: Axis, values: Iterable[float], *, label: str) -> None:
-    """Make an axis of sizes logarithmic, with ticks at powers of two (or the values themselves where few)."""
+def size_axis(axis: Axis, values: Iterable[float], *, label: str, across: int = 1) -> None:
+    """Make an axis of sizes logarithmic, with ticks at powers of two (or the values themselves where few).
+
+    `across` is how many axes share the drawing's width.
+    """
     sizes = sorted({float(value) for value in values if value and value > 0 and math.isfinite(value)})
     _log(axis, sizes)
     powers = [size for size in sizes if math.log2(size).is_integer()]
     ticks = powers if len(powers) >= 3 else sizes  # noqa: PLR2004  (three ticks make an axis readable)
     ticks = thinned(ticks, at_most=TICKS_AT_MOST)
     if axis is axis.axes.xaxis:
-        ticks = _spaced(axis, ticks, [units.plain(tick) for tick in ticks])
+        ticks = _spaced(axis, ticks, [units.plain(tick) for tick in ticks], beside=across)
     _ticks(axis, ticks, units.plain)
     axis.set_label_text(label)
 
@@ -67,13 +70,16 @@ def quantity_axis(
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: write(value)))
 
 
-def _spaced(axis: Axis, ticks: Sequence[float], words: Sequence[str], *, width: float | None = None) -> list[float]:
+def _spaced(
+    axis: Axis, ticks: Sequence[float], words: Sequence[str], *, width: float | None = None, beside: int = 1
+) -> list[float]:
     """Keep the ticks of a logarithmic lower axis whose labels don't meet, the last one among them.
 
     `width` is that of the axis in points; a share of the drawing's before it is known.
     """
     if width is None:
-        width = float(axis.axes.figure.get_size_inches()[0]) * POINTS_PER_INCH * LABELLED_SHARE  # type: ignore[union-attr]
+        whole = float(axis.axes.figure.get_size_inches()[0]) * POINTS_PER_INCH  # type: ignore[union-attr]
+        width = whole * LABELLED_SHARE / beside
     across = _fraction(axis.axes.get_xlim(), "log")
     kept: list[float] = []
     edge = math.inf
@@ -165,12 +171,12 @@ def _apart(heights: Sequence[float], *, gap: float, top: float) -> list[float]:
     return [min(max(mean, 0.0), top - (count - 1) * gap) + number * gap for number, mean in enumerate(level)]
 
 
-def clipped(name: str) -> str:
-    """Shorten a name that would take more room than a figure's margin."""
-    if len(name) <= NAME_CHARACTERS and width_of(name) <= NAME_POINTS:
+def clipped(name: str, *, characters: int = NAME_CHARACTERS, points: float = NAME_POINTS) -> str:
+    """Shorten a name that would take more room than a figure's margin, or than the room that is told."""
+    if len(name) <= characters and width_of(name) <= points:
         return name
-    shown = name[: NAME_CHARACTERS - 1]
-    while shown and width_of(f"{shown}…") > NAME_POINTS:
+    shown = name[: characters - 1]
+    while shown and width_of(f"{shown}…") > points:
         shown = shown[:-1]
     return f"{shown}…"
 

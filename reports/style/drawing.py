@@ -8,6 +8,7 @@ import math
 import re
 import warnings
 import zlib
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from reports.style.axes import (
@@ -91,8 +92,25 @@ def canvas(
     return figure, axes
 
 
+# Where drawings are kept, by prefix, while somebody wants them as more than SVG.
+_KEPT: ContextVar[dict[str, Figure] | None] = ContextVar("kept drawings", default=None)
+
+
+@contextlib.contextmanager
+def kept_drawings() -> Iterator[dict[str, Figure]]:
+    """Keep every drawing that becomes SVG meanwhile, by its prefix; a page has no need of them and lets them go."""
+    drawings: dict[str, Figure] = {}
+    token = _KEPT.set(drawings)
+    try:
+        yield drawings
+    finally:
+        _KEPT.reset(token)
+
+
 def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Look]) -> str:
     """Draw a figure as inline SVG: ids prefixed, colours as variables of the page, text as text, described by `alt`."""
+    if (kept := _KEPT.get()) is not None:
+        kept[prefix] = figure
     text = _shortened(_printed(figure), prefix=prefix)
     slots = {look.color: f"--c{look.slot}" for look in colors.values()}
     for color, variable in {**slots, **FURNITURE}.items():

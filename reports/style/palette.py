@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+Theme = Literal["light", "dark"]
 # Colours of the drawing's furniture; each becomes a variable of the page, so that dark mode needs no second drawing.
 INK, MUTED, LINE, PAPER, ALARM = "#1b2126", "#59636e", "#dfe3e8", "#fefefe", "#b3261e"
 FURNITURE = {INK: "--ink", MUTED: "--muted", LINE: "--line", PAPER: "--paper", ALARM: "--bad"}
-# Twelve colours told apart with each common colour blindness (after Okabe & Ito 2008 and Tol's "muted" scheme),
+# The same on dark pages, as the style sheet of the page has them.
+DARK_FURNITURE = {
+    "--ink": "#e6eaee",
+    "--muted": "#9ba6b1",
+    "--line": "#2c333a",
+    "--paper": "#14181c",
+    "--bad": "#ff9b90",
+}
+# Twelve colours distinct under each common colour blindness (after Okabe & Ito 2008 and Tol's "muted" scheme),
 # darkened to a contrast of 3:1 on white; the second of each pair is lightened for dark pages.
 PALETTE = (
     ("#0072b2", "#5aaeea"),
@@ -96,3 +105,11 @@ def variables() -> str:
         f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
         f"@media screen{{:root[data-theme=dark]{{{dark}}}}}"
     )
+
+
+def theme_colors(theme: Theme) -> dict[str, str]:
+    """Return the colour of each variable that a drawing may name, for light or dark paper."""
+    place = 0 if theme == "light" else 1
+    furniture = {name: color for color, name in FURNITURE.items()} | {"--paper": "#ffffff"}
+    slots = {f"--c{slot}": pair[place] for slot, pair in enumerate(PALETTE)}
+    return slots | (furniture if theme == "light" else DARK_FURNITURE)

@@ -23,7 +23,7 @@ NARROW = ("outcome", "implementation", "point", "ratio", "95 % interval")
 
 
 def table_of(changes: Changes, *, width: int = WIDE) -> Table | None:
-    """Return the cases in which something changed, worst first; None where there is none."""
+    """Return the cases in which something changed, worst first; None if there is none."""
     rows = answer.rows(changes)
     if not rows:
         return None
@@ -33,7 +33,7 @@ def table_of(changes: Changes, *, width: int = WIDE) -> Table | None:
 
 
 def means_of(changes: Changes) -> Table | None:
-    """Return the geometric means; None where nothing compares."""
+    """Return the geometric means; None if nothing compares."""
     rows = answer.mean_rows(changes)
     return _table(answer.MEAN_COLUMNS, rows) if rows else None
 

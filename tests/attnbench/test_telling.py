@@ -53,6 +53,10 @@ CALLS = [
         "run", ["smoke", "--fast", "--device", "cpu", "--impl-file", "{noisy}", *SMALL, "-o", "{folder}/new"],
         "verdicts", id="run", marks=SLOW,
     ),
+    pytest.param(
+        "profile", ["smoke", "--device", "cpu", "--impl-file", "{noisy}", *SMALL, "-o", "{folder}/profile"],
+        "profile", id="profile", marks=SLOW,
+    ),
     pytest.param("doctor", ["--device", "cpu"], "findings", id="doctor", marks=SLOW),
     pytest.param("lesson", ["--device", "cpu", "-o", "{folder}/lesson"], "lesson", id="lesson", marks=SLOW),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""How well do two runs agree? Ours, pytest-benchmark and torch's blocked_autorange at equal wall time a case.
+"""How well do two runs agree? Ours, pytest-benchmark and torch's blocked_autorange at equal wall time per case.
 
 `python -m tests.evidence.reproducibility` repeats a bench and the two others in turn, each in fresh processes minutes
 apart, and writes its table into docs/sampling.md. `--quick` takes under four minutes, `--runs A B` compares two run
@@ -36,7 +36,7 @@ OTHERS = ("pytest-benchmark", "blocked_autorange")
 QUICK = ("sequence-length", "-a", "n=64,256,1024", "--impl", "batched", "--impl", "sdpa-auto", "--time-budget", "25")
 COLUMNS = (
     "tool", "cases", "two runs differ by", "mean shift", "agree within intervals", "half-width", "at most 5 %",
-    "at most 10 %", "wall time a case", "wall time for 1 %",
+    "at most 10 %", "wall time per case", "wall time for 1 %",
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ class Agreement:
     within_10: float | None
 
     def seconds_for(self, precision: float, *, spent: float) -> float:
-        """Return the wall time a case at which one run would scatter by so much, as scatter falls with its root."""
+        """Return the wall time per case at which one run would scatter by so much, as scatter falls with its root."""
         return spent * (self.apart / math.sqrt(2) / precision) ** 2
 
 
@@ -114,7 +114,7 @@ def session_of(run: Run) -> Session:
 
 
 def row(tool: str, found: Agreement, *, spent: float) -> tuple[str, ...]:
-    """Write a row under COLUMNS; `spent` is the wall time a case in seconds."""
+    """Write a row under COLUMNS; `spent` is the wall time per case in seconds."""
     return (
         tool,
         str(found.cases),
@@ -143,7 +143,7 @@ def bench(directory: Path, arguments: Sequence[str]) -> float:
 
 
 def others(tool: str, directory: Path, *, seconds: float) -> Session:
-    """Time the cases of a run by another tool in a process of its own, so many seconds a case."""
+    """Time the cases of a run by another tool in a process of its own, so many seconds per case."""
     command = [sys.executable, "-m", "tests.evidence.peers.equal_time", tool, str(directory), str(seconds)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return {name: Known(*figures) for name, figures in json.loads(done.stdout).items()}
@@ -152,7 +152,7 @@ def others(tool: str, directory: Path, *, seconds: float) -> Session:
 def measure(
     arguments: Sequence[str], *, sessions: int, gap: float, folder: Path
 ) -> tuple[dict[str, list[Session]], float]:
-    """Take sessions of every tool, the tools in turn; return them with the wall time a case in seconds."""
+    """Take sessions of every tool, the tools in turn; return them with the wall time per case in seconds."""
     found: dict[str, list[Session]] = {tool: [] for tool in (OURS, *OTHERS)}
     first, spent = folder / "0", 0.0
     for number in range(sessions):
@@ -178,7 +178,7 @@ def section(found: Mapping[str, Sequence[Session]], *, spent: float, gap: float,
         "## Two runs",
         "",
         f"{sessions} sessions of each tool, in turn, each in a process of its own, {gap:.0f} s between sessions; every",
-        f"tool had the same wall time a case, all of ours included. Written by `nox -s reproducibility` on {where}.",
+        f"tool had the same wall time per case, all of ours included. Written by `nox -s reproducibility` on {where}.",
         "",
         *table([row(tool, agreement(taken), spent=spent) for tool, taken in found.items()]),
         "",

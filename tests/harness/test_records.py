@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from harness.records import SKIPPED, Agreement, Case, Check, Outcome, Ran, Record, Status, Time, case_id
+from harness.records import SKIPPED, Agreement, Check, Outcome, Ran, Record, Status, Time
 from tests.support import runs
 
 
@@ -16,24 +16,6 @@ def time_of(samples, *, canary=(), lengths=()):
     return Time(
         samples=samples, canary=list(canary), rounds=len(lengths), round_lengths=list(lengths), median=1.0, best=1.0
     )
-
-
-def test_the_implementations_of_a_point_share_its_key_and_no_other_case_has_it():
-    batched, einsum = runs.ok_case("batched", n=64, d=8), runs.ok_case("einsum", n=64, d=8)
-    assert batched.id != einsum.id
-    assert batched.point_key == einsum.point_key
-    changes = [
-        {"problem": "multihead"}, {"point": {"n": 65, "d": 8}}, {"dtype": "float16"}, {"device": "cuda:0"},
-        {"direction": "backward"}, {"cache": "cold"},
-    ]  # fmt: skip
-    others = [batched.model_copy(update=change).point_key for change in changes]
-    assert len({batched.point_key, *others}) == 1 + len(changes)
-
-
-def test_neither_the_scenario_nor_the_order_of_a_point_changes_its_key():
-    case = runs.ok_case(n=64, d=8)
-    turned = case.model_copy(update={"point": {"d": 8, "n": 64}, "scenario": "another", "also": ["a third"]})
-    assert turned.point_key == case.point_key
 
 
 def test_rounds_are_cut_where_they_ended_with_their_canaries():
@@ -60,26 +42,6 @@ def test_a_failed_case_carries_no_time_and_a_timed_one_needs_one():
         Record(case=record.case, status="ok")
     with pytest.raises(ValidationError, match="needs a reason"):
         Record(case=record.case, status="oom")
-
-
-def test_a_case_is_known_by_the_kind_of_its_device_and_not_by_the_number():
-    identity = {
-        "problem": "attention", "point": {"n": 8}, "dtype": "float16", "direction": "forward", "cache": "hot",
-        "implementation": "loop",
-    }  # fmt: skip
-    ids = {device: case_id(device=device, **identity) for device in ("cuda", "cuda:0", "cuda:1", "cpu")}
-    assert ids["cuda"] == ids["cuda:0"] == ids["cuda:1"] != ids["cpu"]
-    changed = [
-        {"problem": "pooling"}, {"point": {"n": 9}}, {"dtype": "float32"}, {"direction": "backward"},
-        {"cache": "cold"}, {"implementation": "online"},
-    ]  # fmt: skip
-    assert len({ids["cpu"], *(case_id(**{**identity, **change}, device="cpu") for change in changed)}) == 7
-
-
-def test_a_label_names_the_case_in_a_line_and_says_where_caches_are_cold():
-    case = runs.ok_case("batched", n=64, d=8)
-    assert case.label == "batched n=64,d=8 float32 forward"
-    assert case.model_copy(update={"cache": "cold"}).label == "batched n=64,d=8 float32 forward cold"
 
 
 def test_an_agreement_is_as_bad_as_its_worst_check_that_has_a_ratio():
@@ -127,14 +89,6 @@ def test_an_outcome_is_called_by_its_probe_and_direction():
         implementation="loop", probe="n 2", dtype="float32", device="cpu", direction="backward", seed=0, status="ok"
     )
     assert outcome.title == "n 2, backward"
-
-
-def test_facts_are_frozen_and_refuse_what_they_do_not_know():
-    case = runs.ok_case()
-    with pytest.raises(ValidationError, match="frozen"):
-        case.dtype = "float64"
-    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
-        Case.model_validate({**case.model_dump(), "colour": "red"})
 
 
 def test_a_record_survives_its_line_of_json_with_infinities_as_null():

@@ -15,7 +15,7 @@ from harness.results.run import Run, read_run
 from harness.runner import plan
 from harness.runner.selection import Selection
 from reports.frame import frames
-from reports.page.embedded import pack, reproduce
+from reports.page.embedded import pack, profiling, reproduce
 from scenarios import catalog
 from tests.support import runs
 
@@ -28,7 +28,7 @@ NAMES = {
 
 def parsed(line):
     words = shlex.split(line)
-    assert words[:2] == ["attnbench", "run"]
+    assert words[:2] in (["attnbench", "run"], ["attnbench", "profile"])
     parser = argparse.ArgumentParser()
     parser.add_argument("scenario")
     for name in ("impl", "axis", "dtype", "direction", "cache", "impl-file"):
@@ -66,6 +66,7 @@ def test_the_line_plans_its_case_and_nothing_else(name, device):
     cases, run = run_of(name, device)
     for case in cases[:: max(1, len(cases) // 12)]:
         assert [found.id for found in planned_by(reproduce(case, run=run))] == [case.id]
+        assert [found.id for found in planned_by(profiling(case, plan=run.plan))] == [case.id]
 
 
 def test_the_line_names_the_kernel_file_the_scenario_file_and_the_threads(tmp_path):
@@ -92,4 +93,7 @@ def test_the_page_has_the_line_of_every_case(tmp_path):
     content = json.loads(gzip.decompress(base64.b64decode(pack([run], frames([run])))))
     assert [detail["again"] for detail in content["details"]] == [
         reproduce(record.case, run=run) for record in run.records
+    ]
+    assert [detail.get("profile") for detail in content["details"]] == [
+        profiling(record.case, plan=run.plan) if record.status == "ok" else None for record in run.records
     ]

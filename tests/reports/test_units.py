@@ -72,7 +72,7 @@ def test_lists_and_counts_read_as_a_sentence_does():
     [
         ("power_w_low", 61.2, ("power, lowest", "61.2 W")),
         ("core_3", 0.5, ("core 3", "50 %")),
-        ("gpu_utilization", None, ("gpu utilization", units.ABSENT)),
+        ("gpu_utilization", None, ("gpu utilisation", units.ABSENT)),
         ("achieved_flops", 2e12, ("achieved", "2.00 TFLOP/s")),
     ],
 )

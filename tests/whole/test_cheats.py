@@ -28,8 +28,23 @@ def found(tmp_path_factory):
     directory = tmp_path_factory.mktemp("cheats")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(directory))
-        words = ["run", "sequence-length", "--fast", "--impl", "planted-*", "-a", "n=128", "-o", str(directory / "run")]
-        command = [sys.executable, "-m", "attnbench", *words, "--impl-file", str(PLANTED / "cheats.py")]
+        words = [
+            "run",
+            "sequence-length",
+            "--fast",
+            "--impl",
+            "planted-*",
+            "--impl",
+            "sdpa-flash",
+            "-a",
+            "n=128",
+            "-o",
+            str(directory / "run"),
+        ]
+        files = [
+            word for name in ("cheats", "changes_on_import") for word in ("--impl-file", str(PLANTED / f"{name}.py"))
+        ]
+        command = [sys.executable, "-m", "attnbench", *words, *files]
         subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=280)
     return {record.case.implementation: record for record in read_run(directory / "run").records}
 
@@ -42,6 +57,7 @@ def found(tmp_path_factory):
         ("planted-by-version", "a first call takes"),
         ("planted-by-address", "new values in its inputs gave the results of the old ones"),
         ("planted-three-threads", "it changed threads from"),
+        ("planted-denormals", "it changed denormal mode from False to True"),
         ("planted-drifts", "the last gave something else than the first"),
     ],
 )
@@ -69,3 +85,12 @@ def test_a_check_too_tells_of_what_a_call_changes_for_everyone(tmp_path, monkeyp
 def test_the_honest_one_is_timed_on_several_sets_of_values(found):
     assert found["planted-honest"].status == "ok", found["planted-honest"].reason
     assert found["planted-honest"].time.input_sets > found["planted-honest"].time.rounds
+
+
+def test_what_a_file_changes_on_import_is_put_back_and_stands_beside_its_own_cases_alone(found):
+    assert {found[name].status for name in ("planted-changes", "planted-honest", "sdpa-flash")} == {"ok"}
+    (note,) = found["planted-changes"].notes
+    assert note.startswith("on import it changed threads from ")
+    for setting in ("denormal mode", "default dtype", "switch interval"):
+        assert f"changed {setting} from" in note
+    assert found["sdpa-flash"].notes == found["planted-honest"].notes == []

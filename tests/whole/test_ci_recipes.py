@@ -221,6 +221,17 @@ def test_a_workflow_gives_no_foreign_text_to_a_shell_and_few_rights(path):
         assert set(shell_steps(text)) == {"Comment"}
 
 
+def test_a_release_is_published_by_a_job_that_runs_nothing_of_the_repository():
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    build, publish = text.split("  publish:\n")
+    assert "id-token" not in build
+    assert "twine check --strict" in build
+    assert "needs: build\n" in publish
+    assert "id-token: write" in publish
+    assert "run:" not in publish
+    assert "checkout" not in publish
+
+
 def test_a_step_that_is_given_foreign_text_is_found():
     planted = "    steps:\n      - name: Say\n        run: |\n          echo ${{ github.event.pull_request.title }}\n"
     assert "${{" in shell_steps(planted)["Say"]

@@ -139,3 +139,16 @@ def test_the_scenario_runs(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     verdicts = json.loads((tmp_path / "run" / "verdicts.json").read_text(encoding="utf-8"))
     assert "decode-linear" in json.dumps(verdicts)
+
+
+def test_the_notebook_of_the_lesson_runs_cell_by_cell(capsys):
+    notebook = json.loads((EXAMPLES / "lesson.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell.get("outputs") for cell in notebook["cells"])
+    known = {"__name__": "__main__"}
+    for cell in cells:
+        exec(compile(cell, "lesson.ipynb", "exec"), known)  # the notebook is this repository's
+    said = capsys.readouterr().out
+    assert "(100, 50) weights, each row sums to 1.000" in said
+    assert known["difference"] < 1e-5
+    assert (known["growth"], known["wider"]) == (4.0, 2.0)

@@ -81,6 +81,10 @@ def view(browser):
     assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
 
 
+def unfold(page):
+    page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
+
+
 def cells(page, column):
     headings = page.locator("#case-table thead th").all_inner_texts()
     return page.locator(f"#case-table tbody tr[data-row] td:nth-child({headings.index(column) + 1})").all_inner_texts()
@@ -233,10 +237,12 @@ def test_what_is_shown_can_be_downloaded(view, report, tmp_path):
 def test_axe_finds_no_serious_violation(view, request, pages, scheme, width):
     page = view(request.getfixturevalue(pages), color_scheme=scheme, viewport={"width": width, "height": 900})
     page.locator("#case-table .open").first.click()
+    folded = Axe().run(page)
+    unfold(page)
     found = Axe().run(page)
     serious = [
         (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
-        for violation in found.response["violations"]
+        for violation in [*folded.response["violations"], *found.response["violations"]]
         if violation["impact"] in {"serious", "critical"}
     ]
     assert serious == []
@@ -256,6 +262,8 @@ def test_axe_finds_a_violation_that_is_planted(browser, report):
 def test_the_page_is_never_wider_than_the_screen(view, report, width):
     page = view(report, viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    unfold(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def luminance(color):
@@ -268,6 +276,7 @@ def luminance(color):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_in_figures_can_be_read_in_light_and_dark(view, request, pages, scheme):
     page = view(request.getfixturevalue(pages), color_scheme=scheme)
+    unfold(page)
     paper = luminance(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     inks = page.evaluate(
         "[...new Set([...document.querySelectorAll('.drawing svg text')].map((t) => getComputedStyle(t).fill))]"
@@ -289,6 +298,7 @@ def test_the_button_changes_the_colour_scheme(view, report):
 @pytest.mark.parametrize("pages", PAGES)
 def test_no_two_texts_of_a_figure_overlap(view, request, pages):
     page = view(request.getfixturevalue(pages))
+    unfold(page)
     overlapping = page.evaluate(
         """() => [...document.querySelectorAll(".drawing svg")].flatMap((svg) => {
           const texts = [...svg.querySelectorAll("text")];
@@ -309,6 +319,7 @@ def test_no_two_texts_of_a_figure_overlap(view, request, pages):
 @pytest.mark.parametrize("pages", PAGES)
 def test_no_text_of_a_figure_is_cut_off(view, request, pages):
     page = view(request.getfixturevalue(pages))
+    unfold(page)
     cut = page.evaluate(
         """() => [...document.querySelectorAll(".drawing svg")].flatMap((svg) => {
           const frame = svg.closest(".drawing").getBoundingClientRect();
@@ -338,6 +349,57 @@ def test_a_case_opens_to_its_launch_its_fresh_memory_and_when_it_was_throttled(v
         page.locator("#case-table .open").first.click()
 
 
+def test_the_answer_and_its_table_stand_on_the_first_screen(view, report):
+    page = view(report, viewport={"width": 1440, "height": 900})
+    bottom = page.evaluate("document.querySelector('.verdicts').getBoundingClientRect().bottom")
+    assert 0 < bottom <= 900
+
+
+@pytest.mark.parametrize("pages", PAGES)
+def test_a_folded_page_is_not_long(view, request, pages):
+    page = view(request.getfixturevalue(pages), viewport={"width": 1440, "height": 900})
+    folded = page.evaluate("document.documentElement.scrollHeight")
+    assert folded <= 12_000
+    unfold(page)
+    assert page.evaluate("document.documentElement.scrollHeight") > folded + 1000
+
+
+def test_every_entry_of_the_contents_leads_somewhere_and_opens_it(view, report):
+    page = view(report, viewport={"width": 1440, "height": 900})
+    links = page.locator(".contents a")
+    assert links.count() > 12
+    for place in links.evaluate_all("(links) => links.map((link) => link.hash)"):
+        expect(page.locator(place)).to_have_count(1)
+    page.locator(".contents").get_by_role("link", name="batch", exact=True).first.click()
+    expect(page.locator("figure[id^=time-][id*=-batch-]").first).to_be_in_viewport()
+
+
+def test_a_tile_leads_to_the_figure_of_its_answer(view, report):
+    page = view(report, viewport={"width": 1440, "height": 900})
+    page.get_by_role("link", name="operations grow as n² d").click()
+    expect(page.locator("figure[id^=operations-]").first).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("form", ["SVG", "PNG", "CSV"])
+def test_a_figure_is_taken_away_as_it_stands(view, report, form):
+    page = view(report, color_scheme="dark")
+    title = "Time against tokens n"
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Save {title} as {form}").first.click()
+    content = download.value.path().read_bytes()
+    assert download.value.suggested_filename.startswith("time-example-sequence-length-")
+    if form == "PNG":
+        assert content[:4] == b"\x89PNG"
+        assert len(content) > 20_000
+    elif form == "SVG":
+        assert b"var(--" not in content
+        assert b'fill="#14181c"' in content
+    else:
+        table = list(csv.DictReader(content.decode().splitlines()))
+        assert len(table) == 7 * 13
+        assert all(float(row["time (s)"]) > 0 for row in table)
+
+
 def test_print_loses_nothing(view, report):
     page = view(report, viewport={"width": 720, "height": 1000})
     everything = int(page.locator("#case-count").inner_text().split(" of ")[1].split()[0])
@@ -348,7 +410,7 @@ def test_print_loses_nothing(view, report):
     # Paper doesn't scroll: what is wider than it is cut off.
     assert page.evaluate("document.documentElement.scrollWidth") <= 720
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert page.locator("#case-table tbody tr[data-row]").count() == 50
+    assert page.locator("#case-table tbody tr[data-row]").count() == 15
     page.emulate_media(media=None)
     assert len(page.pdf()) > 100_000
 
@@ -358,6 +420,13 @@ def test_without_scripts_the_figures_and_verdicts_are_there(browser, report):
     page = context.new_page()
     page.goto(report.as_uri())
     expect(page.locator(".verdicts")).to_be_visible()
+    evidence = page.locator(".evidence").first
+    expect(evidence).to_be_hidden()
+    page.locator(".verdicts summary").first.click()
+    expect(evidence).to_contain_text("time n¹·⁹⁸")
+    page.locator("details.section > summary").first.click()
+    expect(page.locator("details.section .drawing svg").first).to_be_visible()
+    expect(page.locator(".take button")).to_have_count(0)
     expect(page.locator(".drawing svg").first).to_be_visible()
     expect(page.get_by_text("need JavaScript")).to_be_visible()
     context.close()
@@ -431,6 +500,7 @@ def test_a_number_that_json_does_not_have_is_told_as_a_damaged_line(view, tmp_pa
     )
     (tmp_path / "run" / "journal.jsonl").write_text(line + "\n", encoding="utf-8")
     page = view(render([tmp_path / "run"], tmp_path / "report.html"))
+    unfold(page)
     doubts = page.locator(".doubts").inner_text()
     assert "1 line of the journal is torn or damaged, and left out: line 1 has" in doubts
     assert "in the place of a finite number" in doubts

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.instruments.telemetry.sustained import Value
 
 
-# NVML gives these for the whole GPU: they are nobody's in particular where a GPU is shared.
+# NVML gives these for the whole GPU: on a shared GPU they cannot be attributed to one process.
 SHARED = ("gpu_utilization", "memory_utilization", "power_w", "energy_j")
 # Per-core series of more cores than this would be most of a record; their summary stays.
 CORES_IN_SERIES = 16

@@ -176,7 +176,7 @@ def _add_energy(
     operations: int,
     tolerance: float,
 ) -> None:
-    """Add energy a call and per TFLOP from the counter, or from mean power where there is no counter."""
+    """Add energy per call and per TFLOP from the counter, or from mean power where there is no counter."""
     counted = energy_of_call(readings.energy, progress, start=start) if "energy_j" not in reasons else None
     power = summary.get("power_w")
     if counted is not None:

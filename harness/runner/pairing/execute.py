@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.results import journal
 from harness.results.journal import Journal
 from harness.results.pair_file import PAIR, PairFile
-from harness.runner.execute import create_directory, device_lock, finish, store_plan
+from harness.runner.execute import create_directory, finish, lock_of, store_plan
 from harness.runner.pairing.sides import names_of, patterns_of, plan_side, policy_for_pairs, supervisor_of, told
 from harness.runner.pairing.turns import Pair, take_turns
 from harness.runner.selection import TimeLimits
@@ -72,7 +72,7 @@ def measure_pair(
     """
     request = replace(request, policy=policy_for_pairs(request.policy, preset=request.preset))
     with ExitStack() as stack:
-        lock = stack.enter_context(device_lock(request.device))
+        lock = stack.enter_context(lock_of(request.device))
         heard = [told(progress, side) for side in sides]
         supervisors = [
             stack.enter_context(supervisor_of(request, side, progress=one))

@@ -1,4 +1,4 @@
-"""The device under load: utilization, power, clocks and temperature over time, and energy per call."""
+"""The device under load: utilisation, power, clocks and temperature over time, and energy per call."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
         ),
         alt=title,
         how="The largest case of each implementation, called again and again for seconds, so that the sensors' "
-        "averaging has settled. A clock that falls at constant utilization means throttling; stretches that the driver "
+        "averaging has settled. A clock that falls at constant utilisation means throttling; stretches that the driver "
         "reports as throttled are underlaid in red."
         + (" The dashed line is the idle power." if "power_w" in names and _has_idle(loads) else ""),
         finding=finding,

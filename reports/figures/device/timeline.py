@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.results.run import Run
 
 Points = list[tuple[float, float]]
-# Readings beside rounds are drawn as their median and span in so many stretches of time; more can't be told apart.
+# Readings beside rounds are drawn as their median and span in so many stretches of time; more can't be distinguished.
 STRETCHES = 120
 # What the panels are called; the canary is the reference kernel that is timed around each sample.
 PANELS = {"canary": "canary, times its best", "steal_share": "time stolen by others, share", **SERIES_WORDS}

@@ -32,6 +32,79 @@
 
   byId("no-script").remove();
 
+  // A link into what is folded opens it; the list of contents marks the chapter in view.
+  const reveal = () => {
+    const place = location.hash.length > 1 ? byId(decodeURIComponent(location.hash.slice(1).split("?")[0])) : null;
+    if (!place) return;
+    for (let outer = place; outer; outer = outer.parentElement) if (outer.tagName === "DETAILS") outer.open = true;
+    place.scrollIntoView();
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+  const entries = new Map([...document.querySelectorAll(".contents > ol > li > a")].map((link) => [link.hash.slice(1), link]));
+  const inView = new IntersectionObserver((changes) => {
+    for (const { target, isIntersecting } of changes) {
+      if (!isIntersecting) continue;
+      for (const [id, link] of entries) id === target.id ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
+    }
+  }, { rootMargin: "-10% 0px -80% 0px" });
+  document.querySelectorAll("main > section[id]").forEach((chapter) => inView.observe(chapter));
+
+  // Each figure to take away, as it stands: SVG, PNG, and its numbers as CSV.
+  const save = (content, name, type) => {
+    const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+    const link = make("a", { href: url, download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  };
+  // What a spreadsheet would take for a formula gets a quotation mark before it.
+  const guarded = (text) => (/^[=+\-@]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text);
+  const cell = (item) => {
+    const text = item === null || item === undefined ? "" : String(item);
+    return /[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
+  };
+  const aloneOf = (figure) => {
+    const svg = figure.querySelector(".drawing svg"), paper = getComputedStyle(root);
+    const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+    const copy = svg.cloneNode(true);
+    copy.setAttribute("width", width);
+    copy.setAttribute("height", height);
+    copy.setAttribute("font-family", "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif");
+    copy.prepend(drawn("rect", { width: "100%", height: "100%", fill: "var(--paper)" }));
+    const text = new XMLSerializer().serializeToString(copy).replace(/var\((--[\w-]+)\)/g, (_, name) => paper.getPropertyValue(name).trim());
+    return { text, width, height };
+  };
+  const savePng = (figure) => {
+    const { text, width, height } = aloneOf(figure);
+    const picture = new Image();
+    picture.onload = () => {
+      const canvas = make("canvas", { width: Math.round(3 * width), height: Math.round(3 * height) });
+      canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob((blob) => save(blob, `${figure.id}.png`), "image/png");
+    };
+    picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  };
+  const numbersOfFigure = (figure) => {
+    const rows = [...figure.querySelectorAll(".numbers tbody tr")].map((row) => [...row.cells]);
+    const headings = [...figure.querySelectorAll(".numbers thead th")].map((heading, place) => {
+      const found = new Set(rows.map((row) => row[place].dataset.u).filter(Boolean));
+      return found.size === 1 ? `${heading.textContent} (${[...found][0]})` : heading.textContent;
+    });
+    const lines = rows.map((row) => row.map((item) => item.dataset.v ?? (item.textContent === "–" ? "" : guarded(item.textContent))));
+    return [headings, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
+  };
+  for (const figure of document.querySelectorAll("figure.figure")) {
+    const name = figure.querySelector("h4").textContent;
+    const button = (form, take) => {
+      const made = make("button", { type: "button", text: form, "aria-label": `Save ${name} as ${form}` });
+      made.addEventListener("click", take);
+      return made;
+    };
+    const forms = [button("SVG", () => save(aloneOf(figure).text, `${figure.id}.svg`, "image/svg+xml")), button("PNG", () => savePng(figure))];
+    if (figure.querySelector(".numbers")) forms.push(button("CSV", () => save(numbersOfFigure(figure), `${figure.id}.csv`, "text/csv")));
+    figure.querySelector(".take").append("Save as ", ...forms);
+  }
+
   // Data: gzipped JSON, decoded by the browser itself.
   const bytes = Uint8Array.from(atob(byId("data").textContent.trim()), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -79,7 +152,7 @@
     time_s: "time", median_s: "median", low_s: "95 % from", high_s: "95 % to", best_s: "best time", tflops: "throughput",
     roofline_share: "share of roofline", ideal_bytes: "ideal bytes", peak_bytes: "peak memory", extra_bytes: "extra memory",
     predicted_extra_bytes: "predicted extra memory", agreement_ratio: "error / budget", energy_j: "energy, J per call",
-    gpu_utilization: "GPU utilization", power_w: "power, W", clock_mhz: "clock, MHz", d: "d per head",
+    gpu_utilization: "GPU utilisation", power_w: "power, W", clock_mhz: "clock, MHz", d: "d per head",
   };
   const title = (name) => titles[name] || name.replace(/_/g, " ");
   const point = (row) =>
@@ -98,7 +171,7 @@
   };
 
   // The table of cases.
-  const PAGE = 50;
+  const PAGE = 15;
   const shown = [
     ["implementation", "implementation"], ["scenario", "scenario"], ["point", "sizes"], ["dtype", "dtype"], ["direction", "direction"],
     ["status", "status"], ["time_s", "time"], ["interval", "95 % interval"], ["tflops", "throughput"], ["extra_bytes", "extra memory"],
@@ -219,7 +292,7 @@
     const grid = make("div", { class: "detail-grid" });
     if (more.samples && more.samples.length) grid.append(order(more, value("median_s", row)), distribution(more, value("median_s", row)));
     if (value("reason", row)) grid.append(make("div", { class: "full" }, make("h4", { text: "Why there is no time" }), make("pre", { text: value("reason", row), tabindex: "0" })));
-    if (value("status", row) === "ok") grid.append(facts("Time", [["time", seconds(value("time_s", row))], ["what it is", value("statistic", row) || "median"], ["median", seconds(value("median_s", row))], ["best (second smallest)", seconds(value("best_s", row))], ["samples", `${value("samples", row)} in ${value("rounds", row)} rounds`], ["calls a sample", plain(more.calls)], ["ended by", value("stop_reason", row) || ABSENT], ["flags", value("flags", row) || "none"]]));
+    if (value("status", row) === "ok") grid.append(facts("Time", [["time", seconds(value("time_s", row))], ["what it is", value("statistic", row) || "median"], ["median", seconds(value("median_s", row))], ["best (second smallest)", seconds(value("best_s", row))], ["samples", `${value("samples", row)} in ${value("rounds", row)} rounds`], ["calls per sample", plain(more.calls)], ["ended by", value("stop_reason", row) || ABSENT], ["flags", value("flags", row) || "none"]]));
     if (more.checks) grid.append(facts("Agreement", [...more.checks.map(([name, error, budget, ratio, passed, note]) => [`${name}${passed ? "" : ": over budget"}`, `${ratio === null ? "not finite" : digits(ratio)} of the budget${budget === null ? "" : ` (${digits(error ?? NaN, 2)} of ${digits(budget, 2)})`}${note ? `; ${note}` : ""}`]), ...(more.worst ? [["worst element", more.worst]] : [])]));
     const memoryTitles = { device_process: "driver counts for the process", reserved: "reserved by torch's pool", rss_peak: "resident set, peak" };
     if (more.memory) grid.append(facts("Memory", Object.entries(more.memory).map(([name, bytes_]) => [memoryTitles[name] || name.replace(/_/g, " "), size(bytes_)])));
@@ -230,6 +303,7 @@
     if (more.telemetry) grid.append(facts("Under sustained load", more.telemetry));
     if (more.notes) grid.append(make("div", { class: "full" }, make("h4", { text: "Notes" }), ...more.notes.map((note) => make("p", { text: note }))));
     grid.append(make("div", { class: "full" }, make("h4", { text: "Measure it again" }), make("pre", { tabindex: "0", text: more.again || "" })));
+    if (more.profile) grid.append(make("div", { class: "full" }, make("h4", { text: "See where its time goes" }), make("pre", { tabindex: "0", text: more.profile })));
     grid.append(facts("Identity", [["case", value("id", row)], ["conditions", ["problem", "dtype", "device", "direction", "cache"].map((name) => value(name, row)).join(", ")], ...Object.entries(data.environments[more.environment] || {}), ["environment", more.environment || ABSENT]]));
     return grid;
   };
@@ -266,7 +340,7 @@
     const top = Math.max(...heights);
     const picture = drawn("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `Distribution of ${shares.length} samples, ${seconds(median * (1 + low))} to ${seconds(median * (1 + low + span))}` });
     heights.forEach((height, index) => picture.append(drawn("rect", { x: 4 + (index * (W - 8)) / bins, y: H - bottom - (height / top) * (H - bottom - 8), width: (W - 8) / bins - 1.5, height: (height / top) * (H - bottom - 8), fill: "var(--c0)", opacity: 0.75 })));
-    picture.append(drawn("text", { x: 4, y: H - 18 }, seconds(median * (1 + low))), drawn("text", { x: W - 4, y: H - 18, "text-anchor": "end" }, seconds(median * (1 + low + span))), drawn("text", { x: 4, y: H - 4 }, "seconds a call; height: number of samples"));
+    picture.append(drawn("text", { x: 4, y: H - 18 }, seconds(median * (1 + low))), drawn("text", { x: W - 4, y: H - 18, "text-anchor": "end" }, seconds(median * (1 + low + span))), drawn("text", { x: 4, y: H - 4 }, "seconds per call; height: number of samples"));
     return make("div", {}, make("h4", { text: "Distribution" }), picture);
   };
   render();
@@ -366,16 +440,6 @@
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `${heading}: ${rows.length} cases, ${words.length} colours by ${title(view.color)}. Download CSV has the numbers.`);
     return holder;
-  };
-  const save = (text, name, type) => {
-    const url = URL.createObjectURL(new Blob([text], { type }));
-    const link = make("a", { href: url, download: name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 1000);
-  };
-  const cell = (item) => {
-    const text = item === null || item === undefined ? "" : String(item);
-    return /[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
   };
   byId("save-csv").addEventListener("click", () => save([names.join(","), ...viewed().map((row) => names.map((name) => cell(value(name, row))).join(","))].join("\r\n"), "attnbench-view.csv", "text/csv"));
   byId("save-json").addEventListener("click", () => save(JSON.stringify(viewed().map((row) => Object.fromEntries(names.map((name) => [name, value(name, row) ?? null]))), null, 1), "attnbench-view.json", "application/json"));

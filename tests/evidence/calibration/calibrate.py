@@ -369,7 +369,7 @@ not of every width; two are not.
 ## How many sizes over which range
 
 Right for n^2 / n^1.5 / n^2.5 in per cent, and in brackets the largest share of wrong verdicts of the three (claim
-n^2, one transition). Below 7 sizes or a ratio of 16 every verdict is inconclusive by rule.
+n^2, one transition). Below 7 sizes or a ratio of 16 every verdict is inconclusive.
 
 {designs}
 

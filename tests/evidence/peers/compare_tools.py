@@ -27,7 +27,7 @@ COLUMNS = (
     "its centre scatters by",
     "its interval holds the centre",
     "half-width",
-    "wall time a case",
+    "wall time per case",
     "wall time for 1 %",
 )
 REPEATS = 10
@@ -36,7 +36,7 @@ SEED = 20
 
 @dataclass(frozen=True)
 class Row:
-    """A tool against ours over all cases and repeats; shares and ratios are plain numbers, wall time seconds a case.
+    """A tool against ours over all cases and repeats; shares and ratios are plain numbers, wall time in seconds.
 
     `scatter` is the standard deviation of the logarithm of its centre between repeats, the median over cases;
     `held` the share of its intervals that hold the session's centre; `width` their mean relative half-width.
@@ -156,7 +156,7 @@ def page(found, *, absent, device, repeats):
         "  interval of the median for independent samples. Fewer than six samples have none, which holds nothing.",
         "  Repeats are far apart, the rounds of so few cases a fraction of a second: what drifts over minutes is in",
         "  nobody's interval. docs/sampling.md simulates rounds as far apart as in a run over a whole grid.",
-        "- **wall time a case**: warm-up and calibration included; attnbench's canaries and rounds too.",
+        "- **wall time per case**: warm-up and calibration included; attnbench's canaries and rounds too.",
         "- **wall time for 1 %**: wall time x (scatter / 1 %)^2, what one per cent of scatter would take if longer",
         "  sampling averaged the noise away. Under drift it does not, and the figure flatters who samples in one go.",
         "",

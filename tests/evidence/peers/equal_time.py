@@ -1,4 +1,4 @@
-"""Time the cases of a run by another tool, so many seconds a case: `... equal_time TOOL RUN SECONDS` prints JSON."""
+"""Time the cases of a run by another tool, so many seconds per case: `... equal_time TOOL RUN SECONDS` prints JSON."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ STREAMS = (INDEPENDENT, OUTLIERS, CORRELATED, DRIFT)
 
 
 def visits(stream: Stream, *, count: int, length: int, block: float, rng: np.random.Generator) -> list[np.ndarray]:
-    """Draw `count` visits of `length` blocks each, `block` seconds a block, `stream.gap` seconds apart.
+    """Draw `count` visits of `length` blocks each, `block` seconds per block, `stream.gap` seconds apart.
 
     One visit of many blocks is what a tool sees that measures a case in one go.
     """

@@ -1,4 +1,4 @@
-"""Two runs of one code are rarely called different, a real slow-down is found, a machine that moved accuses nobody."""
+"""Two runs of one code are rarely called different, a real slow-down is found, a machine that moved is none."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_processes_that_scatter_more_than_the_policy_knows_are_seen_where_source
     assert np.mean(blind) > np.mean(called)
 
 
-def test_a_machine_that_moved_accuses_nobody_where_sources_are_the_same():
+def test_a_machine_that_moved_makes_no_case_slower_where_sources_are_the_same():
     called, blind = [], []
     for seed in range(RUNS):
         for found, digests in ((called, SAME), (blind, None)):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from impls import registry
+from impls.discovery import discover
 from tests.harness.gate.test_mutants import subject
 from tests.support.examining import examine
 from tests.support.mutants import MUTANTS, honest
@@ -47,3 +50,22 @@ def test_scores_that_overflow_before_they_are_scaled_are_found():
 def test_padding_of_nan_is_asked_only_of_who_declares_it():
     statuses = {outcome.status for outcome in examine(subject(honest, "float32"), only="NaN padding")}
     assert statuses == {"unsupported"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_pytorch_is_right_where_the_last_stride_is_not_one_or_a_batch_is_shared(dtype):
+    """Some versions were wrong there on a CPU, silently (pytorch pull requests 187503 to 187506)."""
+    discover()
+    chosen = registry.get("attention", "sdpa-auto")
+
+    def columns(q, k, v, **options):
+        return chosen.function(*(tensor.mT.contiguous().mT for tensor in (q, k, v)), **options)
+
+    for implementation, only in (
+        (replace(chosen, function=columns), "one-way"),
+        *((chosen, layout) for layout in ("columns", "shared batch", "one buffer")),
+    ):
+        asked = replace(subject(honest, dtype), implementation=implementation)
+        statuses = {outcome.status for outcome in examine(asked, only=only)}
+        assert "ok" in statuses
+        assert statuses <= {"ok", "unsupported"}

@@ -25,6 +25,7 @@ from harness.records import (
     Round,
     Telemetry,
 )
+from tests.support.profiles import case_profile
 from tests.support.runs import ok_case
 
 CASE = ok_case("einsum", n=16, d=8)
@@ -66,6 +67,7 @@ REQUESTS = [
     (messages.Replay(case=CASE, seed=1, blocks=3, call_seconds=1 / 3), messages.Replayed),
     (messages.Recheck(case=CASE, seed=1), messages.Rechecked),
     (messages.Sustain(case=CASE, seed=1, call_seconds=1 / 3), messages.Sustained),
+    (messages.ProfileCase(case=CASE, seed=1, seconds=2.0, trace="/tmp/t.json.gz", bare=True), messages.Profiled),
 ]
 ANSWERS = [
     messages.Started(free=2**34),
@@ -100,6 +102,7 @@ ANSWERS = [
         telemetry=Telemetry(series={"power_w": [(0.1, 200.0)]}, throttle_spans=[(0.0, 1 / 3, "heat")]),
         calls_seconds=2.0,
     ),
+    messages.Profiled(found=case_profile(), calls_seconds=0.1),
     messages.Refused(status="disagreed", reason="out max", agreement=AGREEMENT, calls_seconds=0.1),
     messages.Failed(status="crashed", reason="ValueError", worker_gone=True),
     messages.Step(step="warm-up"),

@@ -87,7 +87,7 @@ def test_a_problem_that_can_be_computed_with_less_says_so():
     assert closed(seconds=OPERATIONS / RATE / 2, required=OPERATIONS // 4).status == "ok"
 
 
-def test_ceilings_measured_on_a_busy_machine_accuse_nobody():
+def test_ceilings_measured_on_a_busy_machine_fail_no_case():
     undisturbed_canary = 2 * DEFAULT.timing.canary_size**3 / (10 * RATE)
     record = closed(seconds=OPERATIONS / RATE / 2, canary=undisturbed_canary)
     assert record.status == "ok"

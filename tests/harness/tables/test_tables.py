@@ -325,7 +325,7 @@ def test_a_batch_that_falls_as_lengths_grow_leaves_the_law_open(tmp_path):
     for exponent in (1, 2):
         group = verify(path, exponent=exponent).groups[0]
         assert group.verdict == "inconclusive"
-    assert "batch = 4096 / n: what grows with n and what falls with batch can't be told apart" in group.reason
+    assert "batch = 4096 / n: what grows with n and what falls with batch can't be separated" in group.reason
     assert "--per batch" in group.to_decide
     per = verify(path, exponent=2, per="batch")
     assert per.groups[0].verdict == "consistent"

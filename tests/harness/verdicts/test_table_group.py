@@ -149,7 +149,7 @@ def test_a_column_that_falls_leaves_a_decided_law_open():
     ride = Ride("batch", "batch = 16384 / n", falls=True)
     found = judge_group(measured(lambda n: 1e-6 * n, rides=[ride]), claim(1.0))
     assert found.verdict == "inconclusive"
-    assert found.reason.startswith("batch = 16384 / n: what grows with n and what falls with batch can't be told apart")
+    assert found.reason.startswith("batch = 16384 / n: what grows with n and what falls with batch can't be separated")
     assert found.to_decide == "measure at a fixed batch, or judge the cost per batch: --per batch"
     along = judge_group(measured(lambda n: 1e-6 * n, rides=[Ride("heads", "heads = 2 n", falls=False)]), claim(1.0))
     assert along.verdict == "consistent"

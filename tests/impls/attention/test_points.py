@@ -78,7 +78,7 @@ def test_all_mistakes_of_a_point_are_said_at_once():
         ({"n": 4, "softcap": 5.0, "bias": "batch"}, {"softcap", "bias"}),
         ({"n": 4, "layout": "packed", "values": "peaked"}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_a_point_needs_the_features_that_it_uses(point, needed):
     parsed = parse(point)

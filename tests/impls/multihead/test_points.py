@@ -49,7 +49,7 @@ def test_sizes_follow_the_width_and_the_tutorials_where_they_are_left_out():
         ({"n": 4, "heads": 2, "valid_lens": 0}, {"valid_lens", "dead_rows"}),
         ({"n": 4, "heads": 2, "bias": True}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_a_point_needs_the_features_that_it_uses(point, needed):
     parsed = multihead.parse(point)

@@ -47,7 +47,8 @@ def test_wide_intervals_are_one_quiet_sentence_with_advice(tmp_path):
     assert not any("precis" in doubt for doubt in warnings(run, table))
     assert said.split(";")[0] in markdown([read_run(run.path)]).replace("\\", "")
     page = render([run.path], tmp_path / "page.html").read_text(encoding="utf-8")
-    assert page.index('class="note precision"') < page.index('class="doubts"')
+    limits = page[page.index('class="doubts"') :]
+    assert said.split(";")[0] in limits[: limits.index("</details>")]
 
 
 def test_a_precise_run_has_no_such_sentence(tmp_path):

@@ -56,7 +56,8 @@ def test_a_ratio_is_a_factor_and_no_exponent(tmp_path):
     found = verdict(
         "batched", "consistent", quantity="time", form="ratio", expected=None, exponent=0.5, low=0.48, high=0.52
     )
-    assert verdict_tables(run_of(tmp_path, [found]))[0].rows[0].cells[0].lines == ("time 0.500× (0.48 to 0.52)",)
+    (one,) = verdict_tables(run_of(tmp_path, [found]))[0].rows[0].cells[0].along["n"]
+    assert (one.quantity, one.figure, one.span) == ("time", "0.500×", "0.48 to 0.52")
 
 
 def table_of(*verdicts):
@@ -73,19 +74,26 @@ def test_claims_are_rows_and_implementations_columns_in_order_of_their_names():
     assert [cell and cell.mark for row in found.rows for cell in row.cells] == ["✗", "≈", None, "✓"]
 
 
-def test_the_verdict_over_all_decides_a_cell_and_parts_that_differ_are_marked():
-    cell = table_of(
+def test_the_verdict_over_all_decides_a_cell_and_parts_stand_by_axis():
+    row = table_of(
         verdict("loop", "confirmed", quantity="operations", exponent=2.0, low=2.0, high=2.0),
         verdict("loop", "confirmed", quantity="operations", axis="d", exponent=1.0, low=1.0, high=1.0),
         verdict("loop", "inconclusive", quantity="time", exponent=1.4, low=1.1, high=2.1),
         verdict("loop", "confirmed", exponent=2.0, reason="as counted"),
-    ).rows[0].cells[0]  # fmt: skip
+    ).rows[0]  # fmt: skip
+    (cell,) = row.cells
     assert (cell.verdict, cell.mark, cell.reason) == ("confirmed", "✓", "as counted")
-    assert cell.lines == ("operations n², d", "time n¹·⁴⁰ (1.10 to 2.10) ?")
+    assert row.axes == ("n", "d")
+    assert [(one.mark, one.quantity, one.figure, one.span) for one in cell.along["n"]] == [
+        ("✓", "operations", "n²", ""),
+        ("?", "time", "n¹·⁴⁰", "1.10 to 2.10"),
+    ]
+    assert [one.figure for one in cell.along["d"]] == ["d"]
 
 
 def test_a_verdict_alone_stands_for_itself():
-    assert table_of(verdict("loop", "refuted")).rows[0].cells[0].lines == ("all refuted",)
+    (alone,) = table_of(verdict("loop", "refuted")).rows[0].cells[0].along["n"]
+    assert (alone.quantity, alone.verdict) == ("", "refuted")
     parts = [verdict("loop", "consistent", quantity="time"), verdict("loop", "confirmed", quantity="memory")]
     assert deciding(parts) is parts[0]
     assert deciding([*parts, verdict("loop", "refuted")]).verdict == "refuted"

@@ -32,7 +32,7 @@ def test_a_run_without_sensors_says_so(tmp_path):
     bare = evidence.device_chapter(
         [type(run)(**{**vars(run), "records": tuple(records), "rounds": {}})], [], style.looks(["batched"])
     )
-    assert bare.lead == "No utilization, power or temperature was recorded in this run."
+    assert bare.lead == "No utilisation, power or temperature was recorded in this run."
     assert bare.sections == ()
 
 

@@ -25,15 +25,29 @@ def chapters_of(records, **known):
 
 
 def kinds(section):
-    return [figure.id.split("-")[0] for figure in section.figures]
+    return [figure.id.split("-")[0] for figure in (*section.figures, *section.more)]
 
 
 def test_growth_along_one_axis_has_time_slopes_memory_and_operations():
     scaling, _ = chapters_of(swept("batched", "loop"))
     (section,) = scaling.sections
     assert (section.title, section.lead) == ("sequence-length", "float32, forward, d 64, heads 2, batch 1")
-    assert kinds(section) == ["time", "slope", "memory", "operations"]
+    assert kinds(section) == ["time", "memory", "slope", "operations"]
+    assert len(section.figures) == 2
     assert section.tables == ()
+
+
+def test_of_several_sweeps_a_glance_and_the_first_are_open_and_the_rest_folded():
+    wide = [runs.ok_record("batched", **{**BASE, "n": 64, "d": d}) for d in (32, 64, 128)]
+    wide = [one.model_copy(update={"case": one.case.model_copy(update={"scenario": "head-dim"})}) for one in wide]
+    scaling, _ = chapters_of([*swept("batched", "loop"), *wide])
+    assert [(section.listed, section.is_folded) for section in scaling.sections] == [
+        ("at a glance", False),
+        ("sequence-length", False),
+        ("head-dim", True),
+    ]
+    assert kinds(scaling.sections[0]) == ["overview"]
+    assert scaling.sections[2].finding.startswith("At d = 128")
 
 
 def test_a_joint_sweep_has_time_against_operations():
@@ -104,7 +118,7 @@ def test_a_roofline_needs_both_ceilings(names):
     )
     _, speed = chapters_of(swept("batched"), environment=environment)
     titles = [section.title for section in speed.sections]
-    assert ("Against the machine's ceilings" in titles) == (len(names) == 2)
+    assert ("Against the machine's ceilings, float32" in titles) == (len(names) == 2)
 
 
 def test_launches_of_a_gpu_stand_beside_its_published_figures(tmp_path):

@@ -29,8 +29,7 @@ def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
     runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
     text = markdown([read_run(tmp_path / "run")])
     assert "grows as" not in text
-    assert "decides nothing for loop along n (exponent 1.05 to 2.49)" in text
-    assert "O(n² d) is confirmed for 0 of 1 implementation, inconclusive for loop." in text
+    assert "**Not decided: measured time is too uncertain to tell (about n¹·⁹⁰).**" in text
 
 
 def test_a_run_has_its_answer_its_results_and_what_failed():

@@ -82,3 +82,9 @@ def drifts(q, k, v, **options):
 def three_threads(q, k, v, **options):
     torch.set_num_threads(3)
     return honest(q, k, v, **options)
+
+
+@register(problem="attention", name="planted-denormals", supports=FORWARD)
+def denormals(q, k, v, **options):
+    torch.set_flush_denormal(True)
+    return honest(q, k, v, **options)

@@ -30,7 +30,7 @@ def test_the_quickest_under_load_stands_first_and_who_loses_most_is_named():
     assert figure.finding == "sdpa-flash loses most under lasting load: 75 % of its burst rate remain."
 
 
-def test_nobody_that_loses_is_accused():
+def test_where_none_is_slower_under_load_none_is_named():
     figure = bursts([loaded("batched", burst=5e9, sustained=5.1e9)], COLORS, key="k")
     assert figure.finding == "No implementation is slower under lasting load than in a burst."
 
