@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.runner.selection import Request
 
 # What a directory holds once a case was profiled into it.
-TRACE, DOCUMENT, PARTS, MEMORY = "trace.json.gz", "profile.json", "parts.csv", "memory.csv"
+PAGE, TRACE, DOCUMENT, PARTS, MEMORY = "profile.html", "trace.json.gz", "profile.json", "parts.csv", "memory.csv"
 CASE_ID = re.compile(r"[0-9a-f]{16}")
 DISAGREED = 3
 VIEWER = "open it at https://ui.perfetto.dev"
@@ -108,10 +108,11 @@ def _written(found: ProfileDocument, folder: Path, plan: Plan) -> ProfileDocumen
     from attnbench.writing import write_file
     from harness.runner.profiling.others import commands
     from reports.exports import profile as tables
+    from reports.page import profile as page
     from reports.page.embedded import profiling
 
     again = shlex.split(profiling(found.profile.case, plan=plan))
-    files = [folder / name for name in (TRACE, DOCUMENT, PARTS, MEMORY)]
+    files = [folder / name for name in (PAGE, TRACE, DOCUMENT, PARTS, MEMORY)]
     whole = found.model_copy(
         update={
             "commands": commands(again, device=plan.device, folder=folder),
@@ -120,6 +121,7 @@ def _written(found: ProfileDocument, folder: Path, plan: Plan) -> ProfileDocumen
     )
     write_file(tables.parts(found.profile), folder / PARTS)
     write_file(tables.held(found.profile), folder / MEMORY)
+    write_file(page.html(whole).encode(), folder / PAGE)
     write_file(whole.model_dump_json(by_alias=True, indent=1).encode(), folder / DOCUMENT)
     return whole
 

@@ -33,7 +33,9 @@ def profiled(tmp_path_factory):
 
 def test_a_case_leaves_its_trace_its_tables_and_a_document(profiled):
     folder, said = profiled
-    assert {path.name for path in folder.iterdir()} == {"trace.json.gz", "profile.json", "parts.csv", "memory.csv"}
+    names = {"profile.html", "trace.json.gz", "profile.json", "parts.csv", "memory.csv"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert "aten::bmm" in (folder / "profile.html").read_text(encoding="utf-8")
     document = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
     assert sum(part["share"] for part in document["profile"]["parts"]) == pytest.approx(1.0)
     assert "aten::bmm" in said
