@@ -29,6 +29,7 @@ def html(document: ProfileDocument) -> str:
         memory=words.memory(profile),
         parts=[_row(part) for part in profile.parts],
         figure=drawn,
+        counters=[(one.name, units.plain(one.value), one.unit, one.kernel) for one in document.counters],
         commands=document.commands,
     )
     return whole(rendered)

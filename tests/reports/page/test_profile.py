@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from harness.profiled import ProfileDocument
+from harness.profiled import Counter, ProfileDocument
 from harness.runner.profiling.bounds import bound
 from reports.page import profile
 from tests.support.profiles import CEILINGS, case_profile, part
@@ -17,6 +17,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 def page(**changes):
     found = case_profile(**changes)
     known = {"profile": found, "bound": bound(found, CEILINGS), "ceilings": CEILINGS, "commands": ["perf stat -- x"]}
+    known["counters"] = [Counter(name="dram__bytes_read.sum", value=2.0, unit="byte")]
     return profile.html(ProfileDocument(**known))
 
 
@@ -26,6 +27,7 @@ def test_the_page_has_the_sentence_the_parts_the_timeline_and_the_lines_to_paste
     assert '<th scope="row">aten::bmm</th><td>70.0%</td><td>700 µs</td><td>2</td>' in text
     assert "What does the call hold, and when?" in text
     assert "perf stat -- x" in text
+    assert "dram__bytes_read.sum</th><td>2</td><td>byte</td>" in text
     assert "It allocates nothing." in page(allocated_bytes=0)
 
 
