@@ -30,7 +30,7 @@ def test_its_places_are_one_document_where_asked_and_nothing_where_quiet(monkeyp
     from harness.cluster import crew
 
     # No scheduler is there: its worker ends, and the command says so.
-    monkeypatch.setattr(crew.Crew, "look", lambda self: False)
+    monkeypatch.setattr(crew.Crew, "look", lambda _: False)
     done = in_process("worker", "tcp://127.0.0.1:1", "--device", "cpu", "--json", "--quiet")
     assert done.exit_code == 1
     assert json.loads(done.stdout) == {"working_on": ["cpu"]}
