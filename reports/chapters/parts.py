@@ -36,7 +36,7 @@ def _tables(run: Run, merged: Merged) -> tuple[Table, ...]:
         if record.neighbours is not None:
             beside[record.part] = max(beside.get(record.part, 0), record.neighbours)
     parts = tuple(_part(part, beside.get(part.label)) for part in merged.parts[:ROWS_AT_MOST])
-    tables = [Table("Parts", COLUMNS, parts)]
+    tables = [Table(f"Parts of {run.label}", COLUMNS, parts)]
     if merged.boards:
         # The one that is farthest from the others comes first.
         ordered = sorted(merged.boards, key=lambda board: -max(board.ratio, 1 / board.ratio))

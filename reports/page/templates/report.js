@@ -420,7 +420,7 @@
       return [{ label: String(word ?? "none"), stroke: color, width: 1.5, spanGaps: true, paths: single ? undefined : () => null, points: { show: true, size: 6, fill: color, stroke: color }, value: (_, number) => (number === null || number === undefined ? ABSENT : writer(view.y)(number)) }, ys];
     });
     const axis = (name, log) => ({ stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, label: title(name), labelSize: 22, labelGap: 2, size: name === view.y ? 72 : 34, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : (axes.includes(name) ? plain(tick) : writer(name)(tick, log ? 1 : 3)))) });
-    const holder = make("div", {}, make("h4", { text: heading }));
+    const holder = make("div", {}, make("h4", { "aria-level": "3", text: heading }));
     const log2 = view.logx === "1" && axes.includes(view.x);
     const xAxis = axis(view.x, view.logx === "1");
     if (log2) {
