@@ -9,7 +9,7 @@ from harness.results.frontier import frontiers
 from reports import units
 from reports.answer.fastest import contrast, contrast_sentence
 from reports.answer.inputs import values_sentence
-from reports.answer.law import counted_words, laws, memory_sentence, sentence, timed_words
+from reports.answer.law import counted_words, decoding_sentence, laws, memory_sentence, sentence, timed_words
 from reports.answer.skipping import skipping_sentence
 from reports.figures.scaling import frontier
 
@@ -61,6 +61,8 @@ def law_sentence(run: Run, table: pd.DataFrame) -> str:
     found = laws(run)
     if found:
         return sentence(found[0], where=_where(found[0], found))
+    if decoding := decoding_sentence(run):
+        return decoding
     if by_bytes := memory_sentence(run):
         return by_bytes
     sizes = _timed(table)["n"].dropna().unique()
