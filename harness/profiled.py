@@ -58,7 +58,7 @@ class CaseProfile(Fact):
 
 
 class Bound(Fact):
-    """The least seconds that each ceiling allows a call, None where it was not measured, and what is nearest.
+    """The least seconds that each ceiling allows a call, None if it was not measured, and what is nearest.
 
     `moved_bytes` are the ideal bytes, and each allocation written and read once. `launching_seconds` are in no operator
     or kernel, or in operators that are over as soon as they are reached.

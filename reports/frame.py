@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.results.pair_file import is_pair, read_sides
+from harness.results.regret import regrets
 from harness.results.run import read_runs
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ COLUMNS: dict[str, str] = {
     "stop_reason": "why sampling ended",
     "flags": "doubts about an ok case, separated by blanks",
     "operations": "floating-point operations of a call",
+    "regret": "of sdpa-auto: how many times as fast the best pinned backend is at its point; above 1 the choice lost",
     "tflops": "operations / time_s / 10^12",
     "roofline_share": "share of the roofline's bound that was reached, 0..1",
     "ideal_bytes": "bytes of a call that reads and writes each tensor once",
@@ -95,7 +97,8 @@ def frame(run: Run) -> pd.DataFrame:
     """Tabulate a run: the columns of `COLUMNS`, one row per case that was planned or recorded."""
     import pandas as pd
 
-    rows = [_row(record) for record in run.records]
+    lost = {one.case.id: one.factor for one in regrets(run)}
+    rows = [{**_row(record), "regret": lost.get(record.case.id)} for record in run.records]
     rows += [{**_case_columns(case), "status": status, "reason": reason} for case, status, reason in run.waiting]
     return _typed(pd.DataFrame(rows, columns=list(COLUMNS)))
 

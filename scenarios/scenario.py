@@ -116,6 +116,7 @@ class Variant(Declared):
     exclude: list[str] | None = None
     own_base: dict[str, Point] | None = None
     sizes_at_most: dict[str, dict[str, int]] | None = None
+    shapes: list[Point] | None = None
 
 
 class Scenario(Declared):
@@ -126,6 +127,8 @@ class Scenario(Declared):
     problem: Literal["attention", "multihead", "pooling"] = "attention"
     axes: Annotated[list[Axis], Field(min_length=1)]
     base: Point = Field(default_factory=dict)
+    # Values that go together, such as a model's heads: each of these points is crossed with the axes.
+    shapes: list[Point] = Field(default_factory=list)
     dtypes: Annotated[list[Dtype], Field(min_length=1)] = Field(default=["float32"])
     directions: Annotated[list[Direction], Field(min_length=1)] = Field(default=["forward"])
     caches: Annotated[list[Cache], Field(min_length=1)] = Field(default=["hot"])
@@ -142,7 +145,8 @@ class Scenario(Declared):
     @model_validator(mode="after")
     def _known_axes(self) -> Self:
         own = [name for values in self.own_base.values() for name in values]
-        wrong = [name for name in (*self.base, *own) if name not in AXIS_NAMES]
+        shaped = [name for shape in self.shapes for name in shape]
+        wrong = [name for name in (*self.base, *own, *shaped) if name not in AXIS_NAMES]
         if wrong:
             near = difflib.get_close_matches(wrong[0], AXIS_NAMES, n=1)
             raise ValueError(f"base has no axis {wrong[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
@@ -150,9 +154,9 @@ class Scenario(Declared):
         doubled = {name for name in swept if swept.count(name) > 1}
         if doubled:
             raise ValueError(f"axis {min(doubled)!r} is swept twice")
-        both = sorted(set(own) & {name for axis in self.axes for name in (axis.name, *axis.tied)})
+        both = sorted({*own, *shaped} & {name for axis in self.axes for name in (axis.name, *axis.tied)})
         if both:
-            raise ValueError(f"axis {both[0]!r} is swept: an implementation can't have a value of its own there")
+            raise ValueError(f"axis {both[0]!r} is swept: no implementation or shape can have a value of its own there")
         return self
 
     def point_for(self, point: Point, *, implementation: str) -> Point:
@@ -180,7 +184,7 @@ class Scenario(Declared):
             return self
         changes = {
             name: value
-            for name in ("axes", "base", "dtypes", "exclude", "own_base", "sizes_at_most")
+            for name in ("axes", "base", "dtypes", "exclude", "own_base", "sizes_at_most", "shapes")
             if (value := getattr(variant, name)) is not None
         }
         return self.model_copy(update={**changes, "on": {}})
@@ -208,14 +212,18 @@ class Scenario(Declared):
             for pattern, values in self.own_base.items()
             if (kept := {name: value for name, value in values.items() if name not in overrides})
         }
-        return self.model_copy(update={"axes": axes + added, "base": base, "own_base": own})
+        gone = {*overrides, *replaced}
+        shapes = [{name: value for name, value in shape.items() if name not in gone} for shape in self.shapes]
+        changes = {"axes": axes + added, "base": base, "own_base": own, "shapes": shapes}
+        return self.model_copy(update=changes)
 
     def points(self) -> tuple[list[Point], list[tuple[Point, str]]]:
         """Expand the sweep; return the points kept, and those that a constraint drops with the reason."""
         kept: list[Point] = []
         dropped: list[tuple[Point, str]] = []
-        for values in itertools.product(*(axis.values for axis in self.axes)):
-            point: Point = dict(self.base)
+        swept = itertools.product(*(axis.values for axis in self.axes))
+        for shape, values in itertools.product(self._distinct_shapes(), swept):
+            point: Point = {**self.base, **shape}
             reason = ""
             for axis, value in zip(self.axes, values, strict=True):
                 point[axis.name] = value
@@ -230,6 +238,10 @@ class Scenario(Declared):
             else:
                 kept.append(point)
         return kept, dropped
+
+    def _distinct_shapes(self) -> list[Point]:
+        """Return the shapes, each once: without an axis that was set, some may be the same."""
+        return [shape for i, shape in enumerate(self.shapes) if shape not in self.shapes[:i]] or [{}]
 
     def _dropped_by(self, point: Point) -> str:
         for constraint in self.constraints:

@@ -26,7 +26,7 @@ class Certificates:
 
 
 def given(ca: Path | None, cert: Path | None, key: Path | None) -> Certificates | None:
-    """Return the certificates named on a command line, None where none is. Raises CertificateError for some of them."""
+    """Return the certificates named on a command line, None if none is. Raises CertificateError for some of them."""
     files = {"--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
     if not any(files.values()):
         return None

@@ -62,11 +62,11 @@ class ReadPart:
 
     @property
     def canary_floor(self) -> float | None:
-        """Return the undisturbed seconds of its canary, None where none was timed."""
+        """Return the undisturbed seconds of its canary, None if none was timed."""
         return canary_floor([visit for visits in self.entries.rounds.values() for visit in visits])
 
     def reading(self) -> Reading | None:
-        """Return what it measured of the bridge, None where it has none or did not come to it."""
+        """Return what it measured of the bridge, None if it has none or did not come to it."""
         record = self.entries.records.get(self.plan.part.bridge) if self.plan.part else None
         return None if record is None else reading_of(record)
 

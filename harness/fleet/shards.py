@@ -103,7 +103,7 @@ def _key(case: Case, scenario: str) -> tuple[str, ...]:
 def bridge_of(cases: Sequence[PlannedCase], *, baseline: str, call_seconds: Weigh) -> PlannedCase | None:
     """Choose the case that every part of a plan measures, by which devices of a class are held against each other.
 
-    It is the baseline's dearest whose call takes at most `BRIDGE_SECONDS`, else its cheapest; None where it has none
+    It is the baseline's dearest whose call takes at most `BRIDGE_SECONDS`, else its cheapest; None if it has none
     that runs. `call_seconds` is what one call of a case takes, 0 where it can't run.
     """
     own = [planned for planned in cases if planned.case.implementation == baseline and call_seconds(planned) > 0.0]

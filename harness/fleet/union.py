@@ -33,7 +33,7 @@ RANKS: dict[Status, int] = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A case as a part has it; `record` is None where it was never closed."""
+    """A case as a part has it; `record` is None if it was never closed."""
 
     part: ReadPart
     planned: PlannedCase

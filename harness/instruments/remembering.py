@@ -39,7 +39,7 @@ CALLS_AT_MOST = 256
 class Pair:
     """Seconds of a call on new values, of one on the same after a pause as long, and per call of those after it.
 
-    `later` is None where no calls follow in a row; `pause` is what a known product loses by such a pause.
+    `later` is None if no calls follow in a row; `pause` is what a known product loses by such a pause.
     """
 
     new: float

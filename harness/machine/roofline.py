@@ -26,7 +26,7 @@ def roofline_seconds(
 
 
 def bandwidth(ceilings: Iterable[Ceiling], size: int, cache: Cache = "hot") -> float | None:
-    """Return the measured bandwidth for a working set of so many bytes in B/s, None where none was measured.
+    """Return the measured bandwidth for a working set of so many bytes in B/s, None if none was measured.
 
     One that fits a cache is granted the bandwidth of that cache, unless the caches are `cold`.
     """

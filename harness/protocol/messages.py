@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 4
+VERSION = 5
 
 
 class MessageError(ValueError):
@@ -186,7 +186,7 @@ class Replayed(Fact):
 class SecondLook(Fact):
     """What calls on new values and on values seen took when they were made in turn, median seconds of so many pairs.
 
-    `later_seconds` is per call of those in a row after, None where none are.
+    `later_seconds` is per call of those in a row after, None if none are.
     """
 
     found: Literal["kept", "none kept", "undecided"]
@@ -407,7 +407,7 @@ class Replay(Asking[Replayed]):
 class Recheck(Asking[Rechecked]):
     """Hold a timed case against the oracle again, on inputs that it has not seen.
 
-    Where its rounds look like those of kept results, `look_again` is how many calls a block had.
+    Where its rounds look like those of kept results, `look_again` is how many calls each block had.
     """
 
     do: Literal["recheck"] = "recheck"

@@ -8,7 +8,7 @@ from harness.records import SCHEMA, Ceiling, Fact, Record
 
 
 class Reading(Fact):
-    """What one part measured of the bridge: seconds per call with the 95 % interval, None where it has no time."""
+    """What one part measured of the bridge: seconds per call with the 95 % interval, None if it has no time."""
 
     case: str
     status: str

@@ -64,7 +64,7 @@ class Plan(Fact):
     cases: list[PlannedCase]
     dropped: list[DroppedPoint] = Field(default_factory=list)
     fingerprint: dict[str, JsonValue] = Field(default_factory=dict)
-    # None where the plan is no part of another.
+    # None if the plan is no part of another.
     part: Part | None = None
 
     model_config = Record.model_config

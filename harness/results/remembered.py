@@ -22,7 +22,7 @@ def remembered(rounds: Sequence[Round], *, floor: float | None, policy: TimingPo
 
     First calls are held against the calls after them in their block, a moment later, and that ratio on new values
     against the ratio on values written again. The least ratio on new values counts, so that what disturbs some of them
-    accuses nobody. Slow calls have blocks of their own, minutes apart: there the undisturbed alone are compared.
+    fails no case. Slow calls have blocks of their own, minutes apart: there the undisturbed alone are compared.
     """
     blocks = [block for visit in rounds for block in _first_calls(visit, floor=floor, policy=policy)]
     in_blocks = [block for block in blocks if block.later is not None]

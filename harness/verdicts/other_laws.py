@@ -99,9 +99,11 @@ def judge_causal(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part
 
 
 def _causal_pairs(records: Sequence[Record]) -> list[tuple[int, Record, Record]]:
-    """Return (n, causal, plain) of points that differ in nothing else, ordered by n."""
+    """Return (n, causal, plain) of squares that differ in nothing else, ordered by n; of rectangles none sees half."""
     found: dict[str, dict[bool, Record]] = {}
     for record in records:
+        if "n_q" in record.case.point or "n_k" in record.case.point:
+            continue
         rest = {name: value for name, value in record.case.point.items() if name != "causal"}
         found.setdefault(repr(sorted(rest.items())), {})[bool(record.case.point.get("causal", False))] = record
     pairs = [

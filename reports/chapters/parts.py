@@ -23,7 +23,7 @@ BOARD_COLUMNS = ("device", "parts", "bridge", "over the median", "noise", "")
 
 
 def parts_chapter(runs: Sequence[Run]) -> Chapter | None:
-    """Show the parts of merged runs and how their boards compare; None where no run was merged."""
+    """Show the parts of merged runs and how their boards compare; None if no run was merged."""
     sections = tuple(
         Section(of_run(run, "Parts and boards", runs), "", (), _tables(run, run.merged)) for run in runs if run.merged
     )

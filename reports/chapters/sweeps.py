@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.results.paired import paired, policy_of
+from harness.results.regret import regrets
 from reports import published, units
 from reports.answer.sentences import baseline_of
 from reports.chapters.chapter import (
@@ -25,7 +26,7 @@ from reports.chapters.chapter import (
 from reports.figures import fresh_memory
 from reports.figures.figure import slug
 from reports.figures.scaling import memory, operations, overview, slopes, time
-from reports.figures.speed import bursts, roofline, speed_up, throughput
+from reports.figures.speed import bursts, regret, roofline, speed_up, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +103,8 @@ def speed_chapter(
     ]
     rooflines = [section for run in runs for section in _rooflines(run, runs, table, colors)]
     loads = [section for run in runs if (section := _loads(run, runs, table, colors)) is not None]
-    sections = (*opened_first(of_sweeps), *opened_first(rooflines), *loads)
+    choices = [section for run in runs if (section := _regret(run, runs, colors)) is not None]
+    sections = (*opened_first(of_sweeps), *choices, *opened_first(rooflines), *loads)
     if not sections:
         return None
     lead = "Who is faster, by how much, and how close to what the machine can do."
@@ -122,6 +124,12 @@ def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[st
         ]
     )
     return Section(heading(sweep), sweep.conditions, figures) if figures else None
+
+
+def _regret(run: Run, runs: Sequence[Run], colors: dict[str, Look]) -> Section | None:
+    """Draw what PyTorch's own choice of a backend lost, point by point."""
+    figures = made([regret.regret(regrets(run), colors, key=slug(run.label))])
+    return Section(of_run(run, "What PyTorch chose, and what was best", runs), "", figures) if figures else None
 
 
 def _rooflines(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> list[Section]:

@@ -38,8 +38,8 @@ def test_an_option_of_several_commands_reads_the_same_in_each():
         for option in command.params:
             helps[max(option.opts, key=len)].add(option.help)
     # These mean another thing to another command: what is kept, where it is written, what is seeded, what fails, what
-    # groups or is told apart, in which form.
-    others = {"-k", "--output", "--seed", "--fail-on", "--by", "--format"}
+    # groups or is told apart, in which form, what two sides are.
+    others = {"-k", "--output", "--seed", "--fail-on", "--by", "--format", "base", "new"}
     assert {name for name, texts in helps.items() if len(texts) > 1} == others
 
 

@@ -137,7 +137,32 @@ def test_what_a_user_sets_holds_for_an_implementation_with_values_of_its_own():
 
 
 def test_an_implementation_has_no_value_of_its_own_where_the_sweep_has_them():
-    with pytest.raises(ValueError, match="axis 'n' is swept: an implementation can't have a value of its own there"):
+    with pytest.raises(
+        ValueError, match="axis 'n' is swept: no implementation or shape can have a value of its own there"
+    ):
         Scenario(name="x", question="?", axes=[Axis(name="n", values=[2])], own_base={"loop": {"n": 1}})
     with pytest.raises(ValueError, match="base has no axis 'head'; did you mean 'heads'"):
         Scenario(name="x", question="?", axes=[Axis(name="n", values=[2])], own_base={"loop": {"head": 1}})
+
+
+def test_shapes_are_crossed_with_the_axes_and_met_once_where_an_axis_is_set():
+    scenario = Scenario(
+        name="a",
+        question="",
+        axes=[Axis(name="n", values=[8, 16])],
+        base={"d": 4, "batch": 2},
+        shapes=[{"heads": 2, "d": 8}, {"heads": 4}],
+    )
+    assert scenario.points()[0] == [
+        {"n": 8, "d": 8, "batch": 2, "heads": 2},
+        {"n": 16, "d": 8, "batch": 2, "heads": 2},
+        {"n": 8, "d": 4, "batch": 2, "heads": 4},
+        {"n": 16, "d": 4, "batch": 2, "heads": 4},
+    ]
+    set_to = scenario.with_axes({"heads": [1], "d": [16]})
+    assert [point["n"] for point in set_to.points()[0]] == [8, 16]
+
+
+def test_a_shape_has_no_value_on_a_swept_axis():
+    with pytest.raises(ValidationError, match="axis 'n' is swept"):
+        Scenario(name="a", question="", axes=[Axis(name="n", values=[8])], shapes=[{"n": 4}])

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from impls.registry import RARE
 from scenarios import catalog
 from tests.support.commands import attnbench, in_process
 from tests.support.places import PLANTED, ROOT
@@ -48,7 +49,7 @@ def test_text_has_a_line_for_each_with_a_star_at_the_default_set():
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Implementations on cpu (")
     (batched,) = [line for line in lines if line.split()[:2] == ["attention", "batched"]]
-    assert set(batched.split()[2:]) == {"causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward"}
+    assert set(batched.split()[2:]) == {"causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward", *RARE}
     (cudnn,) = [line for line in lines if line.split()[:2] == ["attention", "sdpa-cudnn"]]
     assert "unavailable: " in cudnn
     (compiled,) = [line for line in lines if line.split()[:2] == ["attention", "compiled"]]

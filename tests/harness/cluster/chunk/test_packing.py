@@ -33,7 +33,11 @@ def archive(name, kind=tarfile.REGTYPE):
     return packed.getvalue()
 
 
-@pytest.mark.parametrize("packed", [archive("../out"), archive("link", tarfile.SYMTYPE), b"torn", b""])
+@pytest.mark.parametrize(
+    "packed",
+    [archive("../out"), archive("link", tarfile.SYMTYPE), b"torn", b""],
+    ids=["outside", "link", "torn", "empty"],
+)
 def test_what_is_no_run_is_refused(tmp_path, packed):
     with pytest.raises(ValueError, match=r"archive|unpacked"):
         unpack(packed, tmp_path / "there")
