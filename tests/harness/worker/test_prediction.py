@@ -56,6 +56,13 @@ def test_a_case_that_can_not_run_says_why_before_it_does(planted):
     assert found[5].reason.startswith("too large to plan: "), "more than a float holds"
 
 
+def test_what_a_test_plants_leaves_no_module_behind(planted):
+    planted(lambda q, *_, **__: q)
+    bench()
+    assert registry.problem("multihead").name == "multihead"
+    assert ("multihead", "mha/planted") not in registry.REGISTRY.entries
+
+
 def test_a_case_that_will_run_is_predicted_by_operations_dispatch_and_passes_over_its_scores():
     found = predicted(ok_case("batched", n=256, d=64, heads=2, batch=1))
     scores = 2 * 256 * 256
