@@ -25,7 +25,7 @@ from reports.chapters.chapter import (
 )
 from reports.figures import fresh_memory
 from reports.figures.figure import slug
-from reports.figures.scaling import memory, operations, overview, slopes, time
+from reports.figures.scaling import memory, operations, options, overview, slopes, time
 from reports.figures.speed import bursts, regret, roofline, speed_up, throughput
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def scaling_chapter(
 def _growth(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
     """Draw what grows along a sweep, and tabulate the laws by which its time was judged."""
     if sweep.axis is None:
-        return Section(heading(sweep), sweep.conditions, made([operations.joint(sweep, colors)]))
+        figure = options.by_option(sweep, colors) or operations.joint(sweep, colors)
+        return Section(heading(sweep), sweep.conditions, made([figure]))
     if sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
         return Section(heading(sweep), sweep.conditions, made([time.time(sweep, colors)]))
     laws = time.judged_laws(sweep)
