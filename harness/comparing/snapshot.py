@@ -100,14 +100,15 @@ def snapshot(run: Run, *, name: str | None = None) -> Snapshot:
         device=run.plan.device if run.plan else "",
         environment_id=environment.id if environment else "",
         stable=environment.stable if environment else {},
-        commit=_commit(environment),
+        commit=commit_of(environment),
         canary_floor=canary_floor([visit for visits in run.rounds.values() for visit in visits]),
         process_deviation=(run.plan.policy if run.plan else DEFAULT).comparison.process_deviation,
         cases=cases,
     )
 
 
-def _commit(environment: Environment | None) -> str:
+def commit_of(environment: Environment | None) -> str:
+    """Return the commit of attnbench, with `+` where files differed from it; "" where it is not known."""
     said = str(environment.volatile.get("commit", "")) if environment else ""
     return said if COMMIT.fullmatch(said) else ""
 
