@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.results.frontier import frontiers
 from harness.results.paired import paired, policy_of
 from harness.results.regret import regrets
 from reports import published, units
@@ -25,7 +26,7 @@ from reports.chapters.chapter import (
 )
 from reports.figures import fresh_memory
 from reports.figures.figure import slug
-from reports.figures.scaling import memory, operations, options, overview, slopes, time
+from reports.figures.scaling import frontier, memory, operations, options, overview, slopes, time
 from reports.figures.speed import bursts, regret, roofline, speed_up, throughput
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def scaling_chapter(
     named, names = {run.label: run for run in runs}, names_of(drawn)
     growing = [replace(_growth(sweep, named[sweep.run], colors), name=names[sweep.key]) for sweep in drawn]
     sections = list(opened_first(growing))
+    for run in runs:
+        figures = made([frontier.frontier(sweep, colors, key=slug(run.label)) for sweep in frontiers(run)])
+        if figures:
+            title = of_run(run, "How far memory reaches", runs)
+            sections.append(Section(title, "", figures, name=of_run(run, "memory's end", runs)))
     for run in runs:
         figures = made([fresh_memory.fresh_memory(run.records, colors, key=slug(run.label))])
         if figures:
