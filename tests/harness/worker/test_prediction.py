@@ -43,8 +43,8 @@ CASE = ok_case("einsum", n=16, d=8)
 def test_a_case_that_can_not_run_says_why_before_it_does(planted):
     case = planted(lambda q, *_, **__: q)
     half = case.model_copy(update={"dtype": "float16"})
-    # Tensors of a tebibyte, of few rows; then more rows than can be counted.
-    huge, beyond = changed(case, n=2**20, d=2**16), changed(case, n=2**61)
+    # Tensors of a tebibyte, of few rows; then more lengths of rows than can be counted.
+    huge, beyond = changed(case, n=2**20, d=2**16), changed(case, n=2**61, valid_lens="rows")
     cases = [changed(case, causal=True), half, huge, beyond, changed(case, m=3)]
     found = prediction.predict(bench(), messages.Predict(cases=cases)).predictions
     assert [one.skip for one in found] == ["unsupported"] * 2 + ["predicted_oom"] * 2 + ["unsupported"]
