@@ -20,6 +20,8 @@ AXIS_NAMES = (
     *("window", "softcap", "layout", "values"),
     # Of multi-head modules, and of pooling; attention has a bias too, which is another.
     *("width", "query_size", "key_size", "value_size", "bias", "dropout", "kernel", "w"),
+    # Of packed sequences.
+    "lengths",
 )
 
 
@@ -124,7 +126,7 @@ class Scenario(Declared):
 
     name: str
     question: str
-    problem: Literal["attention", "multihead", "pooling"] = "attention"
+    problem: Literal["attention", "multihead", "pooling", "varlen"] = "attention"
     axes: Annotated[list[Axis], Field(min_length=1)]
     base: Point = Field(default_factory=dict)
     # Values that go together, such as a model's heads: each of these points is crossed with the axes.
