@@ -99,11 +99,11 @@ def _predicted(bench: Workbench, case: Case) -> CasePrediction:
         return CasePrediction(skip="unsupported", reason=f"not a point of {case.problem}: {error}")
     try:
         cost = subject.cost()
-    # A point may be too large even to count its pairs.
+        prediction = _prediction(bench, case, cost)
+    # A point may be too large even to count its pairs, or for a float to hold what they take.
     except (RuntimeError, MemoryError, OverflowError) as error:
         reason = f"too large to plan: {str(error).splitlines()[0][:200]}"
         return CasePrediction(skip="predicted_oom", reason=reason)
-    prediction = _prediction(bench, case, cost)
     needed = subject.problem.features(subject.point, direction=case.direction)
     skip, reason = _skip(bench, case, needed, prediction, cost)
     return CasePrediction(skip=skip, reason=reason, predicted=prediction)
