@@ -23,6 +23,8 @@ AXIS_NAMES = (
     *("window", "softcap", "layout", "values"),
     # Of multi-head modules, and of pooling; attention has a bias too, which is another.
     *("width", "query_size", "key_size", "value_size", "bias", "dropout", "kernel", "w"),
+    # Of packed sequences.
+    "lengths",
 )
 
 
@@ -140,7 +142,7 @@ class Scenario(Declared):
 
     name: str
     question: str
-    problem: Literal["attention", "multihead", "pooling"] = "attention"
+    problem: Literal["attention", "multihead", "pooling", "varlen"] = "attention"
     axes: list[Axis] = Field(default_factory=list)
     calls: list[Call] = Field(default_factory=list)
     base: Point = Field(default_factory=dict)
