@@ -215,8 +215,8 @@ def test_no_axis_of_a_program_s_calls_can_be_set():
 
 def test_a_shape_that_is_set_whole_is_meant_alone_and_others_are_changed():
     models = catalog.find("models")
-    whole = models.with_axes({"n": [128], "heads": [12], "d": [64]})
-    assert [(point["heads"], point["d"], point.get("kv_heads")) for point in whole.points()[0]] == [(12, 64, None)]
+    whole = models.with_axes({"n": [128], "heads": [12], "kv_heads": [12], "d": [64], "causal": [True]})
+    assert [(point["heads"], point["d"], point["causal"]) for point in whole.points()[0]] == [(12, 64, True)]
     half = models.with_axes({"n": [128], "d": [32]})
     assert {point["d"] for point in half.points()[0]} == {32}
     assert len(half.points()[0]) > 1
