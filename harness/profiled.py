@@ -71,12 +71,26 @@ class Bound(Fact):
     moved_bytes: int
 
 
+class Counter(Fact):
+    """What Nsight Compute counted of one call, under its own name and in its own unit; `kernel` if it names one."""
+
+    name: str
+    value: float
+    unit: str = ""
+    kernel: str = ""
+
+
 class ProfileDocument(Fact):
-    """All that `attnbench profile` found, as its file holds it. `commands` can be pasted into a shell."""
+    """All that `attnbench profile` found, as its file holds it. `commands` can be pasted into a shell.
+
+    `counters` are there where they were asked for and could be read; `counters_reason` says why not.
+    """
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     profile: CaseProfile
     bound: Bound
     ceilings: list[Ceiling]
     commands: list[str]
+    counters: list[Counter] = Field(default_factory=list)
+    counters_reason: str = ""
     files: list[str] = Field(default_factory=list)

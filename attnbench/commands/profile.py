@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from harness.runner.selection import Request
 
 # What a directory holds once a case was profiled into it.
-TRACE, DOCUMENT, PARTS, MEMORY = "trace.json.gz", "profile.json", "parts.csv", "memory.csv"
+PAGE, TRACE, DOCUMENT, PARTS, MEMORY = "profile.html", "trace.json.gz", "profile.json", "parts.csv", "memory.csv"
+COUNTERS = "counters.csv"
 CASE_ID = re.compile(r"[0-9a-f]{16}")
 DISAGREED = 3
 VIEWER = "open it at https://ui.perfetto.dev"
@@ -36,6 +37,9 @@ def profile_command(
     bare: Annotated[
         bool, typer.Option("--bare", help="Only make the calls, in NVTX ranges: for nsys, ncu or perf around it.")
     ] = False,
+    counters: Annotated[
+        bool, typer.Option("--counters", help="Also read hardware counters of its kernels: CUDA, extra ncu.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Directory; new under runs/.")] = None,
     telling: Telling,
 ) -> None:
@@ -47,6 +51,7 @@ def profile_command(
     from harness.protocol.messages import Failed, Refused
     from harness.runner.plan import make_plan
     from harness.runner.profiling import asking
+    from harness.runner.profiling import counters as counting
     from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
     folder = output or default_output()
@@ -63,6 +68,9 @@ def profile_command(
             found = asking.profile(supervisor, planned, seed=seed, trace=trace, is_bare=bare)
         if isinstance(found, Refused | Failed):
             raise fail(f"{planned.case.label}: {found.status}: {found.reason}", DISAGREED)
+        if counters and not bare:
+            read, why = counting.collect(WorkerSettings.of(request), planned.case, seed=seed)
+            found = found.model_copy(update={"counters": read, "counters_reason": why})
         if not bare:
             found = _written(found, folder, plan)
     except (ValueError, WorkerError) as error:
@@ -108,10 +116,12 @@ def _written(found: ProfileDocument, folder: Path, plan: Plan) -> ProfileDocumen
     from attnbench.writing import write_file
     from harness.runner.profiling.others import commands
     from reports.exports import profile as tables
+    from reports.page import profile as page
     from reports.page.embedded import profiling
 
     again = shlex.split(profiling(found.profile.case, plan=plan))
-    files = [folder / name for name in (TRACE, DOCUMENT, PARTS, MEMORY)]
+    files = [folder / name for name in (PAGE, TRACE, DOCUMENT, PARTS, MEMORY)]
+    files += [folder / COUNTERS] if found.counters else []
     whole = found.model_copy(
         update={
             "commands": commands(again, device=plan.device, folder=folder),
@@ -120,6 +130,9 @@ def _written(found: ProfileDocument, folder: Path, plan: Plan) -> ProfileDocumen
     )
     write_file(tables.parts(found.profile), folder / PARTS)
     write_file(tables.held(found.profile), folder / MEMORY)
+    if found.counters:
+        write_file(tables.counters(found.counters), folder / COUNTERS)
+    write_file(page.html(whole).encode(), folder / PAGE)
     write_file(whole.model_dump_json(by_alias=True, indent=1).encode(), folder / DOCUMENT)
     return whole
 

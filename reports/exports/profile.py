@@ -1,4 +1,4 @@
-"""The profile of a case as tables: its parts, and what it holds over time."""
+"""The profile of a case as tables: its parts, what it holds over time, its hardware counters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.profiled import CaseProfile
+    from harness.profiled import CaseProfile, Counter
 
 
 def parts(profile: CaseProfile) -> bytes:
@@ -21,6 +21,11 @@ def parts(profile: CaseProfile) -> bytes:
 def held(profile: CaseProfile) -> bytes:
     """Return what a call's allocations hold over time as CSV, seconds since it began and bytes."""
     return _csv(("seconds", "bytes"), ((f"{point.seconds:.9f}", point.bytes) for point in profile.held))
+
+
+def counters(found: Sequence[Counter]) -> bytes:
+    """Return hardware counters as CSV, each with its own unit."""
+    return _csv(("name", "value", "unit", "kernel"), ((one.name, one.value, one.unit, one.kernel) for one in found))
 
 
 def _csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

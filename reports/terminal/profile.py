@@ -97,9 +97,18 @@ def _at(ceiling: Ceiling | None) -> str:
     return f" at {units.count(ceiling.value, 'FLOP/s')}" if ceiling else ""
 
 
+def counters(document: ProfileDocument) -> list[str]:
+    """Return a line for each hardware counter, or the one that says why there are none; nothing if not asked for."""
+    if document.counters_reason:
+        return [document.counters_reason]
+    found = [f"  {one.name}  {units.plain(one.value)}{f' {one.unit}' if one.unit else ''}" for one in document.counters]
+    return ["hardware counters of one call, by Nsight Compute:", *found] if found else []
+
+
 def text(document: ProfileDocument) -> Sequence[str]:
     """Return the lines below the table: memory, bound, notes, files, and what to paste for other profilers."""
     lines = [memory(document.profile), sentence(document)] if document.profile.parts else []
+    lines += counters(document)
     lines += [f"wrote {file}" for file in document.files]
     if document.commands and document.profile.parts:
         lines += ["for other profilers, the same calls without this one:", *(f"  {line}" for line in document.commands)]

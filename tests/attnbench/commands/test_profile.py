@@ -26,17 +26,21 @@ CPU = ("--device", "cpu")
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("profile") / "out"
-    done = in_process("profile", "smoke", "-a", "n=16", "--impl", "batched", *CPU, "-o", folder)
+    done = in_process("profile", "smoke", "-a", "n=16", "--impl", "batched", *CPU, "--counters", "-o", folder)
     assert done.exit_code == 0, done.output
     return folder, done.stdout
 
 
 def test_a_case_leaves_its_trace_its_tables_and_a_document(profiled):
     folder, said = profiled
-    assert {path.name for path in folder.iterdir()} == {"trace.json.gz", "profile.json", "parts.csv", "memory.csv"}
+    names = {"profile.html", "trace.json.gz", "profile.json", "parts.csv", "memory.csv"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert "aten::bmm" in (folder / "profile.html").read_text(encoding="utf-8")
     document = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
     assert sum(part["share"] for part in document["profile"]["parts"]) == pytest.approx(1.0)
     assert "aten::bmm" in said
+    assert "hardware counters are read on CUDA devices alone, not on cpu" in said
+    assert document["counters"] == []
     assert "bound it" in said or "bounds it" in said or "No ceiling is near" in said
     assert f"{folder / 'trace.json.gz'} (open it at https://ui.perfetto.dev)" in said
     for line in document["commands"]:

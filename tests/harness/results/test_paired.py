@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
 from harness.records import Round
-from harness.results.paired import paired, policy_of
+from harness.results.paired import _logs, paired, policy_of
 from harness.results.run import read_run
 from reports.figures.speed.speed_up import speed_up, speed_ups
 from reports.figures.sweep import sweeps
@@ -120,3 +121,37 @@ def test_the_heat_map_says_what_it_rests_on(tmp_path):
     assert {row[5] for row in figure.rows} <= {"the same", "no significant difference"}
     bare = speed_up(sweep, baseline="sdpa-math")
     assert "All cells share fewer than two rounds with the baseline" in bare.how
+
+
+def test_in_a_merged_run_a_case_is_paired_within_its_part_alone(tmp_path):
+    run = write(tmp_path, factor=1.2)
+    apart = [
+        record.model_copy(update={"part": "one" if record.case.implementation == "batched" else "other"})
+        for record in run.records
+    ]
+    assert len(paired(run, baseline="sdpa-math")) == len(SIZES)
+    assert paired(replace(run, records=tuple(apart)), baseline="sdpa-math") == {}
+
+
+def test_the_canary_of_one_part_explains_nothing_of_another(tmp_path):
+    """Let the canary follow the drift of one part, and in the other, on a slower machine, something else."""
+    run = write(tmp_path, factor=1.0, drift=0.2)
+    known = {"statistic": "lower quartile", "value": 1.0, "value_low": 1.0, "value_high": 1.0}
+    records = [
+        record.model_copy(update={"time": record.time.model_copy(update=known), "part": str(index % 2)})
+        for index, record in enumerate(sorted(run.records, key=lambda record: record.case.point["n"]))
+    ]
+    canaries = {"0": lambda index: 1e-4 * 1.2**index, "1": lambda index: 3e-4 * 1.5 ** (index % 2)}
+    rounds = {
+        record.case.id: [
+            visit.model_copy(update={"canary": [canaries[record.part](visit.index)] * 3})
+            for visit in run.rounds[record.case.id]
+        ]
+        for record in records
+    }
+    mine = [record for record in records if record.part == "0"]
+    alone, together = (_logs(replace(run, records=tuple(some), rounds=rounds)) for some in (mine, records))
+    assert {record.case.id: together[record.case.id] for record in mine} == alone
+    unmarked = tuple(record.model_copy(update={"part": ""}) for record in records)
+    mixed = _logs(replace(run, records=unmarked, rounds=rounds))
+    assert any(mixed[name] != logs for name, logs in alone.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from harness.profiled import ProfileDocument
+from harness.profiled import Counter, ProfileDocument
 from harness.runner.profiling.bounds import bound
 from reports.terminal import profile as terminal
 from tests.support.profiles import CEILINGS, case_profile, part
@@ -58,3 +58,11 @@ def test_memory_and_lines_to_paste_stand_below():
     assert lines[0] == "Its allocations hold at most 488 KiB at once, and come to 488 KiB in all."
     assert lines[-1] == "  perf stat -- x"
     assert terminal.memory(case_profile(allocated_bytes=0)) == "It allocates nothing."
+
+
+def test_counters_are_a_line_each_or_one_that_says_why_there_are_none():
+    known = document()
+    assert terminal.counters(known) == []
+    some = known.model_copy(update={"counters": [Counter(name="dram__bytes_read.sum", value=4096.0, unit="byte")]})
+    assert terminal.counters(some)[1:] == ["  dram__bytes_read.sum  4,096 byte"]
+    assert terminal.counters(known.model_copy(update={"counters_reason": "no ncu"})) == ["no ncu"]

@@ -1,0 +1,19 @@
+"""What a call holds is drawn over its time, with its most in words; a call that allocates nothing has no drawing."""
+
+from __future__ import annotations
+
+from reports.figures import held
+from tests.support.profiles import case_profile
+
+
+def test_the_most_and_when_it_was_are_told_and_each_change_is_a_row():
+    figure = held.held(case_profile())
+    assert figure.finding == "Its allocations hold at most 488 KiB, 100 µs after it began, and 100 B at its end."
+    assert figure.rows == (("0.000000000", "0"), ("0.000100000", "500000"), ("0.000900000", "100"))
+    assert "time since the call began" in figure.svg
+    assert "var(--c" in figure.svg
+
+
+def test_a_call_that_allocates_nothing_has_no_drawing():
+    assert held.held(case_profile(allocated_bytes=0)) is None
+    assert held.held(case_profile(held=[])) is None
