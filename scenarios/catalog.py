@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from scenarios import claims, shapes, tutorial, values
+from scenarios import claims, shapes, tutorial, values, varlen
 from scenarios.scenario import Axis, Constraint, Scenario, Value, Variant
 
 if TYPE_CHECKING:
@@ -183,6 +183,7 @@ CATALOG: tuple[Scenario, ...] = (
     COMPILED_LENGTH,
     *tutorial.SCENARIOS,
     *shapes.SCENARIOS,
+    varlen.VARLEN,
 )
 # The joint law of all four axes is fitted to these sweeps as well; `grid` crosses them, where asked for by name.
 DEFAULT: tuple[str, ...] = ("sequence-length", "head-dim", "heads", "heads-fixed-width", "batch")

@@ -23,6 +23,8 @@ AXIS_NAMES = (
     *("window", "softcap", "layout", "values"),
     # Of multi-head modules, and of pooling; attention has a bias too, which is another.
     *("width", "query_size", "key_size", "value_size", "bias", "dropout", "kernel", "w"),
+    # Of packed sequences.
+    "lengths",
 )
 
 
@@ -140,7 +142,7 @@ class Scenario(Declared):
 
     name: str
     question: str
-    problem: Literal["attention", "multihead", "pooling"] = "attention"
+    problem: Literal["attention", "multihead", "pooling", "varlen"] = "attention"
     axes: list[Axis] = Field(default_factory=list)
     calls: list[Call] = Field(default_factory=list)
     base: Point = Field(default_factory=dict)
@@ -213,7 +215,8 @@ class Scenario(Declared):
     def with_axes(self, overrides: dict[str, list[Value]]) -> Scenario:
         """Return the scenario with other values for axes; an axis it doesn't sweep joins the sweep, unless scalar.
 
-        `n` sets n_q and n_k, and takes the place of both unless they are given too.
+        `n` sets n_q and n_k, and takes the place of both unless they are given too; n_q or n_k take that of n in
+        shapes. Where all values of a shape are set, no other shape is meant.
         """
         if self.calls:
             raise ValueError(f"scenario {self.name!r} is the calls of a program: no axis of it can be set")
@@ -235,8 +238,10 @@ class Scenario(Declared):
             for pattern, values in self.own_base.items()
             if (kept := {name: value for name, value in values.items() if name not in overrides})
         }
-        gone = {*overrides, *replaced}
+        gone = {*overrides, *replaced, *({"n"} if {"n_q", "n_k"} & set(overrides) else ())}
         shapes = [{name: value for name, value in shape.items() if name not in gone} for shape in self.shapes]
+        if any(all(value in overrides.get(name, []) for name, value in shape.items()) for shape in self.shapes):
+            shapes = []
         changes = {"axes": axes + added, "base": base, "own_base": own, "shapes": shapes}
         return self.model_copy(update=changes)
 

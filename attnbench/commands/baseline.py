@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attnbench.commands.compare import Shown, compare_runs, take
+from attnbench.commands.compare import Shown, compare_runs, take, with_canary
 from attnbench.console import fail, say, say_json
 from attnbench.options import Baselines, Telling, grouped
 
@@ -32,7 +32,7 @@ def save_command(
         path = path_of(name, folder=baselines)
         if path.exists() and not force:
             raise fail(f"{path} exists: choose another name, or --force")
-        snapshot = take(run, folder=baselines).snapshot.model_copy(update={"name": name})
+        snapshot = take(run, folder=baselines, read=with_canary).snapshot.model_copy(update={"name": name})
         if not snapshot.timed:
             raise fail(f"{run} has no timed case to keep")
         write_file(written(snapshot).encode(), path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.results.frontier import frontiers
 from harness.results.paired import paired, policy_of
 from harness.results.regret import regrets
 from reports import published, units
@@ -26,7 +27,7 @@ from reports.chapters.chapter import (
 )
 from reports.figures import fresh_memory
 from reports.figures.figure import slug
-from reports.figures.scaling import memory, operations, overview, slopes, time
+from reports.figures.scaling import frontier, memory, operations, options, overview, slopes, time
 from reports.figures.speed import bursts, regret, roofline, speed_up, throughput
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ def scaling_chapter(
     growing = [replace(_growth(sweep, named[sweep.run], colors), name=names[sweep.key]) for sweep in drawn]
     sections = list(opened_first(growing))
     for run in runs:
+        figures = made([frontier.frontier(sweep, colors, key=slug(run.label)) for sweep in frontiers(run)])
+        if figures:
+            title = of_run(run, "How far memory reaches", runs)
+            sections.append(Section(title, "", figures, name=of_run(run, "memory's end", runs)))
+    for run in runs:
         figures = made([fresh_memory.fresh_memory(run.records, colors, key=slug(run.label))])
         if figures:
             title = of_run(run, "Memory that is asked for anew in each call", runs)
@@ -72,7 +78,8 @@ def scaling_chapter(
 def _growth(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
     """Draw what grows along a sweep, and tabulate the laws by which its time was judged."""
     if sweep.axis is None:
-        return Section(heading(sweep), sweep.conditions, made([operations.joint(sweep, colors)]))
+        figure = options.by_option(sweep, colors) or operations.joint(sweep, colors)
+        return Section(heading(sweep), sweep.conditions, made([figure]))
     if sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
         return Section(heading(sweep), sweep.conditions, made([time.time(sweep, colors)]))
     laws = time.judged_laws(sweep)

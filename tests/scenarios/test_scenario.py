@@ -211,3 +211,17 @@ def test_calls_stand_in_place_of_axes(fields, mistake):
 def test_no_axis_of_a_program_s_calls_can_be_set():
     with pytest.raises(ValueError, match="no axis of it can be set"):
         Scenario(name="x", question="?", calls=CALLS).with_axes({"n": [4]})
+
+
+def test_a_shape_that_is_set_whole_is_meant_alone_and_others_are_changed():
+    models = catalog.find("models")
+    whole = models.with_axes({"n": [128], "heads": [12], "d": [64]})
+    assert [(point["heads"], point["d"], point.get("kv_heads")) for point in whole.points()[0]] == [(12, 64, None)]
+    half = models.with_axes({"n": [128], "d": [32]})
+    assert {point["d"] for point in half.points()[0]} == {32}
+    assert len(half.points()[0]) > 1
+
+
+def test_a_rectangle_takes_the_place_of_lengths_in_shapes():
+    points, _ = catalog.find("causal").with_axes({"n_q": [256], "n_k": [1024], "causal": [True]}).points()
+    assert [(point["n_q"], point["n_k"], "n" in point) for point in points] == [(256, 1024, False)]
