@@ -40,5 +40,5 @@ def saving(total: Total) -> str:
     if total.saved is None:
         return units.ABSENT
     if total.saved == total.saved_low == total.saved_high == 0:
-        return "it is what is saved of"
+        return "nothing"
     return f"{units.percent(total.saved)} ({units.percent(total.saved_low)} to {units.percent(total.saved_high)})"

@@ -26,4 +26,4 @@ def test_a_saving_is_told_with_its_interval_and_its_absence_as_such():
     assert saving(TOTAL) == "25 % (20 % to 30 %)"
     assert saving(replace(TOTAL, saved=-0.5, saved_low=-0.6, saved_high=-0.4)) == "-50 % (-60 % to -40 %)"
     assert saving(replace(TOTAL, saved=None)) == units.ABSENT
-    assert saving(replace(TOTAL, saved=0.0, saved_low=0.0, saved_high=0.0)) == "it is what is saved of"
+    assert saving(replace(TOTAL, saved=0.0, saved_low=0.0, saved_high=0.0)) == "nothing"
