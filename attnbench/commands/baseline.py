@@ -21,7 +21,7 @@ def save_command(
     force: Annotated[bool, typer.Option("--force", help="Replace a baseline of that name.")] = False,
     telling: Telling,
 ) -> None:
-    """Keep a run's times, intervals, counts and machine as a file of some ten kilobytes a hundred cases.
+    """Keep a run's times, intervals, counts and machine as a file of some four kilobytes a hundred cases.
 
     Example: attnbench baseline save runs/20260102-030405 main
     """
