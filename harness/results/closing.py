@@ -40,7 +40,11 @@ CANARY_PERCENTILE = 5
 
 def canary_floor(rounds: Sequence[Round]) -> float | None:
     """Return the undisturbed seconds of the canary over many rounds, None if none was timed."""
-    seconds = [value for visit in rounds for value in visit.canary]
+    return floor_of([value for visit in rounds for value in visit.canary])
+
+
+def floor_of(seconds: Sequence[float]) -> float | None:
+    """Return the undisturbed one of the canary's times, None if there is none."""
     return float(np.percentile(seconds, CANARY_PERCENTILE)) if seconds else None
 
 
