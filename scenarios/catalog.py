@@ -226,8 +226,9 @@ def read(path: Path) -> Scenario:
         found = Scenario.model_validate(document)
     except ValidationError as error:
         raise ScenarioError("\n".join(_mistakes(path, error))) from None
+    sizes = [*found.base.items(), *(size for call in found.calls for size in call.point.items())]
     wrong = [mistake for axis in found.axes for mistake in values.size_mistakes(axis.name, axis.values)]
-    wrong += [mistake for name, value in found.base.items() for mistake in values.size_mistakes(name, [value])]
+    wrong += [mistake for name, value in sizes for mistake in values.size_mistakes(name, [value])]
     if wrong:
         raise ScenarioError("\n".join(f"scenario {path}: {mistake}" for mistake in wrong))
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnbench.commands.compare import take
+from attnbench.commands.compare import records_alone, take
 from attnbench.console import fail, say, say_json, warn
 from attnbench.options import Baselines, Telling, grouped
 
@@ -39,11 +39,13 @@ def history_command(
     from harness.comparing.history import history
     from harness.policy import DEFAULT
     from reports.answer.history import lines
+    from reports.page.render import collector_paused
 
     share = None if fail_on is None else _share(fail_on)
     try:
-        snapshots = [take(path, folder=baselines).snapshot for path in _found(places)]
-        found = history(snapshots, policy=DEFAULT.comparison, base=implementation or "")
+        with collector_paused():
+            snapshots = [take(path, folder=baselines, read=records_alone).snapshot for path in _found(places)]
+            found = history(snapshots, policy=DEFAULT.comparison, base=implementation or "")
         if output is not None:
             from reports.page.history import html
 
