@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 
 from impls.registry import register
@@ -25,13 +23,14 @@ def loop(
     group = q.shape[1] // k.shape[1]
     if group > 1:
         k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-    edges = cu_seqlens.tolist()
+    lengths = cu_seqlens.diff().tolist()
     outs = []
-    for begin, end in itertools.pairwise(edges):
-        queries, keys, values = (x[begin:end].transpose(0, 1) for x in (q, k, v))  # [heads, length, d]
+    # Backward of a slice is as long as the pack, once for each sequence; that of a split is one concatenation.
+    for own in zip(*(torch.split(x, lengths) for x in (q, k, v)), strict=True):
+        queries, keys, values = (x.transpose(0, 1) for x in own)  # [heads, length, d]
         scores = (queries * scale) @ keys.mT
         if causal:
-            later = torch.ones(end - begin, end - begin, dtype=torch.bool, device=q.device).triu(1)
+            later = torch.ones_like(scores[0], dtype=torch.bool).triu(1)
             scores = scores.masked_fill(later, float("-inf"))
         outs.append((scores.softmax(-1) @ values).transpose(0, 1))
     return torch.cat(outs)

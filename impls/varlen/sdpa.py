@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -22,12 +20,13 @@ def sdpa(
     scale: float | None = None,
 ) -> torch.Tensor:
     """Call SDPA on views of each sequence that has tokens, and join the outputs [tokens, heads, d_v]."""
-    edges = cu_seqlens.tolist()
+    lengths = cu_seqlens.diff().tolist()
     outs = []
-    for begin, end in itertools.pairwise(edges):
-        if begin == end:
+    # Backward of a slice is as long as the pack, once for each sequence; that of a split is one concatenation.
+    for own in zip(*(torch.split(x, lengths) for x in (q, k, v)), strict=True):
+        if not len(own[0]):
             continue
-        queries, keys, values = (x[begin:end].transpose(0, 1).unsqueeze(0) for x in (q, k, v))  # [1, heads, length, d]
+        queries, keys, values = (x.transpose(0, 1).unsqueeze(0) for x in own)  # [1, heads, length, d]
         out = scaled_dot_product_attention(
             queries, keys, values, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
         )

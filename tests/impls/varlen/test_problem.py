@@ -45,6 +45,19 @@ def test_operations_are_the_sum_of_squares_of_lengths_as_the_model_says_and_padd
     assert count(lambda: call("padded", inputs)).products == 4 * 16 * 2 * 8 * max(point.lengths) ** 2
 
 
+@pytest.mark.parametrize("name", ["loop", "sdpa", "padded"])
+def test_a_gradient_costs_no_more_for_each_sequence_where_there_are_more(name):
+    """A slice of the pack for each sequence would: its gradient is as long as the pack."""
+
+    def operations(sequences):
+        inputs = drawn({"n": 4, "batch": sequences, "d": 8}, dtype=torch.float32)
+        leaves = [tensor.requires_grad_() for tensor in inputs.differentiable]
+        out = call(name, inputs)
+        return count(lambda: torch.autograd.grad(out, leaves, torch.ones_like(out), retain_graph=True)).operations
+
+    assert operations(40) == pytest.approx(4 * operations(10), rel=0.02)
+
+
 def test_costs_of_directions_and_bytes():
     point = varlen.parse({"lengths": [3, 5], "heads": 4, "kv_heads": 2, "d": 8, "d_v": 4, "causal": True})
     forward, backward, both = (
