@@ -7,17 +7,27 @@ from scenarios.scenario import Axis, Claim, Point, Scenario, Value, Variant
 
 # Left out unless asked for by name: what is compiled for each shape, and a Python loop over rows.
 LEFT_OUT = ["loop", "flex*"]
-# Heads, key heads and sizes of a head, from the config.json that each model is published with.
+# Heads, key heads and sizes of a head, as each model is published: the file that says so stands above it, of GitHub.
 MODELS: dict[str, Point] = {
+    # openai/gpt-2, src/model.py: n_head 12, n_embd 768.
     "GPT-2 (openai-community/gpt2)": {"heads": 12, "kv_heads": 12, "d": 64, "causal": True},
+    # google-research/bert, README.md: BERT-Base, Uncased, 768-hidden, 12-heads.
     "BERT-base (google-bert/bert-base-uncased)": {"heads": 12, "kv_heads": 12, "d": 64, "causal": False},
+    # google-research/vision_transformer, vit_jax/configs/models.py: get_l16_config, num_heads 16, hidden_size 1024.
     "ViT-L/16 (google/vit-large-patch16-224)": {"heads": 16, "kv_heads": 16, "d": 64, "causal": False},
+    # Lightning-AI/litgpt, litgpt/config.py, of its config.json: n_head 32, n_query_groups 8, n_embd 4096.
     "Llama 3 8B (meta-llama/Meta-Llama-3-8B)": {"heads": 32, "kv_heads": 8, "d": 128, "causal": True},
+    # The same file: n_head 64, n_query_groups 8, n_embd 8192.
     "Llama 3 70B (meta-llama/Meta-Llama-3-70B)": {"heads": 64, "kv_heads": 8, "d": 128, "causal": True},
+    # Retruth/deontic, nlp_models/qwen2/README.md, which prints the config of 7B: num_attention_heads 28,
+    # num_key_value_heads 4, hidden_size 3584; Qwen2.5 keeps them.
     "Qwen2.5 7B (Qwen/Qwen2.5-7B)": {"heads": 28, "kv_heads": 4, "d": 128, "causal": True},
+    # openai/gpt-oss, gpt_oss/torch/model.py, for both sizes: num_attention_heads 64, num_key_value_heads 8, head_dim
+    # 64; every other layer has sliding_window 128. Its learned sinks are no part of this.
     "gpt-oss 20B, its full layers (openai/gpt-oss-20b)": {"heads": 64, "kv_heads": 8, "d": 64, "causal": True},
     "gpt-oss 20B, its sliding layers": {"heads": 64, "kv_heads": 8, "d": 64, "causal": True, "window": 128},
-    # Queries and keys have 128 features and 64 of position, values 128.
+    # huggingface/transformers, models/deepseek_v3/configuration_deepseek_v3.py: num_attention_heads 128; queries and
+    # keys have qk_nope_head_dim 128 features and qk_rope_head_dim 64 of position, values v_head_dim 128.
     "DeepSeek-V3, expanded (deepseek-ai/DeepSeek-V3)": {
         "heads": 128,
         "kv_heads": 128,
@@ -26,7 +36,8 @@ MODELS: dict[str, Point] = {
         "causal": True,
     },
 }
-DECODE_CPU: list[Value] = [512, 768, 1024, 2048, 4096, 8192, 16384, 32768]
+# As few as time is judged by, over a range of 64.
+DECODE_CPU: list[Value] = [512, 1024, 2048, 4096, 8192, 16384, 32768]
 DECODE_CUDA: list[Value] = [1024, 1536, 2048, 4096, 8192, 16384, 32768, 65536]
 # A question about time by itself: what sizes do to it is asked by the sweeps of one axis.
 DECODE = Claim(
@@ -40,7 +51,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="models",
         question="What does prefill cost at the heads of models that people run?",
-        axes=[Axis(name="n", values=[128, 384])],
+        # One length on a CPU, so that every model is met there within a minute; `-a n=...` asks for others.
+        axes=[Axis(name="n", values=[192])],
         shapes=list(MODELS.values()),
         base={"batch": 1},
         exclude=LEFT_OUT,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attnbench.commands.compare import Shown, compare_runs, take
+from attnbench.commands.compare import Shown, compare_runs, take, with_canary
 from attnbench.console import fail, say, say_json
 from attnbench.options import Baselines, Telling, grouped
 
@@ -21,7 +21,7 @@ def save_command(
     force: Annotated[bool, typer.Option("--force", help="Replace a baseline of that name.")] = False,
     telling: Telling,
 ) -> None:
-    """Keep a run's times, intervals, counts and machine as a file of some ten kilobytes a hundred cases.
+    """Keep a run's times, intervals, counts and machine as a file of some four kilobytes a hundred cases.
 
     Example: attnbench baseline save runs/20260102-030405 main
     """
@@ -32,7 +32,7 @@ def save_command(
         path = path_of(name, folder=baselines)
         if path.exists() and not force:
             raise fail(f"{path} exists: choose another name, or --force")
-        snapshot = take(run, folder=baselines).snapshot.model_copy(update={"name": name})
+        snapshot = take(run, folder=baselines, read=with_canary).snapshot.model_copy(update={"name": name})
         if not snapshot.timed:
             raise fail(f"{run} has no timed case to keep")
         write_file(written(snapshot).encode(), path)

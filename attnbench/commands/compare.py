@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -57,10 +57,15 @@ class Shown(Gate):
 
 @dataclass(frozen=True)
 class Taken:
-    """One side of a comparison; a baseline has no run."""
+    """One side of a comparison; a baseline has no run, and neither has a run that was read for its records alone.
+
+    `place` is the run's directory, `policy` what it was made under, None of a baseline.
+    """
 
     snapshot: Snapshot
-    run: Run | None
+    run: Run | None = None
+    place: Path | None = None
+    policy: ComparisonPolicy | None = None
 
 
 @grouped
@@ -108,14 +113,16 @@ def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown, telling: 
     """Compare two runs or baselines, show it, and end with the exit code that it makes."""
     from harness.comparing.compare import compare
     from harness.comparing.demands import judge, policy_for
+    from harness.policy import DEFAULT
     from reports.page.render import collector_paused
 
     try:
         demands = demands_of(shown)
         with collector_paused():
-            before, after = take(base, folder=folder), take(new, folder=folder)
+            read = whole if shown.recheck or shown.output else with_canary
+            before, after = take(base, folder=folder, read=read), take(new, folder=folder, read=read)
             before, after = _labelled(before, after)
-            policy = policy_for(demands, _policy(after))
+            policy = policy_for(demands, after.policy or DEFAULT.comparison)
             changes = compare(before.snapshot, after.snapshot, policy=policy)
         judged = judge(changes, demands)
         if shown.recheck:
@@ -174,42 +181,67 @@ def compare_inside(path: Path, implementation: str, *, shown: Shown, telling: Te
     end(changes, judge(changes, demands), runs=[run], gate=shown, page=shown.output, telling=telling)
 
 
-def take(path: Path, *, folder: Path) -> Taken:
+def take(path: Path, *, folder: Path, read: Callable[[Path], Taken]) -> Taken:
     """Read a run directory, a baseline by file or name, or a file of times. Raises ValueError for anything else."""
     from harness.comparing import baselines, foreign
-    from harness.comparing.snapshot import snapshot
     from harness.results.documents import JournalError
-    from harness.results.run import read_run
     from impls.registry import unknown
 
     if path.is_dir():
-        run = read_run(path)
-        return Taken(snapshot(run), run)
+        return read(path)
     if path.is_file():
-        return Taken(baselines.read(path) if baselines.is_baseline(path) else foreign.read(path), None)
+        return Taken(baselines.read(path) if baselines.is_baseline(path) else foreign.read(path))
     saved = baselines.names(folder)
     if str(path) in saved:
-        return Taken(baselines.read(baselines.path_of(str(path), folder=folder)), None)
+        return Taken(baselines.read(baselines.path_of(str(path), folder=folder)))
     if saved:
         raise JournalError(f"{unknown('baseline', str(path), saved)} (in {folder}); and {path} is no run directory")
     raise JournalError(f"{path} is no run directory, and {folder} has no baselines")
 
 
+def whole(path: Path) -> Taken:
+    """Read all of a run directory. Raises JournalError, SchemaMismatchError."""
+    from harness.comparing.snapshot import snapshot
+    from harness.results.paired import policy_of
+    from harness.results.run import read_run
+
+    run = read_run(path)
+    return Taken(snapshot(run), run, path, policy_of(run))
+
+
+def with_canary(path: Path) -> Taken:
+    """Read the records of a run directory and its canary, all of one that never closed. Raises as `whole`."""
+    from harness.comparing.closed import read_closed
+
+    found = read_closed(path, has_canary=True)
+    return Taken(found.snapshot, place=path, policy=found.policy) if found else whole(path)
+
+
+def records_alone(path: Path) -> Taken:
+    """Read the records of a run directory, all of one that never closed. Raises as `whole`."""
+    from harness.comparing.closed import read_closed
+
+    found = read_closed(path, has_canary=False)
+    return Taken(found.snapshot, place=path, policy=found.policy) if found else whole(path)
+
+
 def _labelled(before: Taken, after: Taken) -> tuple[Taken, Taken]:
     """Tell sides of one name apart by the folder that they are in."""
-    from dataclasses import replace
-
     if before.snapshot.name != after.snapshot.name:
         return before, after
     sides = []
     for side, word in ((before, "base"), (after, "new")):
-        parent = side.run.path.resolve().parent.name if side.run else "baseline"
+        parent = side.place.resolve().parent.name if side.place else "baseline"
         name = f"{parent}/{side.snapshot.name}"
         sides.append((side, name, word))
     if sides[0][1] == sides[1][1]:
         sides = [(side, f"{name} ({word})", word) for side, name, word in sides]
     return tuple(  # type: ignore[return-value]
-        Taken(side.snapshot.model_copy(update={"name": name}), replace(side.run, label=name) if side.run else None)
+        replace(
+            side,
+            snapshot=side.snapshot.model_copy(update={"name": name}),
+            run=replace(side.run, label=name) if side.run else None,
+        )
         for side, name, _ in sides
     )
 
@@ -219,13 +251,6 @@ def demands_of(shown: Gate) -> list[Demand]:
     from harness.comparing.demands import parse
 
     return [parse(text) for text in dict.fromkeys(shown.fail_on or ())]
-
-
-def _policy(side: Taken) -> ComparisonPolicy:
-    from harness.policy import DEFAULT
-    from harness.results.paired import policy_of
-
-    return policy_of(side.run) if side.run else DEFAULT.comparison
 
 
 def _rechecked(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnbench.commands.compare import take
+from attnbench.commands.compare import records_alone, take
 from attnbench.console import fail, say, say_json, warn
 from attnbench.options import Baselines, Telling, grouped
 
@@ -39,11 +39,13 @@ def history_command(
     from harness.comparing.history import history
     from harness.policy import DEFAULT
     from reports.answer.history import lines
+    from reports.page.render import collector_paused
 
     share = None if fail_on is None else _share(fail_on)
     try:
-        snapshots = [take(path, folder=baselines).snapshot for path in _found(places)]
-        found = history(snapshots, policy=DEFAULT.comparison, base=implementation or "")
+        with collector_paused():
+            snapshots = [take(path, folder=baselines, read=records_alone).snapshot for path in _found(places)]
+            found = history(snapshots, policy=DEFAULT.comparison, base=implementation or "")
         if output is not None:
             from reports.page.history import html
 
@@ -73,19 +75,27 @@ def _share(text: str) -> float:
 
 
 def _found(paths: list[Path]) -> list[Path]:
-    """Return the runs and baselines that are named, or that lie in folders that are named."""
-    from harness.results.journal import JOURNAL
-
+    """Return the runs and baselines that are named, or that lie in folders that are named. Raises ValueError."""
     found = []
     for path in paths:
-        if not path.is_dir() or (path / JOURNAL).exists():
+        if not path.is_dir():
             found.append(path)
             continue
-        inside = [one for one in sorted(path.iterdir()) if (one / JOURNAL).is_file() or one.suffix == ".json"]
+        inside = _runs_of(path)
+        for one in sorted(path.iterdir()) if not inside else ():
+            inside += _runs_of(one) if one.is_dir() else [one] if one.suffix == ".json" else []
         if not inside:
             raise fail(f"{path} has no runs and no baselines")
         found += inside
     return found
+
+
+def _runs_of(folder: Path) -> list[Path]:
+    """Return a folder if it is a run, those of its machines if it was merged of several, else nothing."""
+    from harness.results.journal import JOURNAL
+    from harness.results.run import places
+
+    return [place for place in places(folder) if (place / JOURNAL).is_file()]
 
 
 def _gate(found: History, *, share: float, is_silent: bool) -> None:

@@ -1,17 +1,17 @@
-"""Baselines: snapshots in small files that one can commit, a line for each case.
+"""Baselines: snapshots in small files that one can commit, a line for each implementation at some points.
 
-A file groups cases by implementation, dtype, direction and scenario. A group says once what its cases share; a row has
-the values that differ, and the figures under `columns`. Numbers have five digits, far more than any time repeats to.
+Earlier files have `groups` of rows, a line for each case; they are read as well.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, JsonValue
 
+from harness.comparing.grids import Grid, packed, text, unpacked
 from harness.comparing.snapshot import Figures, Snapshot
 from harness.records import SCHEMA, Case, Fact, Record, case_id
 from harness.results.documents import JournalError, read_model
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 FOLDER = "baselines"
 SUFFIX = ".json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Of each row after the values of the point.
+# In earlier files, of each row after the values of the point.
 COLUMNS = ("seconds", "low", "high", "rounds", "operations", "attended", "extra_bytes", "error")
-DIGITS = 5
 
 
 class Group(Fact):
@@ -66,74 +65,24 @@ class Baseline(Fact):
     commit: str = ""
     canary_floor: float | None = None
     process_deviation: float
+    digests: list[str] = Field(default_factory=list)
+    grids: list[Grid] = Field(default_factory=list)
     columns: list[str] = Field(default_factory=lambda: list(COLUMNS))
-    groups: list[Group]
+    groups: list[Group] = Field(default_factory=list)
 
     model_config = Record.model_config
 
 
 def written(snapshot: Snapshot) -> str:
     """Return the text of a baseline's file."""
-    baseline = Baseline(
-        **{name: getattr(snapshot, name) for name in Snapshot.model_fields if name not in {"cases", "schema_version"}},
-        groups=_groups(snapshot.cases),
-    )
-    document = baseline.model_dump(mode="json", by_alias=True, exclude_defaults=False)
-    groups = document.pop("groups")
-    head = json.dumps(document, indent=1, allow_nan=False)[:-2]
-    return f'{head},\n "groups": [\n' + ",\n".join(_group_text(group) for group in groups) + "\n ]\n}\n"
-
-
-def _group_text(group: dict[str, Any]) -> str:
-    rows, without = group.pop("rows"), group.pop("without")
-    head = json.dumps({name: value for name, value in group.items() if value not in ("", 1)})[:-1]
-    return (
-        f"  {head},\n" + ",\n".join(_list_text(name, of) for name, of in (("rows", rows), ("without", without))) + "}"
-    )
-
-
-def _list_text(name: str, rows: Sequence[object]) -> str:
-    lines = ",\n".join("    " + json.dumps(row, separators=(",", ":"), allow_nan=False) for row in rows)
-    return f'   "{name}": [' + (f"\n{lines}\n   ]" if rows else "]")
-
-
-def _groups(cases: Sequence[Figures]) -> list[Group]:
-    gathered: dict[tuple[Any, ...], list[Figures]] = {}
-    for one in cases:
-        case = one.case
-        key = (case.scenario, case.problem, case.implementation, case.dtype, case.device, case.direction, case.cache)
-        how = (one.digest, one.statistic, one.processes) if one.status == "ok" else (one.digest,)
-        gathered.setdefault((*key, tuple(sorted(case.point)), how), []).append(one)
-    return [_group(of) for of in gathered.values()]
-
-
-def _group(of: Sequence[Figures]) -> Group:
-    first = of[0].case
-    shared = {name: value for name, value in first.point.items() if all(one.case.point[name] == value for one in of)}
-    varies = [name for name in first.point if name not in shared]
-    timed = [one for one in of if one.status == "ok"]
-    return Group(
-        **{
-            name: getattr(first, name)
-            for name in ("scenario", "problem", "implementation", "dtype", "device", "direction", "cache")
-        },
-        digest=next((one.digest for one in of if one.digest), ""),
-        statistic=next((one.statistic for one in timed), ""),
-        processes=min((one.processes for one in timed), default=1),
-        point=shared,
-        varies=varies,
-        rows=[
-            [one.case.point[name] for name in varies] + [_brief(getattr(one, name)) for name in COLUMNS]
-            for one in timed
-        ],
-        without=[
-            [one.case.point[name] for name in varies] + [one.status, one.reason] for one in of if one.status != "ok"
-        ],
-    )
-
-
-def _brief(value: float | None) -> float | None:
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+    digests, grids = packed(snapshot.cases)
+    shared = {
+        name: getattr(snapshot, name) for name in Snapshot.model_fields if name not in {"cases", "schema_version"}
+    }
+    baseline = Baseline(**shared, digests=digests)
+    document = baseline.model_dump(mode="json", by_alias=True, exclude={"grids", "columns", "groups"})
+    lines = [f" {json.dumps(name)}: {json.dumps(value, allow_nan=False)},\n" for name, value in document.items()]
+    return "{\n" + "".join(lines) + ' "grids": [\n' + ",\n".join(map(text, grids)) + "\n ]\n}\n"
 
 
 def read(path: Path) -> Snapshot:
@@ -145,6 +94,7 @@ def read(path: Path) -> Snapshot:
         raise JournalError(f"{path} is no baseline: `attnbench baseline save RUN NAME` writes one")
     baseline = read_model(Baseline, document, source=str(path))
     cases = [one for group in baseline.groups for one in _cases(group, baseline.columns, source=str(path))]
+    cases += [one for grid in baseline.grids for one in unpacked(baseline.digests, grid, source=str(path))]
     return Snapshot(
         **{name: getattr(baseline, name) for name in Snapshot.model_fields if name not in {"cases", "schema_version"}},
         cases=cases,

@@ -12,6 +12,7 @@ from harness.records import SCHEMA, Case, Fact, Record, Status
 from harness.results.closing import canary_floor
 
 if TYPE_CHECKING:
+    from harness.comparing.closed import ReadRecord
     from harness.records import Environment
     from harness.results.run import Run
 
@@ -100,19 +101,20 @@ def snapshot(run: Run, *, name: str | None = None) -> Snapshot:
         device=run.plan.device if run.plan else "",
         environment_id=environment.id if environment else "",
         stable=environment.stable if environment else {},
-        commit=_commit(environment),
+        commit=commit_of(environment),
         canary_floor=canary_floor([visit for visits in run.rounds.values() for visit in visits]),
         process_deviation=(run.plan.policy if run.plan else DEFAULT).comparison.process_deviation,
         cases=cases,
     )
 
 
-def _commit(environment: Environment | None) -> str:
+def commit_of(environment: Environment | None) -> str:
+    """Return the commit of attnbench, with `+` where files differed from it; "" without one."""
     said = str(environment.volatile.get("commit", "")) if environment else ""
     return said if COMMIT.fullmatch(said) else ""
 
 
-def figures(record: Record) -> Figures:
+def figures(record: Record | ReadRecord) -> Figures:
     """Take the figures of a record."""
     time, counts, memory = record.time, record.counts, record.memory
     low, high = (time.interval if time else None) or (None, None)

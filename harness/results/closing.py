@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.machine.roofline import matmul_rate, roofline_seconds
+from harness.machine.roofline import WIDENED, matmul_rate, roofline_seconds
 from harness.records import (
     TF32,
     Agreement,
@@ -40,7 +40,11 @@ CANARY_PERCENTILE = 5
 
 def canary_floor(rounds: Sequence[Round]) -> float | None:
     """Return the undisturbed seconds of the canary over many rounds, None if none was timed."""
-    seconds = [value for visit in rounds for value in visit.canary]
+    return floor_of([value for visit in rounds for value in visit.canary])
+
+
+def floor_of(seconds: Sequence[float]) -> float | None:
+    """Return the undisturbed one of the canary's times, None if there is none."""
     return float(np.percentile(seconds, CANARY_PERCENTILE)) if seconds else None
 
 
@@ -235,6 +239,8 @@ def _implausible(case: Case, prepared: Preparation, seconds: float, ceilings: Se
     if case.dtype == "float32" and (tf32 := next((one.value for one in ceilings if one.name == TF32), None)):
         # Three products on tensor cores make one of float32's precision (CUTLASS, OpMultiplyAddFastF32).
         rate = max(rate, tf32 / 3)
+    if case.dtype in WIDENED:
+        rate = max(rate, matmul_rate(ceilings, "float32") or 0.0)
     limit = policy.timing.implausible * rate
     if achieved <= limit:
         return ""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.records import Fact
-from harness.scaling.reasons import LawReason, MeasureSizes, RepeatSizes
+from harness.scaling.reasons import JudgeApart, LawReason, MeasureSizes, RepeatSizes
 
 
 class NotCounted(Fact):
@@ -271,5 +271,6 @@ class SeeSlopes(Fact):
 
 
 Advice = Annotated[
-    MeasureSizes | RepeatSizes | MeasureMemory | CompareLarger | JudgeSegments | SeeSlopes, Field(discriminator="kind")
+    MeasureSizes | RepeatSizes | JudgeApart | MeasureMemory | CompareLarger | JudgeSegments | SeeSlopes,
+    Field(discriminator="kind"),
 ]

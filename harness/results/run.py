@@ -113,13 +113,17 @@ def _waiting(
 
 def read_runs(paths: Sequence[str | Path]) -> list[Run]:
     """Read several runs, with labels that tell them apart; of a merged directory each of its machines."""
-    places = [place for path in paths for place in _places(Path(path))]
-    names = [place.resolve().name for place in places]
+    found = [place for path in paths for place in places(Path(path))]
+    names = [place.resolve().name for place in found]
     return [
         read_run(place, label=name if names.count(name) == 1 else f"{place.resolve().parent.name}/{name}")
-        for place, name in zip(places, names, strict=True)
+        for place, name in zip(found, names, strict=True)
     ]
 
 
-def _places(directory: Path) -> list[Path]:
+def places(directory: Path) -> list[Path]:
+    """List the run directories that one stands for: those of each machine where several were merged, else itself.
+
+    Raises JournalError, SchemaMismatchError.
+    """
     return [directory / folder for folder in _folders(journal.read_merged(directory))] or [directory]

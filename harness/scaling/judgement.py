@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.policy import ScalingPolicy
-from harness.scaling.decision import VERDICTS, decide
+from harness.scaling.combs import comb
+from harness.scaling.decision import GATES, VERDICTS, decide
 from harness.scaling.exponent import (
     LINEAR,
     PARAMETERS,
@@ -102,6 +103,7 @@ def judge(
     profile, mixed = decisions.profile, decisions.mixed
     plausible = plausible_rivals(n, cost, policy=policy)
     law = _law(n, profile, policy=policy)
+    dear = comb(n, cost, policy=policy) if GATES[decisions.gate[0]] == "noise" else None
     return Judgement(
         verdict=VERDICTS[decisions.verdict[0]],
         claimed=claimed,
@@ -111,8 +113,8 @@ def judge(
         rivals=plausible,
         floor_ends=_floor_ends(law),
         half=crossover(n, cost, claimed=claimed) if claimed > LINEAR else None,
-        reason=reason_of(decisions, n, claimed=claimed, rivals=plausible, policy=policy),
-        to_decide=advice_of(decisions, n, policy=policy),
+        reason=reason_of(decisions, n, claimed=claimed, rivals=plausible, policy=policy, comb=dear),
+        to_decide=advice_of(decisions, n, policy=policy, comb=dear),
         slopes=local_slopes(n, cost, None if intervals is None else [intervals[index] for index in order]),
         mixed=None if mixed is None else (round(float(mixed.low[0]), 4), round(float(mixed.high[0]), 4)),
     )

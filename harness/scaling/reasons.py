@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from harness.records import Fact
+from harness.scaling.combs import Comb
 from harness.scaling.decision import CONSISTENT, GATES, VERDICTS, against_band
 
 if TYPE_CHECKING:
@@ -54,10 +55,14 @@ class FixedCost(Fact):
 
 
 class Scatter(Fact):
-    """Costs lie too far from the best curve; `residual` is their standard deviation as a share."""
+    """Costs lie too far from the best curve; `residual` is their standard deviation as a share.
+
+    `comb` says which sizes are dear, where that explains it.
+    """
 
     kind: Literal["scatter"] = "scatter"
     residual: float
+    comb: Comb | None = None
 
 
 class ExponentInterval(Fact):
@@ -115,16 +120,29 @@ class RepeatSizes(Fact):
     precision: float
 
 
-LawAdvice = MeasureSizes | RepeatSizes
+class JudgeApart(Fact):
+    """Judge multiples of `multiple` and other sizes apart."""
+
+    kind: Literal["judge apart"] = "judge apart"
+    multiple: int
+
+
+LawAdvice = MeasureSizes | RepeatSizes | JudgeApart
 
 
 def reason_of(
-    decisions: Decisions, sizes: Array, *, claimed: float, rivals: list[str], policy: ScalingPolicy
+    decisions: Decisions,
+    sizes: Array,
+    *,
+    claimed: float,
+    rivals: list[str],
+    policy: ScalingPolicy,
+    comb: Comb | None = None,
 ) -> LawReason:
-    """Return why the first data set was decided as it was."""
+    """Return why the first data set was decided as it was; `comb` is what its scatter may come from."""
     profile, verdict = decisions.profile, VERDICTS[decisions.verdict[0]]
     if verdict == "inconclusive" and decisions.gate[0]:
-        return _reason_of_gate(decisions, sizes, policy=policy)
+        return _reason_of_gate(decisions, sizes, policy=policy, comb=comb)
     low, high = round(float(profile.low[0]), 4), round(float(profile.high[0]), 4)
     band = {"band_low": claimed - policy.band, "band_high": claimed + policy.band}
     if verdict == "contradicted":
@@ -139,13 +157,17 @@ def reason_of(
     return ExponentInterval(low=low, high=high, **band, where="partly inside")
 
 
-def advice_of(decisions: Decisions, sizes: Array, *, policy: ScalingPolicy) -> LawAdvice | None:
+def advice_of(
+    decisions: Decisions, sizes: Array, *, policy: ScalingPolicy, comb: Comb | None = None
+) -> LawAdvice | None:
     """Return which sizes, how many and how precise, would decide the first data set; None if it is decided."""
     if VERDICTS[decisions.verdict[0]] != "inconclusive":
         return None
     gate = GATES[decisions.gate[0]]
     count, span = policy.sizes_advised, policy.range_advised
     start = float(sizes[0])
+    if gate == "noise" and comb is not None:
+        return JudgeApart(multiple=comb.multiple)
     if gate == "noise":
         return RepeatSizes(sizes=len(sizes), precision=PRECISION)
     if gate == "floor":
@@ -157,14 +179,14 @@ def advice_of(decisions: Decisions, sizes: Array, *, policy: ScalingPolicy) -> L
     return MeasureSizes(sizes=max(count, len(sizes) + 4), start=start, end=start * wider, precision=PRECISION)
 
 
-def _reason_of_gate(decisions: Decisions, sizes: Array, *, policy: ScalingPolicy) -> LawReason:
+def _reason_of_gate(decisions: Decisions, sizes: Array, *, policy: ScalingPolicy, comb: Comb | None) -> LawReason:
     profile, gate = decisions.profile, GATES[decisions.gate[0]]
     if gate == "sizes":
         return TooFewSizes(sizes=len(sizes), at_least=policy.sizes_at_least)
     if gate == "range":
         return ShortRange(ratio=float(sizes[-1] / sizes[0]), at_least=policy.range_at_least)
     if gate == "noise":
-        return Scatter(residual=float(profile.residual[0]))
+        return Scatter(residual=float(profile.residual[0]), comb=comb)
     shares = profile.floor_share[0]
     return FixedCost(
         cost=float(profile.floor[0]),

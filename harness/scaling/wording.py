@@ -8,6 +8,7 @@ from harness.scaling.reasons import (
     DominantTerm,
     ExponentInterval,
     FixedCost,
+    JudgeApart,
     LowerTermPossible,
     RepeatSizes,
     Scatter,
@@ -18,8 +19,10 @@ from harness.scaling.reasons import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.scaling.combs import Comb
     from harness.scaling.reasons import LawAdvice, LawReason
 
+EVEN = 2
 # Below this a size is written with decimals, if it has any.
 WHOLE_FROM = 10.0
 
@@ -51,6 +54,8 @@ def sentence(reason: LawReason, *, cost: Callable[[float], str] = three_digits) 
             )
         case Scatter():
             text = f"costs scatter {_percent(reason.residual)} around the best curve, more than any law explains"
+            if reason.comb is not None:
+                text += f": {_dear(reason.comb)}"
         case ExponentInterval():
             where = f"only {reason.where}" if reason.where == "partly inside" else reason.where
             text = (
@@ -76,10 +81,24 @@ def advice(wanted: LawAdvice) -> str:
     """Say what to measure, as an imperative."""
     if isinstance(wanted, RepeatSizes):
         return f"repeat the {wanted.sizes} sizes to a precision of {_percent(wanted.precision)} on a quiet machine"
+    if isinstance(wanted, JudgeApart):
+        others, multiples = _sides(wanted.multiple)
+        return f"judge {multiples}{' sizes' if wanted.multiple == EVEN else ''} and {others} ones apart"
     text = f"measure {wanted.sizes} sizes from {size(wanted.start)} to {size(wanted.end)}"
     if wanted.past_fixed_cost:
         text += ", where the fixed cost no longer counts"
     return text if wanted.precision is None else f"{text} to a precision of {_percent(wanted.precision)}"
+
+
+def _sides(multiple: int) -> tuple[str, str]:
+    """Name the sizes that are no multiples, and those that are."""
+    return ("odd", "even") if multiple == EVEN else ("other", f"multiples of {multiple}")
+
+
+def _dear(comb: Comb) -> str:
+    others, multiples = _sides(comb.multiple)
+    whose = "even ones" if comb.multiple == EVEN else multiples
+    return f"{others} sizes cost {comb.ratio:.3g} times what {whose} do"
 
 
 def _band(reason: ExponentInterval | DominantTerm) -> str:

@@ -285,6 +285,7 @@ SHAPES = (
     Probe("scale 1", {**SMALL, "scale": 1.0}, quick=True),
     Probe("scale 0.02, causal", {**SMALL, "scale": 0.02, "causal": True}),
     Probe("scale 0", {**SMALL, "scale": 0.0}),
+    Probe("scale -0.3", {**SMALL, "scale": -0.3}),
 )
 # What few implementations know, by itself and crossed with what it may be mixed up with.
 WINDOWS = (

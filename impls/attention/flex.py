@@ -14,7 +14,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import BlockMask, and_masks, create_block_mask, flex_attention
 
 from impls.registry import register
 
@@ -26,7 +26,7 @@ COMPILER = os.environ.get("CXX", "g++")
 if shutil.which(COMPILER) is None:
     raise ImportError(f"needs a C++ compiler: there is no {COMPILER!r} (set CXX to another)")
 
-MASKS = ("causal", "valid_lens", "gqa", "dead_rows")
+MASKS = ("causal", "valid_lens", "gqa", "dead_rows", "window")
 # Kernels kept in a process; a run visits fewer points.
 KERNELS_AT_MOST = 256
 
@@ -39,11 +39,13 @@ def build(
     causal: bool = False,
     scale: float | None = None,
     valid_lens: torch.Tensor | None = None,
+    window: int | None = None,
 ) -> Callable[[], torch.Tensor]:
     """Compile for these shapes and sort the mask into blocks; return the call."""
     if q.device.type == "cpu" and bool(q.isnan().any()):
         raise NotImplementedError("compiled for a CPU, a query that holds NaN gives a finite row")
-    attend, block_mask = kernel(q, k, v, causal=causal, valid_lens=valid_lens), blocks(q, k, causal, valid_lens)
+    attend = kernel(q, k, v, causal=causal, valid_lens=valid_lens, window=window)
+    block_mask = blocks(q, k, causal=causal, valid_lens=valid_lens, window=window)
     # The first call compiles.
     attend(q, k, v, block_mask, scale)
     return lambda: attend(q, k, v, block_mask, scale)
@@ -77,48 +79,60 @@ def flex(
     causal: bool = False,
     scale: float | None = None,
     valid_lens: torch.Tensor | None = None,
+    window: int | None = None,
 ) -> torch.Tensor:
     """Run the compiled kernel; the first call of a shape compiles it."""
-    attend = kernel(q, k, v, causal=causal, valid_lens=valid_lens)
-    return attend(q, k, v, blocks(q, k, causal, valid_lens), scale)  # type: ignore[no-any-return]
+    attend = kernel(q, k, v, causal=causal, valid_lens=valid_lens, window=window)
+    return attend(q, k, v, blocks(q, k, causal=causal, valid_lens=valid_lens, window=window), scale)  # type: ignore[no-any-return]
 
 
-def blocks(q: torch.Tensor, k: torch.Tensor, causal: bool, valid_lens: torch.Tensor | None) -> BlockMask | None:  # noqa: FBT001
+def blocks(
+    q: torch.Tensor, k: torch.Tensor, *, causal: bool, valid_lens: torch.Tensor | None, window: int | None
+) -> BlockMask | None:
     """Sort the mask into blocks that are empty, full or mixed; None if there is no mask."""
     n_q, n_k = q.shape[2], k.shape[2]
-    allowed = mask(n_q, n_k, causal=causal, valid_lens=valid_lens)
+    allowed = mask(n_q, n_k, causal=causal, valid_lens=valid_lens, window=window)
     if allowed is None:
         return None
     return create_block_mask(allowed, None if valid_lens is None else q.shape[0], None, n_q, n_k, device=q.device)
 
 
-def mask(n_q: int, n_k: int, *, causal: bool, valid_lens: torch.Tensor | None) -> Callable[..., torch.Tensor] | None:
+def mask(
+    n_q: int, n_k: int, *, causal: bool, valid_lens: torch.Tensor | None, window: int | None
+) -> Callable[..., torch.Tensor] | None:
     """Return which key a query may attend to, as a function of batch element, head, query and key."""
-    shift = n_k - n_q
+    shift, reach = n_k - n_q, window or 0
 
     def below_diagonal(batch: Any, head: Any, query: Any, key: Any) -> Any:  # noqa: ARG001
         return key <= query + shift
 
-    if valid_lens is None:
-        return below_diagonal if causal else None
-    # One form for both kinds of lengths: a column that broadcasts would be read at every query.
-    lengths = valid_lens.reshape(len(valid_lens), -1).expand(-1, n_q).contiguous()
+    def near(batch: Any, head: Any, query: Any, key: Any) -> Any:  # noqa: ARG001
+        return (key > query + shift - reach) & (key < query + shift + reach)
 
-    def inside(batch: Any, head: Any, query: Any, key: Any) -> Any:  # noqa: ARG001
-        return key < lengths[batch, query]
+    conditions: list[Callable[..., Any]] = [below_diagonal] * causal + [near] * (window is not None)
+    if valid_lens is not None:
+        # One form for both kinds of lengths: a column that broadcasts would be read at every query.
+        lengths = valid_lens.reshape(len(valid_lens), -1).expand(-1, n_q).contiguous()
 
-    def both(batch: Any, head: Any, query: Any, key: Any) -> Any:
-        return inside(batch, head, query, key) & below_diagonal(batch, head, query, key)
+        def inside(batch: Any, head: Any, query: Any, key: Any) -> Any:  # noqa: ARG001
+            return key < lengths[batch, query]
 
-    return both if causal else inside
+        conditions.append(inside)
+    return and_masks(*conditions) if len(conditions) > 1 else next(iter(conditions), None)
 
 
 def kernel(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool, valid_lens: torch.Tensor | None
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    causal: bool,
+    valid_lens: torch.Tensor | None,
+    window: int | None,
 ) -> Callable[..., Any]:
     """Return the compiled function of a shape, dtype, layout and kind of mask, made once."""
     tensors = tuple((tuple(x.shape), x.stride(), x.dtype, x.device) for x in (q, k, v))
-    return _compiled(tensors, causal, valid_lens is not None)
+    return _compiled(tensors, causal, valid_lens is not None, window)
 
 
 @functools.lru_cache(maxsize=KERNELS_AT_MOST)

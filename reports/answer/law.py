@@ -251,3 +251,19 @@ def memory_sentence(run: Run) -> str:
         for degree, names in sorted(by_degree.items(), reverse=True)
     ]
     return f"Extra memory grows {', and '.join(said)}; this run judged no law of time." if said else ""
+
+
+def decoding_sentence(run: Run) -> str:
+    """Say whether decoding is linear in its keys, by count and by time; "" if a run did not judge it."""
+    along = [verdict for verdict in run.verdicts if verdict.axis == "n_k" and verdict.expected == 1]
+    counted = {verdict.implementation: verdict.verdict for verdict in along if verdict.quantity == "operations"}
+    timed = {verdict.implementation: verdict.verdict for verdict in along if verdict.quantity == "time"}
+    said = []
+    for judged, agrees, differs in (
+        (counted, "the counted operations of {} are linear in n_k", "those counted of {} are not"),
+        (timed, "measured time agrees for {}", "time contradicts it for {}"),
+    ):
+        for outcomes, words in ((HELD, agrees), (FAILED, differs)):
+            if names := sorted(name for name, outcome in judged.items() if outcome in outcomes):
+                said.append(words.format(who(names, of=judged)))
+    return f"Decoding: {'; '.join(said)}." if said else ""

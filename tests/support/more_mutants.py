@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import torch
 from torch.nn import functional
@@ -10,7 +11,7 @@ from torch.nn import functional
 from impls.attention._masks import allowed, repeat_heads, softmax
 from impls.multihead import steps
 from impls.pooling.nadaraya_watson import KERNELS
-from tests.support import wrong_in_rare, wrong_in_state  # noqa: F401  (add their mutants)
+from tests.support import wrong_in_packs, wrong_in_rare, wrong_in_state  # noqa: F401  (add their mutants)
 from tests.support.mutants import honest, mutant, scale_of
 
 # Right but for one feature, or for two together
@@ -88,6 +89,34 @@ def _(q, k, v, *, valid_lens=None, **options):
     return honest(
         q, k, v, valid_lens=None if valid_lens is None else valid_lens.amax().expand_as(valid_lens), **options
     )
+
+
+def five_percent_off(name, met):
+    """Add a mutant that is 5 % too large where `met` holds of its arguments."""
+
+    @mutant(name)
+    def _(q, k, v, *, causal=False, scale=None, valid_lens=None):
+        out = honest(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
+        asked = SimpleNamespace(q=q, k=k, v=v, causal=causal, scale=scale, lens=valid_lens)
+        return out * 1.05 if met(asked) else out
+
+
+five_percent_off(
+    "head sizes past 16 that are no multiple of it", lambda asked: asked.q.shape[3] > 16 and asked.q.shape[3] % 16 != 0
+)
+five_percent_off("a scale of one's own under the causal mask", lambda asked: asked.scale is not None and asked.causal)
+five_percent_off("an odd number of heads", lambda asked: asked.q.shape[1] > 1 and asked.q.shape[1] % 2 == 1)
+five_percent_off(
+    "lengths by row of grouped heads",
+    lambda asked: asked.lens is not None and asked.lens.ndim > 1 and asked.k.shape[1] < asked.q.shape[1],
+)
+five_percent_off("a length of zero", lambda asked: asked.lens is not None and bool((asked.lens == 0).any()))
+five_percent_off("values wider than keys", lambda asked: asked.v.shape[3] > asked.q.shape[3])
+five_percent_off(
+    "keys past 128 in no whole blocks", lambda asked: asked.k.shape[2] > 128 and asked.k.shape[2] % 128 != 0
+)
+five_percent_off("an offset in the storage", lambda asked: asked.k.storage_offset() > 0)
+five_percent_off("queries past 100", lambda asked: float(asked.q.detach().abs().max()) > 100)
 
 
 # Head sizes

@@ -94,6 +94,11 @@ def _(q, k, v, *, causal=False, scale=None, valid_lens=None):
     return honest(q, k, v, causal=causal, valid_lens=valid_lens)
 
 
+@mutant("scale taken without its sign")
+def _(q, k, v, *, causal=False, scale=None, valid_lens=None):
+    return honest(q, k, v, causal=causal, scale=None if scale is None else abs(scale), valid_lens=valid_lens)
+
+
 @mutant("scale of d padded to a power of two")
 def _(q, k, v, *, causal=False, scale=None, valid_lens=None):
     padded = 2 ** math.ceil(math.log2(q.shape[-1]))

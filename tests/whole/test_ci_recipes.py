@@ -123,7 +123,7 @@ def test_what_the_gate_installs_is_pinned_and_there():
 
 @pytest.mark.slow
 def test_the_lines_for_gitlab_run(place):
-    (text,) = [block for block in blocks(PAGE, language="yaml") if "artifacts:" in block]
+    (text,) = [block for block in blocks(PAGE, language="yaml") if "attnbench compare" in block]
     lines = [line for line in listed(text, "script") if not line.startswith("pip install")]
     kept = listed(text, "after_script")
     assert shell(lines[0], place).returncode == 0
@@ -138,7 +138,7 @@ def test_the_lines_for_gitlab_run(place):
 
 @pytest.mark.slow
 def test_the_plain_shell_keeps_a_baseline_and_then_compares(place):
-    (script,) = [block for block in blocks(PAGE, language="sh") if block.startswith("#!")]
+    (script,) = [block for block in blocks(PAGE, language="sh") if "attnbench compare" in block]
     (place / ".venv").mkdir()
     first = shell(script, place)
     assert first.returncode == 0, first.stderr

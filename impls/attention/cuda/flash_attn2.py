@@ -29,7 +29,7 @@ def load() -> Callable[..., Any]:
     name="flash-attn-2",
     devices=("cuda",),
     dtypes=HALF,
-    supports=("causal", "gqa", "dead_rows", "backward"),
+    supports=("causal", "gqa", "dead_rows", "backward", "window"),
     # FlashAttention-4 alone brings a folder of the same name.
     requires=("flash_attn.flash_attn_interface",),
     expects=Expected(("flash_attn",), kernels=("flash_fwd", "flash_bwd")),
@@ -47,7 +47,12 @@ def flash_attn_2(
     causal: bool = False,
     scale: float | None = None,
     valid_lens: torch.Tensor | None = None,  # noqa: ARG001  # not in `supports`: never asked
+    window: int | None = None,
 ) -> torch.Tensor:
-    """Call flash_attn_func; it pads heads whose size is no multiple of 8 by itself."""
+    """Call flash_attn_func; it pads heads whose size is no multiple of 8 by itself.
+
+    Its window counts the keys on either side of a row's own, -1 for all of them.
+    """
     decline_head_sizes(q.shape[-1])
-    return call_swapped(load(), q, k, v, causal=causal, softmax_scale=scale)
+    sides = (-1, -1) if window is None else (window - 1, 0 if causal else window - 1)
+    return call_swapped(load(), q, k, v, causal=causal, softmax_scale=scale, window_size=sides)

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 import attnbench
+from harness.results.run import read_runs
 from tests.support.commands import in_process
 from tests.support.parts import change, make_parts
 
@@ -36,17 +37,39 @@ def test_what_is_missing_is_said_and_ends_with_four(parts, tmp_path):
     assert "of the plan have no closed record" in done.stderr
 
 
-def test_several_machines_load_as_one_table_with_a_column_of_theirs(parts, tmp_path):
-    from harness.results.run import read_runs
-
-    made = [shutil.copytree(part, tmp_path / part.name) for part in parts]
+@pytest.fixture(scope="module")
+def several(parts, tmp_path_factory):
+    """Merge two parts as if each were of a machine of its own."""
+    folder = tmp_path_factory.mktemp("several")
+    made = [shutil.copytree(part, folder / part.name) for part in parts]
     change(made[1] / "environment.json", id="bbbb")
-    done = in_process("merge", *made, "-o", tmp_path / "all", "-q")
+    done = in_process("merge", *made, "-o", folder / "merges" / "all", "-q")
     assert (done.exit_code, done.stderr) == (0, "")
-    table = attnbench.load(tmp_path / "all")
-    assert list(table["run"].unique()) == [run.label for run in read_runs([tmp_path / "all"])]
-    page = in_process("report", tmp_path / "all", "--format", "md")
+    return folder / "merges" / "all"
+
+
+def test_several_machines_load_as_one_table_with_a_column_of_theirs(several):
+    table = attnbench.load(several)
+    assert list(table["run"].unique()) == [run.label for run in read_runs([several])]
+    page = in_process("report", several, "--format", "md")
     assert page.stdout.count("## attnbench: ") == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("compare", "MERGED", "PART"), ("compare", "PART", "MERGED"), ("export", "MERGED", "--to", "csv")]
+)
+def test_what_takes_one_run_names_the_folders_of_several_in_a_line(parts, several, words):
+    named = {"MERGED": several, "PART": parts[0]}
+    done = in_process(*(named.get(word, word) for word in words))
+    folders = ", ".join(run.path.name for run in read_runs([several]))
+    assert done.exit_code == USAGE
+    assert done.output == f"attnbench: {several} holds runs of 2 machines: name one of {folders} in it\n"
+
+
+def test_a_history_has_each_of_several_machines_wherever_their_merge_lies(several):
+    for place in (several, several.parent):
+        found = json.loads(in_process("history", place, "--json").stdout)
+        assert sum(len(machine["runs"]) for machine in found["machines"]) == 2, place
 
 
 def test_other_code_is_refused_and_merged_where_told(parts, tmp_path):

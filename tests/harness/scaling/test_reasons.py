@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from harness.policy import ScalingPolicy
+from harness.scaling.combs import Comb
 from harness.scaling.decision import decide
 from harness.scaling.reasons import (
     DominantTerm,
     ExponentInterval,
     FixedCost,
+    JudgeApart,
     LowerTermPossible,
     MeasureSizes,
     RepeatSizes,
@@ -87,6 +89,11 @@ def test_scatter_asks_for_the_same_sizes_again():
     assert isinstance(reason, Scatter)
     assert reason.residual > POLICY.noise_at_most
     assert wanted == RepeatSizes(sizes=len(SIZES), precision=0.01)
+    dear = Comb(multiple=2, ratio=1.4)
+    decisions = decide(SIZES, (SIZES**2 * np.exp(noise))[None], claimed=2.0, policy=POLICY)
+    reason = reason_of(decisions, SIZES, claimed=2.0, rivals=[], policy=POLICY, comb=dear)
+    assert reason.comb == dear
+    assert advice_of(decisions, SIZES, policy=POLICY, comb=dear) == JudgeApart(multiple=2)
 
 
 def test_an_interval_across_the_bands_edge_asks_for_a_wider_range():

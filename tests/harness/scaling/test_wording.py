@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from harness.scaling import wording
+from harness.scaling.combs import Comb
 from harness.scaling.reasons import (
     DominantTerm,
     ExponentInterval,
     FixedCost,
+    JudgeApart,
     LowerTermPossible,
     MeasureSizes,
     RepeatSizes,
@@ -49,6 +51,20 @@ def test_a_size_is_whole_from_ten_on(value, text):
         ),
         (Scatter(residual=0.305), "costs scatter 30 % around the best curve, more than any law explains"),
         (
+            Scatter(residual=0.21, comb=Comb(multiple=2, ratio=1.4)),
+            (
+                "costs scatter 21 % around the best curve, more than any law explains: odd sizes cost 1.4 times what "
+                "even ones do"
+            ),
+        ),
+        (
+            Scatter(residual=0.21, comb=Comb(multiple=16, ratio=1.3)),
+            (
+                "costs scatter 21 % around the best curve, more than any law explains: other sizes cost 1.3 times what "
+                "multiples of 16 do"
+            ),
+        ),
+        (
             ExponentInterval(low=1.0, high=1.8, **BAND, where="partly inside"),
             "the exponent is between 1.00 and 1.80, only partly inside 1.75 to 2.25",
         ),
@@ -81,6 +97,8 @@ def test_each_reason_has_its_sentence(reason, words):
             MeasureSizes(sizes=11, start=2.5, end=160, past_fixed_cost=True),
             "measure 11 sizes from 2.5 to 160, where the fixed cost no longer counts",
         ),
+        (JudgeApart(multiple=2), "judge even sizes and odd ones apart"),
+        (JudgeApart(multiple=16), "judge multiples of 16 and other ones apart"),
         (RepeatSizes(sizes=9, precision=0.02), "repeat the 9 sizes to a precision of 2 % on a quiet machine"),
     ],
 )

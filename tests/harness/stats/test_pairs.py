@@ -52,6 +52,19 @@ def test_a_tenth_slower_is_found_and_never_called_faster(noise):
     assert faster == 0
 
 
+def test_one_pair_of_processes_does_not_show_that_they_differ_by_more_than_is_allowed_for():
+    # What docs/comparing.md says of --fast: three pairs see it and hold the rate, one pair can't.
+    apart = {"effect": 0.0, "cases": 20, "between": 0.025}
+    assert rates(**apart, processes=3)[0] <= 0.01
+    assert 0.05 < rates(**apart, processes=1)[0] < 0.12
+
+
+def test_one_pair_of_processes_finds_a_tenth_where_they_differ_by_what_is_allowed_for():
+    _, found, faster = rates(effect=0.1, changed=8, processes=1)
+    assert found >= 0.95
+    assert faster == 0
+
+
 def test_processes_that_lie_further_apart_than_is_allowed_for_widen_every_interval():
     rng = np.random.default_rng(2)
     calm, wild = (pair_errors(drawn(rng, effects=[0.0] * 8, between=between), policy=POLICY) for between in (0.0, 0.06))

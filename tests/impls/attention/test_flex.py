@@ -42,6 +42,8 @@ def test_more_shapes_than_the_compiler_remembers_all_agree():
         {"n": 33, "valid_lens": 0},
         {"n": 33, "valid_lens": "batch", "causal": True},
         {"n": 140, "valid_lens": "rows", "kv_heads": 1},
+        {"causal": True, "n": 300, "window": 40},
+        {"n_q": 150, "n_k": 90, "window": 20, "valid_lens": "batch"},
     ],
     ids=str,
 )
@@ -109,7 +111,7 @@ def test_only_its_own_scenario_compiles_unasked(scenario):
     from harness.runner.plan import expand
     from harness.runner.selection import Selection
 
-    names = {of: registry.names(of) for of in ("attention", "multihead", "pooling")}
+    names = {of: registry.names(of) for of in ("attention", "multihead", "pooling", "varlen")}
     cases, _ = expand([scenario], names=names, selection=Selection(), device="cpu")
     assert any("flex" in case.implementation for case in cases) == (scenario.name == "compiled")
 
@@ -133,3 +135,13 @@ def test_without_a_compiler_it_is_unavailable_with_the_reason():
     )
     assert done.stdout.startswith("ImportError: needs a C++ compiler: there is no 'no-such-cxx'")
     assert done.stdout.endswith("True\n")
+
+
+def test_blocks_that_a_window_hides_are_none_of_the_kernel_s():
+    q = torch.ones(1, 1, 1024, 8)
+    from impls.attention import flex
+
+    whole = flex.blocks(q, q, causal=True, valid_lens=None, window=None)
+    near = flex.blocks(q, q, causal=True, valid_lens=None, window=128)
+    assert int(whole.kv_num_blocks.sum() + whole.full_kv_num_blocks.sum()) == 8 * 9 // 2
+    assert int(near.kv_num_blocks.sum() + near.full_kv_num_blocks.sum()) == 8 + 7

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from harness.results.verdicts_file import Verdict
-from reports.answer.law import counted_words, head, laws, memory_sentence, sentence, timed_words, who
+from reports.answer.law import counted_words, decoding_sentence, head, laws, memory_sentence, sentence, timed_words, who
 from tests.support.drawn import run_of
 
 
 def verdict(name, outcome, *, quantity="all", axis="n", exponent=None, **known):
     fields = {"claim": "A2", "dtype": "float32", "device": "cpu", "direction": "forward"}
-    expected = {"n": 2, "d": 1, "heads": 1, "batch": 1}[axis]
+    expected = {"n": 2, "d": 1, "heads": 1, "batch": 1, "n_k": 1}[axis]
     return Verdict(
         implementation=name, verdict=outcome, quantity=quantity, axis=axis,
         **{**fields, "expected": expected, "exponent": exponent, **known},
@@ -119,3 +119,18 @@ def test_many_names_are_counted():
     assert who(["a", "b"], of=["a", "b"]) == "both implementations"
     assert who(["a", "b", "c"], of="abcd") == "a, b and c"
     assert who(list("abcd"), of="abcde") == "4 of 5 implementations"
+
+
+def test_decoding_is_linear_by_count_and_by_time_or_is_not():
+    found = [
+        verdict("batched", "confirmed", quantity="operations", axis="n_k", exponent=1.0),
+        verdict("online", "confirmed", quantity="operations", axis="n_k", exponent=1.0),
+        verdict("batched", "consistent", quantity="time", axis="n_k", exponent=1.1),
+        verdict("online", "contradicted", quantity="time", axis="n_k", exponent=2.0),
+        verdict("batched", "confirmed", axis="n_k"),
+    ]
+    assert decoding_sentence(run_of([], verdicts=found)) == (
+        "Decoding: the counted operations of both implementations are linear in n_k; measured time agrees for batched; "
+        "time contradicts it for online."
+    )
+    assert decoding_sentence(run_of([], verdicts=[verdict("batched", "confirmed", quantity="operations")])) == ""

@@ -43,6 +43,7 @@ from harness.scaling.reasons import (
     DominantTerm,
     ExponentInterval,
     FixedCost,
+    JudgeApart,
     LawAdvice,
     LawReason,
     LowerTermPossible,
@@ -242,6 +243,7 @@ ADVICE = [
         "measure 17 sizes from 16384 to 1048576 to a precision of 1 %",
     ),
     (RepeatSizes(sizes=11, precision=0.01), "repeat the 11 sizes to a precision of 1 % on a quiet machine"),
+    (JudgeApart(multiple=2), "judge even sizes and odd ones apart"),
     (MeasureMemory(axis="n", at_least=4), "measure 4 sizes of n or more"),
     (CompareLarger(precision=0.01), "compare at a larger n, to a precision of 1 %"),
     (

@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 
 from harness.results.journal import JournalError
@@ -15,6 +16,37 @@ from harness.results.run import read_run
 from reports.exports.export import BENCHER_NAME_CHARACTERS, FORMATS, SUFFIXES, export, name_of
 from reports.frame import COLUMNS, load
 from tests.support import runs
+
+# "Bencher Metric Format", and the entry of "customSmallerIsBetter", as their documentation has them.
+BENCHER = {
+    "type": "object",
+    "minProperties": 1,
+    "propertyNames": {"minLength": 1, "maxLength": BENCHER_NAME_CHARACTERS},
+    "additionalProperties": {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": "^[a-z0-9-]{1,64}$"},
+        "additionalProperties": {
+            "type": "object",
+            "required": ["value"],
+            "properties": {name: {"type": "number"} for name in ("value", "lower_value", "upper_value")},
+            "additionalProperties": False,
+        },
+    },
+}
+SMALLER_IS_BETTER = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["name", "unit", "value"],
+        "properties": {
+            **{name: {"type": "string", "minLength": 1} for name in ("name", "unit", "range", "extra")},
+            "value": {"type": "number", "exclusiveMinimum": 0},
+        },
+        "additionalProperties": False,
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +105,18 @@ def test_github_action_benchmark_gets_name_unit_and_value(run):
     entries = json.loads(export(read_run(run), to="github-action-benchmark"))
     assert all(entry["unit"] == "us" and entry["value"] > 0 for entry in entries)
     assert len({entry["name"] for entry in entries}) == len(entries)
+
+
+@pytest.mark.parametrize(("to", "schema"), [("github-action-benchmark", SMALLER_IS_BETTER), ("bencher", BENCHER)])
+def test_an_export_is_what_its_tool_documents(run, to, schema):
+    found = json.loads(export(read_run(run), to=to))
+    jsonschema.validate(found, schema)
+    timed = [record for record in read_run(run).records if record.time]
+    assert len(found) == len(timed)
+    entries = found if to != "bencher" else [one["latency"] for one in found.values()]
+    scale = 1e9 if to == "bencher" else 1e6
+    expected = [pytest.approx(record.time.seconds * scale) for record in timed]
+    assert [entry["value"] for entry in entries] == expected
 
 
 def test_bencher_gets_measures_with_bounds(run):

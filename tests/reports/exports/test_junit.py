@@ -71,6 +71,24 @@ def test_an_implementation_that_was_asked_for_and_is_missing_is_an_error_and_ano
     assert (other.get("errors"), other.find("testcase/skipped").get("message")) == ("0", "no triton")
 
 
+def test_every_file_has_what_the_schema_of_jenkins_asks_for():
+    changes = compare(side([case()]), side([case(seconds=2e-3)]), policy=ComparisonPolicy())
+    missing = [Unavailable(name="flex", reason="no triton"), Unavailable(name="mine", reason="gone", asked=True)]
+    report = Report(problem="attention", device="cpu", outcomes=[outcome("disagreed")], unavailable=missing)
+    for written in (junit(report), gate(changes, judge(changes, [parse("slower:5%"), parse("disagreed")]))):
+        root = ET.fromstring(written)
+        assert root.tag == "testsuites"
+        for suite in root:
+            # junit-10.xsd of jenkinsci/xunit-plugin.
+            assert set(suite.attrib) == {"name", "tests", "failures", "errors", "skipped"}
+            tags = [child.tag for one in suite for child in one]
+            assert {element.tag for element in suite} == {"testcase"}
+            assert int(suite.get("tests")) == len(suite)
+            counted = [int(suite.get(name)) for name in ("failures", "errors", "skipped")]
+            assert counted == [tags.count(name) for name in ("failure", "error", "skipped")]
+            assert all(set(element.attrib) == {"classname", "name"} for element in suite)
+
+
 def test_the_gate_of_a_comparison_has_a_suite_for_each_demand():
     base = [case(), case("online"), case("loop")]
     new = [case(seconds=2e-3), case("online", extra_bytes=9999), case("loop", status="crashed", reason="SIGSEGV")]

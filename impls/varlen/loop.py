@@ -1,0 +1,36 @@
+"""Packed sequences one after another, each by the textbook formula: two products around a softmax."""
+
+from __future__ import annotations
+
+import torch
+
+from impls.registry import register
+
+
+@register(problem="varlen", name="loop", supports=("causal", "gqa", "d_v", "backward"), score_buffers=2.0)
+def loop(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    cu_seqlens: torch.Tensor,
+    max_seqlen: int,  # noqa: ARG001
+    causal: bool = False,
+    scale: float | None = None,
+) -> torch.Tensor:
+    """Attend within each sequence, and join the outputs [tokens, heads, d_v]."""
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    group = q.shape[1] // k.shape[1]
+    if group > 1:
+        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+    lengths = cu_seqlens.diff().tolist()
+    outs = []
+    # Backward of a slice is as long as the pack, once for each sequence; that of a split is one concatenation.
+    for own in zip(*(torch.split(x, lengths) for x in (q, k, v)), strict=True):
+        queries, keys, values = (x.transpose(0, 1) for x in own)  # [heads, length, d]
+        scores = (queries * scale) @ keys.mT
+        if causal:
+            later = torch.ones_like(scores[0], dtype=torch.bool).triu(1)
+            scores = scores.masked_fill(later, float("-inf"))
+        outs.append((scores.softmax(-1) @ values).transpose(0, 1))
+    return torch.cat(outs)
