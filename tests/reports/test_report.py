@@ -83,7 +83,7 @@ def test_every_figure_has_title_alternative_and_both_sentences(page):
     figures = re.findall(r'<figure class="figure.*?</figure>', page, flags=re.DOTALL)
     assert len(figures) > 20
     for figure in figures:
-        assert re.search(r"<h4(?: aria-level="3")?>[^<]+</h4>", figure)
+        assert re.search(r'<h4(?: aria-level="3")?>[^<]+</h4>', figure)
         assert re.search(r'role="img" aria-label="[^"]{20,}"', figure)
         assert re.search(r'class="finding">[^<]{15,}<', figure)
         assert re.search(r'class="how">[^<]{15,}<', figure)
