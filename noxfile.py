@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -60,6 +61,38 @@ def tests(session: nox.Session) -> None:
 
 def _tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
+
+
+def at_lowest(requirements: list[str]) -> list[str]:
+    """Pin each requirement to the lowest version that its range allows; one without such a bound stays."""
+    pinned = (re.sub(r">=\s*([\w.]+)[^;]*", r"==\1", wanted) for wanted in requirements)
+    return [wanted.strip() for wanted in pinned]
+
+
+def _bounds(session: nox.Session, *, is_lowest: bool) -> None:
+    """Test against one end of every range of pyproject.toml; with --no-venv against what is there.
+
+    Old packages warn of new ones beside them, and new ones of what they will drop: that is no mistake of ours.
+    """
+    project = nox.project.load_toml("pyproject.toml")
+    wanted = [*project["project"]["dependencies"], *nox.project.dependency_groups(project, "test")]
+    if session.virtualenv.is_sandboxed:
+        session.install("--upgrade", *(at_lowest(wanted) if is_lowest else wanted))
+        session.install("--no-deps", "-e", ".")
+    warnings = ("-W", "ignore::DeprecationWarning")
+    session.run("python", "-m", "pytest", *warnings, *(session.posargs or SIDE_BY_SIDE))
+
+
+@nox.session(python="3.11")
+def lowest(session: nox.Session) -> None:
+    """Run the tests on the oldest Python, torch and packages that pyproject.toml allows; `-- tests/FOLDER` for some."""
+    _bounds(session, is_lowest=True)
+
+
+@nox.session(python="3.14")
+def newest(session: nox.Session) -> None:
+    """Run the tests on the newest Python, torch and packages that there are; `-- tests/FOLDER` for some."""
+    _bounds(session, is_lowest=False)
 
 
 @nox.session

@@ -20,6 +20,7 @@ from attnbench.commands.merge import merge_command
 from attnbench.commands.new import new_command
 from attnbench.commands.plan import plan_command
 from attnbench.commands.profile import profile_command
+from attnbench.commands.record import record_command
 from attnbench.commands.report import report_command
 from attnbench.commands.run import run_command
 from attnbench.commands.verify import verify_command
@@ -30,6 +31,7 @@ from attnbench.options import grouped
 COMMANDS = {
     "list": list_command,
     "new": new_command,
+    "record": record_command,
     "plan": plan_command,
     "check": check_command,
     "run": run_command,

@@ -451,12 +451,16 @@ class Environment(Fact):
 
 
 class Prediction(Fact):
-    """What the planner expects of one call: operations, peak extra bytes, seconds; `arithmetic` says how."""
+    """What the planner expects of one call: operations, peak extra bytes, seconds; `arithmetic` says how.
+
+    `limit_bytes` is what extra and resident bytes may be together, None in runs of older versions.
+    """
 
     operations: int
     extra_bytes: int
     resident_bytes: int
     seconds: float
+    limit_bytes: int | None = None
     arithmetic: str = ""
 
 

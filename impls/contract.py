@@ -206,8 +206,10 @@ class Probe:
 
     @property
     def length(self) -> int:
-        """Return the greatest of n, n_q and n_k."""
-        return max((int(self.point[name]) for name in ("n", "n_q", "n_k") if name in self.point), default=0)
+        """Return the greatest of n, n_q and n_k, and of lengths that are listed."""
+        listed = self.point.get("lengths")
+        sizes = [self.point[name] for name in ("n", "n_q", "n_k") if name in self.point]
+        return max(map(int, sizes + (listed if isinstance(listed, list) else [])), default=0)
 
 
 class Inputs(Protocol):

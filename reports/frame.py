@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Sizes a point may have; each is a column, empty where a point lacks it.
 AXES = (
     *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width"),
-    *("causal", "valid_lens", "scale", "dropout", "window", "softcap", "bias", "layout", "values"),
+    *("causal", "valid_lens", "scale", "dropout", "window", "softcap", "bias", "layout", "values", "lengths"),
 )
 # What stands behind the name of an approximate implementation.
 APPROXIMATE = " (approximate)"
@@ -32,7 +32,7 @@ APPROXIMATE = " (approximate)"
 COLUMNS: dict[str, str] = {
     "id": "hash of problem, point, dtype, device, direction, cache and implementation",
     "scenario": "the sweep that asked for the case",
-    "problem": "what is computed: attention, multihead, pooling",
+    "problem": "what is computed: attention, multihead, pooling, varlen",
     "implementation": "what computed it",
     **dict.fromkeys(AXES, "a size or option of the point; empty where the point has none"),
     "dtype": "element type of the inputs",
@@ -209,7 +209,7 @@ def _agreement_columns(agreement: Agreement) -> dict[str, Any]:
 
 
 TEXT_COLUMNS = (
-    *("id", "scenario", "problem", "implementation", "valid_lens", "bias", "layout", "values"),
+    *("id", "scenario", "problem", "implementation", "valid_lens", "bias", "layout", "values", "lengths"),
     *("dtype", "device", "direction", "cache"),
     *("status", "reason", "stop_reason", "flags", "statistic", "part"),
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from scenarios import claims, shapes, tutorial, values
+from scenarios import claims, shapes, tutorial, values, varlen
 from scenarios.scenario import Axis, Constraint, Scenario, Value, Variant
 
 if TYPE_CHECKING:
@@ -183,6 +183,7 @@ CATALOG: tuple[Scenario, ...] = (
     COMPILED_LENGTH,
     *tutorial.SCENARIOS,
     *shapes.SCENARIOS,
+    varlen.VARLEN,
 )
 # The joint law of all four axes is fitted to these sweeps as well; `grid` crosses them, where asked for by name.
 DEFAULT: tuple[str, ...] = ("sequence-length", "head-dim", "heads", "heads-fixed-width", "batch")
@@ -225,8 +226,9 @@ def read(path: Path) -> Scenario:
         found = Scenario.model_validate(document)
     except ValidationError as error:
         raise ScenarioError("\n".join(_mistakes(path, error))) from None
+    sizes = [*found.base.items(), *(size for call in found.calls for size in call.point.items())]
     wrong = [mistake for axis in found.axes for mistake in values.size_mistakes(axis.name, axis.values)]
-    wrong += [mistake for name, value in found.base.items() for mistake in values.size_mistakes(name, [value])]
+    wrong += [mistake for name, value in sizes for mistake in values.size_mistakes(name, [value])]
     if wrong:
         raise ScenarioError("\n".join(f"scenario {path}: {mistake}" for mistake in wrong))
     return found

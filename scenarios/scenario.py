@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import itertools
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Direction = Literal["forward", "backward", "forward+backward"]
 Dtype = Literal["float32", "float64", "bfloat16", "float16"]
@@ -20,6 +23,8 @@ AXIS_NAMES = (
     *("window", "softcap", "layout", "values"),
     # Of multi-head modules, and of pooling; attention has a bias too, which is another.
     *("width", "query_size", "key_size", "value_size", "bias", "dropout", "kernel", "w"),
+    # Of packed sequences.
+    "lengths",
 )
 
 
@@ -119,13 +124,27 @@ class Variant(Declared):
     shapes: list[Point] | None = None
 
 
+class Call(Declared):
+    """A call that a program makes so many times: its point, dtype and direction; `note` says what these leave out."""
+
+    weight: Annotated[int, Field(ge=1)]
+    point: Point
+    dtype: Dtype = "float32"
+    direction: Direction = "forward"
+    note: str = ""
+
+
 class Scenario(Declared):
-    """A named sweep: the product of its axes over a base point, for dtypes, directions and implementations."""
+    """A named sweep: the product of its axes over a base point, for dtypes, directions and implementations.
+
+    One with `calls` has no axes: it is the calls of a program, whose times count by their weights.
+    """
 
     name: str
     question: str
-    problem: Literal["attention", "multihead", "pooling"] = "attention"
-    axes: Annotated[list[Axis], Field(min_length=1)]
+    problem: Literal["attention", "multihead", "pooling", "varlen"] = "attention"
+    axes: list[Axis] = Field(default_factory=list)
+    calls: list[Call] = Field(default_factory=list)
     base: Point = Field(default_factory=dict)
     # Values that go together, such as a model's heads: each of these points is crossed with the axes.
     shapes: list[Point] = Field(default_factory=list)
@@ -145,7 +164,11 @@ class Scenario(Declared):
     @model_validator(mode="after")
     def _known_axes(self) -> Self:
         own = [name for values in self.own_base.values() for name in values]
-        shaped = [name for shape in self.shapes for name in shape]
+        shaped = [name for shape in (*self.shapes, *(call.point for call in self.calls)) for name in shape]
+        if bool(self.axes) == bool(self.calls):
+            raise ValueError("either axes or calls are needed" + ("; they are both there" if self.axes else ""))
+        if self.calls and (self.base or self.shapes):
+            raise ValueError("calls have whole points: base and shapes are of sweeps")
         wrong = [name for name in (*self.base, *own, *shaped) if name not in AXIS_NAMES]
         if wrong:
             near = difflib.get_close_matches(wrong[0], AXIS_NAMES, n=1)
@@ -192,8 +215,11 @@ class Scenario(Declared):
     def with_axes(self, overrides: dict[str, list[Value]]) -> Scenario:
         """Return the scenario with other values for axes; an axis it doesn't sweep joins the sweep, unless scalar.
 
-        `n` sets n_q and n_k, and takes the place of both unless they are given too.
+        `n` sets n_q and n_k, and takes the place of both unless they are given too; n_q or n_k take that of n in
+        shapes. Where all values of a shape are set, no other shape is meant.
         """
+        if self.calls:
+            raise ValueError(f"scenario {self.name!r} is the calls of a program: no axis of it can be set")
         replaced = {"n_q", "n_k"} - set(overrides) if "n" in overrides else set()
         axes = [
             axis.model_copy(update={"values": overrides[axis.name]}) if axis.name in overrides else axis
@@ -212,13 +238,18 @@ class Scenario(Declared):
             for pattern, values in self.own_base.items()
             if (kept := {name: value for name, value in values.items() if name not in overrides})
         }
-        gone = {*overrides, *replaced}
+        gone = {*overrides, *replaced, *({"n"} if {"n_q", "n_k"} & set(overrides) else ())}
         shapes = [{name: value for name, value in shape.items() if name not in gone} for shape in self.shapes]
+        if any(all(value in overrides.get(name, []) for name, value in shape.items()) for shape in self.shapes):
+            shapes = []
         changes = {"axes": axes + added, "base": base, "own_base": own, "shapes": shapes}
         return self.model_copy(update=changes)
 
     def points(self) -> tuple[list[Point], list[tuple[Point, str]]]:
         """Expand the sweep; return the points kept, and those that a constraint drops with the reason."""
+        if self.calls:
+            points = [call.point for call in self.calls]
+            return [point for i, point in enumerate(points) if point not in points[:i]], []
         kept: list[Point] = []
         dropped: list[tuple[Point, str]] = []
         swept = itertools.product(*(axis.values for axis in self.axes))
@@ -238,6 +269,29 @@ class Scenario(Declared):
             else:
                 kept.append(point)
         return kept, dropped
+
+    def settings(self, point: Point) -> list[tuple[Dtype, Direction]]:
+        """Return the dtypes and directions that a point is asked in."""
+        if self.calls:
+            return list(dict.fromkeys((call.dtype, call.direction) for call in self.calls if call.point == point))
+        return list(itertools.product(self.dtypes, self.directions))
+
+    def weight(self, point: Point, *, dtype: str, direction: str) -> int:
+        """Return how many times a program makes a call; 0 where it never does."""
+        same = (call for call in self.calls if (call.dtype, call.direction) == (dtype, direction))
+        return sum(call.weight for call in same if call.point == point)
+
+    def restricted(self, *, dtypes: Sequence[str], directions: Sequence[str], caches: Sequence[str]) -> Scenario:
+        """Return the scenario in these alone; an empty sequence restricts nothing, and calls keep their dtypes."""
+        if not self.calls:
+            asked = {"dtypes": dtypes, "directions": directions, "caches": caches}
+            return self.model_copy(update={name: list(chosen) for name, chosen in asked.items() if chosen})
+        calls = [
+            call
+            for call in self.calls
+            if call.dtype in (dtypes or [call.dtype]) and call.direction in (directions or [call.direction])
+        ]
+        return self.model_copy(update={"calls": calls, "caches": list(caches) or self.caches})
 
     def _distinct_shapes(self) -> list[Point]:
         """Return the shapes, each once: without an axis that was set, some may be the same."""

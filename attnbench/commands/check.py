@@ -15,7 +15,7 @@ def check_command(
     *,
     impl: Impl = None,
     impl_file: ImplFile = None,
-    problem: Annotated[str, typer.Option("--problem", help="attention, multihead or pooling.")] = "attention",
+    problem: Annotated[str, typer.Option("--problem", help="attention, multihead, pooling or varlen.")] = "attention",
     dtype: Dtype = None,
     device: Device = None,
     keyword: Annotated[str, typer.Option("-k", help="Keep the probes whose title contains this.")] = "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -138,8 +139,10 @@ def tell_of_many(directory: Path, remarks: list[str], *, fail_on: str | None, te
 
 
 def document(run: Run, directory: Path, *, summary: Summary) -> dict[str, object]:
-    """Return what --json prints of a run: where it is, how it went, the status of each case, the verdicts."""
+    """Return what --json prints of a run: where it is, how it went, statuses, verdicts, totals."""
     from harness.results.journal import REPORT
+    from harness.results.totals import totals
+    from reports.answer.sentences import baseline_of
 
     cases = [
         {"case": record.case.id, "label": record.case.label, "status": record.status, "reason": record.reason}
@@ -152,6 +155,7 @@ def document(run: Run, directory: Path, *, summary: Summary) -> dict[str, object
         "summary": summary.model_dump(mode="json", by_alias=True),
         "cases": cases,
         "verdicts": verdicts,
+        "totals": [asdict(total) for total in totals(run, baseline=baseline_of(run))],
     }
 
 
@@ -161,6 +165,9 @@ def show_results(run: Run) -> None:
 
     console = wide_console()
     console.print(results.table_of(run, width=console.width))
+    if (totals := results.totals_of(run)) is not None:
+        console.print()
+        console.print(totals)
     for note in results.notes_of(run):
         say(note)
     if run.verdicts:

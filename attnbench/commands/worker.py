@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from attnbench.console import INTERRUPTED, fail, say
-from attnbench.options import CoresPerWorker, Device, TlsCa, TlsCert, TlsKey, grouped
+from attnbench.console import INTERRUPTED, fail, say, say_json
+from attnbench.options import CoresPerWorker, Device, Telling, TlsCa, TlsCert, TlsKey, grouped
 
 # Between two looks at the workers, in seconds.
 TICK_SECONDS = 0.5
@@ -37,6 +37,7 @@ def worker_command(
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    telling: Telling,
 ) -> None:
     """Work for `attnbench run --cluster` on each device of this host, until its scheduler is gone.
 
@@ -68,7 +69,10 @@ def worker_command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with Crew(found, reach) as crew:
-        say(f"working on {', '.join(str(place) for place in found)}")
+        if telling.json:
+            say_json({"working_on": [str(place) for place in found]})
+        elif not telling.quiet:
+            say(f"working on {', '.join(str(place) for place in found)}")
         while not ended.wait(TICK_SECONDS):
             if not crew.look():
                 raise fail(f"no scheduler at {scheduler or scheduler_file}", 1)

@@ -109,7 +109,7 @@ def snapshot(run: Run, *, name: str | None = None) -> Snapshot:
 
 
 def commit_of(environment: Environment | None) -> str:
-    """Return the commit of attnbench that an environment names, "" without one."""
+    """Return the commit of attnbench, with `+` where files differed from it; "" without one."""
     said = str(environment.volatile.get("commit", "")) if environment else ""
     return said if COMMIT.fullmatch(said) else ""
 

@@ -41,6 +41,10 @@ def bandwidth(ceilings: Iterable[Ceiling], size: int, cache: Cache = "hot") -> f
     )
 
 
+# Dtypes of 16 bits, which many compute in float32: always where they have no fast path of their own.
+WIDENED: frozenset[str] = frozenset({"bfloat16", "float16"})
+
+
 def matmul_rate(ceilings: Iterable[Ceiling], dtype: str) -> float | None:
     """Return the measured matrix-product rate of a dtype in FLOP/s, None if it was not measured."""
     return next((found.value for found in ceilings if found.name == f"matmul {dtype}"), None)

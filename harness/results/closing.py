@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.machine.roofline import matmul_rate, roofline_seconds
+from harness.machine.roofline import WIDENED, matmul_rate, roofline_seconds
 from harness.records import (
     TF32,
     Agreement,
@@ -239,6 +239,8 @@ def _implausible(case: Case, prepared: Preparation, seconds: float, ceilings: Se
     if case.dtype == "float32" and (tf32 := next((one.value for one in ceilings if one.name == TF32), None)):
         # Three products on tensor cores make one of float32's precision (CUTLASS, OpMultiplyAddFastF32).
         rate = max(rate, tf32 / 3)
+    if case.dtype in WIDENED:
+        rate = max(rate, matmul_rate(ceilings, "float32") or 0.0)
     limit = policy.timing.implausible * rate
     if achieved <= limit:
         return ""

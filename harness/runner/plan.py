@@ -42,11 +42,7 @@ def select(scenario: Scenario, selection: Selection, *, device: str) -> Scenario
     chosen = scenario.on_device(device.split(":", maxsplit=1)[0])
     if selection.axes:
         chosen = chosen.with_axes(selection.axes)
-    changes: dict[str, list[str]] = {}
-    for name in ("dtypes", "directions", "caches"):
-        if getattr(selection, name):
-            changes[name] = list(getattr(selection, name))
-    return chosen.model_copy(update=changes) if changes else chosen
+    return chosen.restricted(dtypes=selection.dtypes, directions=selection.directions, caches=selection.caches)
 
 
 def expand(
@@ -91,8 +87,8 @@ def expand(
 def _cases(
     scenario: Scenario, point: dict[str, JsonValue], implementations: list[str], *, device: str
 ) -> Iterable[Case]:
-    settings = itertools.product(scenario.dtypes, scenario.directions, scenario.caches, implementations)
-    for dtype, direction, cache, implementation in settings:
+    settings = itertools.product(scenario.settings(point), scenario.caches, implementations)
+    for (dtype, direction), cache, implementation in settings:
         own = scenario.point_for(point, implementation=implementation)
         hashed = case_id(
             problem=scenario.problem,

@@ -66,7 +66,7 @@ def prepare(bench: Workbench, request: messages.Prepare) -> messages.Prepared:
     with directions.measured_call(subject, inputs) as measured:
         prepare_seconds = perf_counter() - started if subject.implementation.prepare is not None else None
         is_quick = agreed_seconds <= REPEATED_SECONDS_AT_MOST
-        profiled = _profile(bench, subject, measured, clock=clock, is_quick=is_quick)
+        profiled = _profile(bench, subject, measured, inputs, clock=clock, is_quick=is_quick)
         used = _memory(bench, measured, inputs, profiled=profiled, predicted=request.predicted_bytes)
         bench.announce("warm-up")
         warmed = _warm_up(bench, measured, clock=clock, before=1 + profiled.calls)
@@ -163,9 +163,11 @@ class Profiled:
 
 
 def _profile(
-    bench: Workbench, subject: Subject, measured: MeasuredCall, *, clock: timing.Clock, is_quick: bool
+    bench: Workbench, subject: Subject, measured: MeasuredCall, inputs: Inputs, *, clock: timing.Clock, is_quick: bool
 ) -> Profiled:
     """Profile a call, or several quick ones. Raises RefusedError if none of the expected operators ran.
+
+    An operator made of others leaves no name in its graph: where backward shows none, the call that builds one does.
 
     The resident peak is of the same calls: what the profiler itself takes lies below where that figure is trusted.
     """
@@ -182,6 +184,9 @@ def _profile(
         profile = kernels.profile(profiled, device=bench.device, synchronize=clock.synchronize, calls=calls)
     limits = subject.implementation.limits_on(bench.device.type)
     reason = kernels.is_fallback(profile.ran, limits.expects) if limits else ""
+    if reason and limits and subject.direction == "backward" and not limits.expects.kernels:
+        built = kernels.profile(subject.bind(inputs), device=bench.device, synchronize=clock.synchronize)
+        reason = kernels.is_fallback(built.ran, limits.expects)
     if reason:
         raise RefusedError("fallback", reason)
     return Profiled(profile, resident, returned[-1], len(returned) - 1)

@@ -97,20 +97,21 @@ def _predicted(bench: Workbench, case: Case) -> CasePrediction:
         subject = bench.subject(case)
     except ValueError as error:
         return CasePrediction(skip="unsupported", reason=f"not a point of {case.problem}: {error}")
+    free = bench.free_bytes()
     try:
         cost = subject.cost()
-        prediction = _prediction(bench, case, cost)
+        prediction = _prediction(bench, case, cost, free=free)
     # A point may be too large even to count its pairs, or for a float to hold what they take.
     except (RuntimeError, MemoryError, OverflowError) as error:
         reason = f"too large to plan: {str(error).splitlines()[0][:200]}"
         return CasePrediction(skip="predicted_oom", reason=reason)
     needed = subject.problem.features(subject.point, direction=case.direction)
-    skip, reason = _skip(bench, case, needed, prediction, cost)
+    skip, reason = _skip(bench, case, needed, prediction, cost, free=free)
     return CasePrediction(skip=skip, reason=reason, predicted=prediction)
 
 
 def _skip(
-    bench: Workbench, case: Case, needed: frozenset[str], prediction: Prediction, cost: Cost
+    bench: Workbench, case: Case, needed: frozenset[str], prediction: Prediction, cost: Cost, *, free: int
 ) -> tuple[Status | None, str]:
     """Say with which status a case is skipped and why; None if it will run."""
     entry = registry.get(case.problem, case.implementation)
@@ -124,10 +125,12 @@ def _skip(
     lacks = sorted(needed - limits.supports)
     if lacks:
         return "unsupported", f"lacks {', '.join(lacks)}"
-    return _too_much(bench, entry, prediction, cost)
+    return _too_much(bench, entry, prediction, cost, free=free)
 
 
-def _too_much(bench: Workbench, entry: Implementation, prediction: Prediction, cost: Cost) -> tuple[Status | None, str]:
+def _too_much(
+    bench: Workbench, entry: Implementation, prediction: Prediction, cost: Cost, *, free: int
+) -> tuple[Status | None, str]:
     """Say that a case needs more memory than there is, or more launches than a run has time for."""
     rows, rows_at_most = cost.query_rows, bench.policy.run.launched_rows_at_most
     if bench.device.type == "cuda" and entry.call_seconds_per_row and rows > rows_at_most:
@@ -136,7 +139,6 @@ def _too_much(bench: Workbench, entry: Implementation, prediction: Prediction, c
             "predicted_slow",
             f"{rows:,} rows > {rows_at_most:,}: launched one by one, {call:.1f} s per call",
         )
-    free = bench.free_bytes()
     share = bench.policy.memory.share
     needs = prediction.resident_bytes + prediction.extra_bytes
     if needs > share * free:
@@ -144,7 +146,7 @@ def _too_much(bench: Workbench, entry: Implementation, prediction: Prediction, c
     return None, ""
 
 
-def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
+def _prediction(bench: Workbench, case: Case, cost: Cost, *, free: int) -> Prediction:
     entry = registry.get(case.problem, case.implementation)
     itemsize = dtype_of(case).itemsize
     buffers = _buffers(entry, case, cost)
@@ -163,6 +165,7 @@ def _prediction(bench: Workbench, case: Case, cost: Cost) -> Prediction:
         extra_bytes=extra,
         resident_bytes=resident,
         seconds=seconds,
+        limit_bytes=int(bench.policy.memory.share * free),
         arithmetic=f"{buffers:g} score buffers x {cost.score_elements:,} x {itemsize} B"
         + (f" + {mask:,} B mask" if mask else "")
         + (f" + {rows:,} B for rows" if rows else "")

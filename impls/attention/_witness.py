@@ -15,6 +15,7 @@ import torch
 from impls.attention._masks import without_padding
 from impls.contract import Witness
 from impls.numerics import errors
+from impls.numerics.forms import drawn, farther
 from impls.numerics.lengths import BLOCK_ELEMENTS
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
             prescaled[place] = errors.plain(part, scale_first=True)
             bound[place], summation[place] = errors.output_errors(wide, out, unit)
     # An error of a running sum, drawn: a plain loop over keys commits it, and a blocked matrix product doesn't.
-    reference = _farther(oracle, reference, prescaled, reference + _drawn(summation))
+    reference = farther(oracle, reference, prescaled, reference + drawn(summation))
     flush = errors.flushed_output(inputs.k.shape[2], unit)
     whole = (*inputs.q.shape[:2], len(rows), inputs.v.shape[3])
     return (
@@ -87,9 +88,7 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
         deviations.dk[some.pairs] = sums.dk_variance.sqrt()
     found = [gradients.whole(inputs, rows) for gradients in (exact, bounds, deviations, *forms)]
     return tuple(
-        Witness(
-            oracle=oracle, reference=_farther(oracle, *others, oracle + _drawn(deviation)), bound=bound, flush=flush
-        )
+        Witness(oracle=oracle, reference=farther(oracle, *others, oracle + drawn(deviation)), bound=bound, flush=flush)
         for flush, oracle, bound, deviation, *others in zip(flushed, *found, strict=True)
     )
 
@@ -189,20 +188,6 @@ def _flushed(inputs: Inputs, rows: torch.Tensor, unit: errors.Units) -> list[flo
     of_queries = errors.flushed_gradient(inputs.k.shape[2], float(inputs.k.detach().abs().amax()) * scale, unit)
     of_keys = errors.flushed_gradient(len(rows) * group, float(inputs.q.detach().abs().amax()) * scale, unit)
     return [of_queries, of_keys, of_keys]
-
-
-def _drawn(deviation: torch.Tensor) -> torch.Tensor:
-    """Draw normal errors of given standard deviations."""
-    generator = torch.Generator().manual_seed(0)
-    return deviation * torch.randn(deviation.shape, generator=generator, dtype=torch.float64)
-
-
-def _farther(oracle: torch.Tensor, *forms: torch.Tensor) -> torch.Tensor:
-    """Return, element by element, the form that is farthest from the oracle, of those that did not overflow."""
-    stacked = torch.stack([form.cpu().double() for form in forms])
-    # `argmax` takes twenty times as long along the first axis.
-    farthest = (stacked - oracle).abs().nan_to_num(nan=-1.0, posinf=-1.0).max(0, keepdim=True).indices
-    return stacked.gather(0, farthest).squeeze(0)
 
 
 def _without_padding(inputs: Inputs) -> Inputs:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.results.frontier import frontiers
 from reports import units
 from reports.answer.fastest import contrast, contrast_sentence
+from reports.answer.inputs import values_sentence
 from reports.answer.law import counted_words, laws, memory_sentence, sentence, timed_words
+from reports.answer.skipping import skipping_sentence
+from reports.figures.scaling import frontier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +38,19 @@ class Row:
 
 
 def sentences(run: Run, table: pd.DataFrame) -> list[str]:
-    """Answer the main question for one run in one sentence; a second says who is fastest."""
+    """Answer the main question for one run in one sentence; a second says who is fastest.
+
+    Others say who skips what a causal mask hides, how far memory reaches, and on what values times hold, where a run
+    asked.
+    """
     ok = _timed(table)
-    said = [law_sentence(run, table), contrast_sentence(_like(ok, _leading(run)), baseline=baseline_of(run))]
+    said = [
+        law_sentence(run, table),
+        contrast_sentence(_like(ok, _leading(run)), baseline=baseline_of(run)),
+        skipping_sentence(run),
+        *(frontier.finding(sweep) for sweep in frontiers(run)[:1]),
+        values_sentence(ok),
+    ]
     return [sentence for sentence in said if sentence]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Rows of a table of findings; the table of cases has all of them.
 ROWS_AT_MOST = 200
 # What the problems beside attention are called in headings.
-PROBLEM_TITLES = {"multihead": "Multi-head attention", "pooling": "Attention pooling"}
+PROBLEM_TITLES = {"multihead": "Multi-head attention", "pooling": "Attention pooling", "varlen": "Packed sequences"}
 
 
 @dataclass(frozen=True)

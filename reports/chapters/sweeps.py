@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.results.frontier import frontiers
 from harness.results.paired import paired, policy_of
 from harness.results.regret import regrets
 from reports import published, units
+from reports.answer import totals
 from reports.answer.sentences import baseline_of
 from reports.chapters.chapter import (
     PROBLEM_TITLES,
@@ -25,7 +27,7 @@ from reports.chapters.chapter import (
 )
 from reports.figures import fresh_memory
 from reports.figures.figure import slug
-from reports.figures.scaling import memory, operations, overview, slopes, time
+from reports.figures.scaling import frontier, memory, operations, options, overview, slopes, time
 from reports.figures.speed import bursts, regret, roofline, speed_up, throughput
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ def scaling_chapter(
     growing = [replace(_growth(sweep, named[sweep.run], colors), name=names[sweep.key]) for sweep in drawn]
     sections = list(opened_first(growing))
     for run in runs:
+        figures = made([frontier.frontier(sweep, colors, key=slug(run.label)) for sweep in frontiers(run)])
+        if figures:
+            title = of_run(run, "How far memory reaches", runs)
+            sections.append(Section(title, "", figures, name=of_run(run, "memory's end", runs)))
+    for run in runs:
         figures = made([fresh_memory.fresh_memory(run.records, colors, key=slug(run.label))])
         if figures:
             title = of_run(run, "Memory that is asked for anew in each call", runs)
@@ -71,7 +78,8 @@ def scaling_chapter(
 def _growth(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
     """Draw what grows along a sweep, and tabulate the laws by which its time was judged."""
     if sweep.axis is None:
-        return Section(heading(sweep), sweep.conditions, made([operations.joint(sweep, colors)]))
+        figure = options.by_option(sweep, colors) or operations.joint(sweep, colors)
+        return Section(heading(sweep), sweep.conditions, made([figure]))
     if sweep.table[sweep.axis].nunique() < 2:  # noqa: PLR2004  (one size has no slope)
         return Section(heading(sweep), sweep.conditions, made([time.time(sweep, colors)]))
     laws = time.judged_laws(sweep)
@@ -104,7 +112,7 @@ def speed_chapter(
     rooflines = [section for run in runs for section in _rooflines(run, runs, table, colors)]
     loads = [section for run in runs if (section := _loads(run, runs, table, colors)) is not None]
     choices = [section for run in runs if (section := _regret(run, runs, colors)) is not None]
-    sections = (*opened_first(of_sweeps), *choices, *opened_first(rooflines), *loads)
+    sections = (*_totals(runs), *opened_first(of_sweeps), *choices, *opened_first(rooflines), *loads)
     if not sections:
         return None
     lead = "Who is faster, by how much, and how close to what the machine can do."
@@ -124,6 +132,16 @@ def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[st
         ]
     )
     return Section(heading(sweep), sweep.conditions, figures) if figures else None
+
+
+def _totals(runs: Sequence[Run]) -> list[Section]:
+    """Tabulate what all calls of a program take together, for each run of some."""
+    found = []
+    for run in runs:
+        if rows := totals.rows(run):
+            table = Table(f"{totals.CAPTION}: time by count, and what is saved", totals.columns(run), tuple(rows))
+            found.append(Section(of_run(run, totals.CAPTION, runs), "", (), (table,)))
+    return found
 
 
 def _regret(run: Run, runs: Sequence[Run], colors: dict[str, Look]) -> Section | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Format = Literal["csv", "json", "parquet", "pytest-benchmark", "github-action-benchmark", "bencher", "pytorch-hud"]
 FORMATS: tuple[str, ...] = get_args(Format)
+# A format that is a folder of files: `asv.files`.
+FOLDER = "asv"
 # What a file of each format is called where no name is given.
 SUFFIXES = {
     "csv": ".csv",
@@ -39,7 +41,7 @@ PYTEST_BENCHMARK_LAYOUT = "5.1.0"
 def export(run: Run, *, to: str) -> bytes:
     """Write a run in another tool's format. Raises ValueError for an unknown format."""
     if to not in FORMATS:
-        raise ValueError(f"no export format {to!r} (have: {', '.join(FORMATS)})")
+        raise ValueError(f"no export format {to!r} (have: {', '.join((*FORMATS, FOLDER))})")
     written = _WRITERS[to](run)
     return written if isinstance(written, bytes) else text.whole(written).encode()
 

@@ -73,7 +73,8 @@ def _selecting(case: Case, plan: Plan | None) -> list[str]:
         if name not in skipped and not isinstance(value, list | dict):
             words += ["-a", f"{name}={str(value).lower() if isinstance(value, bool | None) else value}"]
     words += ["--dtype", case.dtype, "--device", case.device, "--direction", case.direction]
-    words += ["--cache", case.cache] if case.cache != "hot" else []
+    declared = next((one for one in plan.scenarios if one.name == case.scenario), None) if plan else None
+    words += ["--cache", case.cache] if case.cache != "hot" or (declared and declared.caches != ["hot"]) else []
     if plan:
         for path in plan.impl_files:
             words += ["--impl-file", path]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.results.paired import paired
 from reports import units
+from reports.answer import totals
 from reports.answer.doubts import baseline_gaps
 from reports.answer.sentences import baseline_of
 from reports.frame import frame, with_marks
@@ -112,6 +113,21 @@ def table_of(run: Run, *, width: int = WIDE) -> Table:
         cells = (first, line.implementation, line.point, line.time, line.interval, line.speed_up)
         of_heading = dict(zip(HEADINGS, (*cells, line.throughput, line.extra_memory, line.error), strict=True))
         table.add_row(*(styled(of_heading[heading]) for heading in shown))
+    return table
+
+
+def totals_of(run: Run) -> Table | None:
+    """Return what all calls of a program take together, a row for each implementation; None if none was recorded."""
+    from rich.table import Table
+
+    rows = totals.rows(run)
+    if not rows:
+        return None
+    table = Table(box=None, pad_edge=False, header_style="bold", title=totals.CAPTION, title_justify="left")
+    for heading in totals.columns(run):
+        table.add_column(styled(heading), overflow="fold")
+    for row in rows:
+        table.add_row(*map(styled, row))
     return table
 
 

@@ -63,6 +63,7 @@ CALLS = [
                "{folder}/both"],
         "cases", id="ab", marks=SLOW,
     ),
+    pytest.param("merge", ["{run}", "-o", "{folder}/all"], "merged", id="merge"),
     pytest.param("doctor", ["--device", "cpu"], "findings", id="doctor", marks=SLOW),
     pytest.param("lesson", ["--device", "cpu", "-o", "{folder}/lesson"], "lesson", id="lesson", marks=SLOW),
 ]  # fmt: skip
@@ -84,7 +85,8 @@ def call(*arguments):
 
 
 def test_the_calls_are_of_every_command():
-    assert {parameters.values[0] for parameters in CALLS} == set(COMMANDS)
+    # What `worker` tells is tried in its own test: it works until its scheduler is gone.
+    assert {parameters.values[0] for parameters in CALLS} == set(COMMANDS) - {"worker"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

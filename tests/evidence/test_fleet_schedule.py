@@ -60,3 +60,28 @@ def test_copies_of_a_plan_are_curves_of_their_own():
     twice = fleet.plan_of_a_fleet(plan(curves=2, cases=3), copies=2)
     assert len({one.case.id for one in twice}) == 12
     assert len(fleet.curves(twice)) == 4
+
+
+def shorts_at_most(*, longs, lengths, devices, deadline):
+    """Return how many chunks of the shorter length fit beside all of the longer one before a deadline."""
+    long, short = lengths
+    most = {0: 0}
+    for _ in range(devices):
+        most_now = {}
+        for held, shorts in most.items():
+            for more in range(min(int(deadline // long), longs - held) + 1):
+                fit = shorts + int((deadline - more * long) // short)
+                most_now[held + more] = max(most_now.get(held + more, 0), fit)
+        most = most_now
+    return most.get(longs, -1)
+
+
+def test_of_few_long_curves_no_schedule_ends_sooner():
+    # A quarter of an hour a device of the default scenarios alone, which are two curves: the bound can't be reached.
+    lengths, count, devices = (371.0, 139.0), 113, 64
+    found = [fleet.Chunk((), length) for length in lengths for _ in range(count)]
+    ratio = fleet.as_predicted(found, devices=devices)
+    assert ratio == pytest.approx(1.133, abs=0.001)
+    ends = ratio * count * sum(lengths) / devices
+    assert shorts_at_most(longs=count, lengths=lengths, devices=devices, deadline=ends) >= count
+    assert shorts_at_most(longs=count, lengths=lengths, devices=devices, deadline=ends - 0.1) < count

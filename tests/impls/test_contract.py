@@ -118,3 +118,17 @@ def test_score_buffers_are_one_number_or_one_for_each_dtype(declared, dtype, buf
 )
 def test_a_probe_is_as_long_as_its_longest_sequence(point, length):
     assert contract.Probe("a", point).length == length
+
+
+@pytest.mark.parametrize(
+    ("point", "length"),
+    [
+        ({"n": 8, "d": 64}, 8),
+        ({"n_q": 3, "n_k": 9}, 9),
+        ({"lengths": [0, 5, 2]}, 5),
+        ({"n": 4, "lengths": "equal"}, 4),
+        ({}, 0),
+    ],
+)
+def test_a_probe_is_as_long_as_its_longest_size_or_listed_length(point, length):
+    assert contract.Probe("x", point).length == length

@@ -23,6 +23,7 @@ NAMES = {
     "attention": ["batched", "sdpa-flash"],
     "multihead": ["d2l", "mha/batched", "phase/projections"],
     "pooling": ["average", "learned"],
+    "varlen": ["loop", "padded"],
 }
 
 

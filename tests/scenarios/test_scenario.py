@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from scenarios import catalog
-from scenarios.scenario import Axis, Constraint, Scenario, Variant
+from scenarios.scenario import Axis, Call, Constraint, Scenario, Variant
 
 
 def sweep(*axes, **changes):
@@ -86,7 +86,7 @@ def test_a_tie_may_multiply():
         (lambda: Axis(name="n", values=[]), "at least 1 item"),
         (lambda: sweep(N, base={"widht": 3}), "base has no axis 'widht'; did you mean 'width'"),
         (lambda: sweep(N, N), "axis 'n' is swept twice"),
-        (sweep, "at least 1 item"),
+        (sweep, "either axes or calls are needed"),
         (lambda: sweep(N, claim=[]), "Extra inputs are not permitted"),
     ],
 )
@@ -166,3 +166,62 @@ def test_shapes_are_crossed_with_the_axes_and_met_once_where_an_axis_is_set():
 def test_a_shape_has_no_value_on_a_swept_axis():
     with pytest.raises(ValidationError, match="axis 'n' is swept"):
         Scenario(name="a", question="", axes=[Axis(name="n", values=[8])], shapes=[{"n": 4}])
+
+
+CALLS = [
+    Call(weight=12, point={"n": 8, "causal": True}),
+    Call(weight=3, point={"n": 8, "causal": True}, note="of another layer"),
+    Call(weight=5, point={"n": 8, "causal": True}, dtype="bfloat16", direction="forward+backward"),
+    Call(weight=1, point={"n": 4}),
+]
+
+
+def test_calls_of_a_program_are_points_each_in_the_dtype_and_direction_it_was_called_in():
+    scenario = Scenario(name="x", question="?", calls=CALLS)
+    points, dropped = scenario.points()
+    assert (points, dropped) == ([{"n": 8, "causal": True}, {"n": 4}], [])
+    assert scenario.settings(points[0]) == [("float32", "forward"), ("bfloat16", "forward+backward")]
+    assert scenario.settings(points[1]) == [("float32", "forward")]
+    assert scenario.weight(points[0], dtype="float32", direction="forward") == 15
+    assert scenario.weight(points[0], dtype="float16", direction="forward") == 0
+
+
+def test_restricted_to_a_dtype_calls_of_others_are_left_out_and_none_is_changed():
+    scenario = Scenario(name="x", question="?", calls=CALLS)
+    assert scenario.restricted(dtypes=["bfloat16"], directions=(), caches=()).calls == [CALLS[2]]
+    assert scenario.restricted(dtypes=(), directions=["forward"], caches=()).calls == [CALLS[0], CALLS[1], CALLS[3]]
+    assert sweep(N).restricted(dtypes=["float16"], directions=(), caches=()).settings({}) == [("float16", "forward")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "mistake"),
+    [
+        ({}, "either axes or calls are needed"),
+        ({"axes": [N], "calls": CALLS}, "both there"),
+        ({"calls": CALLS, "base": {"d": 8}}, "base and shapes are of sweeps"),
+        ({"calls": [{"weight": 0, "point": {"n": 8}}]}, "greater than or equal to 1"),
+        ({"calls": [{"weight": 1, "point": {"m": 8}}]}, "no axis 'm'"),
+    ],
+)
+def test_calls_stand_in_place_of_axes(fields, mistake):
+    with pytest.raises(ValidationError, match=mistake):
+        Scenario.model_validate({"name": "x", "question": "?", **fields})
+
+
+def test_no_axis_of_a_program_s_calls_can_be_set():
+    with pytest.raises(ValueError, match="no axis of it can be set"):
+        Scenario(name="x", question="?", calls=CALLS).with_axes({"n": [4]})
+
+
+def test_a_shape_that_is_set_whole_is_meant_alone_and_others_are_changed():
+    models = catalog.find("models")
+    whole = models.with_axes({"n": [128], "heads": [12], "kv_heads": [12], "d": [64], "causal": [True]})
+    assert [(point["heads"], point["d"], point["causal"]) for point in whole.points()[0]] == [(12, 64, True)]
+    half = models.with_axes({"n": [128], "d": [32]})
+    assert {point["d"] for point in half.points()[0]} == {32}
+    assert len(half.points()[0]) > 1
+
+
+def test_a_rectangle_takes_the_place_of_lengths_in_shapes():
+    points, _ = catalog.find("causal").with_axes({"n_q": [256], "n_k": [1024], "causal": [True]}).points()
+    assert [(point["n_q"], point["n_k"], "n" in point) for point in points] == [(256, 1024, False)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.machine.roofline import matmul_rate
+from harness.machine.roofline import WIDENED, matmul_rate
 from harness.protocol.messages import Failed, MeasureCeilings, MeasureEnvironment, Refused
 from harness.results import journal
 from harness.results.documents import JournalError
@@ -41,7 +41,9 @@ def describe_machine(state: RunState) -> None:
 
 
 def _ceilings(state: RunState, described: Environment) -> list[Ceiling]:
-    dtypes = sorted({planned.case.dtype for planned in state.plan.cases if planned.skip is None})
+    measured = {planned.case.dtype for planned in state.plan.cases if planned.skip is None}
+    # What may be computed in float32 is plausible up to its rate.
+    dtypes = sorted(measured | ({"float32"} if measured & WIDENED else set()))
     place, day = kept.folder(), kept.today()
     if not state.limits.fresh_ceilings:
         found = kept.read(described.id, dtypes=dtypes, place=place, day=day)

@@ -6,8 +6,16 @@ import random
 
 import pytest
 
+from harness.cluster.chunk.packing import pack
+from harness.cluster.orders import Order
 from harness.cluster.seen import Landed, MistakeError, NoDeviceError
+from harness.cluster.store import Store
+from harness.results import journal
+from harness.results.run import read_run
+from tests.support import stand_in_child
+from tests.support.scripted import plan_of
 from tests.support.scripted_engine import CODE, Played, ScriptedEngine, announced, orders
+from tests.support.steps import planned
 
 
 def test_each_chunk_is_measured_once_dearest_first_with_one_in_flight_for_each_device():
@@ -225,3 +233,39 @@ def test_whatever_happens_to_workers_nothing_is_lost_or_doubled(seed):
     assert played.sweep.is_over
     closed = done + [name for name, _ in played.abandoned]
     assert sorted(closed) == [f"cpu-{number}" for number in range(1, 10)]
+
+
+def test_ten_kills_at_journal_writes_lose_and_double_nothing(tmp_path):
+    cases = [planned(n=size) for size in range(1, 16)]
+    ordered = [
+        Order(chunk=str(at), on="cpu", fingerprint=CODE, plan=plan_of(*cases[3 * at : 3 * at + 3])) for at in range(5)
+    ]
+    store = Store(tmp_path / "out")
+    store.make()
+    store.begin(ordered, command=["test"], one_per_host=False)
+    engine = ScriptedEngine(x=announced("a"), y=announced("b"))
+    played = Played(ordered, engine, accept=store.accept)
+    kills = 0
+    while not played.sweep.is_over:
+        assert engine.now < 100.0
+        played.look()
+        for key, (order, at) in list(engine.flight.items()):
+            folder = tmp_path / key
+            folder.mkdir()
+            stand_in_child.close_cases(order, folder)
+            if order.attempt <= 2:
+                written = folder / "run" / journal.JOURNAL
+                lines = written.read_bytes().splitlines(keepends=True)
+                closed, torn = kills % 3, kills % len(lines[0])
+                written.write_bytes(b"".join(lines[:closed]) + lines[closed][:torn])
+                kills += 1
+                del engine.there[at]
+                engine.there[f"w{kills}"] = ScriptedEngine(w=announced(f"h{kills}")).there["w"]
+                # Of every other one nothing comes back, which is what the engine makes of a kill.
+                if kills % 2:
+                    continue
+            engine.end(key, content=pack(folder / "run"))
+    assert (kills, played.abandoned) == (10, [])
+    assert store.missing() == []
+    closed = [record.case.id for part in store.parts() for record in read_run(part).records]
+    assert sorted(closed) == sorted(one.case.id for one in cases)

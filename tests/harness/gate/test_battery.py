@@ -46,7 +46,7 @@ def test_no_two_tasks_share_a_title():
     assert len(titles) == len(set(titles))
 
 
-@pytest.mark.parametrize("problem", ["attention", "multihead", "pooling"])
+@pytest.mark.parametrize("problem", ["attention", "multihead", "pooling", "varlen"])
 def test_the_quick_battery_is_part_of_the_whole_and_keeps_its_order(problem):
     whole = [task.title for task in tasks(registry.problem(problem))]
     quick = [task.title for task in tasks(registry.problem(problem), quick=True)]

@@ -15,6 +15,7 @@ from tests.support import sample
 from tests.support.examining import examine
 from tests.support.more_mutants import module, pooling
 from tests.support.mutants import MUTANTS, honest
+from tests.support.wrong_in_packs import honest as packed
 from tests.support.wrong_in_rare import honest as knows_all
 
 # What is right, for all mutants that are asked the same.
@@ -39,7 +40,7 @@ def first_disagreement(function, dtype, *, problem="attention", claims=()):
 
 def test_there_are_enough_ways_to_be_wrong():
     assert len(MUTANTS) >= 100
-    assert {mutant.problem for mutant in MUTANTS.values()} == {"attention", "multihead", "pooling"}
+    assert {mutant.problem for mutant in MUTANTS.values()} == {"attention", "multihead", "pooling", "varlen"}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,7 @@ def test_what_the_mutants_spoil_is_accepted(dtype):
     assert first_disagreement(knows_all, dtype, claims=registry.RARE) is None
     assert first_disagreement(module, dtype, problem="multihead") is None
     assert first_disagreement(pooling, dtype, problem="pooling") is None
+    assert first_disagreement(packed, dtype, problem="varlen") is None
 
 
 @pytest.mark.parametrize(

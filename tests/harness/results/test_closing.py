@@ -38,9 +38,11 @@ def prepared(**counts) -> Preparation:
     )
 
 
-def closed(*, seconds: float, canary: float = 0.0, rounds: int = 5, **counts):
+def closed(*, seconds: float, canary: float = 0.0, rounds: int = 5, dtype: str = "float32", **counts):
     ceilings = [
         Ceiling(name="matmul float32", value=RATE, unit="FLOP/s", how=""),
+        Ceiling(name="matmul float16", value=RATE / 10, unit="FLOP/s", how=""),
+        Ceiling(name="matmul float64", value=RATE / 10, unit="FLOP/s", how=""),
         Ceiling(name="memory copy", value=1e10, unit="B/s", how=""),
     ]
     visits = [
@@ -54,7 +56,7 @@ def closed(*, seconds: float, canary: float = 0.0, rounds: int = 5, **counts):
         for index in range(rounds)
     ]
     return closing.close(
-        case(),
+        case().model_copy(update={"dtype": dtype}),
         prepared(**counts),
         visits,
         floor=closing.canary_floor(visits),
@@ -77,6 +79,12 @@ def test_work_that_was_skipped_is_invalid_and_has_no_time():
     assert record.status == "invalid"
     assert record.time is None
     assert "skipped work?" in record.reason
+
+
+def test_a_slow_dtype_that_is_computed_in_float32_is_plausible_up_to_its_rate():
+    assert closed(seconds=OPERATIONS / RATE, dtype="float16").status == "ok"
+    assert closed(seconds=OPERATIONS / RATE / 2, dtype="float16").status == "invalid"
+    assert closed(seconds=OPERATIONS / RATE, dtype="float64").status == "invalid"
 
 
 def test_what_an_implementation_was_seen_doing_excuses_no_speed():

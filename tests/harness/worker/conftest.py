@@ -11,7 +11,7 @@ from harness.policy import DEFAULT
 from harness.protocol import messages
 from harness.protocol.messages import encode
 from harness.worker.__main__ import Worker
-from impls import contract, registry
+from impls import contract, discovery, registry
 from tests.support.runs import ok_case
 
 NOTHING = contract.Expected()
@@ -38,6 +38,8 @@ def worker(steps, monkeypatch):
 @pytest.fixture
 def planted(monkeypatch):
     """Register a function as attention for the length of a test, and return its case."""
+    # Modules are made of each implementation that stands when they are first imported: that must not be the planted.
+    discovery.discover()
 
     def plant(function, *, expects=NOTHING, **declared):
         limits = contract.Limits(("cpu",), ("float32",), frozenset(), expects=expects)

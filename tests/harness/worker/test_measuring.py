@@ -88,6 +88,15 @@ def test_another_kernel_than_asked_for_is_refused(worker, planted):
     assert refused.reason.startswith("asked for flash, ran aten::")
 
 
+def test_backward_of_an_operator_made_of_others_is_known_by_its_forward(worker, planted):
+    pinned = ok_case("sdpa-math", n=16, d=8).model_copy(update={"direction": "backward"})
+    assert ask(worker, messages.Prepare(case=pinned, seed=1)).prepared.agreement.passed
+    expects = contract.Expected(("attention_math",))
+    other = planted(lambda q, k, v, **_: torch.softmax(q @ k.mT / 8**0.5, -1) @ v, expects=expects)
+    refused = ask(worker, messages.Prepare(case=other.model_copy(update={"direction": "backward"}), seed=1))
+    assert refused.status == "fallback"
+
+
 SHORT = DEFAULT.model_copy(
     update={
         "telemetry": TelemetryPolicy(lead_in_cpu=0.01, window_cpu=0.1, sample_seconds_cpu=0.02),

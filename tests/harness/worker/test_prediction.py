@@ -45,14 +45,21 @@ def test_a_case_that_can_not_run_says_why_before_it_does(planted):
     half = case.model_copy(update={"dtype": "float16"})
     # Tensors of a tebibyte, of few rows; then more lengths of rows than can be counted.
     huge, beyond = changed(case, n=2**20, d=2**16), changed(case, n=2**61, valid_lens="rows")
-    cases = [changed(case, causal=True), half, huge, beyond, changed(case, m=3)]
+    cases = [changed(case, causal=True), half, huge, beyond, changed(case, m=3), changed(case, n=2**520)]
     found = prediction.predict(bench(), messages.Predict(cases=cases)).predictions
-    assert [one.skip for one in found] == ["unsupported"] * 2 + ["predicted_oom"] * 2 + ["unsupported"]
+    assert [one.skip for one in found] == ["unsupported"] * 2 + ["predicted_oom"] * 2 + ["unsupported", "predicted_oom"]
     assert found[0].reason == "lacks causal"
     assert found[1].reason == "takes float32, not float16"
     assert found[2].reason.endswith(f" B > {DEFAULT.memory.share:.0%} of {MEMORY:,} B free")
     assert found[3].reason.startswith("too large to plan: ")
     assert found[4].reason.startswith("not a point of attention: ")
+    assert found[5].reason.startswith("too large to plan: "), "more than a float holds"
+
+
+def test_what_a_test_plants_leaves_no_module_behind(planted):
+    planted(lambda q, *_, **__: q)
+    bench()
+    assert ("multihead", "mha/planted") not in registry.REGISTRY.entries
 
 
 def test_a_case_that_will_run_is_predicted_by_operations_dispatch_and_passes_over_its_scores():
@@ -157,7 +164,7 @@ def test_memory_is_refused_from_a_byte_more_than_the_share_of_what_is_free():
     refused = predicted(case, on=bench(free=2 * needs - 1, policy=policy))
     assert refused.skip == "predicted_oom"
     assert refused.reason == f"{known.arithmetic} = {needs:,} B > 50% of {2 * needs - 1:,} B free"
-    assert refused.predicted == known, "what was predicted stays"
+    assert refused.predicted == known.model_copy(update={"limit_bytes": needs - 1}), "what was predicted stays"
 
 
 def test_rows_that_a_gpu_launches_one_by_one_are_bounded_and_a_processors_are_not():

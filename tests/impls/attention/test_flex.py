@@ -109,7 +109,7 @@ def test_only_its_own_scenario_compiles_unasked(scenario):
     from harness.runner.plan import expand
     from harness.runner.selection import Selection
 
-    names = {of: registry.names(of) for of in ("attention", "multihead", "pooling")}
+    names = {of: registry.names(of) for of in ("attention", "multihead", "pooling", "varlen")}
     cases, _ = expand([scenario], names=names, selection=Selection(), device="cpu")
     assert any("flex" in case.implementation for case in cases) == (scenario.name == "compiled")
 

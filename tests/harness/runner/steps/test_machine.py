@@ -104,6 +104,9 @@ def test_ceilings_are_of_the_dtypes_of_cases_that_run(tmp_path, cache):
         state = state_of(FIRST, case, answers=answers, directory=tmp_path, limits=TimeLimits(fresh_ceilings=True))
         machine.describe_machine(state)
         assert asked(state)[-1] == dtypes
+    alone = state_of(half, answers=answers, directory=tmp_path, limits=TimeLimits(fresh_ceilings=True))
+    machine.describe_machine(alone)
+    assert asked(alone)[-1] == ["float16", "float32"], "what may be computed in float32 is held against its rate"
 
 
 @pytest.mark.parametrize(("others", "warned"), [(None, False), (0, False), (2, True), ("unknown", False)])
