@@ -267,12 +267,13 @@ def levels(
     count = len(values)
     if count < 2 * RUNS_AT_LEAST:
         return []
-    sums = [np.concatenate([[0.0], np.cumsum(part)]) for part in (weights, weights * values, weights * values**2)]
+    sums = np.zeros((3, count + 1))
+    np.cumsum([weights, weights * values, weights * values**2], axis=1, out=sums[:, 1:])
     best, last = np.full(count + 1, math.inf), np.zeros(count + 1, dtype=int)
     best[0] = -penalty
     for end in range(RUNS_AT_LEAST, count + 1):
-        starts = np.arange(end - RUNS_AT_LEAST + 1)
-        weight, first, second = (part[end] - part[starts] for part in sums)
+        starts = slice(end - RUNS_AT_LEAST + 1)
+        weight, first, second = sums[:, end : end + 1] - sums[:, starts]
         cost = best[starts] + second - first**2 / weight + penalty
         last[end] = int(np.argmin(cost))
         best[end] = cost[last[end]]
