@@ -39,7 +39,7 @@ def test_an_option_of_several_commands_reads_the_same_in_each():
             helps[max(option.opts, key=len)].add(option.help)
     # These mean another thing to another command: what is kept, where it is written, what is seeded, what fails, what
     # groups or is told apart, in which form, what two sides are.
-    others = {"-k", "--output", "--seed", "--fail-on", "--by", "--format", "base", "new"}
+    others = {"-k", "--output", "--seed", "--fail-on", "--by", "--format"}
     assert {name for name, texts in helps.items() if len(texts) > 1} == others
 
 
