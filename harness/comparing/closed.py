@@ -181,7 +181,7 @@ class Closed:
 
 
 def read_closed(directory: Path, *, has_canary: bool) -> Closed | None:
-    """Read a run directory for its records; None where it is not as a closed run leaves it.
+    """Read a run directory for its records; None if it is not as a closed run leaves it.
 
     With `has_canary` the rounds are read as well, for the canary's undisturbed time, which the snapshot else lacks.
     Raises JournalError, SchemaMismatchError for what no reading could take.
