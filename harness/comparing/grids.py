@@ -104,7 +104,7 @@ def _grid(of: Sequence[Figures], digests: Sequence[str]) -> Grid:
 
 
 def _usual(series: Iterable[Sequence[tuple[int, Figures]]], name: str, *, count: int) -> list[Any]:
-    """Return by place the value that most timed cases have there, None where there is no such case."""
+    """Return by place the value that most timed cases have there, None if there is no such case."""
     seen: list[Counter[Any]] = [Counter() for _ in range(count)]
     for mine in series:
         for place, one in mine:
