@@ -34,7 +34,7 @@ def changes_chapter(changes: Changes, judged: Sequence[Judged]) -> Chapter:
     worst = answer.rows(changes)
     drawn = made([figures.ratios(changes)])
     if worst or drawn:
-        tables = (_table("What changed, worst first", worst),) if worst else ()
+        tables = (_table("What changed, worst first", worst, is_open=True),) if worst else ()
         sections.append(Section("What changed", "", drawn, tables))
     means = tuple(answer.mean_rows(changes))
     if means:
@@ -49,7 +49,7 @@ def changes_chapter(changes: Changes, judged: Sequence[Judged]) -> Chapter:
     return Chapter("changes", "What changed", answer.headline(changes), tuple(sections))
 
 
-def _table(caption: str, rows: Sequence[answer.Row]) -> Table:
+def _table(caption: str, rows: Sequence[answer.Row], *, is_open: bool = False) -> Table:
     shown = tuple(row.cells for row in rows[:ROWS_AT_MOST])
     more = len(rows) - len(shown)
-    return Table(f"{caption} ({more:,} more in --json)" if more > 0 else caption, answer.COLUMNS, shown)
+    return Table(f"{caption} ({more:,} more in --json)" if more > 0 else caption, answer.COLUMNS, shown, is_open)

@@ -23,11 +23,12 @@ PROBLEM_TITLES = {"multihead": "Multi-head attention", "pooling": "Attention poo
 
 @dataclass(frozen=True)
 class Table:
-    """A small table with a caption."""
+    """A table with a caption; a long one is folded to its caption unless it `is_open`, as what a page is about is."""
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
