@@ -25,6 +25,8 @@ def now(before, tmp_path_factory) -> Run:
     directory = tmp_path_factory.mktemp("same") / "run"
     names = sorted({record.case.implementation for record in before.records})
     chosen = [argument for name in names for argument in ("--impl", name)]
+    # PyTorch's fused kernel has scratch memory for each thread.
+    chosen += ["--threads", str(before.plan.threads or 2)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("lock")))
         done = subprocess.run(
