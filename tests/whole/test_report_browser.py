@@ -542,7 +542,7 @@ def test_several_runs_stand_side_by_side(view, tmp_path):
     slow = runs.make_run(tmp_path / "old", sweeps=sweeps, failures=False)
     fast = runs.make_run(tmp_path / "new", sweeps=sweeps, failures=False, speed=2.0, seed=1, device_name="Another CPU")
     page = view(render([slow, fast], tmp_path / "report.html"))
-    expect(page.locator(".label")).to_have_text(["old", "new"])
+    expect(page.locator(".label")).to_have_text(["Which law holds where", "old", "new"])
     finding = page.locator("#runs .finding").first.inner_text()
     assert re.search(r"is 0\.(49|50)\d. the time of old: new is faster", finding), finding
     expect(page.locator("#runs")).to_contain_text("Another CPU")
