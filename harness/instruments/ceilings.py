@@ -6,7 +6,7 @@ import functools
 import math
 import mmap
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,6 +50,11 @@ BUFFER_BYTES_UNKNOWN = 256 * 2**20
 BUFFER_SHARE_OF_MEMORY = 1 / 16
 # Bytes of a float32.
 ITEM = 4
+# Where others take a core, the threads of a product wait for each other: 200 times as long was seen in the first second
+# after packages had been installed. On free cores a product this small takes no longer on all of them than on one.
+PROBE_SIZE, PROBE_CALLS = 256, 9
+TAKEN = 2.0
+WAIT_SECONDS, WAITS_AT_MOST = 0.5, 10
 
 
 def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceiling]:
@@ -61,13 +66,43 @@ def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceili
     target = torch.device(device)
     share = seconds / (len(wanted) + 1)
     with torch.inference_mode():
+        _wait_for_cores(target)
         rates = [_matmul(target, dtype, seconds=share) for dtype in wanted]
         if target.type == "cuda" and "float32" in wanted:
             rates.append(_matmul_tf32(target, rates, seconds=share / len(LADDER_CUDA)))
+        _wait_for_cores(target)
         found = _note_slow_dtypes(rates) + _bandwidths(target, seconds=share)
     if target.type == "cuda":
         torch.cuda.empty_cache()
     return found
+
+
+def _wait_for_cores(device: torch.device) -> None:
+    """Wait, some seconds at most, while a product takes far longer on all threads than on one."""
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        return
+    for _ in range(WAITS_AT_MOST):
+        if _product_seconds(threads) <= TAKEN * _product_seconds(1):
+            return
+        sleep(WAIT_SECONDS)
+
+
+def _product_seconds(threads: int) -> float:
+    """Return the median seconds of a small product on so many threads."""
+    before = torch.get_num_threads()
+    left = torch.ones(PROBE_SIZE, PROBE_SIZE)
+    torch.set_num_threads(threads)
+    try:
+        left @ left
+        samples = []
+        for _ in range(PROBE_CALLS):
+            started = perf_counter()
+            left @ left
+            samples.append(perf_counter() - started)
+    finally:
+        torch.set_num_threads(before)
+    return sorted(samples)[PROBE_CALLS // 2]
 
 
 def remeasure(device: str, known: Sequence[Ceiling], *, seconds: float) -> list[Ceiling]:

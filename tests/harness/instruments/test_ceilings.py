@@ -51,6 +51,24 @@ def test_even_without_time_there_are_three_samples():
     assert calls >= ceilings.CALLS_AT_LEAST + ceilings.CALLS_UNTIMED
 
 
+@pytest.mark.parametrize(("taken_for", "waits"), [(0, 0), (3, 3), (99, ceilings.WAITS_AT_MOST)])
+def test_cores_that_others_take_are_waited_for_and_not_for_ever(monkeypatch, taken_for, waits):
+    slept = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(ceilings, "sleep", slept.append)
+    monkeypatch.setattr(
+        ceilings, "_product_seconds", lambda threads: 0.02 if threads > 1 and len(slept) < taken_for else 2e-4
+    )
+    ceilings._wait_for_cores(torch.device("cpu"))
+    assert slept == [ceilings.WAIT_SECONDS] * waits
+
+
+def test_asking_for_the_cores_leaves_the_threads_as_they_were():
+    before = torch.get_num_threads()
+    assert ceilings._product_seconds(1) > 0.0
+    assert torch.get_num_threads() == before
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_reaches_most_of_its_datasheet():
