@@ -50,8 +50,8 @@ BUFFER_BYTES_UNKNOWN = 256 * 2**20
 BUFFER_SHARE_OF_MEMORY = 1 / 16
 # Bytes of a float32.
 ITEM = 4
-# Where others take a core, the threads of a product wait for each other: 200 times as long was seen in the first second
-# after packages had been installed. On free cores a product this small takes no longer on all of them than on one.
+# Where two threads get one core, as others take the rest, they wait for each other: a product took 200 times as long in
+# the first seconds after packages had been installed. On free cores one this small takes no longer on all than on one.
 PROBE_SIZE, PROBE_CALLS = 256, 9
 TAKEN = 2.0
 WAIT_SECONDS, WAITS_AT_MOST = 0.5, 10
