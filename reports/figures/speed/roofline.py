@@ -31,10 +31,11 @@ def roofline(
 ) -> Figure | None:
     """Draw rate against operations per byte under the measured ceilings; None without ceilings or counts.
 
-    `after` are the same ceilings measured again at the end of the run, if they were.
+    `after` are the same ceilings measured again at the end of the run, if they were; the line takes the larger.
     """
-    rate = rate_ceiling(ceilings, dtype)
-    bandwidth = next((ceiling for ceiling in ceilings if ceiling.unit == "B/s"), None)
+    reached = _reached(ceilings, after)
+    rate = rate_ceiling(reached, dtype)
+    bandwidth = next((ceiling for ceiling in reached if ceiling.unit == "B/s"), None)
     rows = _cases(table, dtype)
     if rows.empty or rate is None or bandwidth is None or min(rate.value, bandwidth.value) <= 0:
         return None
@@ -56,7 +57,9 @@ def roofline(
         how="Each point is a case: how many operations it does for each byte that must move, and the rate it reached, "
         f"from its time. The line is what the machine can do: flat, the best matrix product measured here "
         f"({rate.how}{sheet}); sloped, the measured {bandwidth.name} of {units.count(bandwidth.value, 'B/s')}. Tensors "
-        "that stay in a cache may move faster than the slope." + _again([rate, bandwidth], after) + sampled(rows),
+        "that stay in a cache may move faster than the slope."
+        + _again(ceilings, [rate.name, bandwidth.name], after)
+        + sampled(rows),
         finding=_finding(shares),
         columns=("implementation", "best share of the roofline"),
         rows=tuple((str(name), units.percent(float(value))) for name, value in shares.items()),
@@ -122,16 +125,25 @@ def _finding(shares: pd.Series[float]) -> str:
     return f"{closest}; {shares.index[-1]} reaches {units.percent(float(shares.iloc[-1]))} at best."
 
 
-def _again(drawn: Sequence[Ceiling], after: Sequence[Ceiling]) -> str:
-    """Say what the drawn ceilings came to at the end of the run, nothing if they were not."""
+def _reached(ceilings: Sequence[Ceiling], after: Sequence[Ceiling]) -> list[Ceiling]:
+    """Return each ceiling with the larger of its values at the start and at the end: other work only lowers them."""
+    later = {ceiling.name: ceiling.value for ceiling in after}
+    return [
+        ceiling.model_copy(update={"value": max(ceiling.value, later.get(ceiling.name, 0.0))}) for ceiling in ceilings
+    ]
+
+
+def _again(ceilings: Sequence[Ceiling], drawn: Sequence[str], after: Sequence[Ceiling]) -> str:
+    """Say what the drawn ceilings came to at the start and at the end of the run, nothing if once alone."""
     later = {ceiling.name: ceiling for ceiling in after}
     said = [
-        f"{ceiling.name} {units.count(later[ceiling.name].value, ceiling.unit)} "
+        f"{ceiling.name} {units.count(ceiling.value, ceiling.unit)} and then "
+        f"{units.count(later[ceiling.name].value, ceiling.unit)} "
         f"({units.change(later[ceiling.name].value / ceiling.value)})"
-        for ceiling in drawn
-        if ceiling.name in later
+        for ceiling in ceilings
+        if ceiling.name in drawn and ceiling.name in later
     ]
-    return f" Measured again at the end of the run: {units.listing(said)}." if said else ""
+    return f" Measured at the start and at the end, of which the larger counts: {units.listing(said)}." if said else ""
 
 
 def rate_ceiling(ceilings: Sequence[Ceiling], dtype: str) -> Ceiling | None:

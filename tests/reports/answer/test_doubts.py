@@ -70,7 +70,7 @@ def test_ceilings_that_moved_are_a_doubt_and_both_stand_in_the_roofline(tmp_path
     doubts = warnings(run, frames([run]))
     assert doubts[0] == "The machine's ceilings moved over the run: matmul float32 by −10 %."
     page = render([run.path], tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "Measured again at the end of the run: matmul float32 81.0 GFLOP/s (−10 %)" in page
+    assert "matmul float32 90.0 GFLOP/s and then 81.0 GFLOP/s (−10 %)" in page
     assert '<th scope="col">at the end</th>' in page
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.results.regret import Regret
-from reports.figures.speed.regret import draw_regret, finding, regret
+from reports.figures.speed.regret import draw_regret, finding, labels, regret
 from tests.support.drawn import BASE, colors_of
 from tests.support.runs import ok_case
 
@@ -32,3 +32,11 @@ def test_each_point_is_a_row_with_its_interval_and_hollow_where_undecided():
     assert [mark.get_markerfacecolor() == "none" for mark in marks] == [False, True]
     assert [row[4] for row in regret(found, COLORS, key="k").rows] == ["sdpa-flash", "sdpa-flash"]
     assert regret([], COLORS, key="k") is None
+
+
+def test_a_row_names_its_point_by_what_its_sweep_varies():
+    found = [lost(1024, 2.0), lost(128, 1.02, is_told=False)]
+    assert labels(found) == ["n 1,024", "n 128"]
+    assert labels(found[:1]) == ["n 1024, d 64, heads 2, batch 1"]
+    (axes,) = draw_regret(found, COLORS).axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["n 1,024: sdpa-flash", "n 128: sdpa-flash"]

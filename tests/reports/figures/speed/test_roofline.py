@@ -50,7 +50,14 @@ def test_the_line_bends_where_both_ceilings_meet():
 def test_ceilings_measured_again_are_said_with_their_change():
     again = [RATE.model_copy(update={"value": 8.1e10}), HALF]
     figure = roofline(table(), [RATE, COPY], COLORS, dtype="float32", key="k", after=again)
-    assert figure.how.endswith("Measured again at the end of the run: matmul float32 81.0 GFLOP/s (−10 %).")
+    said = "of which the larger counts: matmul float32 90.0 GFLOP/s and then 81.0 GFLOP/s (−10 %)."
+    assert figure.how.endswith(said)
+
+
+def test_the_line_is_the_larger_of_what_start_and_end_measured():
+    low = RATE.model_copy(update={"value": RATE.value / 200})
+    figure = roofline(table(), [low, COPY], COLORS, dtype="float32", key="k", after=[RATE])
+    assert figure.rows == roofline(table(), [RATE, COPY], COLORS, dtype="float32", key="k").rows
 
 
 def test_a_ceiling_holds_for_its_dtype():
