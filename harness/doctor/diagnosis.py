@@ -210,7 +210,7 @@ def _ecc(is_on: bool, _: Facts) -> Judgement:  # noqa: FBT001
 def _mig(is_mig: bool, _: Facts) -> Judgement:  # noqa: FBT001
     if not is_mig:
         return "fine", "a whole GPU", ""
-    return "advice", "a MIG instance", "utilization, power and energy are the whole GPU's and will be absent"
+    return "advice", "a MIG instance", "utilisation, power and energy are the whole GPU's and will be absent"
 
 
 # What is looked at, by the name of the fact in the environment.

@@ -61,7 +61,7 @@ def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str
             absent |= record.telemetry.reasons if record.telemetry else {}
     rows = tuple((units.sensor(name, None)[0], brief(reason)) for name, reason in sorted(absent.items()))
     tables = (Table("Figures this machine does not give, and why", ("figure", "reason"), rows),) if rows else ()
-    lead = "Utilization, power, clocks and temperature over the run and under sustained load, and energy per call."
+    lead = "Utilisation, power, clocks and temperature over the run and under sustained load, and energy per call."
     if not figures:
         lead = "No utilisation, power or temperature was recorded in this run."
     sections = (Section("", "", figures, tables, more),) if figures or tables else ()
