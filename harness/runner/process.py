@@ -91,13 +91,14 @@ class WorkerProcess:
         os.close(from_worker[1])
         self._oom_kills = oom_kills()
         self._channel = Channel(read=from_worker[0], write=to_worker[1])
+        # What a worker says before it hears anything is about its start.
+        self._printed = 0
         self.step = "start"
         ready = self.ask(start, seconds=START_SECONDS)
         self.ready = ready
 
     def ask(self, request: Asking[A], *, seconds: float) -> A | Refused | Failed:
         """Send a request and wait for its answer; a worker that hangs or outgrows its cap is killed."""
-        self._printed = self._stderr.seek(0, os.SEEK_END)
         deadline = time.monotonic() + seconds
         try:
             self._channel.send(encode(request))
@@ -111,6 +112,7 @@ class WorkerProcess:
                 elif answer is not None:
                     if isinstance(answer, Failed) and answer.worker_gone:
                         self.kill()
+                    self._printed = self._stderr.seek(0, os.SEEK_END)
                     return answer
         except ClosedError:
             return self._ended()
@@ -165,7 +167,7 @@ class WorkerProcess:
         return Failed(status=status, reason=f"worker {how} in {self.step!r}{self._last_words()}", worker_gone=True)
 
     def _last_words(self) -> str:
-        """Return the last lines printed since the request that ended the worker."""
+        """Return the last lines printed since the worker's last answer."""
         end = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(self._printed, end - STDERR_BYTES))
         lines = deque(self._stderr.read().decode(errors="replace").splitlines(), maxlen=self._stderr_lines)

@@ -209,3 +209,22 @@ def test_kills_for_want_of_memory_are_counted_where_the_kernel_tells(tmp_path, m
     assert oom_kills() is None
     (tmp_path / "vmstat").write_text("oom_kill_other 9\noom_kill 12\n")
     assert oom_kills() == 12
+
+
+def test_what_a_worker_says_before_it_is_asked_anything_is_told(tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho \"No module named 'harness'\" >&2\nexit 1\n")
+    program.chmod(0o755)
+    channel = runner_process.Channel
+
+    def late(**descriptors):
+        # The worker is gone before the first request.
+        time.sleep(0.5)
+        return channel(**descriptors)
+
+    monkeypatch.setattr(runner_process, "Channel", late)
+    process = WorkerProcess(START, interpreter=str(program), stderr_lines=5)
+    try:
+        assert "No module named 'harness'" in process.ready.reason
+    finally:
+        process.close()
