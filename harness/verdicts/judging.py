@@ -50,7 +50,7 @@ def judge(
     counted: Counted = {(d.problem, d.implementation, d.direction, d.device): d for d in degrees}
     verdicts: list[Verdict] = []
     for problem, claim in _claims(scenarios):
-        about = [r for r in measured if r.case.problem == problem and _is_about(claim, r.case.implementation)]
+        about = [r for r in measured if r.case.problem == problem and _is_about(claim, r.case.default)]
         for group in _groups(about, wrong, counted):
             verdicts += _judge_group(claim, group, measured, policy)
     return Verdicts(verdicts=verdicts)
