@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from harness.instruments.timing import Block, Meanwhile
 
@@ -22,6 +24,8 @@ _equal, _detach, _clone, _copy = torch.equal, torch.Tensor.detach, torch.Tensor.
 _roll = torch.roll
 # Blocks of so few calls have none made untimed before them.
 CALLS_ALONE = 2
+# Visits to a case that are watched whatever that takes: two on new values and two on values written again.
+WATCHED_AT_LEAST = 4
 # Calls made to see how far results of the same inputs lie apart, where two of them differ.
 REPEATS = 3
 
@@ -62,6 +66,65 @@ def distance(one: Outputs, other: Outputs) -> float:
 
 
 @dataclass
+class Watching:
+    """How many visits to a case were watched, and what watching them took of all its visits, in seconds.
+
+    Every visit is watched where that is cheap. Of large tensors and few calls it would take as long as a call: there
+    the first visits are, and later ones as often as a share of the time allows.
+    """
+
+    watched: int = 0
+    spent: float = 0.0
+    total: float = 0.0
+
+    def is_due(self, share: float) -> bool:
+        """Tell whether the next visit is watched, with at most this share of the time given to it."""
+        return self.watched < WATCHED_AT_LEAST or self.spent <= share * self.total
+
+    @property
+    def is_new(self) -> bool:
+        """Tell whether it is so on new values: every other one is."""
+        return self.watched % 2 == 0
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Book what is done meanwhile as watching."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.spent += perf_counter() - started
+
+
+@dataclass
+class PlainBlocks:
+    """Times blocks of one call on inputs that stay as they are, of as many calls as where they are watched."""
+
+    timed: Timed
+    is_split: bool = True
+    faults: Callable[[], int] = int
+    first: tuple[float, ...] = ()
+    later: tuple[float, ...] = ()
+    faulted: int = 0
+
+    def needs_warming(self, calls: int) -> bool:
+        """Tell whether a call has to be made before the first block of so many."""
+        return calls > CALLS_ALONE or not self.is_split
+
+    def warm(self, call: Call) -> None:
+        """Make that call."""
+        self.timed(call, 1)
+
+    def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
+        """Time so many calls, or as many as make a block without a call before it."""
+        calls = calls if self.needs_warming(calls) else CALLS_ALONE
+        before = self.faults()
+        block = self.timed(call, calls, meanwhile=meanwhile) if meanwhile else self.timed(call, calls)
+        self.faulted += self.faults() - before
+        return block
+
+
+@dataclass
 class WatchedBlocks:
     """Times blocks of one call. Before each, the tensors in `written` are written in place: new values, or the same.
 
@@ -70,6 +133,9 @@ class WatchedBlocks:
     counted up during timed calls. `pair` holds two results of the last block that must be equal, those of
     its first and last call, where the block has one call that of the call before it if values are the same. `stale`
     tells that new values gave the results of the old ones.
+
+    `values` are what is written before the first block, worked out beforehand for all implementations of a point;
+    without them, and before later blocks, they are worked out on the spot.
 
     Where one call or two make a block, an untimed one before it would take half of the visit, or a third: there the
     call before the tensors are written is timed as well, and the block is the two.
@@ -80,6 +146,8 @@ class WatchedBlocks:
     is_new: bool
     is_split: bool = True
     faults: Callable[[], int] = int
+    values: Sequence[torch.Tensor] = ()
+    watching: Watching = field(default_factory=Watching)
     first: list[float] = field(default_factory=list)
     later: list[float] = field(default_factory=list)
     faulted: int = 0
@@ -96,7 +164,7 @@ class WatchedBlocks:
         """Make the call that brings inputs and code back into the caches."""
         kept = Kept(call)
         self.timed(kept, 1)
-        self._before = kept.take()
+        self._before = self._take(kept)
         self._is_warm = True
 
     def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
@@ -108,9 +176,10 @@ class WatchedBlocks:
         self.write()
         opening = self._timed(kept, 1, meanwhile=meanwhile if is_last else None)
         self.first.append(opening.seconds)
-        given = kept.take()
+        given = self._take(kept)
         if self._before is not None and self.is_new:
-            self.stale = self.stale or (same(self._before, given) and _varies(given))
+            with self.watching.spending():
+                self.stale = self.stale or (same(self._before, given) and _varies(given))
         before, self._before = self._before, given
         if is_last:
             if before is not None and not self.is_new:
@@ -121,19 +190,23 @@ class WatchedBlocks:
             whole = self._timed(call, calls, meanwhile=meanwhile)
             self.later.append(whole.seconds)
             self._timed(kept, 1)
-            self.pair = (given, kept.take())
+            self.pair = (given, self._take(kept))
             return whole
         others = [self._timed(call, calls - 2)] if calls > 2 else []  # noqa: PLR2004
         others.append(self._timed(kept, 1))
-        self.pair = (given, kept.take())
+        self.pair = (given, self._take(kept))
         self.later.append(_joined(others).seconds)
         return _joined([opening, *others])
 
     def _opened(self, kept: Kept) -> Block:
         """Time the call before the tensors are written."""
         block = self._timed(kept, 1)
-        self._before = kept.take()
+        self._before = self._take(kept)
         return block
+
+    def _take(self, kept: Kept) -> Outputs:
+        with self.watching.spending():
+            return kept.take()
 
     def _timed(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         before = self.faults()
@@ -143,9 +216,16 @@ class WatchedBlocks:
 
     def write(self) -> None:
         """Write the inputs in place: their values moved by one element, or as they are."""
-        with torch.no_grad():
-            for tensor in self.written:
-                _copy(tensor, _roll(tensor, 1) if self.is_new else _clone(tensor))
+        values, self.values = self.values, ()
+        with torch.no_grad(), self.watching.spending():
+            for number, tensor in enumerate(self.written):
+                value = values[number] if values else moved(tensor) if self.is_new else _clone(tensor)
+                _copy(tensor, value)
+
+
+def moved(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor's values moved by one element."""
+    return _roll(tensor, 1)
 
 
 def _joined(parts: Sequence[Block]) -> Block:
