@@ -41,9 +41,10 @@ def measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
 
 @contextmanager
 def _measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
+    numbers = tuple(tensor for tensor in inputs.tensors if tensor.is_floating_point())
     if subject.direction == "forward":
         with torch.no_grad():
-            yield MeasuredCall(call=subject.bind(inputs), saved_bytes=None, written=numbers(inputs))
+            yield MeasuredCall(call=subject.bind(inputs), saved_bytes=None, written=numbers)
         return
     for tensor in inputs.differentiable:
         tensor.requires_grad_(True)
@@ -74,13 +75,8 @@ def _measured_call(subject: Subject, inputs: Inputs) -> Iterator[MeasuredCall]:
         # A measured call records a graph of its own; this one would stay in memory beside it.
         del out
         yield MeasuredCall(
-            lambda: torch.autograd.grad(output_tensor(bound()), wanted, upstream), saved_bytes, written=numbers(inputs)
+            lambda: torch.autograd.grad(output_tensor(bound()), wanted, upstream), saved_bytes, written=numbers
         )
-
-
-def numbers(inputs: Inputs) -> tuple[torch.Tensor, ...]:
-    """Return the floating-point tensors of inputs, in their order."""
-    return tuple(tensor for tensor in inputs.tensors if tensor.is_floating_point())
 
 
 def output_tensor(result: Any) -> torch.Tensor:

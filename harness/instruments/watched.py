@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 Outputs = tuple[torch.Tensor, ...]
 # Bound before any implementation is imported, so that none can replace them later.
 _equal, _detach, _clone, _copy = torch.equal, torch.Tensor.detach, torch.Tensor.clone, torch.Tensor.copy_
-_roll = torch.roll
+_roll, _select = torch.roll, torch.Tensor.select
+# Of tensors with more elements one column is rewritten and compared: all of them would take as long as a short call.
+WHOLE_AT_MOST = 2**16
+# Results are compared whole in so many visits to a case, one on new values and one on values written again.
+WHOLE_VISITS = 2
 # Blocks of so few calls have none made untimed before them.
 CALLS_ALONE = 2
 # Visits to a case that are watched whatever that takes: two on new values and two on values written again.
@@ -42,16 +46,28 @@ class Kept:
         self._result = None
         self._result = self._call()
 
-    def take(self) -> Outputs:
-        """Return a copy of the last result, and let go of it."""
+    def take(self) -> Any:
+        """Return the last result, and let go of it."""
         result, self._result = self._result, None
-        return copied(result)
+        return result
 
 
-def copied(result: Any) -> Outputs:
-    """Copy the tensors of a call's result, each through the class, whatever was set on it."""
+def copied(result: Any, *, column: int | None = None) -> Outputs:
+    """Copy the tensors of a call's result, each through the class, whatever was set on it; of large ones a column."""
+    return tuple(_clone(tensor if column is None else part(tensor, column)) for tensor in tensors_of(result))
+
+
+def tensors_of(result: Any) -> Outputs:
+    """Return the tensors of a call's result as they are, without their graphs."""
     listed = result if type(result) is tuple else (result,)
-    return tuple(_clone(_detach(tensor)) for tensor in listed if isinstance(tensor, torch.Tensor))
+    return tuple(_detach(tensor) for tensor in listed if isinstance(tensor, torch.Tensor))
+
+
+def part(tensor: torch.Tensor, column: int) -> torch.Tensor:
+    """Return a tensor, or of a large one the column of so many modulo its width, which every row has an element in."""
+    if tensor.numel() <= WHOLE_AT_MOST or tensor.shape[-1] == tensor.numel():
+        return tensor
+    return _select(tensor, -1, column % tensor.shape[-1])
 
 
 def same(one: Outputs, other: Outputs) -> bool:
@@ -128,14 +144,12 @@ class PlainBlocks:
 class WatchedBlocks:
     """Times blocks of one call. Before each, the tensors in `written` are written in place: new values, or the same.
 
-    The first call on them is timed by itself (`first`), then the others; a device with a queue gets these calls beside
-    the block, so that the block stays whole. `later` is seconds per call of the others. `faulted` is what `faults`
-    counted up during timed calls. `pair` holds two results of the last block that must be equal, those of
-    its first and last call, where the block has one call that of the call before it if values are the same. `stale`
+    Of a large tensor that is one column, another one in each visit, so that every row has new values. The first call on
+    them is timed by itself (`first`), then the others; a device with a queue gets these calls beside the block, so that
+    the block stays whole. `later` is seconds per call of the others. `faulted` is what `faults` counted up during timed
+    calls. `pair` holds of two results of the last block what must be equal, those of its first and last call; where
+    the block has one call, that of the call before it if values are the same. `last` is the latter's result. `stale`
     tells that new values gave the results of the old ones.
-
-    `values` are what is written before the first block, worked out beforehand for all implementations of a point;
-    without them, and before later blocks, they are worked out on the spot.
 
     Where one call or two make a block, an untimed one before it would take half of the visit, or a third: there the
     call before the tensors are written is timed as well, and the block is the two.
@@ -143,15 +157,14 @@ class WatchedBlocks:
 
     timed: Timed
     written: Sequence[torch.Tensor]
-    is_new: bool
+    watching: Watching = field(default_factory=Watching)
     is_split: bool = True
     faults: Callable[[], int] = int
-    values: Sequence[torch.Tensor] = ()
-    watching: Watching = field(default_factory=Watching)
     first: list[float] = field(default_factory=list)
     later: list[float] = field(default_factory=list)
     faulted: int = 0
     pair: tuple[Outputs, Outputs] | None = None
+    last: Any = None
     stale: bool = False
     _before: Outputs | None = None
     _is_warm: bool = False
@@ -169,20 +182,20 @@ class WatchedBlocks:
 
     def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         """Write the inputs and time so many calls; `meanwhile` is called while the block keeps a device busy."""
-        self.pair = None
-        kept = Kept(call)
+        self.pair = self.last = None
+        kept, is_new = Kept(call), self.watching.is_new
         before_writing = [] if self._is_warm or self.needs_warming(calls) else [self._opened(kept)]
         is_last = calls == 1 or bool(before_writing)
         self.write()
         opening = self._timed(kept, 1, meanwhile=meanwhile if is_last else None)
         self.first.append(opening.seconds)
         given = self._take(kept)
-        if self._before is not None and self.is_new:
+        if self._before is not None and is_new:
             with self.watching.spending():
                 self.stale = self.stale or (same(self._before, given) and _varies(given))
         before, self._before = self._before, given
         if is_last:
-            if before is not None and not self.is_new:
+            if before is not None and not is_new:
                 self.pair = (before, given)
             return _joined([*before_writing, opening])
         del before
@@ -206,7 +219,9 @@ class WatchedBlocks:
 
     def _take(self, kept: Kept) -> Outputs:
         with self.watching.spending():
-            return kept.take()
+            self.last = kept.take()
+            number = self.watching.watched
+            return copied(self.last, column=None if number < WHOLE_VISITS else number)
 
     def _timed(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         before = self.faults()
@@ -215,17 +230,11 @@ class WatchedBlocks:
         return block
 
     def write(self) -> None:
-        """Write the inputs in place: their values moved by one element, or as they are."""
-        values, self.values = self.values, ()
+        """Write the inputs in place: values moved by one element, or by a row in their column, or as they are."""
         with torch.no_grad(), self.watching.spending():
-            for number, tensor in enumerate(self.written):
-                value = values[number] if values else moved(tensor) if self.is_new else _clone(tensor)
-                _copy(tensor, value)
-
-
-def moved(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor's values moved by one element."""
-    return _roll(tensor, 1)
+            for tensor in self.written:
+                values = part(tensor, self.watching.watched)
+                _copy(values, _roll(values, 1) if self.watching.is_new else _clone(values))
 
 
 def _joined(parts: Sequence[Block]) -> Block:

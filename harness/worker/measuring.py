@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from harness.instruments.counting import OperationCount
     from harness.instruments.directions import MeasuredCall
-    from harness.instruments.watched import Timed, Watching
     from harness.worker.workbench import Workbench
     from impls.contract import Cost, Inputs
     from impls.subject import Subject
@@ -282,14 +281,14 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
     started = wall_clock()
     watching = bench.watching[request.case.id]
     is_due = watching.is_due(bench.policy.timing.watched_share)
-    is_new = is_due and watching.is_new
+    is_new, is_split = is_due and watching.is_new, bench.device.type == "cpu"
     bench.announce("timing")
     bench.stages.begin("between blocks")
     with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
         blocks_of = (
-            _watched(bench, subject, measured, timed, seed=request.seed, watching=watching)
+            WatchedBlocks(timed, measured.written, watching=watching, is_split=is_split, faults=timing.minor_faults)
             if is_due
-            else PlainBlocks(timed, is_split=bench.device.type == "cpu", faults=timing.minor_faults)
+            else PlainBlocks(timed, is_split=is_split, faults=timing.minor_faults)
         )
         if blocks_of.needs_warming(request.calls):
             with bench.stages.inside("untimed calls"):
@@ -336,22 +335,6 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         throttle=sorted({name for snapshot in seen if snapshot.is_throttled for name in snapshot.throttle}),
     )
     return messages.Visited(round=visited, calls_seconds=bench.calls.seconds)
-
-
-def _watched(
-    bench: Workbench, subject: Subject, measured: MeasuredCall, timed: Timed, *, seed: int, watching: Watching
-) -> WatchedBlocks:
-    """Return blocks whose inputs are written before each, from what is kept of the point's inputs where they are."""
-    is_kept = subject.direction != "backward"
-    return WatchedBlocks(
-        timed,
-        measured.written,
-        is_new=watching.is_new,
-        is_split=bench.device.type == "cpu",
-        faults=timing.minor_faults,
-        values=bench.inputs.numbers(subject, seed, is_new=watching.is_new) if is_kept else (),
-        watching=watching,
-    )
 
 
 def _booked(

@@ -16,7 +16,7 @@ import torch
 from harness.instruments import timing  # isort: skip
 from harness.gate.agreement import agree, describe
 from harness.gate.known import Known
-from harness.instruments import cuda, directions, memory, watched
+from harness.instruments import cuda, memory, watched
 from harness.instruments.telemetry import sampler, sustained
 from harness.machine import processor
 from harness.worker.modelled import modelled_device
@@ -113,43 +113,20 @@ class KnownInputs:
 
     def __init__(self) -> None:
         self._known: dict[Any, Inputs] = {}
-        # Their numbers moved by one element.
-        self._moved: dict[Any, tuple[torch.Tensor, ...]] = {}
 
     def of(self, subject: Subject, seed: int) -> Inputs:
         """Return a subject's inputs of a seed, as tensors of the caller's own."""
         if subject.device.type != "cpu":
             return subject.inputs(seed=seed)
-        key = _key(subject, seed)
+        key = (subject.implementation.problem, subject.point, subject.dtype, seed)
         if key in self._known:
             return _copied(self._known[key])
         drawn = subject.inputs(seed=seed)
         if sum(tensor.nbytes for tensor in drawn.tensors) <= INPUT_BYTES_KEPT:
             while len(self._known) >= INPUTS_KEPT:
-                oldest = next(iter(self._known))
-                del self._known[oldest]
-                self._moved.pop(oldest, None)
+                del self._known[next(iter(self._known))]
             self._known[key] = _copied(drawn)
         return drawn
-
-    def numbers(self, subject: Subject, seed: int, *, is_new: bool) -> tuple[torch.Tensor, ...]:
-        """Return the floating-point tensors of inputs that are kept, or their values moved by one element.
-
-        Nothing where the inputs are not kept. They are for reading: writing them changes what others get.
-        """
-        known = self._known.get(key := _key(subject, seed))
-        if known is None:
-            return ()
-        numbers = directions.numbers(known)
-        if not is_new:
-            return numbers
-        if key not in self._moved:
-            self._moved[key] = tuple(watched.moved(tensor) for tensor in numbers)
-        return self._moved[key]
-
-
-def _key(subject: Subject, seed: int) -> Hashable:
-    return subject.implementation.problem, subject.point, subject.dtype, seed
 
 
 def _copied(inputs: Inputs) -> Inputs:

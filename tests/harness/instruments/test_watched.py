@@ -26,7 +26,8 @@ class Steps:
 
 
 def blocks(tensor, *, is_new=True, **more):
-    return watched.WatchedBlocks(Steps(), (tensor,), is_new=is_new, **more)
+    watching = watched.Watching(watched=0 if is_new else 1)
+    return watched.WatchedBlocks(Steps(), (tensor,), watching, **more)
 
 
 def test_a_block_is_the_mean_of_its_calls_with_the_first_told_apart():
@@ -149,3 +150,26 @@ def test_what_watching_takes_is_booked(monkeypatch):
     found.warm(tensor.clone)
     found.block(tensor.clone, 5)
     assert found.watching.spent == 5.0, "three copies, one writing, one look for old results"
+
+
+def test_of_a_large_tensor_a_column_is_written_and_every_row_has_new_values():
+    tensor = torch.arange(2.0 * watched.WHOLE_AT_MOST).reshape(-1, 4)
+    for number in range(3):
+        before = tensor.clone()
+        watched.WatchedBlocks(Steps(), (tensor,), watched.Watching(watched=2 * number)).write()
+        changed = tensor != before
+        assert changed[:, 2 * number % 4].all()
+        assert changed.sum() == len(tensor), "the other columns stay"
+        assert torch.equal(tensor[:, 2 * number % 4].roll(-1), before[:, 2 * number % 4])
+    row = torch.arange(2.0 * watched.WHOLE_AT_MOST)[None]
+    assert watched.part(row, 0) is row, "of a single row all"
+
+
+def test_large_results_are_compared_whole_at_first_and_by_a_column_later():
+    result = torch.zeros(2 * watched.WHOLE_AT_MOST // 4, 4)
+    for number, size in ((0, result.numel()), (1, result.numel()), (2, len(result))):
+        found = watched.WatchedBlocks(Steps(), (), watched.Watching(watched=number))
+        found.warm(result.clone)
+        found.block(result.clone, 3)
+        assert [outputs[0].numel() for outputs in found.pair] == [size, size]
+        assert torch.equal(found.last, result), "the last result is at hand whole"

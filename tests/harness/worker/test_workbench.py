@@ -62,19 +62,6 @@ def test_a_copy_lies_as_what_was_drawn(point):
     assert len(set(buffers[0])) == len(set(buffers[1]))
 
 
-def test_new_values_are_worked_out_once_for_the_implementations_of_a_point():
-    subject = bench_on().subject(ok_case("sdpa-math", n=16, d=8))
-    known = workbench.KnownInputs()
-    assert known.numbers(subject, 7, is_new=True) == (), "of what is not kept nothing is known"
-    drawn = known.of(subject, 7)
-    for tensor, same, moved in zip(
-        drawn.tensors, known.numbers(subject, 7, is_new=False), known.numbers(subject, 7, is_new=True), strict=True
-    ):
-        assert torch.equal(tensor, same)
-        assert torch.equal(tensor.roll(1), moved)
-    assert known.numbers(subject, 7, is_new=True)[0] is known.numbers(subject, 7, is_new=True)[0]
-
-
 def test_what_is_alive_between_requests_is_not_walked_at_each_visit():
     bench, kept = bench_on(), [[] for _ in range(10_000)]
     try:
