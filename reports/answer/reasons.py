@@ -109,9 +109,9 @@ def _wrong(reason: WrongAnswers) -> str:
 
 
 def _tied(reason: TiedAxes) -> str:
-    """Say what moves with an axis, so that what each costs can't be told."""
+    """Say what moves with an axis, so that what each costs can't be separated."""
     moves = units.listing([f"{name} = {law}" for name, law in reason.ties.items()])
-    return f"{moves} at all {reason.sizes} sizes: {units.listing([reason.axis, *reason.ties])} can't be told apart"
+    return f"{moves} at all {reason.sizes} sizes: {units.listing([reason.axis, *reason.ties])} can't be separated"
 
 
 def _of_operations(reason: OfOperations) -> str:

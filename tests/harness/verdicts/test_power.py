@@ -174,7 +174,7 @@ def test_an_axis_that_another_follows_is_left_open_by_time_and_memory_and_said_s
     time = next(v for v in found.verdicts if v.quantity == "time")
     assert (time.axis, time.verdict) == ("n", "inconclusive")
     assert explanation(time) == (
-        "batch = 16384 / n at all 6 sizes: n and batch can't be told apart; "
+        "batch = 16384 / n at all 6 sizes: n and batch can't be separated; "
         "to decide, sweep n with the same batch throughout"
     )
     assert next(v for v in found.verdicts if v.quantity == "memory").reason == time.reason

@@ -153,7 +153,7 @@ REASONS = [
     ),
     (
         TiedAxes(axis="n", ties={"batch": "16384 / n", "d": "2 * n"}, sizes=6),
-        "batch = 16384 / n and d = 2 * n at all 6 sizes: n, batch and d can't be told apart",
+        "batch = 16384 / n and d = 2 * n at all 6 sizes: n, batch and d can't be separated",
     ),
     (NotCounted(), "operations were not counted"),
     (NotCounted(axis="n_k"), "operations were not counted along n_k"),
