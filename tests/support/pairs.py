@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_pair(
-    directory: Path, *, factor: float = 1.0, rounds: int = 8, processes: int = 3, of: str = "batched"
+    directory: Path, *, factor: float = 1.0, rounds: int = 16, processes: int = 8, of: str = "batched"
 ) -> Path:
     """Write both sides of a sweep; the calls of one implementation take `factor` times as long in NEW.
 
