@@ -154,7 +154,7 @@ def tell_of_many(directory: Path, remarks: list[str], *, fail_on: str | None, te
 def document(run: Run, directory: Path, *, summary: Summary) -> dict[str, object]:
     """Return what --json prints of a run: where it is, how it went, statuses, verdicts, totals."""
     from harness.results.journal import REPORT
-    from harness.results.totals import totals
+    from harness.results.pairs.totals import totals
     from reports.answer.sentences import baseline_of
 
     cases = [
