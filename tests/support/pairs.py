@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.records import Round
 from harness.results.journal import write_document
-from harness.results.pair_file import PAIR, SIDES, PairFile, SideFile
+from harness.results.pairs.pair_file import PAIR, SIDES, PairFile, SideFile
 from harness.results.run import read_run
 from tests.support import runs
 

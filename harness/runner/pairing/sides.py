@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from harness.protocol.messages import Describe
-from harness.results.pair_file import SideFile
+from harness.results.pairs.pair_file import SideFile
 from harness.runner.plan import make_plan, names_by_problem
 from harness.runner.selection import EmptyShardError, SelectionError, check_names
 from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from harness.policy import Policy
     from harness.records import Record
-    from harness.results.pair_file import Side
+    from harness.results.pairs.pair_file import Side
     from harness.results.plan_file import Plan
     from harness.runner.progress import Progress
     from harness.runner.selection import Request

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from harness.records import Round
-from harness.results.regret import regrets
+from harness.results.pairs.regret import regrets
 from harness.results.run import read_run
 from reports.frame import frame
 from tests.support import runs
