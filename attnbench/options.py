@@ -253,7 +253,7 @@ class Output:
     """Where a run goes, and how it ends."""
 
     output: RunDirectory = None
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in -o DIR.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in -o DIR, as it was planned.")] = False
     fail_on: Annotated[
         Refuted | None,
         typer.Option(

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.results.pair_file import is_pair, read_sides
-from harness.results.regret import regrets
+from harness.results.pairs.pair_file import is_pair, read_sides
+from harness.results.pairs.regret import regrets
+from harness.results.pairs.tuned import tuned
 from harness.results.run import read_runs
-from harness.results.tuned import tuned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

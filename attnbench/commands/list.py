@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attnbench.console import fail, listener, say, say_json
 from attnbench.options import Device, ImplFile, Telling, grouped
+from impls.discovery import ENTRY_POINT
 
 if TYPE_CHECKING:
     from harness.protocol.messages import DescribedImplementation
@@ -58,6 +59,7 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, telling: 
 
 def _state(entry: DescribedImplementation) -> str:
     """Say what an implementation supports, or why it is unavailable; then when it runs, and that it never did."""
-    state = " ".join(entry.supports) if entry.available else f"unavailable: {entry.reason}"
+    where = f" ({entry.source})" if entry.source.startswith(ENTRY_POINT) else ""
+    state = " ".join(entry.supports) if entry.available else f"unavailable: {entry.reason}{where}"
     marks = ["by name only"] * entry.on_request + ["never run by us"] * entry.untried
     return f"{state} ({', '.join(marks)})" if marks else state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.results.reasons import NotCounted, OnlyDeclared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from harness.records import AxisCounts, Degrees, Record
     from harness.results.reasons import Advice, PartReason
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Quantity = Literal["operations", "memory", "time"]
 Outcome = Literal["confirmed", "refuted", "inconclusive", "consistent", "contradicted"]
 SIZES_AT_LEAST = 3
+# Axes that others follow in a scenario: {"n": {"batch": "16384 / n"}}.
+Ties = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,15 @@ def series_along(records: Sequence[Record], *, axis: str, start: int = 0) -> lis
         return []
     longest = max(found, key=lambda key: (len(found[key]), "causal" not in key, key))
     return sorted(found[longest].items())
+
+
+def tied_sizes(records: Sequence[Record], *, axis: str, followers: Mapping[str, str]) -> int:
+    """Return at how many sizes of an axis there are records that differ in it and in what follows it alone."""
+    found: dict[str, set[Any]] = {}
+    for record in records:
+        rest = {name: value for name, value in record.case.point.items() if name != axis and name not in followers}
+        found.setdefault(repr(sorted(rest.items())), set()).add(record.case.point.get(axis))
+    return max(map(len, found.values()), default=0)
 
 
 def _besides(record: Record, *, axis: str) -> list[str]:

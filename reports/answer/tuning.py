@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.results.tuned import tuned
+from harness.results.pairs.tuned import tuned
 from reports import units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.results.pairs.tuned import Tuned
     from harness.results.run import Run
-    from harness.results.tuned import Tuned
 
 
 def tuning_sentences(run: Run) -> list[str]:

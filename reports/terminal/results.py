@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.results.paired import paired
+from harness.results.pairs.paired import paired
 from reports import units
 from reports.answer import totals
 from reports.answer.doubts import baseline_gaps

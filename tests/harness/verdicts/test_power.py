@@ -169,3 +169,43 @@ def test_times_with_a_doubt_are_counted_and_wide_ones_are_none():
     ]
     row = next(row for row in judge(flagged, [scenario(A2)]).verdicts if row.quantity == "time")
     assert row.evidence["flagged"] == 2
+
+
+TIED = Axis(name="n", values=[512, 1024, 2048, 4096, 8192, 16384], tied={"batch": "16384 / n"})
+# What was published of such a sweep, in milliseconds: a straight line, since the batch falls as n grows.
+PUBLISHED = {512: 0.24512, 1024: 0.442944, 2048: 0.845728, 4096: 1.65574, 8192: 3.27904, 16384: 6.55098}
+
+
+def tied_sweep():
+    return [
+        record(1e-3 * cost, point={"d": 64, "heads": 2, "n": n, "batch": 16384 // n}, extra=8 * 16384 * n)
+        for n, cost in PUBLISHED.items()
+    ]
+
+
+def test_an_axis_that_another_follows_is_left_open_by_time_and_memory_and_said_so():
+    swept = Scenario(name="x", question="?", axes=[TIED], claims=[A2, B1])
+    found = judge(tied_sweep(), [swept], [degrees()])
+    time = next(v for v in found.verdicts if v.quantity == "time")
+    assert (time.axis, time.verdict) == ("n", "inconclusive")
+    assert explanation(time) == (
+        "batch = 16384 / n at all 6 sizes: n and batch can't be separated; "
+        "to decide, sweep n with the same batch throughout"
+    )
+    assert next(v for v in found.verdicts if v.quantity == "memory").reason == time.reason
+    whole = overall(found, "A2")
+    assert whole.verdict == "confirmed"
+    assert "time is inconclusive along n: batch = 16384 / n" in explanation(whole)
+    assert overall(judge(tied_sweep(), [swept]), "A2").verdict == "inconclusive"
+
+
+def test_a_sweep_of_the_axis_alone_is_judged_though_another_was_tied():
+    swept = Scenario(name="x", question="?", axes=[TIED], claims=[A2])
+    found = judge([*tied_sweep()[:-1], *sweep(square)], [swept], [degrees()]).verdicts
+    assert [v.verdict for v in found if v.quantity == "time"] == ["consistent"]
+
+
+def test_a_tie_that_was_not_swept_leaves_nothing_open():
+    swept = Scenario(name="x", question="?", axes=[TIED], claims=[A2])
+    found = judge(tied_sweep()[:2], [swept], [degrees()]).verdicts
+    assert [v.quantity for v in found] == [*["operations"] * 4, "all"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.results.regret import regrets
+from harness.results.pairs.regret import regrets
 from reports.frame import frame
 from tests.support.in_turn import stored
 

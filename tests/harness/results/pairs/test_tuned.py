@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.results.tuned import tuned
+from harness.results.pairs.tuned import tuned
 from reports.frame import frame
 from tests.support.in_turn import stored
 
