@@ -52,7 +52,7 @@ def judge(
     scenarios = list(scenarios)
     for problem, claim in _claims(scenarios):
         ties = _ties(scenarios, claim)
-        about = [r for r in measured if r.case.problem == problem and _is_about(claim, r.case.implementation)]
+        about = [r for r in measured if r.case.problem == problem and _is_about(claim, r.case.default)]
         for group in _groups(about, wrong, counted):
             verdicts += _judge_group(claim, group, measured, policy, ties=ties)
     return Verdicts(verdicts=verdicts)

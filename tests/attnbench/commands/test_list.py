@@ -64,6 +64,8 @@ def test_text_has_a_line_for_each_with_a_star_at_the_default_set():
     assert "unavailable: " in cudnn
     (compiled,) = [line for line in lines if line.split()[:2] == ["attention", "compiled"]]
     assert compiled.endswith(" (by name only)")
+    assert "-a online.block=32,64,256,512" in done.stdout
+    assert "online:block" not in done.stdout
     starred = [line.split()[1] for line in lines if line.startswith("  * ")]
     assert sorted(starred) == sorted(catalog.DEFAULT)
     assert any(line.startswith("  cpu") for line in lines[lines.index("Devices:") :])
