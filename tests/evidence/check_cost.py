@@ -108,6 +108,8 @@ def timed(directory: str, *, at_most: int) -> list[Timed]:
 def turn(bench: Workbench, visit: messages.Visit, *, clock: Callable[[], float]) -> tuple[float, float]:
     """Visit a case in the order A B B A; return the mean seconds with checks, and without."""
     seconds: dict[bool, list[float]] = {True: [], False: []}
+    # Drawn once for all implementations of a point: else the first visit would pay for it.
+    bench.inputs.of(bench.subject(visit.case), visit.seed)
     for is_checked in (True, False, False, True):
         started = clock()
         if is_checked:

@@ -98,6 +98,21 @@ def test_blocked_softmax_is_linear_and_a_hidden_square_refutes_it():
     assert overall(judge(hidden, [scenario(B2)])).verdict == "refuted"
 
 
+@pytest.mark.parametrize("sizes", [[256, 512, 1024, 2048, 4096, 8192], [256, 512, 1024, 2048, 4096]])
+@pytest.mark.parametrize("rectangle", [False, True])
+def test_a_mask_of_every_pair_refutes_that_a_fused_call_needs_no_square(sizes, rectangle):
+    def extra(n):
+        rows = n // 2 if rectangle else n
+        return rows * n * (1 + 4) + 8 * rows + 512  # booleans, numbers, a statistic a row
+
+    points = [{"n": n, **({"n_q": n // 2, "causal": True} if rectangle else {"valid_lens": "rows"})} for n in sizes]
+    made = [record(1e-8 * p["n"] ** 2, point=p, implementation="sdpa-flash", extra=extra(p["n"])) for p in points]
+    found = overall(judge(made, [scenario(B2)]))
+    assert (found.verdict, found.exponent, found.reason.degree) == ("refuted", 2, 2)
+    few = overall(judge(made[:3], [scenario(B2)]))
+    assert (few.verdict, few.to_decide) == ("inconclusive", MeasureMemory(axis="n", at_least=4))
+
+
 def test_constant_memory_keeps_a_linear_bound_but_not_a_quadratic_law():
     constant = sweep(square, memory=lambda _: 4096, implementation="online")
     assert overall(judge(constant, [scenario(B2)])).verdict == "confirmed"
