@@ -92,9 +92,11 @@ def take_directory(directory: Path, request: Request, *, asked: tuple[Cases, Pla
 
 def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bool, telling: Telling) -> Finished:
     """Take a new run to its end, or go on with the plan that is stored, under a bar or lines."""
+    from harness.cluster.store import refuse_sweep
     from harness.results.journal import JOURNAL
     from harness.runner.execute import execute, plan_and_execute, stored_plan
 
+    refuse_sweep(directory)
     try:
         with listener(telling, is_watched=True) as shown:
             if resume:
