@@ -122,7 +122,7 @@ def _between(
 
 
 def _own(case: Sequence[NDArray[np.float64]]) -> float:
-    """Return the variance of a case's mean as its own processes show it, 0 where these are too few."""
+    """Return the variance of a case's mean as its own processes show it, 0 if these are too few."""
     if len(case) < OWN_FROM:
         return 0.0
     return float(np.var([one.mean() for one in case], ddof=1)) / len(case)
