@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.results.frontier import frontiers
-from harness.results.paired import paired, policy_of
-from harness.results.regret import regrets
+from harness.results.pairs.paired import paired, policy_of
+from harness.results.pairs.regret import regrets
 from reports import published, units
 from reports.answer import totals
 from reports.answer.sentences import baseline_of
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.results.paired import Pair
+    from harness.results.pairs.paired import Pair
     from harness.results.run import Run
     from reports.figures.sweep import Sweep
     from reports.style import Look

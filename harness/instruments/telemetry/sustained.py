@@ -92,8 +92,8 @@ def sustained(
     """Run a verified call back to back for seconds and report the device's state meanwhile.
 
     `call_seconds` is the timed median, from which burst throughput and batch lengths follow; `operations` are those
-    of one call. On the CPU sampling is light, yet calls in here are not timed. A GPU is given a `rest` before. Exceptions
-    of the call propagate.
+    of one call. On the CPU sampling is light, yet calls in here are not timed. A GPU is given a `rest` before.
+    Exceptions of the call propagate.
     """
     on_gpu = device.startswith("cuda")
     lead_in = policy.lead_in_cuda if on_gpu else policy.lead_in_cpu

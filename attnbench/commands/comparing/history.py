@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnbench.commands.compare import records_alone, take
+from attnbench.commands.comparing.compare import records_alone, take
 from attnbench.console import fail, say, say_json, warn
 from attnbench.options import Baselines, Telling, grouped
 
