@@ -108,7 +108,7 @@ def _places(runs: list[Path]) -> list[Path]:
 
 
 def _page(runs: list[Path], output: Path | None, *, is_opened: bool) -> Path:
-    from attnbench.commands.compare import Gate, judge_pair, opening_of
+    from attnbench.commands.comparing.compare import Gate, judge_pair, opening_of
     from attnbench.writing import write_page
     from harness.results.journal import REPORT
     from harness.results.pairs.pair_file import is_pair

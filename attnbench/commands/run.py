@@ -92,9 +92,11 @@ def take_directory(directory: Path, request: Request, *, asked: tuple[Cases, Pla
 
 def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bool, telling: Telling) -> Finished:
     """Take a new run to its end, or go on with the plan that is stored, under a bar or lines."""
+    from harness.cluster.store import refuse_sweep
     from harness.results.journal import JOURNAL
     from harness.runner.execute import execute, plan_and_execute, stored_plan
 
+    refuse_sweep(directory)
     try:
         with listener(telling, is_watched=True) as shown:
             if resume:
@@ -203,7 +205,7 @@ def show(summary: Summary, *, seconds: float, page: Path) -> None:
 
 
 def exit_code(run: Run, *, fail_on: str | None) -> int:
-    """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, 2 where none was reached, else 0."""
+    """Return 3 or 4 where cases failed, 1 if a verdict is one to fail on, 2 where none was reached, else 0."""
     from harness.results.verdicts_file import Verdicts
     from harness.runner.execute import exit_code as of_records
     from harness.verdicts.judging import unexpected

@@ -276,7 +276,9 @@ def create_directory(directory: Path) -> None:
 
 
 def stored_plan(directory: Path) -> Plan:
-    """Read the plan of a run to go on with. Raises JournalError if there is none."""
+    """Read the plan of a run to go on with. Raises JournalError without one, and for what is merged of parts."""
+    if (directory / journal.MERGED).exists():
+        raise JournalError(f"{directory} is merged of parts: resume the part that lacks something, and merge anew")
     plan = journal.read_plan(directory)
     if plan is None:
         raise JournalError(f"{directory} holds no run to resume")

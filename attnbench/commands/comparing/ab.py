@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnbench.commands.compare import Gate, demands_of, end, judge_pair
+from attnbench.commands.comparing.compare import Gate, demands_of, end, judge_pair
 from attnbench.console import INTERRUPTED, fail, listener, say_empty, warn
 from attnbench.options import (
     Cases,
