@@ -152,6 +152,13 @@ def peers(session: nox.Session) -> None:
 
 
 @nox.session
+def reach(session: nox.Session) -> None:
+    """Hold how far memory is predicted to reach against the largest n that runs under an allocation cap."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.evidence.reach", *session.posargs)
+
+
+@nox.session
 def sampling(session: nox.Session) -> None:
     """Simulate how often each tool's interval holds the truth, and write docs/sampling.md."""
     _install(session)

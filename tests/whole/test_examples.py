@@ -85,12 +85,21 @@ def test_the_triton_kernel_agrees_in_the_interpreter(monkeypatch):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
-def test_a_wrong_triton_kernel_is_refused_in_the_interpreter(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("right", "wrong_part"),
+    [
+        ("total * shrink + ", "total + "),
+        ("weights * (towards - drift[:, None])", "weights * towards"),
+        ("tl.maximum(block * BLOCK - (n_k - n_q), 0)", "tl.maximum(block * BLOCK, 0)"),
+    ],
+    ids=["sums not rescaled", "drift forgotten", "rows of a rectangle left out"],
+)
+def test_a_wrong_triton_kernel_is_refused_in_the_interpreter(monkeypatch, tmp_path, right, wrong_part):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     text = (EXAMPLES / "triton_kernel.py").read_text(encoding="utf-8")
     wrong = tmp_path / "wrong.py"
-    assert text.count("total * shrink + ") == 1
-    wrong.write_text(text.replace("total * shrink + ", "total + ").replace("triton-flash", "triton-wrong"))
+    assert text.count(right) == 1
+    wrong.write_text(text.replace(right, wrong_part).replace("triton-flash", "triton-wrong"))
     words = ["--impl-file", str(wrong), "--impl", "triton-wrong", "--dtype", "float32", "-k", "n_q 100, n_k 257"]
     done = attnbench("check", *words, "--device", "cpu", "--json")
     assert "disagreed" in statuses(done.stdout, "triton-wrong")
