@@ -285,13 +285,13 @@
   // What a row opens to.
   const facts = (heading, pairs) => {
     const rows = pairs.map(([name, words]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: words })));
-    return make("div", {}, make("h4", { text: heading }), make("table", {}, make("tbody", {}, ...rows)));
+    return make("div", {}, make("h4", { "aria-level": "3", text: heading }), make("table", {}, make("tbody", {}, ...rows)));
   };
   const detail = (row) => {
     const more = data.details[row] || {};
     const grid = make("div", { class: "detail-grid" });
     if (more.samples && more.samples.length) grid.append(order(more, value("median_s", row)), distribution(more, value("median_s", row)));
-    if (value("reason", row)) grid.append(make("div", { class: "full" }, make("h4", { text: "Why there is no time" }), make("pre", { text: value("reason", row), tabindex: "0" })));
+    if (value("reason", row)) grid.append(make("div", { class: "full" }, make("h4", { "aria-level": "3", text: "Why there is no time" }), make("pre", { text: value("reason", row), tabindex: "0" })));
     if (value("status", row) === "ok") grid.append(facts("Time", [["time", seconds(value("time_s", row))], ["what it is", value("statistic", row) || "median"], ["median", seconds(value("median_s", row))], ["best (second smallest)", seconds(value("best_s", row))], ["samples", `${value("samples", row)} in ${value("rounds", row)} rounds`], ["calls per sample", plain(more.calls)], ["ended by", value("stop_reason", row) || ABSENT], ["flags", value("flags", row) || "none"]]));
     if (more.checks) grid.append(facts("Agreement", [...more.checks.map(([name, error, budget, ratio, passed, note]) => [`${name}${passed ? "" : ": over budget"}`, `${ratio === null ? "not finite" : digits(ratio)} of the budget${budget === null ? "" : ` (${digits(error ?? NaN, 2)} of ${digits(budget, 2)})`}${note ? `; ${note}` : ""}`]), ...(more.worst ? [["worst element", more.worst]] : [])]));
     const memoryTitles = { device_process: "driver counts for the process", reserved: "reserved by torch's pool", rss_peak: "resident set, peak" };
@@ -301,9 +301,9 @@
     if (more.launch) grid.append(facts("Launch overhead", [["a call inside a graph", more.launch.graph === null ? ABSENT : `${seconds(more.launch.graph)} (95 %: ${between(more.launch.low, more.launch.high, seconds)})`], ["launching it adds", seconds(more.launch.overhead)], ["the graph", `${plain(more.launch.calls)} calls, ${plain(more.launch.inputs)} input sets`], ...(more.launch.reason ? [["why there is no more", more.launch.reason]] : [])]));
     if (more.ran) grid.append(facts(`What ran${more.backend ? `: ${more.backend}` : ""}`, [...Object.entries(more.ran).map(([name, times]) => [name, `${times}×`]), ...(typeof more.kernel_seconds === "number" ? [["time inside kernels", seconds(more.kernel_seconds)]] : [])]));
     if (more.telemetry) grid.append(facts("Under sustained load", more.telemetry));
-    if (more.notes) grid.append(make("div", { class: "full" }, make("h4", { text: "Notes" }), ...more.notes.map((note) => make("p", { text: note }))));
-    grid.append(make("div", { class: "full" }, make("h4", { text: "Measure it again" }), make("pre", { tabindex: "0", text: more.again || "" })));
-    if (more.profile) grid.append(make("div", { class: "full" }, make("h4", { text: "See where its time goes" }), make("pre", { tabindex: "0", text: more.profile })));
+    if (more.notes) grid.append(make("div", { class: "full" }, make("h4", { "aria-level": "3", text: "Notes" }), ...more.notes.map((note) => make("p", { text: note }))));
+    grid.append(make("div", { class: "full" }, make("h4", { "aria-level": "3", text: "Measure it again" }), make("pre", { tabindex: "0", text: more.again || "" })));
+    if (more.profile) grid.append(make("div", { class: "full" }, make("h4", { "aria-level": "3", text: "See where its time goes" }), make("pre", { tabindex: "0", text: more.profile })));
     grid.append(facts("Identity", [["case", value("id", row)], ["conditions", ["problem", "dtype", "device", "direction", "cache"].map((name) => value(name, row)).join(", ")], ...Object.entries(data.environments[more.environment] || {}), ["environment", more.environment || ABSENT]]));
     return grid;
   };
@@ -328,7 +328,7 @@
     });
     for (const share of [low, 0, high]) picture.append(drawn("text", { x: left - 5, y: y(share) + 3, "text-anchor": "end" }, share === 0 ? seconds(median) : percent(share)));
     picture.append(drawn("text", { x: left, y: H - 4 }, "order of time; shades: rounds; hollow: machine shared"));
-    return make("div", {}, make("h4", { text: "Samples in order" }), picture);
+    return make("div", {}, make("h4", { "aria-level": "3", text: "Samples in order" }), picture);
   };
   const distribution = (more, median) => {
     const W = 320, H = 130, bottom = 32;
@@ -341,7 +341,7 @@
     const picture = drawn("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `Distribution of ${shares.length} samples, ${seconds(median * (1 + low))} to ${seconds(median * (1 + low + span))}` });
     heights.forEach((height, index) => picture.append(drawn("rect", { x: 4 + (index * (W - 8)) / bins, y: H - bottom - (height / top) * (H - bottom - 8), width: (W - 8) / bins - 1.5, height: (height / top) * (H - bottom - 8), fill: "var(--c0)", opacity: 0.75 })));
     picture.append(drawn("text", { x: 4, y: H - 18 }, seconds(median * (1 + low))), drawn("text", { x: W - 4, y: H - 18, "text-anchor": "end" }, seconds(median * (1 + low + span))), drawn("text", { x: 4, y: H - 4 }, "seconds per call; height: number of samples"));
-    return make("div", {}, make("h4", { text: "Distribution" }), picture);
+    return make("div", {}, make("h4", { "aria-level": "3", text: "Distribution" }), picture);
   };
   render();
 
