@@ -32,7 +32,7 @@ LOCAL = "local"
 class Fleet:
     """Workers within reach: their engine, the classes wanted of them, what keeps them, and how long to wait.
 
-    `started` counts the workers of each class that were started here; it is empty where others start them.
+    `started` counts the workers of each class that were started here; it is empty if others start them.
     """
 
     engine: DaskEngine

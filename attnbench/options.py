@@ -20,7 +20,7 @@ Refuted = Literal["refuted"]
 
 
 def one_of(kind: str, choices: tuple[str, ...]) -> Callable[[str], str]:
-    """Return a parser of an option that refuses what is no choice of it, in a line that names the choices."""
+    """Return a parser of an option that refuses a word it does not have, in a line that names its choices."""
 
     def parse(value: str) -> str:
         if value not in choices:
@@ -258,7 +258,7 @@ class Output:
         Refuted | None,
         typer.Option(
             "--fail-on",
-            help="'refuted': exit with 1 where a claim is refuted.",
+            help="'refuted': exit with 1 if a claim is refuted.",
             parser=one_of("verdict", get_args(Refuted)),
         ),
     ] = None

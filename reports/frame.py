@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Named = TypeVar("Named", Case, Verdict)
 
-# Sizes a point may have; each is a column, empty where a point lacks it.
+# Sizes a point may have; each is a column, empty if a point lacks it.
 AXES = (
     *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width"),
     *("causal", "valid_lens", "scale", "dropout", "window", "softcap", "bias", "layout", "values", "lengths"),
@@ -36,7 +36,7 @@ COLUMNS: dict[str, str] = {
     "problem": "what is computed: attention, multihead, pooling, varlen",
     "implementation": "what computed it",
     "default": "its name without the options that are chosen, as online of online:block=64",
-    **dict.fromkeys(AXES, "a size or option of the point; empty where the point has none"),
+    **dict.fromkeys(AXES, "a size or option of the point; empty if the point has none"),
     "dtype": "element type of the inputs",
     "device": "device, as asked for",
     "direction": "forward, backward or forward+backward",
@@ -71,7 +71,7 @@ COLUMNS: dict[str, str] = {
     "extra_bytes": "peak beyond the outputs",
     "predicted_extra_bytes": "what the planner expected of that",
     "agreement_ratio": "largest error / budget of all checks; at most 1 passes",
-    "approximate": "1 where the implementation is declared approximate: no budget holds for it, and its errors follow",
+    "approximate": "1 if the implementation is declared approximate: no budget holds for it, and its errors follow",
     "cosine": "cosine similarity of an approximate result with the oracle's, of the worst tensor",
     "relative_l1": "sum of its absolute errors over the sum of the oracle's absolute values",
     "rmse": "root mean square of its errors",

@@ -290,7 +290,7 @@ class Scenario(Declared):
         return list(itertools.product(self.dtypes, self.directions))
 
     def weight(self, point: Point, *, dtype: str, direction: str) -> int:
-        """Return how many times a program makes a call; 0 where it never does."""
+        """Return how many times a program makes a call; 0 if it never does."""
         same = (call for call in self.calls if (call.dtype, call.direction) == (dtype, direction))
         return sum(call.weight for call in same if call.point == point)
 

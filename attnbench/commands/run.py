@@ -205,7 +205,7 @@ def show(summary: Summary, *, seconds: float, page: Path) -> None:
 
 
 def exit_code(run: Run, *, fail_on: str | None) -> int:
-    """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, 2 where none was reached, else 0."""
+    """Return 3 or 4 where cases failed, 1 if a verdict is one to fail on, 2 where none was reached, else 0."""
     from harness.results.verdicts_file import Verdicts
     from harness.runner.execute import exit_code as of_records
     from harness.verdicts.judging import unexpected

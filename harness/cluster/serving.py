@@ -143,7 +143,7 @@ def _keeper(attempts: Attempts) -> Any:
 
 
 def main() -> None:
-    """Serve what the first argument says, as JSON, until the parent ends; exit with 1 where no scheduler is found."""
+    """Serve what the first argument says, as JSON, until the parent ends; exit with 1 if no scheduler is found."""
     guard.end_with_parent(guard.kill_all)
     served = Served.model_validate_json(sys.argv[1])
     quiet.settle()

@@ -120,7 +120,7 @@ def estimate(planned: PlannedCase, prepared: Mapping[str, Preparation]) -> Estim
 
 
 def nominal_call_seconds(planned: PlannedCase) -> float:
-    """Return what a call of a case takes on no machine in particular, 0 where none of the kind runs it."""
+    """Return what a call of a case takes on no machine in particular, 0 if none of the kind runs it."""
     if planned.predicted is None or planned.skip in NEVER_RUN:
         return 0.0
     operations, copies = NOMINAL_RATES_CUDA if planned.case.device.startswith("cuda") else NOMINAL_RATES

@@ -103,5 +103,5 @@ def _within(processes: Sequence[Sequence[NDArray[np.float64]]]) -> tuple[NDArray
 
 
 def _own(case: Sequence[NDArray[np.float64]]) -> float:
-    """Return the variance of a case's ratio as the means of its pairs of processes show it, 0 where there is one."""
+    """Return the variance of a case's ratio as the means of its pairs of processes show it, 0 if there is one."""
     return float(np.var([one.mean() for one in case], ddof=1)) / len(case) if len(case) > 1 else 0.0

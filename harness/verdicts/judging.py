@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scenarios.scenario import Claim, Scenario
 
 # Degrees by problem, implementation, direction and kind of device.
-Counted = dict[tuple[str, str, str, str], "Degrees"]
+DegreesOf = dict[tuple[str, str, str, str], "Degrees"]
 
 
 def judge(
@@ -47,7 +47,7 @@ def judge(
     hot = [record for record in records if record.case.cache == "hot"]
     measured = [record for record in hot if record.status == "ok"]
     wrong = [record for record in hot if record.status == "disagreed"]
-    counted: Counted = {(d.problem, d.implementation, d.direction, d.device): d for d in degrees}
+    counted: DegreesOf = {(d.problem, d.implementation, d.direction, d.device): d for d in degrees}
     verdicts: list[Verdict] = []
     scenarios = list(scenarios)
     for problem, claim in _claims(scenarios):
@@ -109,7 +109,7 @@ def _is_about(claim: Claim, implementation: str) -> bool:
     return any(fnmatch.fnmatchcase(implementation, pattern) for pattern in claim.about)
 
 
-def _groups(records: Iterable[Record], wrong: Iterable[Record], counted: Counted) -> list[Group]:
+def _groups(records: Iterable[Record], wrong: Iterable[Record], counted: DegreesOf) -> list[Group]:
     """Group the records, and those that were wrong with the others of their implementation."""
     found, spoilt = _by_key(records), _by_key(wrong)
     return [

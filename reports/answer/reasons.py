@@ -192,7 +192,7 @@ def _over_all(reason: OverAll) -> str:
             if reason.crossover_n is not None:
                 text += f"; the quadratic terms overtake the linear ones at n = {wording.size(reason.crossover_n)}"
         case TimeDiffers():
-            text = f"{_held(reason.held)}, but time does not follow: {_of_part(reason.time)}"
+            text = f"{_held(reason.held)}, but time contradicts it: {_of_part(reason.time)}"
         case TimeAlone():
             why = "" if reason.exact is None else f"; {_of_part(reason.exact)}"
             text = f"{_of_part(reason.time)} (time alone{why})"

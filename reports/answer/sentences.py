@@ -70,7 +70,7 @@ def law_sentence(run: Run, table: pd.DataFrame) -> str:
     sizes = _timed(table)["n"].dropna().unique()
     if len(sizes) == 1:
         return f"This run can't tell how cost grows: it has one size, n = {units.plain(float(sizes[0]))}."
-    return "This run judged no law: it has times and bytes, but no claim on how they grow."
+    return "This run judged no law: it has times and bytes, but no claim about how they grow."
 
 
 def rows(run: Run, table: pd.DataFrame) -> list[Row]:

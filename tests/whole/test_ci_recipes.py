@@ -125,11 +125,8 @@ def test_the_steps_of_the_gate_from_the_first_run_to_a_regression(place, tmp_pat
 
     (place / "my_kernel.py").write_text(GREEDY)
     assert codes(steps()) == [0, 1, 0, 0]
-    assert "memory:1%" in summary.read_text()
-
-    (place / "my_kernel.py").write_text(WRONG)
-    assert codes(steps()) == [3, 1, 0, 0]
-    assert "disagreed" in summary.read_text()
+    assert "memory:1%: FAILED in 1 of " in summary.read_text()
+    assert "disagreed: FAILED" not in summary.read_text()
 
 
 def test_what_the_gate_installs_is_pinned_and_there():
@@ -163,6 +160,9 @@ def test_the_plain_shell_keeps_a_baseline_and_then_compares(place):
     assert "baselines/smoke.json is new: commit it" in first.stdout
     (place / "my_kernel.py").write_text(WRONG)
     assert shell(script, place).returncode == 3
+    gate = re.search(r"^attnbench compare .*$", script, re.MULTILINE)[0]
+    wrong = shell(gate, place)
+    assert (wrong.returncode, "disagreed: FAILED in 1 of " in wrong.stdout) == (1, True), wrong.stdout
 
 
 HOSTILE = "## fine\n```\n@everyone <img src=x> [here](https://example.com)\x1b[31m\n````\n- memory:1% holds\n"

@@ -33,7 +33,7 @@ class Gate:
         list[str] | None,
         typer.Option(
             "--fail-on",
-            help="slower:5%, memory:1%, operations:1% or disagreed: exit with 1 where a case is so; repeatable.",
+            help="slower:5%, memory:1%, operations:1% or disagreed: exit with 1 if a case is so; repeatable.",
         ),
     ] = None
     form: Annotated[

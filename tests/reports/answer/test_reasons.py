@@ -228,7 +228,7 @@ REASONS = [
     ),
     (
         TimeDiffers(held=HELD, time=TimeLaw(axis="n", law=OUTSIDE)),
-        f"{HELD_WORDS}, but time does not follow: the exponent is between 0.96 and 1.04, outside 1.75 to 2.25",
+        f"{HELD_WORDS}, but time contradicts it: the exponent is between 0.96 and 1.04, outside 1.75 to 2.25",
     ),
     (
         TimeAlone(time=TimeLaw(axis="n", law=INSIDE), exact=NotCounted()),
