@@ -83,7 +83,8 @@ def upstream_gradient(
 ) -> torch.Tensor:
     """Draw a standard normal gradient for the sampled rows of an output, zero elsewhere, laid out as asked.
 
-    An expanded one is a single number for every element, as a sum hands in; only where all rows are sampled.
+    An expanded one is a single number for every element, as a sum hands in; only where all rows are sampled. A shared
+    one is that of the first index for all.
     """
     if layout == "expanded" and len(rows) == output.shape[output.row_axis]:
         return torch.full((1,), 0.75, dtype=like.dtype, device=like.device).expand(output.shape)
@@ -93,9 +94,21 @@ def upstream_gradient(
     values = torch.randn(shape, generator=generator).to(device=like.device, dtype=like.dtype)
     whole = torch.zeros(output.shape, dtype=like.dtype, device=like.device)
     whole.index_copy_(output.row_axis, rows.to(like.device), values)
-    if layout == "dense":
+    return _laid_out(whole, layout, row_axis=output.row_axis)
+
+
+def _laid_out(whole: torch.Tensor, layout: Upstream, *, row_axis: int) -> torch.Tensor:
+    """Lay a gradient out as asked; what lies between its numbers is NaN."""
+    if layout == "columns" and whole.ndim > 1:
+        return whole.mT.contiguous().mT
+    if layout == "shared" and row_axis > 0:
+        return whole[:1].expand_as(whole)
+    if layout == "sliced":
+        beside = torch.full((*whole.shape[:-1], 1), math.nan, dtype=whole.dtype, device=whole.device)
+        return torch.cat([beside, whole, beside], -1)[..., 1:-1]
+    if layout != "strided":
         return whole
-    if output.row_axis > 0:
+    if row_axis > 0:
         return whole.transpose(1, 2).contiguous().transpose(1, 2)
     return torch.stack([whole, torch.full_like(whole, math.nan)], -1)[..., 0]
 
