@@ -153,7 +153,7 @@ def _set_attention(values: tuple[Any, ...]) -> None:
 
 # How cuDNN chooses, and in which order einsum multiplies.
 _CHOICES = (
-    *((_BACKENDS.cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
+    *((_BACKENDS.cudnn, name) for name in ("enabled", "benchmark")),
     *((_BACKENDS.opt_einsum, name) for name in ("enabled", "strategy")),
 )
 
