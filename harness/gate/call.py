@@ -27,13 +27,17 @@ POISON_BYTES = 2**28
 
 @dataclass(frozen=True)
 class Answer:
-    """What one call gave: outputs, gradients (None if the graph doesn't reach), and copies of the inputs before."""
+    """What one call gave: outputs, gradients (None if the graph doesn't reach), and copies of the inputs before.
+
+    `at_once` are the sampled rows of outputs as they were when the call returned, None of what is no such output.
+    """
 
     inputs: Any
     before: tuple[torch.Tensor, ...]
     outputs: tuple[Any, ...]
     upstream: torch.Tensor | None
     gradients: tuple[torch.Tensor | None, ...]
+    at_once: tuple[torch.Tensor | None, ...] = ()
 
 
 def call(
@@ -50,7 +54,8 @@ def call(
                 poison(described, like=first)
                 result = function()
             outputs = _as_tuple(result)
-        return Answer(inputs, before, outputs, None, ())
+            at_once = rows_of(outputs, described, rows)
+        return Answer(inputs, before, outputs, None, (), at_once)
     for tensor in inputs.differentiable:
         tensor.requires_grad_(True)
     with subject.implementation.entered():
@@ -66,6 +71,16 @@ def call(
     with subject.implementation.entered():
         gradients = torch.autograd.grad(outputs[0], inputs.differentiable, upstream, allow_unused=True)
     return Answer(inputs, before, outputs, upstream, gradients)
+
+
+def rows_of(outputs: Sequence[Any], described: Sequence[Output], rows: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    """Copy the sampled rows of outputs, each through the class; None for what is no tensor of the shape described."""
+    return tuple(
+        torch.Tensor.index_select(torch.Tensor.detach(value), output.row_axis, rows.to(value.device))
+        if type(value) is torch.Tensor and value.shape == output.shape
+        else None
+        for value, output in zip(outputs, described, strict=False)
+    )
 
 
 def poison(described: Sequence[Output], *, like: torch.Tensor) -> None:
