@@ -99,8 +99,8 @@ def newest(session: nox.Session) -> None:
 def gates(session: nox.Session) -> None:
     """Hold every implementation and mutant against the oracle in every dtype, then write docs/gates.md."""
     _install(session, "test")
-    tests = ("tests/harness/gate/test_gates.py", "tests/harness/gate/test_mutants.py")
-    session.run("python", "-m", "pytest", *tests, "--all-gates", *session.posargs)
+    tests = ("harness/gate/test_gates.py", "harness/gate/test_mutants.py", "impls/multihead/test_problem.py")
+    session.run("python", "-m", "pytest", *(f"tests/{file}" for file in tests), "--all-gates", *session.posargs)
     session.run("python", "-m", "tests.evidence.gate_rates", "--write", "docs/gates.md")
 
 
@@ -149,6 +149,13 @@ def peers(session: nox.Session) -> None:
     """Time the same calls by this and by other tools, and write docs/peers.md; `-- --quick` for a look."""
     _install(session, "test")
     session.run("python", "-m", "tests.evidence.peers.compare_tools", *session.posargs)
+
+
+@nox.session
+def reach(session: nox.Session) -> None:
+    """Hold how far memory is predicted to reach against the largest n that runs under an allocation cap."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.evidence.reach", *session.posargs)
 
 
 @nox.session

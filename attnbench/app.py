@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from attnbench import __version__
-from attnbench.commands.ab import ab_command
-from attnbench.commands.baseline import make_group
 from attnbench.commands.check import check_command
-from attnbench.commands.compare import compare_command
+from attnbench.commands.comparing.ab import ab_command
+from attnbench.commands.comparing.baseline import make_group
+from attnbench.commands.comparing.compare import compare_command
+from attnbench.commands.comparing.history import history_command
 from attnbench.commands.doctor import doctor_command
 from attnbench.commands.export import export_command
-from attnbench.commands.history import history_command
 from attnbench.commands.lesson import lesson_command
 from attnbench.commands.list import list_command
 from attnbench.commands.merge import merge_command

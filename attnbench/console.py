@@ -138,7 +138,7 @@ def _finite(value: Any) -> Any:
 
 
 def say_empty(reason: str, telling: Telling) -> None:
-    """Say that there is nothing to do, where that is no mistake."""
+    """Say that there is nothing to do, and nothing is wrong."""
     if telling.json:
         say_json({"cases": [], "reason": reason})
     else:

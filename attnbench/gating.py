@@ -101,7 +101,7 @@ def mistakes(report: Report, asked: Asked) -> str:
     for (name, dtype), outcomes in by_implementation(failed).items():
         first, *others = outcomes
         lines.append(f"{first.status}: {name} {dtype}, {first.title}: {first.reason}")
-        lines.append(f"  again: {again(first, asked)}")
+        lines.append(f"  again: {repeating_command(first, asked)}")
         lines += [f"  also {outcome.status}: {outcome.title}" for outcome in others[:NAMED_AT_MOST]]
         if len(others) > NAMED_AT_MOST:
             lines.append(f"  and {len(others) - NAMED_AT_MOST} more")
@@ -119,7 +119,7 @@ def mistakes(report: Report, asked: Asked) -> str:
     return "\n".join([f"{asked.name or asked.file} does not pass the gate{of}", *lines])
 
 
-def again(outcome: Outcome, asked: Asked) -> str:
+def repeating_command(outcome: Outcome, asked: Asked) -> str:
     """Return the command that repeats one outcome, with the folders that this process imports from beside its own."""
     from reports.terminal.check import reproduction
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ from attnbench.console import INTERRUPTED, fail
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from attnbench.options import Cases, Devices, Effort, Place, Telling
+    from harness.cluster.crew import Crew
     from harness.cluster.engine import DaskEngine
     from harness.cluster.seen import Patience
     from harness.cluster.store import Store
@@ -28,11 +30,14 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class Fleet:
-    """Workers within reach: their engine, the classes that they offer, what keeps them, and how long to wait."""
+    """Workers within reach: their engine, the classes wanted of them, what keeps them, and how long to wait.
+
+    `started` counts the workers of each class that were started here; it is empty if others start them.
+    """
 
     engine: DaskEngine
     classes: tuple[str, ...]
-    least: int
+    started: Counter[str]
     keep: Callable[[], object]
     patience: Patience
 
@@ -58,15 +63,20 @@ def run_on_many(
         limits = make_time_limits(effort)
         request = make_run_request(cases, place, effort, device="cpu")
         store = Store(directory)
-        if not resume:
+        if resume:
+            store.reopen()
+        else:
             store.make()
         with interrupts() as interrupt, shown(is_quiet=telling.quiet, is_json=telling.json) as screen:
-            with reached(place, devices) as fleet:
-                measure(store, request, limits, fleet=fleet, devices=devices, screen=screen, interrupt=interrupt)
+            if not resume or store.missing():
+                with reached(place, devices) as fleet:
+                    measure(store, request, limits, fleet=fleet, devices=devices, screen=screen, interrupt=interrupt)
             screen.note("merging the parts")
             return store.merge()
     except KeyboardInterrupt:
-        raise fail("interrupted: the parts that are done are kept; continue with --resume", INTERRUPTED) from None
+        kept = "interrupted: the parts that are done are kept; continue with --resume"
+        has_begun = store.fleet() is not None
+        raise fail(kept if has_begun else "interrupted before anything was measured", INTERRUPTED) from None
     except (ValueError, ConnectionError) as error:
         raise fail(str(error)) from None
     except OSError as error:
@@ -74,8 +84,8 @@ def run_on_many(
 
 
 def check(cases: Cases, place: Place, devices: Devices) -> None:
-    """Refuse options that can't go together. Raises SelectionError, MissingEngineError."""
-    from harness.cluster import quiet
+    """Refuse options that can't go together. Raises SelectionError, MissingEngineError, CertificateError."""
+    from harness.cluster import quiet, tls
     from harness.runner.selection import SelectionError
 
     if (devices.workers is None) == (devices.cluster is None):
@@ -87,6 +97,15 @@ def check(cases: Cases, place: Place, devices: Devices) -> None:
     if cases.shard != "1/1":
         raise SelectionError("--shard cuts a plan for machines that know nothing of each other: not with several here")
     quiet.require_engine()
+    certificates = tls.given(devices.tls_ca, devices.tls_cert, devices.tls_key)
+    if devices.cluster is not None:
+        address, file = scheduler_of(devices.cluster)
+        tls.check(certificates, address=address, scheduler_file=file)
+
+
+def scheduler_of(cluster: str) -> tuple[str, str]:
+    """Return the address of a scheduler, and the file that it wrote: one of the two, "" for the other."""
+    return ("", cluster) if Path(cluster).is_file() else (cluster, "")
 
 
 @contextlib.contextmanager
@@ -105,17 +124,15 @@ def reached(place: Place, devices: Devices) -> Iterator[Fleet]:
     wanted = tuple(dict.fromkeys(name for name in (devices.on or "").split(",") if name))
     with contextlib.ExitStack() as stack:
         if devices.cluster is not None:
-            is_file = Path(devices.cluster).is_file()
-            engine = DaskEngine(
-                address="" if is_file else devices.cluster,
-                scheduler_file=devices.cluster if is_file else "",
-                certificates=certificates,
-            )
+            address, file = scheduler_of(devices.cluster)
+            engine = DaskEngine(address=address, scheduler_file=file, certificates=certificates)
             stack.callback(engine.close)
-            yield Fleet(engine, wanted, least=1, keep=lambda: None, patience=Patience())
+            yield Fleet(engine, wanted, Counter(), keep=lambda: None, patience=Patience())
             return
         count = None if devices.workers == LOCAL else int(devices.workers or 1)
         found = places(count=count, cores_each=devices.cores_per_worker, device=place.device)
+        started = Counter(one.on for one in found)
+        refuse_unknown(wanted, started)
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="attnbench-tls-"))
         scheduler = LocalScheduler(Path(folder))
         stack.callback(scheduler.close)
@@ -123,8 +140,26 @@ def reached(place: Place, devices: Devices) -> Iterator[Fleet]:
         crew = stack.enter_context(Crew(found, reach))
         engine = DaskEngine(address=scheduler.address, certificates=scheduler.certificates)
         stack.callback(engine.close)
-        classes = wanted or tuple(dict.fromkeys(one.on for one in found))
-        yield Fleet(engine, classes, least=len(found), keep=crew.look, patience=Patience(lonely=START_SECONDS))
+        yield Fleet(engine, wanted or tuple(started), started, kept(crew), Patience(lonely=START_SECONDS))
+
+
+def kept(crew: Crew) -> Callable[[], None]:
+    """Return what starts lost workers again, which raises ConnectionError once none can be."""
+
+    def keep() -> None:
+        if not crew.look():
+            raise ConnectionError("no worker is left here, nor one that could be started; what was measured is kept")
+
+    return keep
+
+
+def refuse_unknown(wanted: Iterable[str], started: Counter[str]) -> None:
+    """Refuse classes that no worker of this host will offer. Raises NoDeviceError."""
+    from harness.cluster.seen import NoDeviceError, there_is
+
+    for name in wanted:
+        if name not in started:
+            raise NoDeviceError(f"no worker offers {name!r}; {there_is(started)}")
 
 
 def measure(
@@ -141,7 +176,8 @@ def measure(
     from harness.cluster import coordinate
     from harness.cluster.orders import kernels_of
 
-    if store.fleet() is None:
+    one_per_host = devices.one_per_host
+    if (known := store.fleet()) is None:
         classes = fleet.classes or coordinate.classes(fleet.engine, patience=fleet.patience, interrupt=interrupt)
         found = coordinate.plans(
             fleet.engine,
@@ -158,16 +194,19 @@ def measure(
             order
             for on, plan in found.items()
             for order in coordinate.orders(
-                plan, on=on, workers=max(1, offered[on], fleet.least), limits=limits, kernels=kernels
+                plan, on=on, workers=max(1, offered[on], fleet.started[on]), limits=limits, kernels=kernels
             )
         ]
         store.begin(ordered, command=[*request.command], one_per_host=devices.one_per_host)
     else:
         screen.note(f"resuming: scenarios, cases and options are those of {store.directory}")
+        one_per_host = one_per_host or known.one_per_host
+        if fleet.started:
+            refuse_unknown((order.on for order in store.missing()), fleet.started)
     coordinate.measure(
         fleet.engine,
         store,
-        one_per_host=devices.one_per_host,
+        one_per_host=one_per_host,
         listener=screen,
         patience=fleet.patience,
         interrupt=interrupt,

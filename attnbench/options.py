@@ -20,7 +20,7 @@ Refuted = Literal["refuted"]
 
 
 def one_of(kind: str, choices: tuple[str, ...]) -> Callable[[str], str]:
-    """Return a parser of an option that refuses what is no choice of it, in a line that names the choices."""
+    """Return a parser of an option that refuses a word it does not have, in a line that names its choices."""
 
     def parse(value: str) -> str:
         if value not in choices:
@@ -94,7 +94,10 @@ Impl = Annotated[
     ),
 ]
 Dtype = Annotated[list[str] | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16.")]
-Axes = Annotated[list[str] | None, typer.Option("-a", "--axis", help="n=512,1024 or n[pow2]=9:13; repeatable.")]
+Axes = Annotated[
+    list[str] | None,
+    typer.Option("-a", "--axis", help="n=512,1024, n[pow2]=9:13, n_q=n/2 or online.block=64; repeatable."),
+]
 Directions = Annotated[
     list[str] | None, typer.Option("--direction", help="forward, backward, forward+backward; repeatable.")
 ]
@@ -250,12 +253,12 @@ class Output:
     """Where a run goes, and how it ends."""
 
     output: RunDirectory = None
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in -o DIR.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in -o DIR, as it was planned.")] = False
     fail_on: Annotated[
         Refuted | None,
         typer.Option(
             "--fail-on",
-            help="'refuted': exit with 1 where a claim is refuted.",
+            help="'refuted': exit with 1 if a claim is refuted.",
             parser=one_of("verdict", get_args(Refuted)),
         ),
     ] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 import sys
 from collections import Counter
@@ -42,19 +43,48 @@ def make_selection(cases: Cases) -> Selection:
     from harness.runner import selection
     from scenarios import catalog, scenario
 
-    axes = catalog.parse_axes(cases.axis or ())
+    of_points, of_options = split_axes(cases.axis or ())
+    axes = catalog.parse_axes(of_points)
     check_dtypes(cases.dtype)
     check_known("direction", cases.direction, get_args(scenario.Direction))
     check_known("cache", cases.cache, get_args(scenario.Cache))
     check_known("axis", axes, scenario.AXIS_NAMES)
     return selection.Selection(
         implementations=tuple(cases.impl or ()),
+        variants=variant_patterns(of_options),
         axes=axes,
         dtypes=tuple(cases.dtype or ()),
         directions=tuple(cases.direction or ()),
         caches=tuple(cases.cache or ()),
         keyword=cases.keyword,
         shard=selection.parse_shard(cases.shard),
+    )
+
+
+def split_axes(texts: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Tell the axes of points, `n=512`, from options of implementations, `online.block=64`."""
+    given = list(texts)
+    of_options = [text for text in given if "." in text.partition("=")[0]]
+    return [text for text in given if text not in of_options], of_options
+
+
+def variant_patterns(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return patterns of the variants that options choose, `online:block=64`: every combination of an implementation's.
+
+    Raises ScenarioError for values that can't be read.
+    """
+    from impls.variants import variant_name
+    from scenarios import catalog
+
+    chosen: dict[str, dict[str, list[str]]] = {}
+    for text in texts:
+        name, _, option = text.partition("=")[0].rpartition(".")
+        _, values = catalog.parse_axis(text.removeprefix(f"{name}."))
+        chosen.setdefault(name, {})[option.partition("[")[0]] = [str(value) for value in values]
+    return tuple(
+        variant_name(name, dict(zip(options, values, strict=True)))
+        for name, options in chosen.items()
+        for values in itertools.product(*options.values())
     )
 
 

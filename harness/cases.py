@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from impls.variants import default_name
 from scenarios.scenario import Cache, Direction
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class Case(Fact):
             cache=self.cache,
             implementation=self.implementation,
         )
+
+    @property
+    def default(self) -> str:
+        """Return the implementation's name without what is chosen of its options."""
+        return default_name(self.implementation)
 
     @property
     def label(self) -> str:

@@ -76,6 +76,9 @@ class TimingPolicy(Fact):
     # ... and no more than this many times what the calls after it take, and the time to wake threads and fill caches.
     first_call: float = 3.0
     first_call_seconds: float = 5e-5
+    # Rewriting inputs and comparing results take at most this share of a case's visits once two on new values and two
+    # on values written again were watched; a case of many calls per block has every visit watched.
+    watched_share: float = 0.02
     # Beyond either, calls are made in turn until they tell whether results are kept: 5 pairs clear, 15 accuse.
     second_look_pairs: int = 60
     second_look_seconds: float = 20.0
@@ -206,6 +209,10 @@ class ComparisonPolicy(Fact):
     same_within_runs: float = 0.10
     # Standard deviation of a call's time between processes, for runs that have a single one (measured: 0 to 2.3 %).
     process_deviation: float = 0.015
+    # ... and of one of two that take turns on two cores: pairs of copies differ by 4 %, all cases of a pair alike. So
+    # where one case is called different by chance many are, and fewer such chances are taken.
+    process_deviation_in_turn: float = 0.028
+    false_discoveries_in_turn: float = 0.01
     # Fewer cases say nothing of how variances are spread.
     moderate_from: int = 10
 

@@ -52,14 +52,16 @@ class Implementation:
     `score_buffers` is how many buffers of n_q x n_k elements a forward call needs beside inputs and outputs, as the
     planner's estimate, by dtype if some are computed in a wider one; 0 for O(n) memory. One that fills masked scores
     has `masked_buffers` more where there is a mask, which it holds as booleans; `changed_buffers` come where scores are
-    capped or biased. `row_bytes` is what a query row takes beside that at d = 64. `call_seconds_per_row` is its fixed
-    dispatch cost per query row on a CPU.
+    capped or biased. `row_bytes` is what a query row takes beside that, at d = 64 or as a function of d.
+    `call_seconds_per_row` is its fixed dispatch cost per query row on a CPU.
     `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
     `within` makes the context that its calls run in, such as the choice of a backend; it is entered once around many.
     Of one that is `approximate`, such as quantised attention, errors are data and no reason to refuse it.
     One `on_request` is measured and checked only where it is asked for by name. `load` imports what it needs, once a
     process before its first call. Of one `outside_torch`, memory and threads are a library's own, which torch's
     allocator and thread count say nothing of.
+    `options` are further keyword arguments of the function, each with values worth a try beside its default; in a
+    variant some are `chosen`, which a function for `row_bytes` gets too.
     """
 
     problem: str
@@ -71,7 +73,7 @@ class Implementation:
     score_buffers: float | Mapping[str, float] = 0.0
     masked_buffers: float = 0.0
     changed_buffers: float = 0.0
-    row_bytes: float = 0.0
+    row_bytes: float | Callable[..., float] = 0.0
     call_seconds_per_row: float = 0.0
     fixes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
@@ -80,6 +82,12 @@ class Implementation:
     on_request: bool = False
     load: Callable[[], object] | None = None
     outside_torch: bool = False
+    options: Mapping[str, tuple[int | float | str, ...]] = field(default_factory=dict)
+    chosen: Mapping[str, int | float | str] = field(default_factory=dict)
+
+    def bytes_of_row(self, width: float) -> float:
+        """Return what a query row takes beside score buffers, of so many features and with the chosen options."""
+        return self.row_bytes(width, **self.chosen) if callable(self.row_bytes) else self.row_bytes
 
     @property
     def within_name(self) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "attnbench.implementations"
 # What `announce` is told before the import of a source: this, then the source.
 IMPORTING = "import "
+# The source of what an installed package offers begins so.
+ENTRY_POINT = "entry point "
 # Hexadecimal digits of a digest: two versions of a file share one once in 2^64.
 DIGEST_LENGTH = 16
 
@@ -48,7 +50,7 @@ def discover(
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else ""
         load(
-            f"entry point {point.name}", problem="attention", file=None, importer=point.load, name=point.name,
+            f"{ENTRY_POINT}{point.name}", problem="attention", file=None, importer=point.load, name=point.name,
             package=package, beside=_package_content(point),
         )  # fmt: skip
     for impl_file in impl_files:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast
 
 from impls.contract import Expected, Implementation, Limits
+from impls.variants import checked, default_name, variants
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from impls.contract import Problem, Unavailable
+    from impls.variants import Choice
 
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -65,13 +67,15 @@ class Registry:
                 )
             entry = replace(known, limits=known.limits + entry.limits)
         self.entries[key] = entry
+        for variant in variants(entry):
+            self._put(variant)
         for derivation in self.derivations.get(entry.problem, ()):
             self._put(derivation(entry))
 
     def derive(self, problem: str, derivation: Callable[[Implementation], Implementation]) -> None:
         """Make an implementation of another problem from each one of `problem`, those registered later included."""
         self.derivations.setdefault(problem, []).append(derivation)
-        for entry in [entry for entry in self.entries.values() if entry.problem == problem]:
+        for entry in [entry for entry in self.entries.values() if entry.problem == problem and not entry.chosen]:
             self._put(derivation(entry))
 
     def _put(self, entry: Implementation) -> None:
@@ -87,7 +91,7 @@ class Further(TypedDict, total=False):
     score_buffers: float | Mapping[str, float]
     masked_buffers: float
     changed_buffers: float
-    row_bytes: float
+    row_bytes: float | Callable[..., float]
     call_seconds_per_row: float
     writes_mask: bool
     on_request: bool
@@ -95,6 +99,7 @@ class Further(TypedDict, total=False):
     outside_torch: bool
     untried: bool
     writes_triangle: bool
+    options: Mapping[str, Iterable[Choice]]
 
 
 def register(
@@ -119,7 +124,8 @@ def register(
     by import name; `expects` are substrings of names of operators or kernels, one of which each call must run, or an
     `Expected`. `within` makes a context that is entered around calls, once for many, so that choosing a backend is no
     part of their time. What is `approximate` by intent is never refused for its numbers, and never a baseline. Raises
-    ValueError for an unknown device, dtype or feature, for a duplicate name, and for one that no file can hold.
+    ValueError for an unknown device, dtype or feature, for a duplicate name, and for one that no file can hold. Of
+    `options`, keyword arguments of the function with values worth a try, each value is a variant, as online:block=64.
     """
     _check_name(name)
     limits = Limits(
@@ -153,6 +159,7 @@ def register(
                 masked_buffers=further.get("masked_buffers", 0.0),
                 changed_buffers=further.get("changed_buffers", 0.0),
                 row_bytes=further.get("row_bytes", 0.0),
+                options=checked(further.get("options", {}), of=name, takers=(function, prepare)),
                 source=function.__code__.co_filename if hasattr(function, "__code__") else function.__module__,
             )
         )
@@ -188,8 +195,8 @@ def parse(entry: Implementation, point: Mapping[str, Any]) -> Any:
 
 
 def names(problem: str) -> list[str]:
-    """List the names registered for a problem, in order of discovery."""
-    return [name for of, name in REGISTRY.entries if of == problem]
+    """List the names registered for a problem, in order of discovery, each without its variants."""
+    return [name for (of, name), entry in REGISTRY.entries.items() if of == problem and not entry.chosen]
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
@@ -203,6 +210,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def _check_name(name: str) -> None:
     if not name.strip():
         raise ValueError("an implementation needs a name")
+    if default_name(name) != name:
+        raise ValueError(f"implementation name {name!r} reads like {default_name(name)!r} with an option chosen")
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.results.pair_file import is_pair, read_sides
-from harness.results.regret import regrets
+from harness.results.pairs.pair_file import is_pair, read_sides
+from harness.results.pairs.regret import regrets
+from harness.results.pairs.tuned import tuned
 from harness.results.run import read_runs
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Named = TypeVar("Named", Case, Verdict)
 
-# Sizes a point may have; each is a column, empty where a point lacks it.
+# Sizes a point may have; each is a column, empty if a point lacks it.
 AXES = (
     *("n", "n_q", "n_k", "d", "d_v", "heads", "kv_heads", "batch", "width"),
     *("causal", "valid_lens", "scale", "dropout", "window", "softcap", "bias", "layout", "values", "lengths"),
@@ -34,7 +35,8 @@ COLUMNS: dict[str, str] = {
     "scenario": "the sweep that asked for the case",
     "problem": "what is computed: attention, multihead, pooling, varlen",
     "implementation": "what computed it",
-    **dict.fromkeys(AXES, "a size or option of the point; empty where the point has none"),
+    "default": "its name without the options that are chosen, as online of online:block=64",
+    **dict.fromkeys(AXES, "a size or option of the point; empty if the point has none"),
     "dtype": "element type of the inputs",
     "device": "device, as asked for",
     "direction": "forward, backward or forward+backward",
@@ -61,6 +63,7 @@ COLUMNS: dict[str, str] = {
     "flags": "doubts about an ok case, separated by blanks",
     "operations": "floating-point operations of a call",
     "regret": "of sdpa-auto: how many times as fast the best pinned backend is at its point; above 1 the choice lost",
+    "option_gain": "of a default: how many times as fast the best of its options that were tried is at the point",
     "tflops": "operations / time_s / 10^12",
     "roofline_share": "share of the roofline's bound that was reached, 0..1",
     "ideal_bytes": "bytes of a call that reads and writes each tensor once",
@@ -68,7 +71,7 @@ COLUMNS: dict[str, str] = {
     "extra_bytes": "peak beyond the outputs",
     "predicted_extra_bytes": "what the planner expected of that",
     "agreement_ratio": "largest error / budget of all checks; at most 1 passes",
-    "approximate": "1 where the implementation is declared approximate: no budget holds for it, and its errors follow",
+    "approximate": "1 if the implementation is declared approximate: no budget holds for it, and its errors follow",
     "cosine": "cosine similarity of an approximate result with the oracle's, of the worst tensor",
     "relative_l1": "sum of its absolute errors over the sum of the oracle's absolute values",
     "rmse": "root mean square of its errors",
@@ -98,7 +101,11 @@ def frame(run: Run) -> pd.DataFrame:
     import pandas as pd
 
     lost = {one.case.id: one.factor for one in regrets(run)}
-    rows = [{**_row(record), "regret": lost.get(record.case.id)} for record in run.records]
+    gained = {one.case.id: one.factor for one in tuned(run)}
+    rows = [
+        {**_row(record), "regret": lost.get(record.case.id), "option_gain": gained.get(record.case.id)}
+        for record in run.records
+    ]
     rows += [{**_case_columns(case), "status": status, "reason": reason} for case, status, reason in run.waiting]
     return _typed(pd.DataFrame(rows, columns=list(COLUMNS)))
 
@@ -142,6 +149,7 @@ def _case_columns(case: Case) -> dict[str, Any]:
         "scenario": case.scenario,
         "problem": case.problem,
         "implementation": case.implementation,
+        "default": case.default,
         **{name: str(value) if isinstance(value, list | dict) else value for name, value in point.items()},
         "dtype": case.dtype,
         "device": case.device,
@@ -209,7 +217,7 @@ def _agreement_columns(agreement: Agreement) -> dict[str, Any]:
 
 
 TEXT_COLUMNS = (
-    *("id", "scenario", "problem", "implementation", "valid_lens", "bias", "layout", "values", "lengths"),
+    *("id", "scenario", "problem", "implementation", "default", "valid_lens", "bias", "layout", "values", "lengths"),
     *("dtype", "device", "direction", "cache"),
     *("status", "reason", "stop_reason", "flags", "statistic", "part"),
 )

@@ -198,7 +198,7 @@ def raised(text: str) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Write an interval of exponents, empty where there is none."""
+    """Write an interval of exponents, empty if there is none."""
     return "" if absent(low) or absent(high) else f"{low:.2f} to {high:.2f}"
 
 

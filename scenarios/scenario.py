@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import itertools
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from scenarios.ties import Tie, parse_tie, read_tie
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +39,8 @@ class Declared(BaseModel):
 class Axis(Declared):
     """One swept parameter, or several that move together: `name` = "n", values = [64, 128], with `tied` followers.
 
-    A tied follower is computed from the axis: {"d": "256 / heads"} divides a fixed width over the heads.
+    A tied follower is computed from the axis: {"d": "256 / heads"} divides a fixed width over the heads,
+    {"n_q": "n / 2"} makes a rectangle of each length.
     """
 
     name: str
@@ -59,21 +62,6 @@ class Axis(Declared):
     def ties(self) -> dict[str, Tie]:
         """Return the tied followers with their expressions read."""
         return {name: parse_tie(expression, of=self.name, follower=name) for name, expression in self.tied.items()}
-
-
-class Tie(NamedTuple):
-    """How a follower is computed from its axis: `number` over it, or times it."""
-
-    number: int
-    operator: str
-
-
-def parse_tie(expression: str, *, of: str, follower: str) -> Tie:
-    """Read `NUMBER / axis` or `NUMBER * axis`."""
-    parts = expression.split()
-    if len(parts) != 3 or not parts[0].isdigit() or parts[1] not in {"/", "*"} or parts[2] != of:  # noqa: PLR2004
-        raise ValueError(f"tie of {follower!r} must read 'NUMBER / {of}' or 'NUMBER * {of}', not {expression!r}")
-    return Tie(int(parts[0]), parts[1])
 
 
 class Constraint(Declared):
@@ -216,10 +204,17 @@ class Scenario(Declared):
         """Return the scenario with other values for axes; an axis it doesn't sweep joins the sweep, unless scalar.
 
         `n` sets n_q and n_k, and takes the place of both unless they are given too; n_q or n_k take that of n in
-        shapes. Where all values of a shape are set, no other shape is meant.
+        shapes. Where all values of a shape are set, no other shape is meant. A value like "n / 2" follows that axis.
         """
         if self.calls:
             raise ValueError(f"scenario {self.name!r} is the calls of a program: no axis of it can be set")
+        ties = {name: str(values[0]) for name, values in overrides.items() if read_tie(values[0]) is not None}
+        if ties:
+            plain = {name: values for name, values in overrides.items() if name not in ties}
+            chosen = self.with_axes(plain) if plain else self
+            for name, expression in ties.items():
+                chosen = chosen._following(name, expression)  # noqa: SLF001  # another of this class
+            return chosen
         replaced = {"n_q", "n_k"} - set(overrides) if "n" in overrides else set()
         axes = [
             axis.model_copy(update={"values": overrides[axis.name]}) if axis.name in overrides else axis
@@ -245,6 +240,22 @@ class Scenario(Declared):
         changes = {"axes": axes + added, "base": base, "own_base": own, "shapes": shapes}
         return self.model_copy(update=changes)
 
+    def _following(self, follower: str, expression: str) -> Scenario:
+        """Return the scenario with an axis computed from one that it sweeps. Raises ValueError where it does not."""
+        read = read_tie(expression)
+        leader = self.axis(read[0]) if read else None
+        if leader is None or leader.name == follower:
+            swept = ", ".join(axis.name for axis in self.axes if axis.name != follower)
+            raise ValueError(
+                f"{follower} = {expression!r} follows no axis that scenario {self.name!r} sweeps ({swept})"
+            )
+        tied = Axis(name=leader.name, values=leader.values, tied={**leader.tied, follower: expression})
+        axes = [tied if axis is leader else axis for axis in self.axes if axis.name != follower]
+        changes: dict[str, Any] = {"axes": axes, "base": _without(self.base, follower)}
+        changes["own_base"] = {pattern: _without(values, follower) for pattern, values in self.own_base.items()}
+        changes["shapes"] = [_without(shape, follower) for shape in self.shapes]
+        return self.model_copy(update=changes)
+
     def points(self) -> tuple[list[Point], list[tuple[Point, str]]]:
         """Expand the sweep; return the points kept, and those that a constraint drops with the reason."""
         if self.calls:
@@ -258,11 +269,13 @@ class Scenario(Declared):
             reason = ""
             for axis, value in zip(self.axes, values, strict=True):
                 point[axis.name] = value
-                for follower, (number, operator) in axis.ties.items():
+                for follower, tie in axis.ties.items():
                     size = _integer(value)
-                    if operator == "/" and number % size:
+                    following = tie.of(size)
+                    if following is not None:
+                        point[follower] = following
+                    else:
                         reason = f"{follower} = {axis.tied[follower]} is not whole at {axis.name} = {size}"
-                    point[follower] = number // size if operator == "/" else number * size
             reason = reason or self._dropped_by(point)
             if reason:
                 dropped.append((point, reason))
@@ -277,7 +290,7 @@ class Scenario(Declared):
         return list(itertools.product(self.dtypes, self.directions))
 
     def weight(self, point: Point, *, dtype: str, direction: str) -> int:
-        """Return how many times a program makes a call; 0 where it never does."""
+        """Return how many times a program makes a call; 0 if it never does."""
         same = (call for call in self.calls if (call.dtype, call.direction) == (dtype, direction))
         return sum(call.weight for call in same if call.point == point)
 
@@ -305,6 +318,10 @@ class Scenario(Declared):
             if product > constraint.at_most:
                 return f"{constraint.reason} ({' * '.join(constraint.product)} = {product} > {constraint.at_most})"
         return ""
+
+
+def _without(point: Point, name: str) -> Point:
+    return {axis: value for axis, value in point.items() if axis != name}
 
 
 def _integer(value: Any) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scenarios.ties import read_tie
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,11 +33,14 @@ SIZES = frozenset(
 SIZE_AT_MOST = 2**63 - 1
 # No sweep has as many values; a typing error may.
 VALUES_AT_MOST = 10_000
-FORMS = "n=512,1024 or n[pow2]=9:13 or n=64:256:64"
+FORMS = "n=512,1024 or n[pow2]=9:13 or n=64:256:64 or n_q=n/2"
 
 
 def read_axis(text: str) -> tuple[str, list[Value]]:
-    """Read `n=512,1024`, `n[pow2]=9:13` (2^9 to 2^13) or `n=64:256:64` (first:last:step). Raises ValueError."""
+    """Read `n=512,1024`, `n[pow2]=9:13` (2^9 to 2^13), `n=64:256:64` (first:last:step) or `n_q=n/2`.
+
+    Raises ValueError.
+    """
     name, equals, values = text.partition("=")
     name, bracket, form = name.partition("[")
     parsed: list[Value] = []
@@ -46,6 +51,8 @@ def read_axis(text: str) -> tuple[str, list[Value]]:
                 parsed = []
         elif ":" in values and not bracket:
             parsed = list(_range(values))
+        elif equals and not bracket and read_tie(values):
+            parsed = [values]
         elif equals and not bracket:
             parsed = [_value(part) for part in values.split(",")]
     except (ValueError, TypeError):
@@ -82,7 +89,7 @@ def _value(text: str) -> Value:
 
 def size_mistakes(name: str, values: Sequence[Value]) -> list[str]:
     """Say of each value of a size that is none why not; other axes are left to their problem."""
-    if name not in SIZES:
+    if name not in SIZES or (len(values) == 1 and read_tie(values[0])):
         return []
     return [
         f"{name} = {value!r} is no size: a whole number of at least 1 is needed"

@@ -1,1 +1,1 @@
-"""One file per command of the command line. Their bodies import what they need when called."""
+"""One file per command; those that hold runs against each other share a room. Bodies import what they need."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attnbench.console import fail, listener, say, say_json
 from attnbench.options import Device, ImplFile, Telling, grouped
+from impls.discovery import ENTRY_POINT
 
 if TYPE_CHECKING:
     from harness.protocol.messages import DescribedImplementation
@@ -22,6 +23,7 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, telling: 
     from harness.machine import devices
     from harness.protocol.messages import Describe
     from harness.runner.supervisor import Supervisor, WorkerError
+    from impls.variants import default_name, options_of
     from scenarios import catalog
 
     try:
@@ -39,8 +41,13 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, telling: 
         say_json({**found, "scenarios": scenarios, **listed})
         return
     say(f"Implementations on {settings.device} ({described.device_name}):")
+    variants = [entry.name for entry in described.implementations if default_name(entry.name) != entry.name]
     for entry in described.implementations:
+        if entry.name in variants:
+            continue
         say(f"  {entry.problem:<10} {entry.name:<16} {_state(entry)}")
+        if options := options_of(entry.name, variants):
+            say(f"  {'':<10} {'':<16} -a {' -a '.join(options)}")
     say("Scenarios (* in the default set):")
     for scenario in scenarios:
         mark = "*" if scenario["name"] in catalog.DEFAULT else " "
@@ -52,6 +59,7 @@ def list_command(*, impl_file: ImplFile = None, device: Device = None, telling: 
 
 def _state(entry: DescribedImplementation) -> str:
     """Say what an implementation supports, or why it is unavailable; then when it runs, and that it never did."""
-    state = " ".join(entry.supports) if entry.available else f"unavailable: {entry.reason}"
+    where = f" ({entry.source})" if entry.source.startswith(ENTRY_POINT) else ""
+    state = " ".join(entry.supports) if entry.available else f"unavailable: {entry.reason}{where}"
     marks = ["by name only"] * entry.on_request + ["never run by us"] * entry.untried
     return f"{state} ({', '.join(marks)})" if marks else state

@@ -95,9 +95,12 @@ def _request(source: str, cases: Cases, place: Place) -> Request:
 
     if not Path(source).is_dir():
         return make_request(cases, place)
+    from harness.machine import devices
     from harness.results import journal
     from harness.results.documents import JournalError
+    from harness.results.run import of_one_machine
 
+    of_one_machine(Path(source))
     plan = journal.read_plan(Path(source))
     if plan is None:
         raise JournalError(f"{source} is no run directory")
@@ -106,7 +109,8 @@ def _request(source: str, cases: Cases, place: Place) -> Request:
     return replace(
         request,
         scenarios=tuple(plan.scenarios),
-        device=request.device if place.device else plan.device,
+        # A run merged of several cards of a kind names none of them.
+        device=request.device if place.device else devices.choose(plan.device),
         threads=place.threads or plan.threads,
     )
 

@@ -102,16 +102,16 @@ def _markdown(runs: list[Path], output: Path | None) -> str | Path:
 
 def _places(runs: list[Path]) -> list[Path]:
     """Return the run directories that are meant, of two sides measured in turn both."""
-    from harness.results.pair_file import expanded
+    from harness.results.pairs.pair_file import expanded
 
     return [place for run in runs for place in expanded(run)]
 
 
 def _page(runs: list[Path], output: Path | None, *, is_opened: bool) -> Path:
-    from attnbench.commands.compare import Gate, judge_pair, opening_of
+    from attnbench.commands.comparing.compare import Gate, judge_pair, opening_of
     from attnbench.writing import write_page
     from harness.results.journal import REPORT
-    from harness.results.pair_file import is_pair
+    from harness.results.pairs.pair_file import is_pair
     from harness.results.run import read_runs
     from reports.page.render import collector_paused
 

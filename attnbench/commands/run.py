@@ -10,6 +10,7 @@ import typer
 
 from attnbench.console import INTERRUPTED, announcer, fail, listener, say, say_empty, say_json, warn, wide_console
 from attnbench.options import Cases, Devices, Effort, Output, Place, Telling, grouped
+from attnbench.resuming import check_resumed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,6 @@ def run_command(cases: Cases, place: Place, effort: Effort, devices: Devices, ou
     started = time.monotonic()
     from attnbench.reading import default_output, make_run_request, make_time_limits
     from harness.results import journal
-    from harness.runner.execute import create_directory
     from harness.runner.selection import EmptyShardError
     from harness.runner.supervisor import WorkerError
 
@@ -51,8 +51,7 @@ def run_command(cases: Cases, place: Place, effort: Effort, devices: Devices, ou
     try:
         request = make_run_request(cases, place, effort)
         limits = make_time_limits(effort, started=started)
-        if output.output is not None and not output.resume:
-            create_directory(directory)
+        take_directory(directory, request, asked=(cases, place, effort), output=output)
         finished = measure(request, directory, limits=limits, resume=output.resume, telling=telling)
     except EmptyShardError as empty:
         say_empty(str(empty), telling)
@@ -75,6 +74,22 @@ def run_command(cases: Cases, place: Place, effort: Effort, devices: Devices, ou
         show_results(found)
         show(finished.summary, seconds=time.monotonic() - started, page=directory / journal.REPORT)
     raise typer.Exit(INTERRUPTED if finished.is_interrupted else exit_code(found, fail_on=output.fail_on))
+
+
+def take_directory(directory: Path, request: Request, *, asked: tuple[Cases, Place, Effort], output: Output) -> None:
+    """Make the directory that was named, or hold what was asked for against the plan in it.
+
+    Raises JournalError, SelectionError.
+    """
+    from harness.cluster.store import refuse_sweep
+    from harness.runner.execute import create_directory
+
+    refuse_sweep(directory)
+    if output.resume:
+        cases, place, effort = asked
+        check_resumed(directory, request, cases=cases, place=place, effort=effort)
+    elif output.output is not None:
+        create_directory(directory)
 
 
 def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bool, telling: Telling) -> Finished:
@@ -141,7 +156,7 @@ def tell_of_many(directory: Path, remarks: list[str], *, fail_on: str | None, te
 def document(run: Run, directory: Path, *, summary: Summary) -> dict[str, object]:
     """Return what --json prints of a run: where it is, how it went, statuses, verdicts, totals."""
     from harness.results.journal import REPORT
-    from harness.results.totals import totals
+    from harness.results.pairs.totals import totals
     from reports.answer.sentences import baseline_of
 
     cases = [
@@ -190,7 +205,7 @@ def show(summary: Summary, *, seconds: float, page: Path) -> None:
 
 
 def exit_code(run: Run, *, fail_on: str | None) -> int:
-    """Return 3 or 4 where cases failed, 1 where a verdict is one to fail on, 2 where none was reached, else 0."""
+    """Return 3 or 4 where cases failed, 1 if a verdict is one to fail on, 2 where none was reached, else 0."""
     from harness.results.verdicts_file import Verdicts
     from harness.runner.execute import exit_code as of_records
     from harness.verdicts.judging import unexpected

@@ -56,6 +56,7 @@ def worker_command(
     try:
         quiet.require_engine()
         certificates = tls.given(tls_ca, tls_cert, tls_key)
+        tls.check(certificates, address=scheduler or "", scheduler_file=str(scheduler_file or ""))
         found = places(count=count, cores_each=cores_per_worker, device=device, on=on)
     except ValueError as error:
         raise fail(str(error)) from None

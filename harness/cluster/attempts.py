@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 from harness.cluster.chunk import child
 from harness.cluster.chunk.packing import pack
 from harness.cluster.orders import Answer, Order, Stage
+from harness.machine import processor
+from harness.results import device_lock
+from harness.results.device_lock import DeviceHeldError, DeviceLock
 from harness.runner.process import ROOT
 
 if TYPE_CHECKING:
@@ -34,11 +37,13 @@ PREFIX = "attnbench-attempt-"
 class Slot:
     """A device that a worker measures on, as torch names it; the cores that children are kept on, all if none.
 
+    `uuid` tells a GPU from every other, "" if it is not known.
     `variables` are added to the environment of children: which GPU they see.
     """
 
     device: str
     cores: tuple[int, ...] = ()
+    uuid: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,6 +62,8 @@ class Attempts:
 
     def perform(self, key: str, order: str) -> tuple[str, bytes]:
         """Carry out an order, both as JSON; return the answer, and the plan or the packed run directory."""
+        if reason := held(self._slot):
+            return Answer(kind="held", reason=reason).model_dump_json(), b""
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._scratch))
         try:
             (folder / child.ORDER).write_text(order, encoding="utf-8")
@@ -128,6 +135,24 @@ class Attempts:
         for line in process.stdout or ():
             with contextlib.suppress(ValueError):
                 self.stages[key] = Stage.model_validate_json(line)
+
+
+def held(slot: Slot) -> str:
+    """Return who holds a slot's device, empty if nobody does: a child that found out would load what is measured."""
+    shared, own = device_lock.folders()
+    if slot.device == "cpu":
+        parts = [f"core-{number}" for number in slot.cores or processor.allowed_core_numbers()]
+        name = f"cpu (cores {processor.core_ranges(slot.cores)})" if slot.cores else "cpu"
+        lock = DeviceLock(parts, folder=own, name=name)
+    elif slot.uuid:
+        lock = DeviceLock([slot.uuid], folder=shared, name=slot.device)
+    else:
+        return ""
+    try:
+        with lock:
+            return ""
+    except DeviceHeldError as error:
+        return str(error)
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -9,7 +9,9 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from harness.cluster import sharing
 from harness.cluster.orders import PLANNING, Asked, Limits, Order, kernels_of
+from harness.cluster.roster import differences
 from harness.cluster.seen import NoDeviceError
 from harness.cluster.sweep import Sweep
 from harness.fleet import shards
@@ -22,15 +24,11 @@ if TYPE_CHECKING:
 
     from harness.cluster.engine import DaskEngine
     from harness.cluster.orders import Announcement, Kernel
-    from harness.cluster.seen import Listener, Patience
+    from harness.cluster.seen import Engine, Listener, Patience
     from harness.cluster.store import Store
     from harness.records import PlannedCase
     from harness.runner.selection import Request, TimeLimits
 
-# Rounds of fewer cases follow each other too closely to see a slow machine (docs/sampling.md).
-CASES_AT_LEAST = 20
-# A chunk that is predicted to take longer than a run's time budget gets this much of its prediction.
-ROOM = 1.25
 # Between two looks at a sweep, in seconds.
 TICK_SECONDS = 0.2
 
@@ -64,19 +62,31 @@ def drive(sweep: Sweep, engine: DaskEngine, *, interrupt: threading.Event, keep:
             engine.wait_for_end()
 
 
-def offered(engine: DaskEngine) -> Counter[str]:
-    """Count the workers of each class. Raises ConnectionError."""
-    return Counter(worker.announced.on for worker in engine.workers().values() if worker.announced)
+def offered(engine: Engine) -> Counter[str]:
+    """Count the workers of each class that can measure for us: ready, and of our code. Raises ConnectionError."""
+    ours = code_fingerprint()
+    return Counter(
+        worker.announced.on
+        for worker in engine.workers().values()
+        if worker.announced and worker.is_ready and not differences(ours, worker.announced.fingerprint)
+    )
 
 
-def classes(engine: DaskEngine, *, patience: Patience, interrupt: threading.Event) -> tuple[str, ...]:
+def classes(engine: Engine, *, patience: Patience, interrupt: threading.Event) -> tuple[str, ...]:
     """Return the classes that there are, as soon as there is one. Raises NoDeviceError, ConnectionError."""
     since = time.monotonic()
     while not (found := offered(engine)):
         if interrupt.is_set():
             raise KeyboardInterrupt
         if time.monotonic() - since >= patience.lonely:
-            raise NoDeviceError("the scheduler has no worker of attnbench: start `attnbench worker` on the devices")
+            ours = code_fingerprint()
+            known = [worker.announced for worker in engine.workers().values() if worker.announced]
+            differing = [(one, differences(ours, one.fingerprint)) for one in known]
+            refused = [f"{one.place} is refused: {differs}" for one, differs in differing if differs]
+            raise NoDeviceError(
+                "; ".join(refused)
+                or "the scheduler has no worker of attnbench: start `attnbench worker` on the devices"
+            )
         time.sleep(TICK_SECONDS)
     return tuple(sorted(found))
 
@@ -141,31 +151,20 @@ def measure(
 
 
 def orders(plan: Plan, *, on: str, workers: int, limits: TimeLimits, kernels: Sequence[Kernel]) -> list[Order]:
-    """Cut the plan of a class into orders for so many devices; a time budget is that of the whole sweep."""
-
-    def seconds(planned: PlannedCase) -> float:
-        known = budget.estimate(planned, {})
-        return 0.0 if planned.skip else budget.case_seconds(known, device=plan.device, policy=plan.policy)
+    """Cut the plan of a class into orders for so many devices; each has the time of a run, or what was given."""
+    given = budget.time_budget(plan.device, plan.policy.run) if limits.budget is None else limits.budget
+    seconds = sharing.weights(plan, devices=workers, seconds=given)
 
     def call_seconds(planned: PlannedCase) -> float:
         return 0.0 if planned.skip or planned.predicted is None else planned.predicted.seconds
 
-    total = sum(map(seconds, plan.cases))
-    chunks = shards.chunks(
-        plan.cases,
-        # Of a small plan each device gets a part.
-        target_seconds=min(shards.target_seconds(total, devices=workers), total / workers),
-        least_cases=min(CASES_AT_LEAST, max(1, len(plan.cases) // workers)),
-        seconds=seconds,
-    )
+    chunks = sharing.chunks(plan, devices=workers, seconds=seconds)
     bridge = shards.bridge_of(plan.cases, baseline=plan.baseline, call_seconds=call_seconds)
+    rooms = sharing.rooms(plan, chunks, devices=workers, seconds=given)
     made = []
-    for number, chunk in enumerate(chunks, start=1):
+    for number, (chunk, room) in enumerate(zip(chunks, rooms, strict=True), start=1):
         name = f"{number:0{len(str(len(chunks)))}d}"
         cases, part = shards.with_bridge(plan.cases, chunk, name=f"{on}-{name}", bridge=bridge)
-        room = None if limits.budget is None else limits.budget * workers * chunk.seconds / total
-        if room is None and ROOM * chunk.seconds > budget.time_budget(plan.device, plan.policy.run):
-            room = ROOM * chunk.seconds
         scenarios = {name for planned in cases for name in (planned.case.scenario, *planned.case.also)}
         part_plan = plan.model_copy(
             update={

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from harness.cluster.serving import LOOK_SECONDS, Served
@@ -52,13 +55,18 @@ class Member:
 
 @dataclass
 class Crew:
-    """Keep a worker process at each place. As a context it ends them all."""
+    """Keep a worker process at each place. As a context it ends them all.
+
+    What they write lies below `folder`, since one that is killed leaves it there.
+    """
 
     places: Sequence[Place]
     reach: Reach
     members: list[Member] = field(default_factory=list)
+    folder: Path = field(default_factory=Path)
 
     def __enter__(self) -> Self:
+        self.folder = Path(tempfile.mkdtemp(prefix="attnbench-workers-"))
         self.members = [Member(place, self._start(place)) for place in self.places]
         return self
 
@@ -92,6 +100,7 @@ class Crew:
                 member.process.wait(timeout=max(0.0, deadline - time.monotonic()))
             _end_group(member.process)
         self.members = []
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, place: Place) -> subprocess.Popen[bytes]:
         reach = self.reach
@@ -105,6 +114,7 @@ class Crew:
             model=place.model,
             cores=[*place.cores],
             variables=dict(place.variables),
+            folder=str(self.folder),
             host=reach.host,
             tls=(certificates.ca, certificates.cert, certificates.key) if certificates else None,
             look_seconds=reach.look_seconds,

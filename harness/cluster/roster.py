@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from harness.cluster.seen import there_is
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -86,9 +88,8 @@ class Roster:
     def there_is(self, live: Iterable[str]) -> str:
         """Say which classes there are, how many workers of each, and who is refused why."""
         offered = Counter(self.on(address) for address in live)
-        there = ", ".join(f"{count} {name}" for name, count in sorted(offered.items())) or "no worker at all"
         refused = "".join(f"; {self.place(address)} is refused: {why}" for address, why in self.refused.items())
-        return f"there is {there}{refused}"
+        return f"{there_is(offered)}{refused}"
 
 
 def differences(ours: Mapping[str, object], theirs: Mapping[str, object]) -> str:

@@ -20,6 +20,12 @@ LANDING_SECONDS = 60.0
 REST_SECONDS = 2.0
 
 
+def there_is(offered: Mapping[str, int]) -> str:
+    """Say which classes there are, and how many workers of each."""
+    listed = ", ".join(f"{count} {name}" for name, count in sorted(offered.items()))
+    return f"there is {listed or 'no worker at all'}"
+
+
 class NoDeviceError(ValueError):
     """Nobody offers a class that was asked for; the message names those there are."""
 

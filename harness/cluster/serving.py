@@ -33,7 +33,10 @@ LOOK_SECONDS, CLOSE_SECONDS = 60.0, 5.0
 
 
 class Served(Fact):
-    """What a worker is started with: its scheduler, its device and class, the address that it listens on."""
+    """What a worker is started with: its scheduler, its device and class, the address that it listens on.
+
+    It works in a folder of its own below `folder`.
+    """
 
     scheduler: str = ""
     scheduler_file: str = ""
@@ -43,6 +46,7 @@ class Served(Fact):
     model: str = ""
     cores: list[int] = Field(default_factory=list)
     variables: dict[str, str] = Field(default_factory=dict)
+    folder: str
     host: str | None = None
     tls: tuple[str, str, str] | None = None
     look_seconds: float = LOOK_SECONDS
@@ -82,7 +86,7 @@ async def serve(served: Served, *, scratch: Path) -> None:
     from distributed import Worker
 
     attempts = Attempts(
-        Slot(served.device, cores=tuple(served.cores), variables=served.variables),
+        Slot(served.device, cores=tuple(served.cores), variables=served.variables, uuid=served.uuid),
         scratch=scratch,
     )
     Post.attempts = attempts
@@ -139,11 +143,11 @@ def _keeper(attempts: Attempts) -> Any:
 
 
 def main() -> None:
-    """Serve what the first argument says, as JSON, until the parent ends; exit with 1 where no scheduler is found."""
+    """Serve what the first argument says, as JSON, until the parent ends; exit with 1 if no scheduler is found."""
     guard.end_with_parent(guard.kill_all)
     served = Served.model_validate_json(sys.argv[1])
     quiet.settle()
-    with tempfile.TemporaryDirectory(prefix="attnbench-worker-", ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(prefix="worker-", dir=served.folder, ignore_cleanup_errors=True) as scratch:
         try:
             asyncio.run(serve(served, scratch=Path(scratch)))
         except (OSError, TimeoutError, asyncio.CancelledError) as error:

@@ -11,12 +11,14 @@ from pydantic import Field
 
 from harness.cluster.chunk.packing import unpack
 from harness.cluster.orders import Order
+from harness.cluster.roster import differences
 from harness.fleet.merge import merge, warnings
 from harness.records import SCHEMA, Environment, Fact, Record
 from harness.results import journal
 from harness.results.documents import JournalError, read_model
 from harness.results.summary_file import Summary
 from harness.runner.execute import create_directory
+from harness.runner.plan import code_fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +47,12 @@ class TornPartError(ValueError):
     """What a worker sent is not the whole of what was ordered."""
 
 
+def refuse_sweep(directory: Path) -> None:
+    """Raise JournalError where a sweep over several devices was begun, which one alone can't go on with."""
+    if (directory / FLEET).exists():
+        raise JournalError(f"{directory} holds a sweep over several devices: --resume it with --workers or --cluster")
+
+
 class Store:
     """Keep the orders and parts of a sweep in a directory. A part is there whole or not at all."""
 
@@ -56,6 +64,15 @@ class Store:
         create_directory(self.directory)
         if (self.directory / FLEET).exists():
             raise JournalError(f"{self.directory} holds a sweep already: choose another -o, or continue with --resume")
+
+    def reopen(self) -> None:
+        """Make sure that what is missing of a sweep can be measured by this code. Raises JournalError."""
+        if self.fleet() is None:
+            raise JournalError(f"{self.directory} holds no sweep over several devices to resume")
+        ours = code_fingerprint()
+        for order in self.missing():
+            if differs := differences(ours, order.fingerprint):
+                raise JournalError(f"{self.directory} can't be resumed by other code: {differs}")
 
     def begin(self, orders: list[Order], *, command: list[str], one_per_host: bool) -> None:
         """Write what is ordered; the sweep is there once this returns."""

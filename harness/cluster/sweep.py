@@ -52,6 +52,8 @@ class Sweep:
         self._attempts: defaultdict[str, int] = defaultdict(int)
         self._losses: defaultdict[str, list[str]] = defaultdict(list)
         self._losers: defaultdict[str, set[str]] = defaultdict(set)
+        # By name of the order and address: where it was told that another run holds the device.
+        self._held: set[tuple[str, str]] = set()
         # Since when an attempt is over without having come back, and a class without a worker.
         self._landed: dict[str, float] = {}
         self._lonely: dict[str, float] = {}
@@ -98,7 +100,10 @@ class Sweep:
             raise MistakeError(answer.reason)
         elif answer.kind == "held":
             self.roster.rest(address, until=now + self._patience.rest)
-            self._listener.lost(order, self.roster.place(address), answer.reason)
+            # It may be held for hours, and is asked for every few seconds.
+            if (order.name, address) not in self._held:
+                self._held.add((order.name, address))
+                self._listener.lost(order, self.roster.place(address), answer.reason)
             self._todo.append(order)
         elif answer.kind == "refused":
             self.roster.refuse(address, answer.reason)
@@ -175,12 +180,16 @@ class Sweep:
         return next(iter([*fresh, *(order for order in mine if same <= self._losers[order.name])]), None)
 
     def _check_lonely(self, live: Mapping[str, Seen], now: float) -> None:
-        """Raise NoDeviceError where a class has had no worker for long."""
+        """Raise NoDeviceError where a class has had no worker for long.
+
+        One that had some may have them again: it is waited for while another class measures.
+        """
         offered = {self.roster.on(address) for address in live}
         wanted = {order.on for order in self._todo} | {attempt.order.on for attempt in self._flight.values()}
+        had = {self.roster.on(address) for address in self.roster.known.keys() - self.roster.refused.keys()}
         self._lonely = {on: self._lonely.get(on, now) for on in sorted(wanted - offered)}
         for on, since in self._lonely.items():
-            if now - since >= self._patience.lonely:
+            if now - since >= self._patience.lonely and not (on in had and wanted & offered):
                 raise NoDeviceError(f"no worker offers {on!r}; {self.roster.there_is(live)}")
 
     def _state(self, live: Mapping[str, Seen], seen: Mapping[str, Seen], now: float) -> State:

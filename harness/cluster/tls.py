@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from distributed.security import Security
 
 
@@ -37,6 +37,27 @@ def given(ca: Path | None, cert: Path | None, key: Path | None) -> Certificates 
     if unreadable:
         raise CertificateError(f"{unreadable[0]} can't be read")
     return Certificates(*(str(file.resolve()) for file in files.values() if file))
+
+
+def check(certificates: Certificates | None, *, address: str = "", scheduler_file: str = "") -> None:
+    """Hold a scheduler's address, or that in the file it wrote, against what is there to reach it with.
+
+    Raises CertificateError for certificates at an open scheduler or none at an encrypted one, and for a torn file.
+    """
+    if scheduler_file:
+        try:
+            address = str(json.loads(Path(scheduler_file).read_text(encoding="utf-8"))["address"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise CertificateError(f"{scheduler_file} is no file that a scheduler wrote") from None
+    elif ":" not in address:
+        raise CertificateError(f"{address}: no such file, and no address of a scheduler (tcp://HOST:PORT)")
+    is_encrypted = address.startswith("tls://")
+    if certificates and not is_encrypted:
+        raise CertificateError(
+            f"the scheduler at {address} is not encrypted: --tls-ca, --tls-cert, --tls-key want tls://"
+        )
+    if is_encrypted and not certificates:
+        raise CertificateError(f"the scheduler at {address} wants certificates: --tls-ca, --tls-cert, --tls-key")
 
 
 def temporary(folder: Path) -> Certificates:

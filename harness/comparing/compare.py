@@ -12,7 +12,7 @@ from harness.comparing.machines import differences
 from harness.comparing.matching import Pair, match
 from harness.comparing.results import Changes, Compared, Exact, Machine, Mean
 from harness.comparing.snapshot import figures
-from harness.results.paired import paired
+from harness.results.pairs.paired import paired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -31,6 +31,7 @@ def compare_sides(base: Run, new: Run, *, policy: ComparisonPolicy) -> Changes:
 
     However the two environments differ, they ran on one machine: every difference between them is one of software.
     """
+    policy = stricter(policy)
     before, after = snapshot(base), snapshot(new)
     machine, software = differences(before, after)
     pairs = match(before.cases, after.cases)
@@ -53,6 +54,11 @@ def compare_sides(base: Run, new: Run, *, policy: ComparisonPolicy) -> Changes:
         cases=[compared(pair, outcomes.get(pair.case.id)) for pair in pairs],
         means=means,
     )
+
+
+def stricter(policy: ComparisonPolicy) -> ComparisonPolicy:
+    """Return a policy with the rate of false discoveries that it has for sides that took turns."""
+    return policy.model_copy(update={"false_discoveries": policy.false_discoveries_in_turn})
 
 
 def log_ratios(

@@ -17,7 +17,7 @@ NAMED_AT_MOST = 4
 
 @dataclass(frozen=True)
 class Pair:
-    """A case on both sides, or on one, with the reason why its time can't be compared, empty where it can.
+    """A case on both sides, or on one, with the reason why its time can't be compared, empty if it can.
 
     `same_shape` tells that counts and bytes compare.
     """

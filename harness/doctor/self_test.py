@@ -52,7 +52,7 @@ class SelfTest(Fact):
 
 
 @dataclass(frozen=True)
-class Twins:
+class SameCode:
     """The samples of one call under two names."""
 
     first: Samples
@@ -87,7 +87,7 @@ def self_test(*, device: str, policy: Policy, is_full: bool, seed: int) -> SelfT
     return tested.model_copy(update={"called_different": called})
 
 
-def time_twins(device: str, *, policy: Policy, rounds: int, is_full: bool, seed: int) -> dict[str, Twins]:
+def time_twins(device: str, *, policy: Policy, rounds: int, is_full: bool, seed: int) -> dict[str, SameCode]:
     """Time every call of the test under two names."""
     import torch
 
@@ -98,7 +98,7 @@ def time_twins(device: str, *, policy: Policy, rounds: int, is_full: bool, seed:
         calls = make_calls(target, is_full=is_full, seed=seed)
         groups = {name: dict.fromkeys(COPIES, call) for name, call in calls.items()}
         found = interleave(groups, device=target, policy=policy.timing, seed=seed, rounds=rounds)
-    return {name: Twins(*(copies[copy] for copy in COPIES)) for name, copies in found.items()}
+    return {name: SameCode(*(copies[copy] for copy in COPIES)) for name, copies in found.items()}
 
 
 def rigorous_ratios(device: str, *, seed: int) -> dict[str, list[list[float]]]:
@@ -149,7 +149,7 @@ def make_calls(device: torch.device, *, is_full: bool, seed: int) -> dict[str, C
     return calls
 
 
-def conclude(twins: dict[str, Twins], *, policy: Policy, seconds: float, steal: float | None = None) -> SelfTest:
+def conclude(twins: dict[str, SameCode], *, policy: Policy, seconds: float, steal: float | None = None) -> SelfTest:
     """Conclude from the samples of all twins."""
     ratios = {name: pair.ratio for name, pair in twins.items()}
     visits = [visit for pair in twins.values() for samples in (pair.first, pair.second) for visit in samples.canary]

@@ -19,7 +19,7 @@ BOARDS_AT_LEAST = 2
 
 
 def boards(parts: Sequence[MergedPart], *, policy: ComparisonPolicy) -> list[Board]:
-    """Hold each board of each group against the others of it; empty where no group has two that timed one bridge.
+    """Hold each board of each group against the others of it; empty if no group has two that timed one bridge.
 
     A board's time is the geometric mean over its parts. Its noise comes from the intervals of the readings, widened so
     that among all boards together one in twenty merges calls one off by chance, and is no less than the policy's

@@ -89,7 +89,7 @@ def reading_of(record: Record) -> Reading:
 def read_parts(paths: Sequence[Path]) -> tuple[list[ReadPart], list[str]]:
     """Read parts, each once, in an order that does not depend on how they are listed, and name those without any.
 
-    The latter were ended before they described their device, and measured nothing. Raises JournalError.
+    The latter were ended before they described their device, or got no curve of the plan. Raises JournalError.
     """
     places = sorted({path.resolve() for path in paths})
     names = Counter(place.name for place in places)
@@ -108,6 +108,9 @@ def _order(part: ReadPart) -> tuple[str, str, str]:
 def _read(directory: Path, *, label: str) -> ReadPart | None:
     if (directory / journal.MERGED).exists():
         raise MergeError(f"{directory} is merged already: merge the parts that it was made of")
+    if directory.is_dir() and not any(directory.iterdir()):
+        # Where a plan has fewer curves than parts.
+        return None
     plan = journal.read_plan(directory)
     if plan is None:
         raise MergeError(f"{directory} is no part of anything: it has no {journal.PLAN}")

@@ -32,7 +32,7 @@ class Chunk:
 
 
 def shards(cases: Sequence[PlannedCase], *, count: int, seconds: Weigh) -> list[Chunk]:
-    """Cut a plan into `count` chunks of whole curves; some are empty where there are fewer curves.
+    """Cut a plan into `count` chunks of whole curves; some are empty if there are fewer curves.
 
     The longest curve goes first, each to the chunk that has least. `seconds` is what one case takes; the cut depends on
     nothing but the cases, their order and these. Curves that take no time, as nothing of them runs, go with the first.
@@ -104,7 +104,7 @@ def bridge_of(cases: Sequence[PlannedCase], *, baseline: str, call_seconds: Weig
     """Choose the case that every part of a plan measures, by which devices of a class are held against each other.
 
     It is the baseline's dearest whose call takes at most `BRIDGE_SECONDS`, else its cheapest; None if it has none
-    that runs. `call_seconds` is what one call of a case takes, 0 where it can't run.
+    that runs. `call_seconds` is what one call of a case takes, 0 if it can't run.
     """
     own = [planned for planned in cases if planned.case.implementation == baseline and call_seconds(planned) > 0.0]
     short = [planned for planned in own if call_seconds(planned) <= BRIDGE_SECONDS]

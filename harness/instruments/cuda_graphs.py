@@ -246,7 +246,7 @@ def _checked(recorded: _Recorded, sets: int, *, judge: Judge, timed: Callable[[C
 
 
 def _difference(found: Outputs, expected: Outputs) -> str:
-    """Say how outputs differ from those of the call outside of the graph, empty where they don't."""
+    """Say how outputs differ from those of the call outside of the graph, empty if they don't."""
     if len(found) == len(expected) and all(torch.equal(a, b) for a, b in zip(found, expected, strict=True)):
         return ""
     largest = max(float((a.double() - b.double()).abs().max()) for a, b in zip(found, expected, strict=True))

@@ -228,7 +228,7 @@ def free_bytes(device: torch.device) -> int:
 def cap_process(limit: int) -> bool:
     """Let this process allocate at most `limit` bytes beyond what it holds; a larger request fails, nothing is killed.
 
-    Returns False where the system has no such limit.
+    Returns False if the system has no such limit.
     """
     try:
         import resource

@@ -264,7 +264,7 @@ class Canary:
 
 
 def minor_faults() -> int:
-    """Return the page faults of this process up to now, 0 where the system counts none."""
+    """Return the page faults of this process up to now, 0 if the system counts none."""
     try:
         import resource
     except ImportError:

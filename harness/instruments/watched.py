@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from harness.instruments.timing import Block, Meanwhile
 
@@ -19,9 +21,15 @@ if TYPE_CHECKING:
 Outputs = tuple[torch.Tensor, ...]
 # Bound before any implementation is imported, so that none can replace them later.
 _equal, _detach, _clone, _copy = torch.equal, torch.Tensor.detach, torch.Tensor.clone, torch.Tensor.copy_
-_roll = torch.roll
+_roll, _select = torch.roll, torch.Tensor.select
+# Of tensors with more elements one column is rewritten and compared: all of them would take as long as a short call.
+WHOLE_AT_MOST = 2**16
+# Results are compared whole in so many visits to a case, one on new values and one on values written again.
+WHOLE_VISITS = 2
 # Blocks of so few calls have none made untimed before them.
 CALLS_ALONE = 2
+# Visits to a case that are watched whatever that takes: two on new values and two on values written again.
+WATCHED_AT_LEAST = 4
 # Calls made to see how far results of the same inputs lie apart, where two of them differ.
 REPEATS = 3
 
@@ -38,16 +46,28 @@ class Kept:
         self._result = None
         self._result = self._call()
 
-    def take(self) -> Outputs:
-        """Return a copy of the last result, and let go of it."""
+    def take(self) -> Any:
+        """Return the last result, and let go of it."""
         result, self._result = self._result, None
-        return copied(result)
+        return result
 
 
-def copied(result: Any) -> Outputs:
-    """Copy the tensors of a call's result, each through the class, whatever was set on it."""
+def copied(result: Any, *, column: int | None = None) -> Outputs:
+    """Copy the tensors of a call's result, each through the class, whatever was set on it; of large ones a column."""
+    return tuple(_clone(tensor if column is None else part(tensor, column)) for tensor in tensors_of(result))
+
+
+def tensors_of(result: Any) -> Outputs:
+    """Return the tensors of a call's result as they are, without their graphs."""
     listed = result if type(result) is tuple else (result,)
-    return tuple(_clone(_detach(tensor)) for tensor in listed if isinstance(tensor, torch.Tensor))
+    return tuple(_detach(tensor) for tensor in listed if isinstance(tensor, torch.Tensor))
+
+
+def part(tensor: torch.Tensor, column: int) -> torch.Tensor:
+    """Return a tensor, or of a large one the column of so many modulo its width, which every row has an element in."""
+    if tensor.numel() <= WHOLE_AT_MOST or tensor.shape[-1] == tensor.numel():
+        return tensor
+    return _select(tensor, -1, column % tensor.shape[-1])
 
 
 def same(one: Outputs, other: Outputs) -> bool:
@@ -62,13 +82,73 @@ def distance(one: Outputs, other: Outputs) -> float:
 
 
 @dataclass
+class Watching:
+    """How many visits to a case were watched, and what watching them took of all its visits, in seconds.
+
+    Every visit is watched where that is cheap. Of large tensors and few calls it would take as long as a call: there
+    the first visits are, and later ones as often as a share of the time allows.
+    """
+
+    watched: int = 0
+    spent: float = 0.0
+    total: float = 0.0
+
+    def is_due(self, share: float) -> bool:
+        """Tell whether the next visit is watched, with at most this share of the time given to it."""
+        return self.watched < WATCHED_AT_LEAST or self.spent <= share * self.total
+
+    @property
+    def is_new(self) -> bool:
+        """Tell whether it is so on new values: every other one is."""
+        return self.watched % 2 == 0
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Book what is done meanwhile as watching."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.spent += perf_counter() - started
+
+
+@dataclass
+class PlainBlocks:
+    """Times blocks of one call on inputs that stay as they are, of as many calls as where they are watched."""
+
+    timed: Timed
+    is_split: bool = True
+    faults: Callable[[], int] = int
+    first: tuple[float, ...] = ()
+    later: tuple[float, ...] = ()
+    faulted: int = 0
+
+    def needs_warming(self, calls: int) -> bool:
+        """Tell whether a call has to be made before the first block of so many."""
+        return calls > CALLS_ALONE or not self.is_split
+
+    def warm(self, call: Call) -> None:
+        """Make that call."""
+        self.timed(call, 1)
+
+    def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
+        """Time so many calls, or as many as make a block without a call before it."""
+        calls = calls if self.needs_warming(calls) else CALLS_ALONE
+        before = self.faults()
+        block = self.timed(call, calls, meanwhile=meanwhile) if meanwhile else self.timed(call, calls)
+        self.faulted += self.faults() - before
+        return block
+
+
+@dataclass
 class WatchedBlocks:
     """Times blocks of one call. Before each, the tensors in `written` are written in place: new values, or the same.
 
-    The first call on them is timed by itself (`first`), then the others; a device with a queue gets these calls beside
-    the block, so that the block stays whole. `later` is seconds per call of the others. `faulted` is what `faults`
-    counted up during timed calls. `pair` holds two results of the last block that must be equal, those of
-    its first and last call, where the block has one call that of the call before it if values are the same. `stale`
+    Of a large tensor that is one column, another one in each visit, so that every row has new values. The first call on
+    them is timed by itself (`first`), then the others; a device with a queue gets these calls beside the block, so that
+    the block stays whole. `later` is seconds per call of the others. `faulted` is what `faults` counted up during timed
+    calls. `pair` holds of two results of the last block what must be equal, those of its first and last call; where
+    the block has one call, that of the call before it if values are the same. `last` is the latter's result. `stale`
     tells that new values gave the results of the old ones.
 
     Where one call or two make a block, an untimed one before it would take half of the visit, or a third: there the
@@ -77,13 +157,14 @@ class WatchedBlocks:
 
     timed: Timed
     written: Sequence[torch.Tensor]
-    is_new: bool
+    watching: Watching = field(default_factory=Watching)
     is_split: bool = True
     faults: Callable[[], int] = int
     first: list[float] = field(default_factory=list)
     later: list[float] = field(default_factory=list)
     faulted: int = 0
     pair: tuple[Outputs, Outputs] | None = None
+    last: Any = None
     stale: bool = False
     _before: Outputs | None = None
     _is_warm: bool = False
@@ -96,24 +177,25 @@ class WatchedBlocks:
         """Make the call that brings inputs and code back into the caches."""
         kept = Kept(call)
         self.timed(kept, 1)
-        self._before = kept.take()
+        self._before = self._take(kept)
         self._is_warm = True
 
     def block(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         """Write the inputs and time so many calls; `meanwhile` is called while the block keeps a device busy."""
-        self.pair = None
-        kept = Kept(call)
+        self.pair = self.last = None
+        kept, is_new = Kept(call), self.watching.is_new
         before_writing = [] if self._is_warm or self.needs_warming(calls) else [self._opened(kept)]
         is_last = calls == 1 or bool(before_writing)
         self.write()
         opening = self._timed(kept, 1, meanwhile=meanwhile if is_last else None)
         self.first.append(opening.seconds)
-        given = kept.take()
-        if self._before is not None and self.is_new:
-            self.stale = self.stale or (same(self._before, given) and _varies(given))
+        given = self._take(kept)
+        if self._before is not None and is_new:
+            with self.watching.spending():
+                self.stale = self.stale or (same(self._before, given) and _varies(given))
         before, self._before = self._before, given
         if is_last:
-            if before is not None and not self.is_new:
+            if before is not None and not is_new:
                 self.pair = (before, given)
             return _joined([*before_writing, opening])
         del before
@@ -121,19 +203,25 @@ class WatchedBlocks:
             whole = self._timed(call, calls, meanwhile=meanwhile)
             self.later.append(whole.seconds)
             self._timed(kept, 1)
-            self.pair = (given, kept.take())
+            self.pair = (given, self._take(kept))
             return whole
         others = [self._timed(call, calls - 2)] if calls > 2 else []  # noqa: PLR2004
         others.append(self._timed(kept, 1))
-        self.pair = (given, kept.take())
+        self.pair = (given, self._take(kept))
         self.later.append(_joined(others).seconds)
         return _joined([opening, *others])
 
     def _opened(self, kept: Kept) -> Block:
         """Time the call before the tensors are written."""
         block = self._timed(kept, 1)
-        self._before = kept.take()
+        self._before = self._take(kept)
         return block
+
+    def _take(self, kept: Kept) -> Outputs:
+        with self.watching.spending():
+            self.last = kept.take()
+            number = self.watching.watched
+            return copied(self.last, column=None if number < WHOLE_VISITS else number)
 
     def _timed(self, call: Call, calls: int, *, meanwhile: Meanwhile = None) -> Block:
         before = self.faults()
@@ -142,10 +230,11 @@ class WatchedBlocks:
         return block
 
     def write(self) -> None:
-        """Write the inputs in place: their values moved by one element, or as they are."""
-        with torch.no_grad():
+        """Write the inputs in place: values moved by one element, or by a row in their column, or as they are."""
+        with torch.no_grad(), self.watching.spending():
             for tensor in self.written:
-                _copy(tensor, _roll(tensor, 1) if self.is_new else _clone(tensor))
+                values = part(tensor, self.watching.watched)
+                _copy(values, _roll(values, 1) if self.watching.is_new else _clone(values))
 
 
 def _joined(parts: Sequence[Block]) -> Block:

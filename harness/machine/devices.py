@@ -107,7 +107,7 @@ def present() -> tuple[Device, ...]:
 def is_built_for_cpu(*, version: Path | None = None) -> bool:
     """Tell whether torch was built for no GPU, by its file `version`; to import it takes a second or more.
 
-    False where that can't be known.
+    False if that can't be known.
     """
     if version is None:
         found = importlib.util.find_spec("torch")

@@ -155,7 +155,7 @@ def caches(*, root: Path = ROOT) -> dict[str, int]:
 
 
 def last_level_bytes(*, root: Path = ROOT) -> int:
-    """Return the bytes of the last-level caches of all allowed cores together; 0 where the system lists none.
+    """Return the bytes of the last-level caches of all allowed cores together; 0 if the system lists none.
 
     Processors made of several dies have a last-level cache on each.
     """

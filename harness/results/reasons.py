@@ -190,11 +190,22 @@ class WrongAnswers(Fact):
     right: int
 
 
+class TiedAxes(Fact):
+    """Other axes follow this one at all its sizes, {"batch": "16384 / n"}: what was measured is no law of one alone."""
+
+    kind: Literal["tied axes"] = "tied axes"
+    axis: str
+    ties: dict[str, str]
+    sizes: int
+
+
 OfOperations = NotCounted | OnlyDeclared | NoPolynomial | CountedDegree | FiniteDegree | MaskedPairs
 OfMemory = MemoryUnknown | MemoryDegree | MemoryBeside
 OfTime = TimeLaw | FlatTime | PowerFits | CausalTime | TimeBeside
+# Why what was measured along an axis shows no law of it.
+OfSeries = WrongAnswers | TiedAxes
 # Why one quantity was judged as it was, along one axis.
-PartReason = Annotated[OfOperations | OfMemory | OfTime | WrongAnswers, Field(discriminator="kind")]
+PartReason = Annotated[OfOperations | OfMemory | OfTime | OfSeries, Field(discriminator="kind")]
 
 
 class Held(Fact):
@@ -238,7 +249,7 @@ class TimeAlone(Fact):
 
 OverAll = AsClaimed | TimeDiffers | TimeAlone
 # Why a verdict is as it is: of one quantity, or over all.
-Reason = Annotated[OfOperations | OfMemory | OfTime | WrongAnswers | OverAll, Field(discriminator="kind")]
+Reason = Annotated[OfOperations | OfMemory | OfTime | OfSeries | OverAll, Field(discriminator="kind")]
 
 
 class MeasureMemory(Fact):
@@ -270,7 +281,15 @@ class SeeSlopes(Fact):
     kind: Literal["see slopes"] = "see slopes"
 
 
+class HoldAxes(Fact):
+    """Sweep an axis while others keep their values."""
+
+    kind: Literal["hold axes"] = "hold axes"
+    axis: str
+    held: list[str]
+
+
 Advice = Annotated[
-    MeasureSizes | RepeatSizes | JudgeApart | MeasureMemory | CompareLarger | JudgeSegments | SeeSlopes,
+    MeasureSizes | RepeatSizes | JudgeApart | MeasureMemory | CompareLarger | JudgeSegments | SeeSlopes | HoldAxes,
     Field(discriminator="kind"),
 ]

@@ -18,7 +18,7 @@ FIRST_CALLS_AT_LEAST = 2
 
 
 def remembered(rounds: Sequence[Round], *, floor: float | None, policy: TimingPolicy) -> str:
-    """Say how first calls on new values and other calls differ by more than warm-up explains, empty where they don't.
+    """Say how first calls on new values and other calls differ by more than warm-up explains, empty if they don't.
 
     First calls are held against the calls after them in their block, a moment later, and that ratio on new values
     against the ratio on values written again. The least ratio on new values counts, so that what disturbs some of them

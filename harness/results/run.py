@@ -57,9 +57,7 @@ class Run:
 def read_run(path: str | Path, *, label: str | None = None) -> Run:
     """Read a run directory, or one merged of parts of one machine. Raises JournalError, SchemaMismatchError."""
     directory = Path(path)
-    merged = journal.read_merged(directory)
-    if folders := _folders(merged):
-        raise JournalError(f"{directory} holds runs of {len(folders)} machines: name one of {', '.join(folders)} in it")
+    merged = of_one_machine(directory)
     entries = journal.read(directory)
     plan = journal.read_plan(directory)
     environment = journal.read_environment(directory)
@@ -88,6 +86,14 @@ def read_run(path: str | Path, *, label: str | None = None) -> Run:
         damages=tuple(entries.damages),
         merged=merged,
     )
+
+
+def of_one_machine(directory: Path) -> Merged | None:
+    """Return what a directory was merged of, None if of nothing. Raises JournalError where it has several machines."""
+    merged = journal.read_merged(directory)
+    if folders := _folders(merged):
+        raise JournalError(f"{directory} holds runs of {len(folders)} machines: name one of {', '.join(folders)} in it")
+    return merged
 
 
 def _folders(merged: Merged | None) -> list[str]:

@@ -120,7 +120,7 @@ def estimate(planned: PlannedCase, prepared: Mapping[str, Preparation]) -> Estim
 
 
 def nominal_call_seconds(planned: PlannedCase) -> float:
-    """Return what a call of a case takes on no machine in particular, 0 where none of the kind runs it."""
+    """Return what a call of a case takes on no machine in particular, 0 if none of the kind runs it."""
     if planned.predicted is None or planned.skip in NEVER_RUN:
         return 0.0
     operations, copies = NOMINAL_RATES_CUDA if planned.case.device.startswith("cuda") else NOMINAL_RATES
@@ -288,14 +288,18 @@ def rounds_seconds(known: Sequence[Estimate], *, rounds: int, block: float, poli
     return rounds * visits + min(rounds, policy.graph_rounds) * graphs
 
 
+def start_seconds(*, device: str, policy: Policy) -> float:
+    """Return what the workers of a run take to start, and its ceilings at both ends."""
+    workers = 2 * (START_SECONDS + FIRST_CALLS_SECONDS_CUDA) if "cuda" in device else START_SECONDS
+    return workers + policy.run.ceiling_seconds + policy.run.ceiling_again_seconds
+
+
 def least_seconds(known: Sequence[Estimate], *, device: str, policy: Policy) -> float:
     """Return what a run of these cases takes at least, from its first worker to its last check."""
     timing = policy.timing
     block = timing.block_seconds_cuda if "cuda" in device else timing.block_seconds_cpu
     return (
-        (2 * (START_SECONDS + FIRST_CALLS_SECONDS_CUDA) if "cuda" in device else START_SECONDS)
-        + policy.run.ceiling_seconds
-        + policy.run.ceiling_again_seconds
+        start_seconds(device=device, policy=policy)
         + sum(preparation_seconds(one.call_seconds, device=device) for one in known)
         + rounds_seconds(known, rounds=timing.rounds_at_least, block=block, policy=timing)
         + seconds_after_rounds(known, device=device, policy=policy)

@@ -1,11 +1,11 @@
-"""A busy machine: where the canary stays far beyond its best, others have the cores; the run waits a while."""
+"""A busy machine: who takes the cores as a run begins is told; where the canary tells of others, the run waits."""
 
 from __future__ import annotations
 
 import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from harness.policy import RunPolicy
     from harness.runner.progress import Progress
+    from harness.runner.state import RunState
     from harness.runner.supervisor import Supervisor
 
 # Between two looks at a machine that is waited for.
@@ -24,10 +25,22 @@ STEP_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 SHARE_NAMED = 0.2
 NAMED_AT_MOST = 3
+# A run whose threads have a core less than this is told so.
+SPARED = 0.5
 
 
-def core_takers() -> list[str]:
-    """Name the processes outside this run that take most of the cores, with their share of one; empty if none shows."""
+class Taker(NamedTuple):
+    """A process outside this run, and the share of a core that it takes."""
+
+    name: str
+    share: float
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.share:.0%} of a core)"
+
+
+def core_takers() -> list[Taker]:
+    """Return the processes outside this run that take the cores, those that take most first; empty if none shows."""
     own = {os.getpid()}
     own |= {child.pid for child in psutil.Process().children(recursive=True)}
     others = [process for process in psutil.process_iter() if process.pid not in own]
@@ -35,7 +48,28 @@ def core_takers() -> list[str]:
     time.sleep(LOOK_SECONDS)
     shares = {process: (_seconds(process) - before) / LOOK_SECONDS for process, before in started.items()}
     most = sorted((process for process in others if shares[process] >= SHARE_NAMED), key=lambda one: -shares[one])
-    return [f"{_name(process)} ({shares[process]:.0%} of a core)" for process in most[:NAMED_AT_MOST]]
+    return [Taker(_name(process), shares[process]) for process in most]
+
+
+def named(takers: Sequence[Taker]) -> list[str]:
+    """Name the few that take most."""
+    return [str(taker) for taker in takers[:NAMED_AT_MOST]]
+
+
+def look_around(state: RunState) -> None:
+    """Tell at once, and in the summary, if others leave a run on a CPU fewer cores than it has threads."""
+    threads, cores = state.plan.threads, psutil.cpu_count() or 1
+    if state.plan.device != "cpu" or threads is None:
+        return
+    takers = state.watch.who()
+    taken = sum(taker.share for taker in takers)
+    if cores - taken >= threads - SPARED:
+        return
+    state.progress.crowded(named(takers))
+    state.warnings.append(
+        f"Others took {taken:.1f} of the {cores} cores as the run began, which has {threads} of its threads: "
+        f"{', '.join(named(takers))}."
+    )
 
 
 def _seconds(process: psutil.Process) -> float:
@@ -63,7 +97,7 @@ class BusyWatch:
     takers: list[str] = field(default_factory=list)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    who: Callable[[], list[str]] = core_takers
+    who: Callable[[], list[Taker]] = core_takers
 
     def hear(self, canary: Sequence[float], *, policy: RunPolicy) -> bool:
         """Take in readings of the canary; say whether the machine has been busy for long enough to wait."""
@@ -85,7 +119,7 @@ class BusyWatch:
         if at_most <= 0.0:
             return
         begun = self.clock()
-        self.takers = self.who() or self.takers
+        self.takers = named(self.who()) or self.takers
         progress.waiting(self.takers, seconds=at_most)
         while self.clock() - begun < at_most:
             self.sleep(STEP_SECONDS)

@@ -9,6 +9,7 @@ from harness.protocol.messages import Describe, Failed, ListProbes, Refused, Run
 from harness.records import SCHEMA, Fact, Outcome
 from harness.runner.supervisor import Supervisor
 from impls.registry import unknown
+from impls.variants import default_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,8 @@ def check(
 ) -> Report:
     """Run the battery of a problem for the named implementations, else those of the given files, else for all others.
 
-    What is examined on request alone is left out of these.
+    What is examined on request alone is left out of these. Where implementations or files are named, each value of
+    their options is asked the quick probes.
 
     No implementation is imported here, but in worker processes, replaced if an implementation kills one. `only` keeps
     probes whose title contains it. Raises KeyError for an unknown name, WorkerError if no worker can be had.
@@ -95,25 +97,32 @@ def check(
     with Supervisor(settings, progress=progress) as supervisor:
         entries = [entry for entry in supervisor.require(Describe()).implementations if entry.problem == problem]
         chosen = _chosen(entries, names, settings.impl_files)
-        probes = supervisor.require(ListProbes(problem=problem, quick=quick, only=only)).probes
+        known = {entry.name: entry for entry in entries}
+        values = [entry for entry in entries if entry not in chosen and known.get(default_name(entry.name)) in chosen]
+        # Each value of an option is asked the quick probes where its implementation is asked for.
+        values = values if names or settings.impl_files else []
+        probes = {
+            some: supervisor.require(ListProbes(problem=problem, quick=some, only=only)).probes
+            for some in {quick, quick or bool(values)}
+        }
         # By dtype first, as implementations share what is right of a dtype's inputs.
         examined = [
-            (entry.name, dtype)
+            (entry.name, dtype, quick or entry in values)
             for dtype in dict.fromkeys(dtype for entry in chosen for dtype in entry.dtypes)
             if not dtypes or dtype in dtypes
-            for entry in chosen
+            for entry in (*chosen, *values)
             if entry.available and dtype in entry.dtypes
         ]
         outcomes, longest = [], 0
-        for name, dtype in examined:
+        for name, dtype, few in examined:
             progress.examining(name, dtype)
-            for index, probe in enumerate(probes):
+            for index, probe in enumerate(probes[few]):
                 request = RunProbe(
-                    problem=problem, quick=quick, only=only, index=index, implementation=name, dtype=dtype, seed=seed
+                    problem=problem, quick=few, only=only, index=index, implementation=name, dtype=dtype, seed=seed
                 )
                 outcomes.append(_outcome(supervisor, request, probe))
                 longest = max(longest, probe.length if outcomes[-1].status != "unsupported" else 0)
-    order = {entry.name: place for place, entry in enumerate(chosen)}
+    order = {entry.name: place for place, entry in enumerate((*chosen, *values))}
     outcomes.sort(key=lambda outcome: order[outcome.implementation])
     missing = _missing(entries, chosen, impl_files=settings.impl_files, problem=problem, is_named=bool(names))
     return Report(problem=problem, device=settings.device, outcomes=outcomes, unavailable=missing, longest=longest)
@@ -134,7 +143,7 @@ def _chosen(
         return [known[name] for name in dict.fromkeys(names)]
     if impl_files:
         files = {str(Path(file).resolve()) for file in impl_files}
-        return [entry for entry in entries if entry.source in files]
+        return [entry for entry in entries if entry.source in files and default_name(entry.name) == entry.name]
     return [entry for entry in entries if not entry.on_request]
 
 

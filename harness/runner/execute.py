@@ -14,6 +14,7 @@ from harness.results.device_lock import DeviceLock
 from harness.results.documents import JournalError
 from harness.results.journal import Journal
 from harness.results.plan_file import digest_key
+from harness.runner.busy import look_around
 from harness.runner.plan import code_fingerprint, digests_of, make_plan
 from harness.runner.selection import SelectionError, TimeLimits
 from harness.runner.state import begin, degrees_key
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 STEPS = (
     close_skipped,
     describe_machine,
+    look_around,
     fit_budget,
     prepare_cases,
     count_operations,
@@ -274,7 +276,9 @@ def create_directory(directory: Path) -> None:
 
 
 def stored_plan(directory: Path) -> Plan:
-    """Read the plan of a run to go on with. Raises JournalError if there is none."""
+    """Read the plan of a run to go on with. Raises JournalError without one, and for what is merged of parts."""
+    if (directory / journal.MERGED).exists():
+        raise JournalError(f"{directory} is merged of parts: resume the part that lacks something, and merge anew")
     plan = journal.read_plan(directory)
     if plan is None:
         raise JournalError(f"{directory} holds no run to resume")

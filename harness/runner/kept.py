@@ -41,7 +41,7 @@ def today() -> str:
 
 
 def read(environment_id: str, *, dtypes: Iterable[str], place: Path | None, day: str) -> list[Ceiling]:
-    """Return the ceilings that this environment was found to have today; empty where a dtype's is not among them."""
+    """Return the ceilings that this environment was found to have today; empty if a dtype's is not among them."""
     if place is None:
         return []
     try:

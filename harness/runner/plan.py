@@ -18,6 +18,7 @@ from harness.results.plan_file import DroppedPoint, Plan, digest_key
 from harness.runner import budget
 from harness.runner.process import ROOT
 from harness.runner.selection import EmptyShardError, Keyword, SelectionError, check_names
+from impls.variants import default_name, matches
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -71,7 +72,7 @@ def expand(
             some = [
                 name
                 for name in implementations
-                if selection.implementations or not scenario.is_too_large(point, implementation=name)
+                if selection.implementations or not scenario.is_too_large(point, implementation=default_name(name))
             ]
             for case in _cases(scenario, point, some, device=device):
                 if not wanted.matches(case.label):
@@ -89,7 +90,7 @@ def _cases(
 ) -> Iterable[Case]:
     settings = itertools.product(scenario.settings(point), scenario.caches, implementations)
     for (dtype, direction), cache, implementation in settings:
-        own = scenario.point_for(point, implementation=implementation)
+        own = scenario.point_for(point, implementation=default_name(implementation))
         hashed = case_id(
             problem=scenario.problem,
             point=own,
@@ -115,17 +116,20 @@ def _cases(
 def _implementations(
     scenario: Scenario, known: list[str], selection: Selection, *, on_request: Collection[str]
 ) -> list[str]:
+    chosen = [name for name in known if any(matches(name, pattern) for pattern in selection.variants)]
+    # An option's values are held against its default.
+    tried = {*chosen, *map(default_name, chosen)}
     mine = [
         name
         for name in known
-        if name in scenario.implementations or name not in on_request
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in scenario.implementations)
-        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in scenario.exclude)
+        if name in scenario.implementations or name not in on_request or default_name(name) != name
+        if any(matches(name, pattern) for pattern in scenario.implementations)
+        and not any(fnmatch.fnmatchcase(default_name(name), pattern) for pattern in scenario.exclude)
     ]
-    if not selection.implementations:
-        return mine
-    # Asked for by name, an implementation is measured even where the scenario leaves it out.
-    return [name for name in known if any(fnmatch.fnmatchcase(name, p) for p in selection.implementations)]
+    if selection.implementations:
+        # Asked for by name, an implementation is measured even where the scenario leaves it out.
+        mine = [name for name in known if any(matches(name, pattern) for pattern in selection.implementations)]
+    return [name for name in known if name in mine or name in tried]
 
 
 def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -> Plan:
@@ -136,7 +140,7 @@ def make_plan(request: Request, supervisor: Supervisor, *, progress: Progress) -
         if not entry.available and entry.source in files:
             progress.unavailable(entry.source, entry.reason)
     names = names_by_problem(described)
-    check_names(request.selection.implementations, names)
+    check_names((*request.selection.implementations, *request.selection.variants), names)
     if request.baseline is not None:
         check_names([request.baseline], names)
     approximate = {entry.name for entry in described.implementations if entry.approximate}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from harness.protocol.messages import Failed, MessageError, Refused, Spent, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from harness.protocol.messages import Asking, Start
+    from harness.protocol.messages import Asking, Start, Started
     from harness.records import Status
 
 A = TypeVar("A", bound=BaseModel)
@@ -47,8 +48,9 @@ class WorkerProcess:
     """A worker process, one request at a time, run by an interpreter; `variables` are added to its environment.
 
     It imports our packages, or with `has_own_packages` those that are installed for its interpreter.
-    `hear` is told where the seconds of each request went, by stage. `ready` is its answer to `start`; `step` is what it
-    announced last; `is_stuck` if it could not be killed.
+    It starts at once; `ready` waits for its answer to `start`, and is read before anything is asked.
+    `hear` is told where the seconds of each request went, by stage; `step` is what it announced last; `is_stuck` if it
+    could not be killed.
     """
 
     def __init__(
@@ -94,14 +96,29 @@ class WorkerProcess:
         # What a worker says before it hears anything is about its start.
         self._printed = 0
         self.step = "start"
-        ready = self.ask(start, seconds=START_SECONDS)
-        self.ready = ready
+        self._start, self._start_until = start, time.monotonic() + START_SECONDS
+        # One that ended already is found out by whoever waits for its answer.
+        with contextlib.suppress(ClosedError):
+            self._channel.send(encode(start))
+
+    @functools.cached_property
+    def ready(self) -> Started | Refused | Failed:
+        """Return the answer to `start`, waiting for it."""
+        return self._answer(self._start, deadline=self._start_until, seconds=START_SECONDS)
 
     def ask(self, request: Asking[A], *, seconds: float) -> A | Refused | Failed:
         """Send a request and wait for its answer; a worker that hangs or outgrows its cap is killed."""
+        if isinstance(self.ready, Failed) and self.ready.worker_gone:
+            return self.ready
         deadline = time.monotonic() + seconds
         try:
             self._channel.send(encode(request))
+        except ClosedError:
+            return self._ended()
+        return self._answer(request, deadline=deadline, seconds=seconds)
+
+    def _answer(self, request: Asking[A], *, deadline: float, seconds: float) -> A | Refused | Failed:
+        try:
             while True:
                 message = self._channel.receive(seconds=min(WATCH_SECONDS, max(0.0, deadline - time.monotonic())))
                 answer = self._hung(deadline, seconds) if message is None else decode_answer(message, request)

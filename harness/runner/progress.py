@@ -48,6 +48,9 @@ class Progress(Protocol):
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Hear, before anything is measured, that the budget holds fewer rounds than are aimed at."""
 
+    def crowded(self, processes: Sequence[str]) -> None:
+        """Hear, before anything is measured, that these take the cores that the run has threads for."""
+
     def waiting(self, processes: Sequence[str], *, seconds: float) -> None:
         """Hear that the run waits for at most so many seconds, as others take the cores; who, where that is known."""
 

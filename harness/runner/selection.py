@@ -29,6 +29,8 @@ class Selection:
     """What of the scenarios is wanted; empty fields don't restrict."""
 
     implementations: tuple[str, ...] = ()
+    # Patterns of variants that are measured beside what is asked for, and their defaults with them.
+    variants: tuple[str, ...] = ()
     axes: dict[str, list[Value]] = field(default_factory=dict)
     dtypes: tuple[str, ...] = ()
     directions: tuple[str, ...] = ()

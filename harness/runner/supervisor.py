@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -125,6 +125,8 @@ class Supervisor:
         # Why no worker may use the device any more.
         self._stuck = ""
         self._worker: WorkerProcess | None = None
+        # Launched, and not yet waited for.
+        self._coming: WorkerProcess | None = None
         # Versions of the implementations' sources, as the first worker imported them.
         self._digests: dict[str, str] = {}
 
@@ -165,13 +167,21 @@ class Supervisor:
         second.stages = self.stages
         return second
 
+    def launch(self) -> None:
+        """Launch a worker where there is none, and don't wait for it: several of them can start at the same time."""
+        if self._worker is None and self._coming is None and not self._stuck:
+            # What forbids one is said when it is asked for.
+            with suppress(OSError):
+                self._coming = self._launch()
+
     def drop(self) -> None:
         """End the worker; the next request starts another."""
-        if self._worker is not None:
-            self._worker.close()
-            if self._worker.is_stuck:
-                self._stuck = "a worker hangs in the device's driver and can't be killed: the device needs a reset"
-            self._worker = None
+        for worker in (self._worker, self._coming):
+            if worker is not None:
+                worker.close()
+                if worker.is_stuck:
+                    self._stuck = "a worker hangs in the device's driver and can't be killed: the device needs a reset"
+        self._worker = self._coming = None
 
     def _hold_versions(self, digests: dict[str, str], worker: WorkerProcess) -> None:
         """Refuse a worker that imported another version of an implementation than those before. Raises WorkerError."""
@@ -187,12 +197,14 @@ class Supervisor:
         # A context that died a moment ago may hold its memory, or an exclusive device, for some seconds more.
         waits = iter(START_WAITS if self.settings.device.startswith("cuda") else ())
         while len(self._skip) < IMPORT_DEATHS_AT_MOST:
+            began = time.monotonic()
             try:
-                worker = self._launch()
+                worker, self._coming = self._coming or self._launch(), None
             except OSError as error:
                 # No folder for its output, no process or descriptor left.
                 raise WorkerError(f"no worker can be started: {error.strerror or error}") from None
             ready = worker.ready
+            self.stages.add({"starting workers": time.monotonic() - began})
             if isinstance(ready, Started):
                 self._hold_versions(ready.digests, worker)
                 worker.resident_cap = resident_cap(self.settings, free=ready.free)
@@ -220,8 +232,7 @@ class Supervisor:
             modelled=self.settings.modelled,
         )
         self.started_workers += 1
-        began = time.monotonic()
-        worker = WorkerProcess(
+        return WorkerProcess(
             start,
             interpreter=self._interpreter,
             stderr_lines=self.settings.policy.run.stderr_lines,
@@ -229,8 +240,6 @@ class Supervisor:
             has_own_packages=self._has_own_packages,
             hear=self.stages.add,
         )
-        self.stages.add({"starting workers": time.monotonic() - began})
-        return worker
 
 
 def resident_cap(settings: WorkerSettings, *, free: int) -> int | None:

@@ -20,6 +20,8 @@ MEMORY_SIZES = 4
 # The line of O(n) memory is drawn through sizes of an eighth to a quarter of the largest.
 LINE_FROM, LINE_TO = 8.0, 4.0
 LINEAR, QUADRATIC = 1, 2
+# The last local exponent of what is n^2 but for steps in what is not: n^1.8 and n^2.2 are outside.
+STEPPED_SLOPE = 0.1
 
 
 def degree(values: Sequence[int]) -> int | None:
@@ -60,7 +62,8 @@ def memory_law(sizes: Sequence[int], extra: Sequence[int], *, policy: ScalingPol
 
     Sizes may be spaced in any way: divided differences of second order are the coefficient of n^2 wherever the law
     is quadratic, and vanish where it is linear. Block workspaces make steps in linear memory, which the prediction
-    allows for and the differences need not.
+    allows for and the differences need not. Beside an n^2 that steps blur, even the least difference makes half of the
+    bytes, and they grow as n^2 at the end.
     """
     policy = policy or ScalingPolicy()
     pairs = sorted(dict(zip(sizes, extra, strict=True)).items())
@@ -75,6 +78,8 @@ def memory_law(sizes: Sequence[int], extra: Sequence[int], *, policy: ScalingPol
     if pairs[-1][1] == 0 or len({value for _, value in upper}) == 1:
         return MemoryLaw(0, float(pairs[-1][1]), 0.0, 1.0, **exponents)
     if seconds[-1] > 0.0 and spread <= policy.quadratic_memory_spread and _dominates(pairs[-1], seconds[-1]):
+        return MemoryLaw(QUADRATIC, seconds[-1], spread, over_line, **exponents)
+    if _dominates(pairs[-1], min(seconds)) and abs(slopes[-1] - QUADRATIC) <= STEPPED_SLOPE:
         return MemoryLaw(QUADRATIC, seconds[-1], spread, over_line, **exponents)
     if over_line <= policy.linear_memory_at_most:
         return MemoryLaw(LINEAR, pairs[-1][1] / pairs[-1][0], spread, over_line, **exponents)

@@ -40,7 +40,7 @@ class Profile:
     """Hold the exponent's interval for each data set, and the best fit: arrays [sets], but `floor_share` [sets, m].
 
     `floor`, `slope` are in the unit of the costs; slope is the power's cost at the smallest size. `height` and `place`
-    describe the transition, 1 where there is none.
+    describe the transition, 1 if there is none.
     """
 
     low: Array

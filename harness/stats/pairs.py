@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.comparison import LEAST_VARIANCE, NORMAL_FROM, moderate
+from harness.stats.comparison import LEAST_VARIANCE, moderate
 from harness.stats.samples import MAD_TO_SIGMA
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 PRIOR_FREEDOM = 8
 # Rounds count as no further from their median than so many standard deviations, by the median absolute deviation.
 FAR = 2.5
-# With fewer processes a case's own scatter between them says nothing.
-OWN_FROM = 3
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,10 @@ class PairErrors:
 def pair_errors(cases: Sequence[Sequence[Sequence[float]]], *, policy: ComparisonPolicy) -> PairErrors:
     """Return ratios with their errors from the log ratios of rounds, for each case a list for each pair of processes.
 
-    Rounds far out are drawn in. Variances over rounds are those within processes, shrunk towards their common value
-    (Smyth 2004). What processes differ by is one variance for all cases: what is seen of it, pooled with what the
-    policy allows for. A case whose own processes lie further apart has that instead. Raises ValueError where a case
-    has fewer than two rounds.
+    Rounds far out are drawn in. The scatter over rounds is shrunk towards its common value (Smyth 2004), and what the
+    policy allows for between processes is added. The means of the pairs of processes are replicates as well, and where
+    they lie further apart than that, they count: what two processes differ by is common to all of their cases, so that
+    no case tells another how much it is. Raises ValueError where a case has fewer than two rounds.
     """
     processes = [drawn_in([np.asarray(one, dtype=float) for one in case if len(one)]) for case in cases]
     counts = np.array([sum(len(one) for one in case) for case in processes], dtype=float)
@@ -59,18 +57,19 @@ def pair_errors(cases: Sequence[Sequence[Sequence[float]]], *, policy: Compariso
     effects = np.array([np.concatenate(case).mean() for case in processes])
     spread, freedom = _within(processes)
     variances, freedom = moderate(spread, freedom, at_least=policy.moderate_from)
-    between = _between(processes, variances, allowed=2 * policy.process_deviation**2)
     # Of a mean over rounds each process has a share of the weight.
     shares = np.array(
         [sum((len(one) / count) ** 2 for one in case) for case, count in zip(processes, counts, strict=True)]
     )
-    seen = sum(len(case) - 1 for case in processes)
-    rounds, shared = variances / counts, np.full_like(counts, between) * shares
+    rounds, allowed = variances / counts, 2 * policy.process_deviation_in_turn**2 * shares
+    seen = np.array([len(case) - 1.0 for case in processes])
     own = np.array([_own(case) for case in processes])
-    shared = np.maximum(shared, own - rounds)
-    of_shared = float(PRIOR_FREEDOM + seen) if seen else NORMAL_FROM
-    total = rounds + shared
-    return PairErrors(effects, rounds, shared, total**2 / (rounds**2 / freedom + shared**2 / of_shared))
+    expected = (PRIOR_FREEDOM * (rounds + allowed) + seen * own) / (PRIOR_FREEDOM + seen)
+    total = np.maximum(expected, own)
+    between = np.maximum(total - rounds, 0.0)
+    of_total = PRIOR_FREEDOM + seen
+    total = rounds + between
+    return PairErrors(effects, rounds, between, total**2 / (rounds**2 / freedom + between**2 / of_total))
 
 
 def drawn_in(case: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
@@ -103,26 +102,6 @@ def _within(processes: Sequence[Sequence[NDArray[np.float64]]]) -> tuple[NDArray
     return np.maximum(variances, LEAST_VARIANCE), freedoms
 
 
-def _between(
-    processes: Sequence[Sequence[NDArray[np.float64]]], variances: NDArray[np.float64], *, allowed: float
-) -> float:
-    """Return the variance of log ratios between pairs of processes: what is seen over all cases, and what is allowed.
-
-    Of the scatter of processes' means the part that rounds explain is taken out.
-    """
-    squares, seen = 0.0, 0
-    for case, variance in zip(processes, variances, strict=True):
-        if len(case) > 1:
-            means = np.array([one.mean() for one in case])
-            explained = float(variance) * float(np.mean([1 / len(one) for one in case]))
-            freedom = len(case) - 1
-            squares += freedom * (float(means.var(ddof=1)) - explained)
-            seen += freedom
-    return (PRIOR_FREEDOM * allowed + max(0.0, squares)) / (PRIOR_FREEDOM + seen)
-
-
 def _own(case: Sequence[NDArray[np.float64]]) -> float:
-    """Return the variance of a case's mean as its own processes show it, 0 where these are too few."""
-    if len(case) < OWN_FROM:
-        return 0.0
-    return float(np.var([one.mean() for one in case], ddof=1)) / len(case)
+    """Return the variance of a case's ratio as the means of its pairs of processes show it, 0 if there is one."""
+    return float(np.var([one.mean() for one in case], ddof=1)) / len(case) if len(case) > 1 else 0.0

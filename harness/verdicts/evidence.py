@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.results.reasons import NotCounted, OnlyDeclared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from harness.records import AxisCounts, Degrees, Record
     from harness.results.reasons import Advice, PartReason
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 Quantity = Literal["operations", "memory", "time"]
 Outcome = Literal["confirmed", "refuted", "inconclusive", "consistent", "contradicted"]
 SIZES_AT_LEAST = 3
+# Axes that others follow in a scenario: {"n": {"batch": "16384 / n"}}.
+Ties = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -63,20 +67,44 @@ class Part:
 
 
 def series_along(records: Sequence[Record], *, axis: str, start: int = 0) -> list[tuple[int, Record]]:
-    """Return the longest run of sizes along an axis with everything else the same, ordered by size."""
+    """Return the longest run of sizes along an axis with everything else the same, ordered by size.
+
+    Along n, rectangles of one form are the same.
+    """
     found: dict[str, dict[int, Record]] = {}
     for record in records:
-        point = dict(record.case.point)
-        size = point.pop(axis, None)
+        size = record.case.point.get(axis)
         if isinstance(size, bool) or not isinstance(size, int) or size < start:
             continue
-        if axis == "n_k" and point.get("n_q") != 1:
+        if axis == "n_k" and record.case.point.get("n_q") != 1:
             continue
-        found.setdefault(repr(sorted(point.items())), {})[size] = record
+        for rest in _besides(record, axis=axis):
+            found.setdefault(rest, {})[size] = record
     if not found:
         return []
     longest = max(found, key=lambda key: (len(found[key]), "causal" not in key, key))
     return sorted(found[longest].items())
+
+
+def tied_sizes(records: Sequence[Record], *, axis: str, followers: Mapping[str, str]) -> int:
+    """Return at how many sizes of an axis there are records that differ in it and in what follows it alone."""
+    found: dict[str, set[Any]] = {}
+    for record in records:
+        rest = {name: value for name, value in record.case.point.items() if name != axis and name not in followers}
+        found.setdefault(repr(sorted(rest.items())), set()).add(record.case.point.get(axis))
+    return max(map(len, found.values()), default=0)
+
+
+def _besides(record: Record, *, axis: str) -> list[str]:
+    """Say what a point is beside its size along an axis: with its other sizes, and along n with its form."""
+    point: dict[str, Any] = dict(record.case.point)
+    size = point.pop(axis)
+    said = [repr(sorted(point.items()))]
+    sides = [name for name in ("n_q", "n_k") if isinstance(point.get(name), int)] if axis == "n" and size else []
+    if sides:
+        form = {name: f"{Fraction(point[name], size)} n" for name in sides}
+        said.append(repr(sorted({**point, **form}.items())))
+    return said
 
 
 def wrong_sizes(group: Group, *, axis: str) -> tuple[list[int], int]:
@@ -84,10 +112,10 @@ def wrong_sizes(group: Group, *, axis: str) -> tuple[list[int], int]:
     sweeps: dict[str, dict[bool, set[int]]] = {}
     for is_wrong, records in ((False, group.records), (True, group.wrong)):
         for record in records:
-            point = dict(record.case.point)
-            size = point.pop(axis, None)
+            size = record.case.point.get(axis)
             if isinstance(size, int) and not isinstance(size, bool):
-                sweeps.setdefault(repr(sorted(point.items())), {False: set(), True: set()})[is_wrong].add(size)
+                for rest in _besides(record, axis=axis):
+                    sweeps.setdefault(rest, {False: set(), True: set()})[is_wrong].add(size)
     spoilt = [sizes for sizes in sweeps.values() if sizes[True] and len(sizes[True] | sizes[False]) > 1]
     worst = max(spoilt, key=lambda sizes: len(sizes[True]), default=None)
     return ([], 0) if worst is None else (sorted(worst[True]), len(worst[False] - worst[True]))

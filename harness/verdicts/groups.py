@@ -130,7 +130,7 @@ class Table:
         return list(found.values())
 
     def size(self, number: int) -> float:
-        """Return a row's size; 0 where it has none."""
+        """Return a row's size; 0 if it has none."""
         cell = self.cells[self.choice.x][number]
         return cell.value(thousand=self.thousand) if isinstance(cell, Number) else 0.0
 

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from harness.records import Degrees, Record
     from harness.results.reasons import Advice, Reason
-    from harness.verdicts.evidence import Outcome
+    from harness.verdicts.evidence import Outcome, Ties
     from scenarios.scenario import Claim, Scenario
 
 # Degrees by problem, implementation, direction and kind of device.
-Counted = dict[tuple[str, str, str, str], "Degrees"]
+DegreesOf = dict[tuple[str, str, str, str], "Degrees"]
 
 
 def judge(
@@ -47,12 +47,14 @@ def judge(
     hot = [record for record in records if record.case.cache == "hot"]
     measured = [record for record in hot if record.status == "ok"]
     wrong = [record for record in hot if record.status == "disagreed"]
-    counted: Counted = {(d.problem, d.implementation, d.direction, d.device): d for d in degrees}
+    counted: DegreesOf = {(d.problem, d.implementation, d.direction, d.device): d for d in degrees}
     verdicts: list[Verdict] = []
+    scenarios = list(scenarios)
     for problem, claim in _claims(scenarios):
-        about = [r for r in measured if r.case.problem == problem and _is_about(claim, r.case.implementation)]
+        ties = _ties(scenarios, claim)
+        about = [r for r in measured if r.case.problem == problem and _is_about(claim, r.case.default)]
         for group in _groups(about, wrong, counted):
-            verdicts += _judge_group(claim, group, measured, policy)
+            verdicts += _judge_group(claim, group, measured, policy, ties=ties)
     return Verdicts(verdicts=verdicts)
 
 
@@ -94,6 +96,12 @@ def _claims(scenarios: Iterable[Scenario]) -> list[tuple[str, Claim]]:
     return found
 
 
+def _ties(scenarios: Iterable[Scenario], claim: Claim) -> Ties:
+    """Return the axes that others follow in the scenarios that make a claim, with what follows and how."""
+    swept = [axis for scenario in scenarios if claim in scenario.claims for axis in scenario.axes]
+    return {axis.name: axis.tied for axis in swept if axis.tied}
+
+
 def _is_about(claim: Claim, implementation: str) -> bool:
     left_out = [pattern[1:] for pattern in claim.about if pattern.startswith("!")]
     if any(fnmatch.fnmatchcase(implementation, pattern) for pattern in left_out):
@@ -101,7 +109,7 @@ def _is_about(claim: Claim, implementation: str) -> bool:
     return any(fnmatch.fnmatchcase(implementation, pattern) for pattern in claim.about)
 
 
-def _groups(records: Iterable[Record], wrong: Iterable[Record], counted: Counted) -> list[Group]:
+def _groups(records: Iterable[Record], wrong: Iterable[Record], counted: DegreesOf) -> list[Group]:
     """Group the records, and those that were wrong with the others of their implementation."""
     found, spoilt = _by_key(records), _by_key(wrong)
     return [
@@ -119,7 +127,9 @@ def _by_key(records: Iterable[Record]) -> dict[tuple[str, str, str, str, str], l
     return found
 
 
-def _judge_group(claim: Claim, group: Group, measured: Sequence[Record], policy: ScalingPolicy) -> list[Verdict]:
+def _judge_group(
+    claim: Claim, group: Group, measured: Sequence[Record], policy: ScalingPolicy, *, ties: Ties
+) -> list[Verdict]:
     if claim.law == "exponential":
         parts = judge_exponential(claim, group, policy)
     elif claim.law == "ratio" and claim.baseline == "causal":
@@ -127,7 +137,7 @@ def _judge_group(claim: Claim, group: Group, measured: Sequence[Record], policy:
     elif claim.law == "ratio":
         parts = judge_faster(claim, group, measured)
     else:
-        parts = judge_power(claim, group, policy)
+        parts = judge_power(claim, group, policy, ties=ties)
     if not parts:
         return []
     parts = [_unless_wrong(part, group) for part in parts]

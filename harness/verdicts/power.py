@@ -8,11 +8,13 @@ from harness.records import BYTES_PER_ELEMENT, AxisCounts
 from harness.results.reasons import (
     CountedDegree,
     FlatTime,
+    HoldAxes,
     LinearParts,
     MeasureMemory,
     MemoryDegree,
     MemoryUnknown,
     NoPolynomial,
+    TiedAxes,
     TimeLaw,
 )
 from harness.scaling.exact import LINEAR, MEMORY_SIZES, QUADRATIC, memory_law, score_buffers
@@ -30,6 +32,7 @@ from harness.verdicts.evidence import (
     finite,
     series_along,
     size_of,
+    tied_sizes,
     times_of,
 )
 
@@ -41,20 +44,27 @@ if TYPE_CHECKING:
     from harness.scaling.decision import Kind
     from harness.scaling.exact import MemoryLaw
     from harness.scaling.flatness import Flatness
-    from harness.verdicts.evidence import Group
+    from harness.verdicts.evidence import Group, Quantity, Ties
     from scenarios.scenario import Claim
 
 # Axes along which lower-order terms and parallel speed-up bend time; counts decide there, and time never contradicts.
 DECIDED_BY_TIME = frozenset({"n", "n_q", "n_k"})
+NO_TIES: Ties = {}
 
 
-def judge_power(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part]:
-    """Judge a power or an additive law axis by axis, by each quantity the claim is about."""
+def judge_power(claim: Claim, group: Group, policy: ScalingPolicy, *, ties: Ties = NO_TIES) -> list[Part]:
+    """Judge a power or an additive law axis by axis, by each quantity the claim is about.
+
+    An axis that others follow in every sweep of it is left open, with the reason, by all but counts.
+    """
     parts: list[Part] = []
     for axis, expected in claim.exponents.items():
         if "operations" in claim.quantities:
             parts.append(_operations(claim, group, axis=axis, expected=expected))
         series = series_along(group.records, axis=axis, start=claim.holds_from.get(axis, 0))
+        if len(series) < SIZES_AT_LEAST and (open_parts := _tied(claim, group, axis, expected=expected, ties=ties)):
+            parts += open_parts
+            continue
         if "memory" in claim.quantities:
             parts.append(_memory(series, axis=axis, expected=expected, policy=policy))
         if "time" in claim.quantities and expected == 0.0:
@@ -63,6 +73,18 @@ def judge_power(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part]
             parts.append(_time(claim, group, series, axis=axis, expected=expected, policy=policy))
     measured = any(part.quantity != "operations" or part.verdict != "inconclusive" for part in parts)
     return parts if measured or group.degrees is not None else []
+
+
+def _tied(claim: Claim, group: Group, axis: str, *, expected: float, ties: Ties) -> list[Part]:
+    """Leave memory and time open along an axis that others follow; nothing where it was not swept so."""
+    followers = ties.get(axis, {})
+    sizes = tied_sizes(group.records, axis=axis, followers=followers) if followers else 0
+    if sizes < SIZES_AT_LEAST:
+        return []
+    reason = TiedAxes(axis=axis, ties=dict(followers), sizes=sizes)
+    advice = HoldAxes(axis=axis, held=list(followers))
+    left: list[Quantity] = [quantity for quantity in ("memory", "time") if quantity in claim.quantities]
+    return [Part(quantity, axis, "inconclusive", reason, expected, to_decide=advice) for quantity in left]
 
 
 def _operations(claim: Claim, group: Group, *, axis: str, expected: float) -> Part:

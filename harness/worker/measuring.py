@@ -23,7 +23,7 @@ from harness.instruments import (
 )
 from harness.instruments.degrees import degrees
 from harness.instruments.telemetry import sampler, sustained
-from harness.instruments.watched import WatchedBlocks
+from harness.instruments.watched import PlainBlocks, WatchedBlocks
 from harness.protocol import messages
 from harness.records import Counts, Memory, Preparation, Round
 from harness.stats.blocks import warm_up
@@ -263,8 +263,9 @@ def count(bench: Workbench, request: messages.Count) -> messages.Counted:
 def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
     """Time a few blocks of a case on fresh inputs, a canary around each; look at what the calls gave.
 
-    Every other visit writes new values into the inputs before each block, the others the same again.
+    Every other watched visit writes new values into the inputs before each block, the others the same again.
     """
+    arrived = perf_counter()
     subject = bench.subject(request.case)
     bench.announce("inputs")
     inputs = bench.inputs.of(subject, request.seed)
@@ -278,22 +279,25 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
             seen.append(bench.watch.snapshot())
 
     started = wall_clock()
-    is_new = bench.visits[request.case.id] % 2 == 0
-    bench.visits[request.case.id] += 1
+    watching = bench.watching[request.case.id]
+    is_due = watching.is_due(bench.policy.timing.watched_share)
+    is_new, is_split = is_due and watching.is_new, bench.device.type == "cpu"
     bench.announce("timing")
     bench.stages.begin("between blocks")
     with directions.measured_call(subject, inputs) as measured, timing.quiet_collector():
-        watched = WatchedBlocks(
-            timed, measured.written, is_new=is_new, is_split=bench.device.type == "cpu", faults=timing.minor_faults
+        blocks_of = (
+            WatchedBlocks(timed, measured.written, watching=watching, is_split=is_split, faults=timing.minor_faults)
+            if is_due
+            else PlainBlocks(timed, is_split=is_split, faults=timing.minor_faults)
         )
-        if watched.needs_warming(request.calls):
+        if blocks_of.needs_warming(request.calls):
             with bench.stages.inside("untimed calls"):
-                watched.warm(measured.call)
+                blocks_of.warm(measured.call)
         if bench.watch is not None:
             bench.watch.begin()
         first = timing.read_counters()
         blocks, canary = rounds.take_blocks(
-            watched.block,
+            blocks_of.block,
             measured.call,
             calls=request.calls,
             count=request.blocks,
@@ -302,8 +306,12 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         )
         last = timing.read_counters()
         waited = waited_seconds(bench, clock, measured.call, blocks)
-    bench.stages.begin("looking at results")
-    timed_calls.hold(bench, subject, inputs, watched, seed=request.seed)
+    if isinstance(blocks_of, WatchedBlocks):
+        bench.stages.begin("looking at results")
+        with watching.spending():
+            timed_calls.hold(bench, subject, inputs, blocks_of, seed=request.seed)
+        watching.watched += 1
+    watching.total += perf_counter() - arrived
     calls = sum(block.calls for block in blocks)
     ticks = last.total - first.total
     visited = Round(
@@ -313,10 +321,10 @@ def visit(bench: Workbench, request: messages.Visit) -> messages.Visited:
         calls_per_sample=min(block.calls for block in blocks),
         samples=[block.seconds for block in blocks],
         canary=canary,
-        faults_per_call=watched.faulted / calls,
+        faults_per_call=blocks_of.faulted / calls,
         involuntary_switches=last.involuntary_switches - first.involuntary_switches,
-        first_seconds=watched.first,
-        later_seconds=watched.later,
+        first_seconds=list(blocks_of.first),
+        later_seconds=list(blocks_of.later),
         new_values=is_new,
         input_sets=1 + (len(blocks) if is_new else 0),
         steal_share=(last.steal - first.steal) / ticks if ticks > 0 else None,

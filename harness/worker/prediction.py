@@ -151,7 +151,7 @@ def _prediction(bench: Workbench, case: Case, cost: Cost, *, free: int) -> Predi
     itemsize = dtype_of(case).itemsize
     buffers = _buffers(entry, case, cost)
     mask = _mask_bytes(entry, entry.limits_on(bench.device.type), cost, itemsize=itemsize)
-    rows = int(entry.row_bytes * cost.query_rows)
+    rows = int(entry.bytes_of_row(cost.output_bytes / itemsize / cost.query_rows) * cost.query_rows)
     extra = int(buffers * cost.score_elements * itemsize) + mask + rows
     resident = cost.input_bytes + cost.output_bytes
     if case.direction != "forward":

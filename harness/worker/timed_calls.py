@@ -31,7 +31,7 @@ def hold(bench: Workbench, subject: Subject, inputs: Inputs, blocks: watched.Wat
     if blocks.pair is None or watched.same(*blocks.pair):
         return
     if subject.direction == "forward":
-        _ask_the_gate(bench, subject, inputs, blocks.pair[1], seed=seed)
+        _ask_the_gate(bench, subject, inputs, watched.tensors_of(blocks.last), seed=seed)
         return
     with directions.measured_call(subject, inputs) as measured:
         usual = watched.apart(measured.call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import gc
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import torch
 from harness.instruments import timing  # isort: skip
 from harness.gate.agreement import agree, describe
 from harness.gate.known import Known
-from harness.instruments import cuda, memory
+from harness.instruments import cuda, memory, watched
 from harness.instruments.telemetry import sampler, sustained
 from harness.machine import processor
 from harness.worker.modelled import modelled_device
@@ -130,8 +130,16 @@ class KnownInputs:
 
 
 def _copied(inputs: Inputs) -> Inputs:
-    """Copy inputs with each tensor, those that are one and the same staying one."""
-    return copy.deepcopy(inputs, {id(tensor): _clone(tensor) for tensor in inputs.tensors})
+    """Copy inputs with each tensor as it lies; those that are one and the same, or lie in one buffer, stay so."""
+    tensors = {id(tensor): tensor for tensor in inputs.tensors}
+    sharing = Counter(tensor.untyped_storage().data_ptr() for tensor in tensors.values())
+    # A clone takes a fifth of the time of a deep copy, and lies in a buffer of its own, without gaps.
+    alone = {
+        name: _clone(tensor)
+        for name, tensor in tensors.items()
+        if tensor.is_contiguous() and sharing[tensor.untyped_storage().data_ptr()] == 1
+    }
+    return copy.deepcopy(inputs, alone)
 
 
 @dataclass
@@ -153,8 +161,8 @@ class Workbench:
     inputs: KnownInputs = field(default_factory=KnownInputs)
     canary: timing.Canary | None = None
     watch: sampler.Watch | None = None
-    # How often each case was visited in this process, by its id.
-    visits: Counter[str] = field(default_factory=Counter)
+    # How its visits in this process were watched, by the id of each case.
+    watching: dict[str, watched.Watching] = field(default_factory=lambda: defaultdict(watched.Watching))
     # The settings that implementations share, as they were before the first was imported.
     process: ProcessState = field(default_factory=ProcessState)
     recorder: CudaRecorder | None = None

@@ -14,6 +14,11 @@ from impls.registry import register
 BLOCK = 128
 
 
+def row_bytes(width: float, *, block: int = BLOCK) -> float:
+    """Count a row's scaled query, sums and products of one step in float32: as scores and as outputs are made."""
+    return 20 + max(4 * width + 16 * block, 16 * width + 8 * block)
+
+
 @register(
     problem="attention",
     name="online",
@@ -30,8 +35,8 @@ BLOCK = 128
         "dirty_padding",
     ),
     expects=("bmm",),
-    # Scaled queries, sums and products of one step, all in float32.
-    row_bytes=2400.0,
+    row_bytes=row_bytes,
+    options={"block": (32, 64, 256, 512)},
 )
 def online(
     q: torch.Tensor,
@@ -44,6 +49,7 @@ def online(
     window: int | None = None,
     softcap: float | None = None,
     bias: torch.Tensor | None = None,
+    block: int = BLOCK,
 ) -> torch.Tensor:
     """Visit the keys block by block, keeping a running maximum, sum and output for each row, in float32 or wider."""
     batch, heads, n_q, d = q.shape
@@ -56,10 +62,10 @@ def online(
     top = torch.full((batch, heads, n_q, 1), float("-inf"), dtype=wide, device=q.device)
     total = torch.zeros_like(top)
     out = torch.zeros((batch, heads, n_q, v.shape[-1]), dtype=wide, device=q.device)
-    for start in range(0, n_k, BLOCK):
-        keys = repeat_heads(k[:, :, start : start + BLOCK], heads).to(wide)
-        values = repeat_heads(v[:, :, start : start + BLOCK], heads).to(wide)
-        added = None if bias is None else bias[..., start : start + BLOCK].to(wide)
+    for start in range(0, n_k, block):
+        keys = repeat_heads(k[:, :, start : start + block], heads).to(wide)
+        values = repeat_heads(v[:, :, start : start + block], heads).to(wide)
+        added = None if bias is None else bias[..., start : start + block].to(wide)
         scores = adjusted(scaled @ keys.mT, softcap=softcap, bias=added)  # [batch, heads, n_q, block]
         indices = torch.arange(start, start + keys.shape[2], device=q.device)
         if limits is not None:

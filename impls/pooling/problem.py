@@ -73,7 +73,7 @@ class Inputs:
 
 
 def parse(point: Mapping[str, Any]) -> Point:
-    """Validate a mapping of axes; `n` sets n_q and n_k, the kernel is Gaussian and w is 1 where absent."""
+    """Validate a mapping of axes; `n` sets n_q and n_k, the kernel is Gaussian and w is 1 if absent."""
     mistakes = [unknown("axis", name, AXES) for name in point if name not in AXES]
     sizes, wrong = parse_sizes(point, dict.fromkeys(("n_q", "n_k"), point.get("n")))
     mistakes += wrong

@@ -22,7 +22,7 @@ FLAG_ADVICE = {
     "drift": "changed speed over the run: measure again when the machine is quiet and its clocks are steady",
     "bimodal": "showed two speeds, so one number does not describe them: look at their samples in the table of cases",
     "contaminated": "shared the machine with other work: measure again when it is quiet",
-    "throttled": "ran while the device held its clocks back: improve cooling or lower the clocks, and measure again",
+    "throttled": "ran while the device was throttled: improve its cooling or lower its clocks, and measure again",
 }
 # What to do about the warnings of a run, by words of theirs.
 WARNING_ADVICE = {
@@ -70,8 +70,8 @@ def _wrong(table: pd.DataFrame) -> str:
     names = sorted(wrong["implementation"].unique())
     verb = "has" if len(wrong) == 1 else "have"
     return (
-        f"{units.counted(len(wrong), 'case')} of {units.listing(names)} {verb} no time, as the answer was wrong or "
-        f"another kernel ran than asked for: attnbench check --impl {names[0]} shows where."
+        f"{units.counted(len(wrong), 'case')} of {units.listing(names)} {verb} no time, because the answer was wrong "
+        f"or another kernel ran than the one asked for: attnbench check --impl {names[0]} shows where."
     )
 
 
@@ -104,7 +104,7 @@ def _flags(table: pd.DataFrame) -> str:
 def _fast(run: Run) -> str:
     if run.plan is None or run.plan.preset != "fast":
         return ""
-    return "Measured with --fast, in few rounds that slow drift of the machine can mislead: leave it out to be sure."
+    return "Measured with --fast, in so few rounds that slow drift of the machine can mislead: leave it out to be sure."
 
 
 def _undecided(run: Run) -> str:
@@ -120,4 +120,4 @@ def _undecided(run: Run) -> str:
     if not wanted:
         return ""
     commonest = max(dict.fromkeys(wanted), key=wanted.count)
-    return f"Times along n do not decide: {commonest}."
+    return f"Measured times are inconclusive along n: {commonest}."

@@ -59,7 +59,7 @@ def where_tables(runs: Sequence[Run]) -> list[WhereTable]:
 
 
 def where_sentence(runs: Sequence[Run]) -> str:
-    """Say how many claims end alike on all machines, and which do not; "" where nothing was judged on two of them."""
+    """Say how many verdicts agree on all machines, and which do not; "" if nothing was judged on two."""
     shared = {key: by_run for key, by_run in _outcomes(runs).items() if len(by_run) >= SEVERAL}
     if not shared:
         return ""
@@ -67,13 +67,14 @@ def where_sentence(runs: Sequence[Run]) -> str:
         key: by_run for key, by_run in shared.items() if len({_kind(verdict) for verdict in by_run.values()}) > 1
     }
     alike = len(shared) - len(differing)
-    said = f"{alike:,} of {units.counted(len(shared), 'judgement')} made on several machines end alike"
+    verb = "agrees" if alike == 1 else "agree"
+    said = f"{alike:,} of {units.counted(len(shared), 'verdict')} {verb} on all machines"
     if not differing:
         return f"{said}."
     named = machines(runs)
     told = [_told(key, by_run, named) for key, by_run in list(differing.items())[:NAMED_AT_MOST]]
     more = len(differing) - len(told)
-    others = [f"and {units.counted(more, 'other')}"] if more > 0 else []
+    others = [f"and {units.counted(more, 'other')} differ{'s' if more == 1 else ''}"] if more > 0 else []
     return f"{said}; {'; '.join([*told, *others])}."
 
 

@@ -113,7 +113,7 @@ def warnings(run: Run, table: pd.DataFrame) -> list[str]:
     beside = ok["neighbours"] > 0
     if beside.any():
         most = units.counted(int(ok["neighbours"].max()), "other run")
-        found.append(f"Beside {units.counted(int(beside.sum()), 'timed case')} up to {most} measured on the same host.")
+        found.append(f"During {units.counted(int(beside.sum()), 'timed case')} up to {most} measured on the same host.")
     found += _approximations(ok)
     if run.plan and run.plan.preset == "fast":
         found.append("Measured with --fast: few rounds, so slow drift of the machine is not covered.")
@@ -141,7 +141,10 @@ def _approximations(ok: pd.DataFrame) -> list[str]:
             f"largest error {units.digits(rows['largest_error'].max())}",
         ]
         plain = str(name).removesuffix(APPROXIMATE)
-        said.append(f"{plain} is approximate, and no match for exact ones in time: {', '.join(words)}, at worst.")
+        said.append(
+            f"{plain} is approximate, so its times do not compare with those of exact ones: "
+            f"{', '.join(words)}, at worst."
+        )
     return said
 
 
@@ -187,6 +190,6 @@ FLAG_WORDS = {
     "drift": "changed speed over the run (drift)",
     "bimodal": "showed two modes, so that one number does not describe them (bimodal)",
     "contaminated": "shared the machine with other work (contaminated)",
-    "throttled": "ran while the device held its clocks back (throttled)",
+    "throttled": "ran while the device lowered its clocks (throttled)",
     "lingering": "left threads at work that disturb what is timed next (lingering)",
 }

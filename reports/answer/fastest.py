@@ -41,8 +41,9 @@ def contrast(ok: pd.DataFrame, *, baseline: str) -> Contrast | None:
     """Set the quickest implementation at the largest n against the baseline, or the one with most extra memory.
 
     The second where the baseline itself is the quickest, or within a tenth of it. None if no case with an n was timed.
+    Implementations are what they are by default: the best of many settings is another question.
     """
-    point = _largest_point(ok)
+    point = _largest_point(ok[ok["default"] == ok["implementation"]])
     if point.empty:
         return None
     ordered = point.sort_values("time_s")

@@ -21,7 +21,7 @@ def values_sentence(ok: pd.DataFrame) -> str:
     kinds = ok["values"].replace("", NORMAL)
     if set(kinds) <= {NORMAL}:
         return ""
-    said = f"Times hold for values that are {units.listing([kind.replace('_', '-') for kind in kinds.unique()])}"
+    said = f"Times were taken on values that are {units.listing([kind.replace('_', '-') for kind in kinds.unique()])}"
     rows = ok.assign(values=kinds)
     keys = [*SHARED, *(axis for axis in AXES if axis != "values")]
     # NaN never equals NaN; text does.
@@ -38,6 +38,6 @@ def values_sentence(ok: pd.DataFrame) -> str:
     factor = apart["time_s"] / usual.loc[apart["place"], "time_s"].to_numpy()
     most = apart.loc[factor.map(lambda value: max(value, 1 / value)).idxmax()]
     return (
-        f"{said}; they change most for {most['implementation']}, which takes {units.ratio(factor[most.name])} the time "
-        f"on {str(most['values']).replace('_', '-')} ones."
+        f"{said}; the largest change is that of {most['implementation']}, which takes "
+        f"{units.ratio(factor[most.name])} the time on {str(most['values']).replace('_', '-')} ones."
     )

@@ -135,10 +135,10 @@ def head(law: Law) -> str:
     if outcomes <= FAILED:
         return "No"
     if not outcomes & (HELD | FAILED):
-        return "Not decided"
+        return "Undecided"
     if not outcomes & FAILED:
         return f"Yes for {who(held, of=law.outcomes)}"
-    return f"Only for {who(held, of=law.outcomes)}" if held else "No, as far as it is decided"
+    return f"Only for {who(held, of=law.outcomes)}" if held else "No, as far as can be told"
 
 
 def sentence(law: Law, *, where: str = "") -> str:
@@ -151,11 +151,11 @@ def sentence(law: Law, *, where: str = "") -> str:
 def _of_counts(law: Law) -> str:
     exact, other = law.exact, law.other
     if not exact and not other:
-        return "" if not law.counted else "the operations counted are too few to decide"
+        return "" if not law.counted else "operations were counted at too few sizes to decide"
     if not other:
         return f"the counted operations of {who(exact, of=law.outcomes)} grow exactly as {law.shape}"
     degrees = sorted({degree for name in other if (degree := law.counted[name][1]) not in {None, EXPECTED["n"]}})
-    grows = f"as {units.listing([f'n{units.power(degree)}' for degree in degrees])}" if degrees else "otherwise"
+    grows = f"as {units.listing([f'n{units.power(degree)}' for degree in degrees])}" if degrees else "by another law"
     if not exact:
         return f"the counted operations of {who(other, of=law.outcomes)} grow {grows}, not as {law.shape}"
     return (
@@ -177,27 +177,25 @@ def _of_time(law: Law) -> str:
         whom = "" if len(agreeing) == len(law.outcomes) else f" for {who(agreeing, of=timed)}"
         said.append(f"measured time agrees{whom} ({_powers(law, ('n', 'd'), agreeing)})")
     if against:
-        said.append(f"{'but not' if agreeing else 'measured time does not follow'} for {who(against, of=timed)} "
+        said.append(f"{'but not' if agreeing else 'measured time contradicts it'} for {who(against, of=timed)} "
                     f"({_powers(law, ('n', 'd'), against)})")  # fmt: skip
     if unknown and not said:
         said.append(_undecided(law, unknown))
     elif unknown:
-        said.append(f"and is too uncertain to tell for {_rest(unknown)}")
+        said.append(f"and is inconclusive for {_rest(unknown)}")
     return " ".join(said)
 
 
 def _undecided(law: Law, names: Sequence[str]) -> str:
-    """Say along which axes time agrees, and along which it is too uncertain to tell."""
+    """Say along which axes time agrees, and along which it is inconclusive."""
     agreed = [axis for axis, of_axis in law.timed.items() if all(v.verdict in HELD for v in of_axis.values())]
     unclear = [axis for axis in law.timed if axis not in agreed]
     about = _powers(law, unclear, names)
     tail = f" (about {about})" if about else ""
     if agreed:
-        return (
-            f"measured time agrees along {units.listing(agreed)}, and along {units.listing(unclear)} it is too "
-            f"uncertain to tell{tail}"
-        )
-    return f"measured time is too uncertain to tell{tail}"
+        held, open_ = units.listing(agreed), units.listing(unclear)
+        return f"measured time agrees along {held} and is inconclusive along {open_}{tail}"
+    return f"measured time is inconclusive{tail}"
 
 
 def _powers(law: Law, axes: Iterable[str], names: Iterable[str] | None = None) -> str:
@@ -250,7 +248,7 @@ def memory_sentence(run: Run) -> str:
         f"as n{units.power(degree)} for {units.listing(sorted(names))}"
         for degree, names in sorted(by_degree.items(), reverse=True)
     ]
-    return f"Extra memory grows {', and '.join(said)}; this run judged no law of time." if said else ""
+    return f"Extra memory grows {', and '.join(said)}; this run judged no claim about time." if said else ""
 
 
 def decoding_sentence(run: Run) -> str:
@@ -260,8 +258,12 @@ def decoding_sentence(run: Run) -> str:
     timed = {verdict.implementation: verdict.verdict for verdict in along if verdict.quantity == "time"}
     said = []
     for judged, agrees, differs in (
-        (counted, "the counted operations of {} are linear in n_k", "those counted of {} are not"),
-        (timed, "measured time agrees for {}", "time contradicts it for {}"),
+        (
+            counted,
+            "the counted operations of {} are linear in n_k",
+            "the counted operations of {} are not linear in n_k",
+        ),
+        (timed, "measured time agrees for {}", "measured time contradicts it for {}"),
     ):
         for outcomes, words in ((HELD, agrees), (FAILED, differs)):
             if names := sorted(name for name, outcome in judged.items() if outcome in outcomes):

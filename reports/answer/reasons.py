@@ -11,6 +11,7 @@ from harness.results.reasons import (
     CountedDegree,
     FiniteDegree,
     FlatTime,
+    HoldAxes,
     JudgeSegments,
     LinearParts,
     MaskedPairs,
@@ -22,9 +23,11 @@ from harness.results.reasons import (
     NotCounted,
     OfMemory,
     OfOperations,
+    OfSeries,
     OnlyDeclared,
     PowerFits,
     SeeSlopes,
+    TiedAxes,
     TimeAlone,
     TimeBeside,
     TimeDiffers,
@@ -80,14 +83,16 @@ def advice(wanted: Advice) -> str:
             )
         case SeeSlopes():
             text = "look at the local slopes, and repeat the sweep on a quiet machine"
+        case HoldAxes():
+            text = f"sweep {wanted.axis} with the same {units.listing(wanted.held)} throughout"
         case _:
             text = wording.advice(wanted)
     return text
 
 
 def _of_part(reason: PartReason) -> str:
-    if isinstance(reason, WrongAnswers):
-        return _wrong(reason)
+    if isinstance(reason, OfSeries):
+        return _wrong(reason) if isinstance(reason, WrongAnswers) else _tied(reason)
     if isinstance(reason, OfOperations):
         return _of_operations(reason)
     return _of_memory(reason) if isinstance(reason, OfMemory) else _of_time(reason)
@@ -101,6 +106,12 @@ def _wrong(reason: WrongAnswers) -> str:
         f"its answers were wrong at {reason.axis} = {units.listing(shown)}, "
         f"and the {reason.right} that remain show no law of one computation"
     )
+
+
+def _tied(reason: TiedAxes) -> str:
+    """Say what moves with an axis, so that what each costs can't be separated."""
+    moves = units.listing([f"{name} = {law}" for name, law in reason.ties.items()])
+    return f"{moves} at all {reason.sizes} sizes: {units.listing([reason.axis, *reason.ties])} can't be separated"
 
 
 def _of_operations(reason: OfOperations) -> str:
@@ -181,7 +192,7 @@ def _over_all(reason: OverAll) -> str:
             if reason.crossover_n is not None:
                 text += f"; the quadratic terms overtake the linear ones at n = {wording.size(reason.crossover_n)}"
         case TimeDiffers():
-            text = f"{_held(reason.held)}, but time does not follow: {_of_part(reason.time)}"
+            text = f"{_held(reason.held)}, but time contradicts it: {_of_part(reason.time)}"
         case TimeAlone():
             why = "" if reason.exact is None else f"; {_of_part(reason.exact)}"
             text = f"{_of_part(reason.time)} (time alone{why})"

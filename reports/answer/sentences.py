@@ -11,6 +11,7 @@ from reports.answer.fastest import contrast, contrast_sentence
 from reports.answer.inputs import values_sentence
 from reports.answer.law import counted_words, decoding_sentence, laws, memory_sentence, sentence, timed_words
 from reports.answer.skipping import skipping_sentence
+from reports.answer.tuning import tuning_sentences
 from reports.figures.scaling import frontier
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Row:
 def sentences(run: Run, table: pd.DataFrame) -> list[str]:
     """Answer the main question for one run in one sentence; a second says who is fastest.
 
-    Others say who skips what a causal mask hides, how far memory reaches, and on what values times hold, where a run
-    asked.
+    Others say who skips what a causal mask hides, how far memory reaches, on what values times hold, and what options
+    are worth, where a run asked.
     """
     ok = _timed(table)
     said = [
@@ -50,6 +51,7 @@ def sentences(run: Run, table: pd.DataFrame) -> list[str]:
         skipping_sentence(run),
         *(frontier.finding(sweep) for sweep in frontiers(run)[:1]),
         values_sentence(ok),
+        *tuning_sentences(run),
     ]
     return [sentence for sentence in said if sentence]
 
@@ -68,7 +70,7 @@ def law_sentence(run: Run, table: pd.DataFrame) -> str:
     sizes = _timed(table)["n"].dropna().unique()
     if len(sizes) == 1:
         return f"This run can't tell how cost grows: it has one size, n = {units.plain(float(sizes[0]))}."
-    return "This run judged no law: it has times and bytes, but no claim on how they grow."
+    return "This run judged no law: it has times and bytes, but no claim about how they grow."
 
 
 def rows(run: Run, table: pd.DataFrame) -> list[Row]:

@@ -31,12 +31,12 @@ def skipping_sentence(run: Run) -> str:
     said = []
     if skips := named["skips"]:
         verb = "skips" if len(skips) == 1 else "skip"
-        said.append(f"{units.listing(skips)} {verb} what it hides")
+        said.append(f"{units.listing(skips)} {verb} the hidden pairs")
     if masks := named["masks"]:
-        verb = "computes everything and throws" if len(masks) == 1 else "compute everything and throw"
-        said.append(f"{units.listing(masks)} {verb} that away")
+        verb = "computes" if len(masks) == 1 else "compute"
+        said.append(f"{units.listing(masks)} {verb} the hidden pairs for nothing")
     if unknown := named["open"]:
-        said.append(f"{units.listing(unknown)} can't be told")
+        said.append(f"for {units.listing(unknown)} it can't be told")
     return f"Under a causal mask {'; '.join(said)}." if said else ""
 
 

@@ -53,7 +53,7 @@ def _of_law(run: Run) -> list[Tile]:
     exponent = leading.exponent("n", names)
     if exponent is not None:
         agreeing = f"agrees for {len(leading.in_time)} of {len(leading.judged_in_time)}"
-        remark = agreeing if leading.in_time or leading.against_time else "too uncertain to decide"
+        remark = agreeing if leading.in_time or leading.against_time else "inconclusive"
         found.append(Tile(f"n{units.power(exponent)}", "measured time grows as", remark, "time"))
     return found
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.results.totals import totals
+from harness.results.pairs.totals import totals
 from reports import units
 from reports.answer.sentences import baseline_of
 
 if TYPE_CHECKING:
+    from harness.results.pairs.totals import Total
     from harness.results.run import Run
-    from harness.results.totals import Total
 
 CAPTION = "All calls of the program together"
 

@@ -21,6 +21,9 @@ HOW = (
     "within {band}; else inconclusive. Counts and bytes are exact and compare as they are."
 )
 
+# Rows of what changed that are shown at once; the others open on demand.
+WORST_AT_MOST = 20
+
 
 def changes_chapter(changes: Changes, judged: Sequence[Judged]) -> Chapter:
     """Show what changed, worst first, with the demands, the means, and what does not compare."""
@@ -34,8 +37,9 @@ def changes_chapter(changes: Changes, judged: Sequence[Judged]) -> Chapter:
     worst = answer.rows(changes)
     drawn = made([figures.ratios(changes)])
     if worst or drawn:
-        tables = (_table("What changed, worst first", worst, is_open=True),) if worst else ()
-        sections.append(Section("What changed", "", drawn, tables))
+        tables = [_table("What changed, worst first", worst[:WORST_AT_MOST], is_open=True)] if worst else []
+        tables += [_table("What changed less", less)] if (less := worst[WORST_AT_MOST:]) else []
+        sections.append(Section("What changed", "", drawn, tuple(tables)))
     means = tuple(answer.mean_rows(changes))
     if means:
         table = Table("Geometric means of new over base", answer.MEAN_COLUMNS, means)

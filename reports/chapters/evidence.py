@@ -64,5 +64,7 @@ def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str
     lead = "Utilisation, power, clocks and temperature over the run and under sustained load, and energy per call."
     if not figures:
         lead = "No utilisation, power or temperature was recorded in this run."
-    sections = (Section("", "", figures, tables, more),) if figures or tables else ()
+    # What has no heading can't be folded, as the sections of a page of several runs are.
+    title = "Sensors over the runs" if len(runs) > 1 else ""
+    sections = (Section(title, "", figures, tables, more),) if figures or tables else ()
     return Chapter("device", "Device", lead, sections)

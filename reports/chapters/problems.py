@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from reports.figures.sweep import Sweep
     from reports.style import Look
 
+# Figures of a sweep that are shown at once; the others open on demand.
+SHOWN = 2
 LEAD_POOLING = (
     "Fifty noisy points of 2 sin(x) + x^0.8 are the keys and values, a hundred places the queries; one fixed seed."
 )
@@ -73,17 +75,17 @@ def _costs(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
     is_step = sweep.table["implementation"].str.startswith(STEP)
     shared_steps = sweep.shared["implementation"].str.startswith(STEP)
     whole = replace(sweep, table=sweep.table[~is_step], shared=sweep.shared[~shared_steps])
-    figures: tuple[Figure, ...] = ()
+    grown: tuple[Figure, ...] = ()
     if len(whole.table):
-        figures = made(
+        grown = made(
             [
                 time.time(whole, colors),
                 memory.memory(whole, colors),
                 slopes.slopes(whole, colors, band=judging_band(run)),
             ]
         )
-    figures += made([steps.step_times(sweep, sweep.table[is_step]), *_phases(run, whole)])
-    return Section(heading(sweep), sweep.conditions, figures)
+    figures = (*grown, *made([steps.step_times(sweep, sweep.table[is_step]), *_phases(run, whole)]))
+    return Section(heading(sweep), sweep.conditions, figures[:SHOWN], more=figures[SHOWN:])
 
 
 def _phases(run: Run, sweep: Sweep) -> list[Figure | None]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from reports.figures.sweep import Sweep
     from reports.style import Look
 
+# Figures that are shown at once; the others open on demand.
+SHOWN = 2
+
 
 def runs_chapter(
     several: Sequence[Run], drawn: Sequence[Sweep], table: pd.DataFrame, colors: dict[str, Look]
@@ -36,9 +39,8 @@ def runs_chapter(
     figures = made([runs.relative(sweep, colors, first=first.label) for sweep in drawn])
     if not figures and not tables:
         return None
-    return Chapter(
-        "runs", "Runs", f"Every run relative to {first.label}.", (Section("Side by side", "", figures, tables),)
-    )
+    section = Section("Side by side", "", figures[:SHOWN], tables, figures[SHOWN:])
+    return Chapter("runs", "Runs", f"Every run relative to {first.label}.", (section,))
 
 
 def _times(several: Sequence[Run], table: pd.DataFrame) -> Table:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.results.frontier import frontiers
-from harness.results.paired import paired, policy_of
-from harness.results.regret import regrets
+from harness.results.pairs.paired import paired, policy_of
+from harness.results.pairs.regret import regrets
 from reports import published, units
 from reports.answer import totals
 from reports.answer.sentences import baseline_of
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.results.paired import Pair
+    from harness.results.pairs.paired import Pair
     from harness.results.run import Run
     from reports.figures.sweep import Sweep
     from reports.style import Look
@@ -64,9 +64,13 @@ def scaling_chapter(
     if not sections:
         return None
     own = {run.label: [sweep for sweep in drawn if sweep.run == run.label] for run in runs}
-    every = made([overview.overview(mine, colors, key=slug(label), names=names) for label, mine in own.items()])
-    if every:
-        sections.insert(0, Section("Every sweep at a glance", "", every, name="at a glance"))
+    glances = []
+    for run in runs:
+        figures = made([overview.overview(own[run.label], colors, key=slug(run.label), names=names)])
+        if figures:
+            title = of_run(run, "Every sweep at a glance", runs)
+            glances.append(Section(title, "", figures, name=of_run(run, "at a glance", runs)))
+    sections = [*opened_first(glances), *sections]
     lead = "How time, memory and the number of operations grow with each size, the others held fixed."
     if left:
         listed = units.listing([f"{one.scenario} ({one.dtype}, {one.direction})" for one in left[:NAMED_AT_MOST]])
@@ -112,7 +116,7 @@ def speed_chapter(
     rooflines = [section for run in runs for section in _rooflines(run, runs, table, colors)]
     loads = [section for run in runs if (section := _loads(run, runs, table, colors)) is not None]
     choices = [section for run in runs if (section := _regret(run, runs, colors)) is not None]
-    sections = (*_totals(runs), *opened_first(of_sweeps), *choices, *opened_first(rooflines), *loads)
+    sections = opened_first((*_totals(runs), *of_sweeps, *choices, *rooflines, *loads))
     if not sections:
         return None
     lead = "Who is faster, by how much, and how close to what the machine can do."

@@ -176,8 +176,8 @@ def _on_line(ok: pd.DataFrame, rows: pd.DataFrame, axis: str, declared: Scenario
     if asked is not None:
         chosen &= ok[axis].isin(asked.values)
         for follower, tie in asked.ties.items():
-            expected = tie.number / ok[axis] if tie.operator == "/" else tie.number * ok[axis]
-            chosen &= ok[follower] == expected
+            beside = {size: tie.of(size) for size in list(asked.values) if isinstance(size, int)}
+            chosen &= ok[follower] == ok[axis].map(beside)
     found: pd.DataFrame = ok[chosen]
     return found
 

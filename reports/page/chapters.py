@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.lesson import facts
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Figures of sweeps beyond this many are left to the explorer, so that the cost of a page stays bounded.
 SWEEPS_AT_MOST = 12
+# Chapters of a page of several runs that show their first section at once: a page as long as that of one run.
+OPENED = {"runs", "scaling", "speed", "parts"}
 
 
 def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> list[Chapter]:
@@ -43,4 +46,14 @@ def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) 
         for problem in dict.fromkeys(others)
     ]
     found += [parts_chapter(runs), agreement_chapter(table, colors), device_chapter(runs, drawn, colors)]
-    return [chapter for chapter in found if chapter is not None]
+    made = [chapter for chapter in found if chapter is not None]
+    return made if len(runs) == 1 else [_folded(chapter) for chapter in made]
+
+
+def _folded(chapter: Chapter) -> Chapter:
+    """Fold the sections of a chapter of several runs: what opens it alone where it is on the runs or attention."""
+    opened = 1 if chapter.id in OPENED else 0
+    return replace(
+        chapter,
+        sections=tuple(replace(one, is_folded=place >= opened) for place, one in enumerate(chapter.sections)),
+    )

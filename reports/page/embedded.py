@@ -69,6 +69,8 @@ def _selecting(case: Case, plan: Plan | None) -> list[str]:
     """Return the words that select one case as its plan has it, and the device and threads that it has."""
     skipped = followers(plan, case.scenario)
     words = [_scenario_argument(plan, case.scenario), "--impl", case.implementation.removesuffix(APPROXIMATE)]
+    given = [word for word in (plan.command if plan else ()) if word.partition("=")[0] in skipped]
+    words += [part for word in given for part in ("-a", word)]
     for name, value in case.point.items():
         if name not in skipped and not isinstance(value, list | dict):
             words += ["-a", f"{name}={str(value).lower() if isinstance(value, bool | None) else value}"]

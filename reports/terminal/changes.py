@@ -39,7 +39,7 @@ def means_of(changes: Changes) -> Table | None:
 
 
 def left_out(changes: Changes) -> str:
-    """Say how many changed cases the table leaves out, empty where it has all."""
+    """Say how many changed cases the table leaves out, empty if it has all."""
     more = len(answer.rows(changes)) - ROWS_AT_MOST
     shows = "shows it" if more == 1 else "shows them"
     return f"{units.counted(more, 'more changed case')}: -o page.html or --json {shows}" if more > 0 else ""

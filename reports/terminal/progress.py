@@ -207,6 +207,10 @@ class Reporter:
         """Say that intervals will be wider than they could be."""
         self._display.note(f"the time budget holds about {rounds} rounds, {aimed} are aimed at: intervals will be wide")
 
+    def crowded(self, processes: Sequence[str]) -> None:
+        """Say who takes the cores before anything is measured."""
+        self._display.note(f"the cores are taken by {', '.join(processes)}: times will be too long")
+
     def waiting(self, processes: Sequence[str], *, seconds: float) -> None:
         """Say that the machine is busy, and with what."""
         who = f" by {', '.join(processes)}" if processes else ""
@@ -265,6 +269,9 @@ class Quiet(Reporter):
 
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Say nothing: the report says it."""
+
+    def crowded(self, processes: Sequence[str]) -> None:
+        """Say nothing: the summary says it."""
 
     def waiting(self, processes: Sequence[str], *, seconds: float) -> None:
         """Say nothing: the summary says it."""

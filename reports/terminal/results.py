@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.results.paired import paired
+from harness.results.pairs.paired import paired
 from reports import units
 from reports.answer import totals
 from reports.answer.doubts import baseline_gaps
 from reports.answer.sentences import baseline_of
+from reports.answer.tuning import tuning_sentences
 from reports.frame import frame, with_marks
 from reports.text import styled
 
@@ -132,8 +133,8 @@ def totals_of(run: Run) -> Table | None:
 
 
 def notes_of(run: Run) -> list[str]:
-    """Say what of the table is empty, and why."""
-    return baseline_gaps(frame(run), baseline=baseline_of(run))
+    """Say what of the table is empty, and why; then what options beside the default are worth."""
+    return [*baseline_gaps(frame(run), baseline=baseline_of(run)), *tuning_sentences(with_marks(run))]
 
 
 def verdicts_of(run: Run) -> Table:

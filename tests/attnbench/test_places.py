@@ -19,19 +19,24 @@ from tests.support.places import ROOT
 
 SLOW = [pytest.mark.slow]
 SMALL = ["--device", "cpu", "--impl", "batched"]
-# What each command is called with to do its work; a run, a doctor and a lesson take longer.
-CALLS = [
+# What each command is called with to do its work.
+LIGHT = [
+    pytest.param(["verify", "--csv", "{folder}/table.csv", "--exponent", "2"], id="verify"),
+    pytest.param(["report", "{folder}/run", "--format", "md"], id="markdown"),
+    pytest.param(["export", "{folder}/run", "--to", "json", "-o", "{folder}/cases.json"], id="export"),
+]
+# These start workers or draw, and a run, a doctor and a lesson take longer: they are called once, without any of it.
+HEAVY = [
     pytest.param(["list", "--device", "cpu"], id="list"),
     pytest.param(["plan", "smoke", *SMALL, "-a", "n=16"], id="plan"),
     pytest.param(["check", "--quick", *SMALL, "--dtype", "float32", "-k", "scale 1"], id="check"),
-    pytest.param(["verify", "--csv", "{folder}/table.csv", "--exponent", "2"], id="verify"),
     pytest.param(["report", "{folder}/run", "-o", "{folder}/page.html"], id="report"),
-    pytest.param(["report", "{folder}/run", "--format", "md"], id="markdown"),
-    pytest.param(["export", "{folder}/run", "--to", "json", "-o", "{folder}/cases.json"], id="export"),
     pytest.param(["run", "smoke", "--fast", *SMALL, "-a", "n=16", "-o", "{folder}/new"], id="run", marks=SLOW),
     pytest.param(["doctor", "--device", "cpu"], id="doctor", marks=SLOW),
     pytest.param(["lesson", "--device", "cpu", "-o", "{folder}/lesson"], id="lesson", marks=SLOW),
-]  # fmt: skip
+]
+# An empty value is none.
+LACKING = {"HOME": "/proc/none", "TMPDIR": "/proc/none", "XDG_CACHE_HOME": "", "XDG_RUNTIME_DIR": ""}
 
 
 def call(arguments, folder, *, before="", **environment):
@@ -61,25 +66,30 @@ def went_well(done):
     return True
 
 
-@pytest.mark.parametrize("arguments", CALLS)
-def test_a_working_directory_that_is_gone_stops_nothing(arguments, tmp_path):
-    gone = tmp_path / "gone"
+def leaving(folder):
+    """Return the lines that make a folder, go there and remove it."""
+    gone = folder / "gone"
     gone.mkdir()
-    assert went_well(call(arguments, tmp_path, before=f"os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})"))
+    return f"os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})"
 
 
-@pytest.mark.parametrize("arguments", CALLS)
+@pytest.mark.parametrize("arguments", LIGHT)
+def test_a_working_directory_that_is_gone_stops_nothing(arguments, tmp_path):
+    assert went_well(call(arguments, tmp_path, before=leaving(tmp_path)))
+
+
+@pytest.mark.parametrize("arguments", LIGHT)
 def test_no_home_and_no_folder_for_temporary_files_stop_nothing(arguments, tmp_path):
-    lacking = {"HOME": "/proc/none", "TMPDIR": "/proc/none", "XDG_CACHE_HOME": "", "XDG_RUNTIME_DIR": ""}
-    assert went_well(call(arguments, tmp_path, **lacking))
+    assert went_well(call(arguments, tmp_path, **LACKING))
+
+
+@pytest.mark.parametrize("arguments", HEAVY)
+def test_all_that_is_missing_at_once_stops_nothing(arguments, tmp_path):
+    assert went_well(call(arguments, tmp_path, before=leaving(tmp_path), **LACKING))
 
 
 def test_a_new_run_in_a_folder_that_is_gone_is_refused_in_a_line(tmp_path):
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    done = call(
-        ["run", "smoke", *SMALL, "-o", "here"], tmp_path, before=f"os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})"
-    )
+    done = call(["run", "smoke", *SMALL, "-o", "here"], tmp_path, before=leaving(tmp_path))
     assert (done.returncode, done.stderr) == (USAGE, "attnbench: here can't be made: No such file or directory\n")
 
 

@@ -93,6 +93,17 @@ def test_a_selection_has_what_was_asked_for():
     assert (selection.dtypes, selection.caches, selection.shard) == (("float64",), ("cold",), (2, 3))
 
 
+def test_options_are_chosen_as_axes_are():
+    given = ["n=16", "online.block=64,256", "fa.num_splits[pow2]=1:2", "fa.warps=4", "*.pack=none"]
+    selection = make_selection(Cases(axis=given))
+    assert selection.axes == {"n": [16]}
+    assert selection.variants == (
+        "online:block=64", "online:block=256", "fa:num_splits=2,warps=4", "fa:num_splits=4,warps=4", "*:pack=None",
+    )  # fmt: skip
+    with pytest.raises(catalog.ScenarioError, match="axis 'block=1,,2' must read"):
+        make_selection(Cases(axis=["online.block=1,,2"]))
+
+
 def test_a_missing_implementation_file_is_named_before_anything_starts(tmp_path):
     with pytest.raises(SelectionError, match=r"none\.py: no such file"):
         make_request(Cases(scenarios=["smoke"], impl_file=[str(tmp_path / "none.py")]), Place(device="cpu"))

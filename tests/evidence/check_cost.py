@@ -1,16 +1,18 @@
-"""What new values in inputs and checks of timed calls cost a case of the default bench, as a share of its wall time.
+"""What new values in inputs and checks of timed calls cost a case of a run, as a share of its wall time.
 
-`python -m tests.evidence.check_cost [--seconds 150] [--cases 40] [--scenario NAME]` visits cases in one process as a
-run does (A) and without rewriting inputs and without looking at results (B), in the order A B B A, and prints shares.
+`python -m tests.evidence.check_cost RUN [--cases 40]` visits cases of a run directory in one process
+that keeps its memory as a worker does, in blocks of as many calls as the run's: as a run visits them (A), and without
+rewriting inputs and without looking at results (B), in the order A B B A. It prints shares.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
+import os
+import statistics
 import sys
 import time
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,63 +20,48 @@ from unittest import mock
 
 import numpy as np
 
-from harness.cases import Case
 from harness.instruments import timing, watched
 from harness.policy import DEFAULT
 from harness.protocol import messages
-from harness.stats.blocks import blocks_for, calls_per_block
+from harness.results.run import read_run
+from harness.runner import allocator
 from harness.worker import measuring
 from tests.support.benches import bench_on
-from tests.support.places import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from harness.cases import Case
     from harness.worker.workbench import Workbench
 
 # The most that a case may cost more.
 BAR = 0.03
-BOOTSTRAPS = 2000
+BOOTSTRAPS = 500
+AT_MOST = 0.5
 SEED = 5
 
 
-@dataclass
-class Unwatched:
-    """Blocks of the same calls on inputs that stay as they are, after one untimed call; nothing is looked at."""
+class Unwatched(watched.Watching):
+    """Says that no visit is watched."""
 
-    timed: watched.Timed
-    first: tuple[float, ...] = ()
-    later: tuple[float, ...] = ()
-    faulted: int = 0
-
-    def needs_warming(self, calls: int) -> bool:  # noqa: ARG002
-        """Say that a call is always made before the first block."""
-        return True
-
-    def warm(self, call: watched.Call) -> None:
-        """Make that call."""
-        self.timed(call, 1)
-
-    def block(self, call: watched.Call, calls: int, *, meanwhile: timing.Meanwhile = None) -> timing.Block:  # noqa: ARG002
-        """Time so many calls."""
-        return self.timed(call, calls)
+    def is_due(self, share: float) -> bool:  # noqa: ARG002
+        """Say no."""
+        return False
 
 
 @contextmanager
-def unchecked() -> Iterator[None]:
+def unchecked(bench: Workbench) -> Iterator[None]:
     """Let visits neither write inputs nor compare results."""
-    with (
-        mock.patch.object(measuring, "WatchedBlocks", lambda timed, *_, **__: Unwatched(timed)),
-        mock.patch.object(measuring.timed_calls, "hold", return_value=None),
-    ):
+    with mock.patch.object(bench, "watching", defaultdict(Unwatched)):
         yield
 
 
 @dataclass
 class Costs:
-    """Seconds of one case: its preparation, and the mean of two visits with and without checks, a pair a turn."""
+    """Seconds of one case: its preparation, and the mean of two visits with and without checks, a pair per turn."""
 
     label: str
+    rounds: int
     prepare: float
     checked: list[float] = field(default_factory=list)
     plain: list[float] = field(default_factory=list)
@@ -92,82 +79,106 @@ class Share:
         return f"{self.middle:+.1%} ({self.low:+.1%} to {self.high:+.1%})"
 
 
-def planned(scenarios: Sequence[str], *, at_most: int) -> list[Case]:
-    """Return cases of the plan on this CPU, evenly spread over it."""
-    command = [sys.executable, "-m", "attnbench", "plan", *scenarios, "--device", "cpu", "--json", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    cases = [Case.model_validate(one["case"]) for one in json.loads(done.stdout)["cases"] if not one.get("skip")]
+@dataclass(frozen=True)
+class Timed:
+    """A case as a run timed it: the calls of a block, and in how many rounds."""
+
+    case: Case
+    calls: int
+    rounds: int
+
+    @property
+    def turns(self) -> int:
+        """Return how many turns have as many visits with checks: two each."""
+        return -(-self.rounds // 2)
+
+
+def timed(directory: str, *, at_most: int) -> list[Timed]:
+    """Return cases that a run timed, evenly spread over it."""
+    run = read_run(directory)
+    rounds = {record.case.id: run.rounds.get(record.case.id, []) for record in run.records}
+    cases = [
+        Timed(one.case, round(statistics.median(visit.calls_per_sample for visit in visits)), len(visits))
+        for one in run.records
+        if (visits := rounds[one.case.id])
+    ]
     return cases[:: -(-len(cases) // at_most)]
 
 
 def turn(bench: Workbench, visit: messages.Visit, *, clock: Callable[[], float]) -> tuple[float, float]:
     """Visit a case in the order A B B A; return the mean seconds with checks, and without."""
     seconds: dict[bool, list[float]] = {True: [], False: []}
+    # Drawn once for all implementations of a point: else the first visit would pay for it.
+    bench.inputs.of(bench.subject(visit.case), visit.seed)
     for is_checked in (True, False, False, True):
         started = clock()
         if is_checked:
             measuring.visit(bench, visit)
         else:
-            with unchecked():
+            with unchecked(bench):
                 measuring.visit(bench, visit)
         seconds[is_checked].append(clock() - started)
     return sum(seconds[True]) / 2, sum(seconds[False]) / 2
 
 
-def measure(
-    cases: Sequence[Case], *, seconds: float, turns: int = 2, clock: Callable[[], float] = time.perf_counter
-) -> list[Costs]:
-    """Prepare each case, then visit all in turns until the time is over, `turns` times at least."""
+def measure(cases: Sequence[Timed], *, clock: Callable[[], float] = time.perf_counter) -> list[Costs]:
+    """Prepare each case, then visit all in turns, each as often with checks as the run did: later visits have fewer."""
     bench = bench_on(canary=timing.Canary(DEFAULT.timing.canary_size))
-    until = clock() + seconds
-    costs, visits = [], []
-    for case in cases:
+    costs = []
+    for one in cases:
         started = clock()
-        prepared = measuring.prepare(bench, messages.Prepare(case=case, seed=SEED)).prepared
-        costs.append(Costs(case.label, clock() - started))
-        calls = calls_per_block(
-            prepared.call_seconds,
-            target=DEFAULT.timing.block_seconds_cpu,
-            at_most=DEFAULT.timing.calls_per_block_at_most,
-        )
-        blocks = blocks_for(prepared.call_seconds, policy=DEFAULT.timing)
-        visits.append(messages.Visit(case=case, seed=SEED + 1, calls=calls, blocks=blocks, index=0, process=0))
-    while len(costs[-1].plain) < turns or clock() < until:
-        for one, visit in zip(costs, visits, strict=True):
+        measuring.prepare(bench, messages.Prepare(case=one.case, seed=SEED))
+        costs.append(Costs(one.case.label, one.rounds, clock() - started))
+    for made in range(max(one.turns for one in cases)):
+        for known, cost in zip(cases, costs, strict=True):
+            if made >= known.turns:
+                continue
             bench.settle()
+            visit = messages.Visit(
+                case=known.case, seed=SEED + 1 + made, calls=known.calls, blocks=1, index=made, process=0
+            )
             checked, plain = turn(bench, visit, clock=clock)
-            one.checked.append(checked)
-            one.plain.append(plain)
+            cost.checked.append(checked)
+            cost.plain.append(plain)
     return costs
 
 
-def share(costs: Sequence[Costs], *, rounds: int, with_preparation: bool) -> Share:
-    """Return what checks add to the wall time of cases together: medians over turns, resampled for the interval."""
+def share(costs: Sequence[Costs], *, with_preparation: bool) -> Share:
+    """Return what checks add to the wall time of cases together, resampled by turns for the interval.
+
+    Means, not medians: the first visits are checked always, later ones where that is cheap. No visit counts for more
+    than half a visit more or less: beyond that it met another process of the machine.
+    """
     random = np.random.default_rng(SEED)
-    checked, plain = (np.array([getattr(one, name) for one in costs]) for name in ("checked", "plain"))
     fixed = sum(one.prepare for one in costs) if with_preparation else 0.0
-    turns = checked.shape[1]
+    more = [_more(one) for one in costs]
+    without = sum(one.rounds * float(np.median(one.plain)) for one in costs) + fixed
 
-    def of(drawn: np.ndarray) -> float:
-        without = np.median(plain[:, drawn], axis=1)
-        more = np.median(checked[:, drawn] - plain[:, drawn], axis=1)
-        return float(rounds * more.sum() / (fixed + rounds * without.sum()))
+    def of(draw: Callable[[int], np.ndarray]) -> float:
+        return (
+            sum(one.rounds * found[draw(len(found))].mean() for one, found in zip(costs, more, strict=True)) / without
+        )
 
-    resampled = [of(random.integers(0, turns, turns)) for _ in range(BOOTSTRAPS)]
+    resampled = [of(lambda count: random.integers(0, count, count)) for _ in range(BOOTSTRAPS)]
     low, high = np.quantile(resampled, (0.025, 0.975))
-    return Share(of(np.arange(turns)), float(low), float(high))
+    return Share(float(of(np.arange)), float(low), float(high))
+
+
+def _more(costs: Costs) -> np.ndarray:
+    limit = AT_MOST * float(np.median(costs.plain))
+    return np.clip(np.array(costs.checked) - np.array(costs.plain), -limit, limit)
 
 
 def report(costs: Sequence[Costs]) -> list[str]:
-    """Write the shares: of visits, of whole cases by the rounds that a run makes, and of the dearest cases."""
-    rounds = DEFAULT.timing.rounds_aimed
-    whole = share(costs, rounds=rounds, with_preparation=True)
+    """Write the shares: of visits, of whole cases by the rounds that the run made, and of the dearest cases."""
+    whole = share(costs, with_preparation=True)
     verdict = "within" if whole.high <= BAR else "beyond" if whole.low > BAR else "not told apart from"
-    each = sorted(((share([one], rounds=rounds, with_preparation=True), one.label) for one in costs), key=_middle)
+    each = sorted(((share([one], with_preparation=True), one.label) for one in costs), key=_middle)
+    rounds = statistics.median(one.rounds for one in costs)
     return [
-        f"{len(costs)} cases, {len(costs[0].plain)} turns of A B B A",
-        f"of visits alone: {share(costs, rounds=rounds, with_preparation=False)}",
-        f"of cases with preparation and {rounds} rounds: {whole}, {verdict} the bar of {BAR:.0%}",
+        f"{len(costs)} cases, {sum(len(one.plain) for one in costs)} turns of A B B A",
+        f"of visits alone: {share(costs, with_preparation=False)}",
+        f"of cases with preparation and their {rounds:g} rounds: {whole}, {verdict} the bar of {BAR:.0%}",
         f"middle case: {each[len(each) // 2][0]}",
         *(f"dearest: {found} {label}" for found, label in each[:-4:-1]),
     ]
@@ -178,13 +189,15 @@ def _middle(found: tuple[Share, str]) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print, in a process that keeps freed memory."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--seconds", type=float, default=150.0)
+    options.add_argument("run")
     options.add_argument("--cases", type=int, default=40)
-    options.add_argument("--scenario", action="append", default=[])
     asked = options.parse_args()
-    for line in report(measure(planned(asked.scenario, at_most=asked.cases), seconds=asked.seconds)):
+    if not allocator.why_not("cpu", os.environ):
+        command = [sys.executable, "-m", "tests.evidence.check_cost", *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | allocator.KEEPING)
+    for line in report(measure(timed(asked.run, at_most=asked.cases))):
         print(line, flush=True)  # noqa: T201
 
 

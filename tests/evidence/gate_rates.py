@@ -154,7 +154,10 @@ def honest_rates() -> dict[str, tuple[int, int, float]]:
     entries = [
         entry
         for entry in discovery.discover().entries.values()
-        if entry.problem == "attention" and entry.limits_on("cpu") is not None and entry.prepare is None
+        if entry.problem == "attention"
+        and entry.limits_on("cpu") is not None
+        and entry.prepare is None
+        and not entry.chosen
     ]
     rates = {entry.name: (0, 0, 0.0) for entry in entries}
     for seed in range(SEEDS):

@@ -171,14 +171,15 @@ def measure(
     return found, spent
 
 
-def section(found: Mapping[str, Sequence[Session]], *, spent: float, gap: float, where: str) -> str:
+def section(found: Mapping[str, Sequence[Session]], *, spent: float, gap: float, where: str, bench: str) -> str:
     """Write the section of the page."""
     sessions = len(found[OURS])
     lines = [
         "## Two runs",
         "",
         f"{sessions} sessions of each tool, in turn, each in a process of its own, {gap:.0f} s between sessions; every",
-        f"tool had the same wall time per case, all of ours included. Written by `nox -s reproducibility` on {where}.",
+        f"tool had the same wall time per case, all of ours included. The bench is `{bench}`; written by",
+        f"`nox -s reproducibility` on {where}.",
         "",
         *table([row(tool, agreement(taken), spent=spent) for tool, taken in found.items()]),
         "",
@@ -239,7 +240,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         taken = QUICK if options.quick else arguments
         found, spent = measure(taken, sessions=sessions, gap=gap, folder=Path(folder))
-    text = section(found, spent=spent, gap=gap, where=where())
+    text = section(found, spent=spent, gap=gap, where=where(), bench=" ".join(["attnbench run", *taken]))
     if options.only_print or options.quick:
         print(text)  # noqa: T201
     else:

@@ -53,3 +53,10 @@ def test_facts_are_frozen_and_refuse_what_they_do_not_know():
         case.dtype = "float64"
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         Case.model_validate({**case.model_dump(), "colour": "red"})
+
+
+def test_a_case_knows_the_default_of_what_computes_it():
+    case = runs.ok_case("online:block=64", n=8)
+    assert case.default == "online"
+    assert case.id != runs.ok_case("online", n=8).id
+    assert case.point_key == runs.ok_case("online", n=8).point_key

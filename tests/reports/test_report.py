@@ -17,18 +17,13 @@ from reports.exports.markdown import markdown
 from reports.frame import COLUMNS, load
 from reports.page.render import render
 from tests.support import runs
-from tests.support.places import ROOT
-
-
-def attnbench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "attnbench", *arguments], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+from tests.support.commands import in_process
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return runs.make_run(tmp_path_factory.mktemp("runs") / "example")
+    sweeps = ("sequence-length", "grid", "multihead-length", "pooling-size")
+    return runs.make_run(tmp_path_factory.mktemp("runs") / "example", sweeps=sweeps)
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +95,9 @@ def test_the_same_run_renders_the_same_bytes(run, page, tmp_path):
 
 def test_report_writes_into_the_first_run_by_default(tmp_path):
     run = runs.make_run(tmp_path / "run", sweeps=("batch",))
-    assert attnbench("report", str(run)).stdout.strip() == str(run / "report.html")
+    assert in_process("report", run).stdout.strip() == str(run / "report.html")
     assert (run / "report.html").stat().st_size > 1000
-    assert attnbench("report", str(run), "--format", "md").stdout.startswith("## attnbench")
+    assert in_process("report", run, "--format", "md").stdout.startswith("## attnbench")
 
 
 def test_reports_never_import_torch(run, tmp_path):
@@ -161,7 +156,7 @@ def test_an_interrupted_run_says_so(tmp_path):
 
 
 def test_a_page_of_many_cases_stays_small(tmp_path):
-    run = runs.make_run(tmp_path / "run", cases=3000)
+    run = runs.make_run(tmp_path / "run", sweeps=("batch",), cases=3000)
     page = render([run], tmp_path / "page.html")
     assert len(load(run)) == 3000
     # The bar is 8 MB for 10,000 cases.

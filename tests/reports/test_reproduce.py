@@ -70,6 +70,18 @@ def test_the_line_plans_its_case_and_nothing_else(name, device):
         assert [found.id for found in planned_by(profiling(case, plan=run.plan))] == [case.id]
 
 
+def test_the_line_has_what_the_user_tied():
+    _, run = run_of("sequence-length", "cpu")
+    tied = Selection(axes={"n": [256, 512], "n_q": ["n/2"]})
+    scenario = plan.select(catalog.find("sequence-length"), tied, device="cpu")
+    cases, _ = plan.expand([scenario], names=NAMES, selection=tied, device="cpu")
+    command = ["attnbench", "run", "sequence-length", "-a", "n=256,512", "-a", "n_q=n/2"]
+    changed = run.plan.model_copy(update={"scenarios": [scenario], "command": command})
+    for case in cases:
+        assert case.point["n_q"] == case.point["n"] // 2
+        assert [found.id for found in planned_by(profiling(case, plan=changed))] == [case.id]
+
+
 def test_the_line_names_the_kernel_file_the_scenario_file_and_the_threads(tmp_path):
     run = read_run(runs.make_run(tmp_path / "run", sweeps=("batch",), failures=False))
     changed = run.plan.model_copy(

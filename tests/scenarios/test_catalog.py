@@ -134,8 +134,8 @@ def test_every_wrong_size_and_form_is_named_at_once():
         "heads = 'foo' is no size: a whole number of at least 1 is needed",
         "batch = 1000.0 is no size: a whole number of at least 1 is needed",
         "n_k = True is no size: a whole number of at least 1 is needed",
-        "axis 'n' must read n=512,1024 or n[pow2]=9:13 or n=64:256:64",
-        "axis 'n=1:1000000000' must read n=512,1024 or n[pow2]=9:13 or n=64:256:64",
+        "axis 'n' must read n=512,1024 or n[pow2]=9:13 or n=64:256:64 or n_q=n/2",
+        "axis 'n=1:1000000000' must read n=512,1024 or n[pow2]=9:13 or n=64:256:64 or n_q=n/2",
     ]
     assert catalog.parse_axes(["causal=false,true", "scale=0.5"]) == {"causal": [False, True], "scale": [0.5]}
 

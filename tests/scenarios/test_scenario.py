@@ -67,10 +67,29 @@ def test_n_takes_the_place_of_both_lengths():
     assert {(point["n"], point["n_q"]) for point in both.points()[0]} == {(32, 8)}
 
 
-@pytest.mark.parametrize("expression", ["8/ heads", "8 / n", "8 - heads", "heads / 8", "-8 / heads", "8 / heads / 2"])
+@pytest.mark.parametrize("expression", ["8 / n", "n / 8", "8 - heads", "heads / 0", "-8 / heads", "8 / heads / 2"])
 def test_a_tie_that_is_no_quotient_or_product_with_its_axis_is_refused(expression):
-    with pytest.raises(ValidationError, match="tie of 'd' must read 'NUMBER / heads' or 'NUMBER \\* heads'"):
+    with pytest.raises(ValidationError, match="tie of 'd' must read 'NUMBER / heads', 'NUMBER \\* heads' or"):
         Axis(name="heads", values=[2], tied={"d": expression})
+
+
+def test_an_axis_given_by_the_user_may_follow_another():
+    chosen = catalog.find("sequence-length").with_axes({"n_q": ["n/2"], "n": [256, 512, 3], "causal": [True]})
+    points, dropped = chosen.points()
+    assert [(point["n"], point["n_q"], point["causal"]) for point in points] == [(256, 128, True), (512, 256, True)]
+    assert [reason for _, reason in dropped] == ["n_q = n/2 is not whole at n = 3"]
+    assert chosen.axis("n").tied == {"n_q": "n/2"}
+
+
+def test_an_axis_that_the_user_sets_once_may_follow_another_in_its_place():
+    (point,), _ = sweep(N, base={"n_q": 3}).with_axes({"n": [8], "n_q": ["n / 4"]}).points()
+    assert point == {"n": 8, "n_q": 2}
+
+
+@pytest.mark.parametrize(("name", "expression"), [("n_q", "d / 2"), ("n", "n / 2")])
+def test_an_axis_that_follows_none_that_is_swept_is_refused(name, expression):
+    with pytest.raises(ValueError, match=f"{name} = '{expression}' follows no axis that scenario 'x' sweeps"):
+        sweep(N).with_axes({name: [expression]})
 
 
 def test_a_tie_may_multiply():

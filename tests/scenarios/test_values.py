@@ -19,6 +19,8 @@ from scenarios.values import SIZE_AT_MOST, SIZES, VALUES_AT_MOST, read_axis, siz
         ("n=3:1:-1", [3, 2, 1]),
         ("n[pow2]=0:2", [1, 2, 4]),
         ("n[pow2]=62:62", [2**62]),
+        ("n_q=n/2", ["n/2"]),
+        ("n_k=4 * n_q", ["4 * n_q"]),
     ],
 )
 def test_a_form_gives_its_values_in_order(text, values):
@@ -30,10 +32,25 @@ def test_a_form_gives_its_values_in_order(text, values):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "n", "n=", "n=1,,2", "n[pow2]=1,2", "n[pow2]=60:63", "n[pow2]=-1:2", "n[=1", "n=5:4", "n=1:5:-1", "n=1:2:3:4"],
+    [
+        "",
+        "n",
+        "n=",
+        "n=1,,2",
+        "n[pow2]=1,2",
+        "n[pow2]=60:63",
+        "n[pow2]=-1:2",
+        "n[=1",
+        "n=5:4",
+        "n=1:5:-1",
+        "n=1:2:3:4",
+        "n=m-2",
+    ],
 )
 def test_what_is_no_form_is_refused_with_the_forms(text):
-    with pytest.raises(ValueError, match=r"^axis '.*' must read n=512,1024 or n\[pow2\]=9:13 or n=64:256:64$"):
+    with pytest.raises(
+        ValueError, match=r"^axis '.*' must read n=512,1024 or n\[pow2\]=9:13 or n=64:256:64 or n_q=n/2$"
+    ):
         read_axis(text)
 
 
@@ -49,6 +66,10 @@ def test_a_size_is_a_whole_number_of_63_bits_and_each_other_value_is_named():
     assert size_mistakes("width", [1, *wrong]) == [
         f"width = {value!r} is no size: a whole number of at least 1 is needed" for value in wrong
     ]
+
+
+def test_a_size_may_follow_another():
+    assert size_mistakes("n_q", ["n / 2"]) == []
 
 
 def test_what_counts_nothing_is_left_to_its_problem():

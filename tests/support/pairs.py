@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.records import Round
 from harness.results.journal import write_document
-from harness.results.pair_file import PAIR, SIDES, PairFile, SideFile
+from harness.results.pairs.pair_file import PAIR, SIDES, PairFile, SideFile
 from harness.results.run import read_run
 from tests.support import runs
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_pair(
-    directory: Path, *, factor: float = 1.0, rounds: int = 8, processes: int = 3, of: str = "batched"
+    directory: Path, *, factor: float = 1.0, rounds: int = 16, processes: int = 8, of: str = "batched"
 ) -> Path:
     """Write both sides of a sweep; the calls of one implementation take `factor` times as long in NEW.
 

@@ -367,7 +367,7 @@ def _case(
 
 
 def _record(case: Case, *, noise: random.Random, speed: float) -> Record:
-    overhead, rate, buffers = SPEEDS[case.implementation]
+    overhead, rate, buffers = SPEEDS[case.default]
     n, d = int(case.point["n"]), int(case.point.get("d", 64))  # type: ignore[call-overload]
     heads, batch = int(case.point.get("heads", 1)), int(case.point.get("batch", 1))  # type: ignore[call-overload]
     phases = {"scores": 2 * batch * heads * n * n * d, "weighted sum": 2 * batch * heads * n * n * d}

@@ -32,6 +32,8 @@ class ScriptedSupervisor:
 
     def __init__(self, answers):
         self.answers, self.asked, self.drops = answers, [], 0
+        # How many workers had been dropped before each launch.
+        self.launches = []
         self.stages = Stages()
 
     def ask(self, request, *, seconds=120.0):  # noqa: ARG002
@@ -40,6 +42,9 @@ class ScriptedSupervisor:
         return answer(request) if callable(answer) else answer
 
     require = ask
+
+    def launch(self):
+        self.launches.append(self.drops)
 
     def drop(self):
         self.drops += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 import sys
 
@@ -46,3 +47,15 @@ def test_the_ordinary_suite_meets_every_name_and_nox_gates_every_test(file):
 
     assert names(ordinary) == names(whole)
     assert len(ordinary) < 0.6 * len(whole)
+
+
+def test_nox_gates_runs_every_file_of_which_the_suite_takes_a_sample():
+    sampled = re.compile(r"sample\.marks\(|^def test_\w+\(gate_case", re.MULTILINE)
+    files = {
+        file.relative_to(ROOT / "tests").as_posix()
+        for file in (ROOT / "tests").rglob("test_*.py")
+        if sampled.search(file.read_text(encoding="utf-8")) and file.name != "test_sample.py"
+    }
+    session = (ROOT / "noxfile.py").read_text(encoding="utf-8").partition("def gates(")[2].partition("@nox.session")[0]
+    assert {f"tests/{file}" for file in files} >= set(FILES)
+    assert {file for file in files if f'"{file}"' not in session} == set()

@@ -18,11 +18,22 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 KERNEL = shell_steps((ROOT / ".github" / "workflows" / "kernel.yml").read_text())
 COMMENT = shell_steps((ROOT / ".github" / "workflows" / "comment.yml").read_text())
 PAGE = (ROOT / "docs" / "ci.md").read_text()
-# So that a run takes seconds: appended to what a recipe runs.
-SMALL = "--impl mine --impl batched -a n=16"
+# So that a run takes seconds beside other tests: appended to what a recipe runs, of which it takes the last words.
+SMALL = "--fast --threads 1 --impl mine --impl batched -a n=16"
+# Recipes that run the same kernel by the same words share what the first of them measured.
 PROGRAM = f"""#!/usr/bin/env bash
-if [ "$1" = run ]; then set -- "$@" {SMALL}; fi
-exec {sys.executable} -m attnbench "$@"
+if [ "$1" != run ]; then exec {sys.executable} -m attnbench "$@"; fi
+ran="$RUNS/$(cat my_kernel.py - <<< "$*" | cksum | tr -d ' ')" out="${{@: -1}}"
+if [ ! -e "$ran.code" ]; then
+  code=0
+  {sys.executable} -m attnbench "$@" {SMALL} || code=$?
+  cp -r "$out" "$ran"
+  echo "$code" > "$ran.code"
+else
+  mkdir -p "$(dirname "$out")"
+  cp -r "$ran" "$out"
+fi
+exit "$(cat "$ran.code")"
 """
 MINE = """
 import torch
@@ -37,8 +48,14 @@ WRONG = MINE.replace("return (", "return 0.9 * (")
 GREEDY = MINE.replace("    return", "    k = torch.cat([k, k], -2)[..., : k.shape[-2], :]\n    return")
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Where the runs lie that recipes share."""
+    return tmp_path_factory.mktemp("runs")
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, runs):
     """A repository of a kernel, and `attnbench` on the path: what is installed here, with small runs."""
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -50,6 +67,7 @@ def place(tmp_path, monkeypatch):
     (repository / "my_kernel.py").write_text(MINE)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("RUNS", str(runs))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     monkeypatch.setenv("GITHUB_PATH", str(tmp_path / "path"))
     return repository
@@ -107,11 +125,8 @@ def test_the_steps_of_the_gate_from_the_first_run_to_a_regression(place, tmp_pat
 
     (place / "my_kernel.py").write_text(GREEDY)
     assert codes(steps()) == [0, 1, 0, 0]
-    assert "memory:1%" in summary.read_text()
-
-    (place / "my_kernel.py").write_text(WRONG)
-    assert codes(steps()) == [3, 1, 0, 0]
-    assert "disagreed" in summary.read_text()
+    assert "memory:1%: FAILED in 1 of " in summary.read_text()
+    assert "disagreed: FAILED" not in summary.read_text()
 
 
 def test_what_the_gate_installs_is_pinned_and_there():
@@ -145,6 +160,9 @@ def test_the_plain_shell_keeps_a_baseline_and_then_compares(place):
     assert "baselines/smoke.json is new: commit it" in first.stdout
     (place / "my_kernel.py").write_text(WRONG)
     assert shell(script, place).returncode == 3
+    gate = re.search(r"^attnbench compare .*$", script, re.MULTILINE)[0]
+    wrong = shell(gate, place)
+    assert (wrong.returncode, "disagreed: FAILED in 1 of " in wrong.stdout) == (1, True), wrong.stdout
 
 
 HOSTILE = "## fine\n```\n@everyone <img src=x> [here](https://example.com)\x1b[31m\n````\n- memory:1% holds\n"

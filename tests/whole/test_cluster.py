@@ -23,9 +23,9 @@ KERNEL = """
 import torch
 from attnbench import register
 
-@register(problem="attention", name="mine", devices=["cpu"], supports=("causal", "valid_lens"))
-def mine(inputs):
-    return torch.nn.functional.scaled_dot_product_attention(inputs.q, inputs.k, inputs.v)
+@register(problem="attention", name="mine", devices=("cpu",))
+def mine(q, k, v, *, causal=False, scale=None, valid_lens=None):
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
 """
 
 
@@ -39,7 +39,7 @@ def two_cores(tmp_path, monkeypatch):
 
 def start(directory, *options):
     return subprocess.Popen(
-        [sys.executable, "-m", "attnbench", "run", "smoke", "-o", str(directory), "--workers", "2", *options],
+        [sys.executable, "-m", "attnbench", "run", "smoke", "--fast", "-o", str(directory), "--workers", "2", *options],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -65,12 +65,16 @@ def end_at_work(process, directory, *, number):
 
 def test_a_sweep_that_is_ended_twice_goes_on_and_has_every_case_once(two_cores, tmp_path):
     out = tmp_path / "out"
-    what = ["--impl", "batched", "--impl", "sdpa-math", "-a", "n=16,32"]
+    # The workers have the kernel by the orders alone: its file is gone when the sweep goes on.
+    kernel = tmp_path / "mine.py"
+    kernel.write_text(KERNEL, encoding="utf-8")
+    what = ["--impl", "batched", "--impl", "mine", "--impl-file", str(kernel), "-a", "n=16,32"]
     for name in ("float32", "float64", "bfloat16"):
         what += ["--dtype", name]
     begun = start(out, "--cores-per-worker", "1", *what)
     assert end_at_work(begun, out, number=signal.SIGINT) == []
     assert begun.returncode == 130
+    kernel.unlink()
     store = Store(out)
     again = start(out, "--resume", "--cores-per-worker", "1")
     assert end_at_work(again, out, number=signal.SIGKILL) == []

@@ -16,7 +16,7 @@ VENDORED = "vendor"
 BANNED = {
     r"name bookkeeping of tensors": "say which operators do work",
     r"is no doubt": "limits what a case can resolve",
-    r"[Cc]ompared are|[Mm]easured are|[Ss]hown are": "the subject first",
+    r"[Cc]ompared are|[Mm]easured are|[Ss]hown are|Seen are|Named are|Kept are": "the subject first",
     r"the intervals allow \d": "the intervals include",
     r"holds itself back": "throttles",
     r"swapped answer": "computed by another kernel",
@@ -31,8 +31,9 @@ BANNED = {
     r"nobody's in particular|is nobody else's": "cannot be attributed",
     r"accuses? nobody": "the fact",
     r"\btold apart\b": "no significant difference; distinguished",
-    r"implementation raises rises": "exceptions propagate",
-    r"\bNone where\b": "None if",
+    r"raises rises": "exceptions propagate",
+    r"\b(None|empty|False|True|[01]) where\b": "if",
+    r"is no (obstacle|mistake|choice)\b|are no times\b": "say what is so",
     r"\b(seconds|samples|operations|bytes|joules|ms|us|calls) a (call|round|core|visit|block|sample|case)\b": "per",
 }
 # Words of American spelling, outside code: identifiers of other libraries keep theirs.

@@ -59,9 +59,20 @@ def test_the_plugin_s_own_tests_pass():
     assert "2 passed" in done.stdout
 
 
-def test_without_its_entry_point_the_plugin_is_not_there():
-    listed = json.loads(attnbench("list", "--device", "cpu", "--json").stdout)
-    assert "chunked" not in {entry["name"] for entry in listed["implementations"]}
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """What is listed of the files where neither the plugin nor a compiler is there, by name."""
+    files = [word for name in ("triton_kernel", "cpp_kernel") for word in ("--impl-file", str(EXAMPLES / f"{name}.py"))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("CXX", "no-such-compiler")
+        listed = json.loads(attnbench("list", *files, "--device", "cpu", "--json").stdout)
+    return {entry["name"]: entry for entry in listed["implementations"]}
+
+
+def test_without_its_entry_point_the_plugin_is_not_there(bare):
+    assert "sdpa-auto" in bare
+    assert "chunked" not in bare
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
@@ -74,24 +85,30 @@ def test_the_triton_kernel_agrees_in_the_interpreter(monkeypatch):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
-def test_a_wrong_triton_kernel_is_refused_in_the_interpreter(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("right", "wrong_part"),
+    [
+        ("total * shrink + ", "total + "),
+        ("weights * (towards - drift[:, None])", "weights * towards"),
+        ("tl.maximum(block * BLOCK - (n_k - n_q), 0)", "tl.maximum(block * BLOCK, 0)"),
+    ],
+    ids=["sums not rescaled", "drift forgotten", "rows of a rectangle left out"],
+)
+def test_a_wrong_triton_kernel_is_refused_in_the_interpreter(monkeypatch, tmp_path, right, wrong_part):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     text = (EXAMPLES / "triton_kernel.py").read_text(encoding="utf-8")
     wrong = tmp_path / "wrong.py"
-    assert text.count("total * shrink + ") == 1
-    wrong.write_text(text.replace("total * shrink + ", "total + ").replace("triton-flash", "triton-wrong"))
+    assert text.count(right) == 1
+    wrong.write_text(text.replace(right, wrong_part).replace("triton-flash", "triton-wrong"))
     words = ["--impl-file", str(wrong), "--impl", "triton-wrong", "--dtype", "float32", "-k", "n_q 100, n_k 257"]
     done = attnbench("check", *words, "--device", "cpu", "--json")
     assert "disagreed" in statuses(done.stdout, "triton-wrong")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is not None, reason="triton is installed")
-def test_where_triton_is_missing_the_kernel_is_listed_with_the_reason():
-    kernel = str(EXAMPLES / "triton_kernel.py")
-    listed = json.loads(attnbench("list", "--impl-file", kernel, "--device", "cpu", "--json").stdout)
-    (entry,) = [entry for entry in listed["implementations"] if entry["name"] == "triton-flash"]
-    assert not entry["available"]
-    assert "triton" in entry["reason"]
+def test_where_triton_is_missing_the_kernel_is_listed_with_the_reason(bare):
+    assert not bare["triton-flash"]["available"]
+    assert "triton" in bare["triton-flash"]["reason"]
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
@@ -106,13 +123,9 @@ def test_the_kernel_in_cpp_is_compiled_once_and_agrees(monkeypatch, tmp_path):
     assert len(list((tmp_path / "attnbench-examples").iterdir())) == 1
 
 
-def test_without_a_compiler_the_kernel_in_cpp_is_listed_with_the_reason(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    done = attnbench("list", "--impl-file", str(EXAMPLES / "cpp_kernel.py"), "--device", "cpu", "--json")
-    (entry,) = [entry for entry in json.loads(done.stdout)["implementations"] if entry["name"] == "cpp-rows"]
-    assert not entry["available"]
-    assert "no-such-compiler" in entry["reason"]
+def test_without_a_compiler_the_kernel_in_cpp_is_listed_with_the_reason(bare):
+    assert not bare["cpp-rows"]["available"]
+    assert "no-such-compiler" in bare["cpp-rows"]["reason"]
 
 
 @pytest.mark.gpu

@@ -35,7 +35,7 @@ def carry_out(order: Order, folder: Path, *, device: str) -> Answer:
     except ForeignCodeError as error:
         return Answer(kind="refused", reason=str(error))
     except SelectionError as error:
-        # A plan that was made already is no mistake of who asked for it.
+        # A plan that was made already is not the fault of who asked for it.
         return Answer(kind="failed" if order.plan else "mistake", reason=str(error))
     except (ValueError, OSError, WorkerError) as error:
         return Answer(kind="failed", reason=str(error))

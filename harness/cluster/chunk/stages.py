@@ -54,6 +54,9 @@ class StageLines:
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Say nothing: the report says it."""
 
+    def crowded(self, processes: Sequence[str]) -> None:
+        """Say nothing: the part's summary says it."""
+
     def waiting(self, processes: Sequence[str], *, seconds: float) -> None:  # noqa: ARG002  # on a screen a line is short
         """Say that others take the cores."""
         self._begin("waiting for the cores", seconds)

@@ -122,7 +122,7 @@ class _Utilization:
 
 
 def _shared_with(gpu: nvml.Gpu) -> str:
-    """Say who else uses a GPU, empty where nobody does or nobody can tell."""
+    """Say who else uses a GPU, empty if nobody does or nobody can tell."""
     import torch
 
     if gpu.is_mig:

@@ -60,7 +60,7 @@ class Rest:
         return idle
 
     def _cool(self, temperature: Callable[[], float], *, begun: float) -> float:
-        """Wait for the temperature to fall; return by how much it is too high at the end, 0 where it isn't."""
+        """Wait for the temperature to fall; return by how much it is too high at the end, 0 if it isn't."""
         now = temperature()
         self.start_c = now if self.start_c is None else self.start_c
         while now - self.start_c > self.policy.cool_within_c:
@@ -92,8 +92,8 @@ def sustained(
     """Run a verified call back to back for seconds and report the device's state meanwhile.
 
     `call_seconds` is the timed median, from which burst throughput and batch lengths follow; `operations` are those
-    of one call. On the CPU sampling is light, yet this is no timing pass. A GPU is given a `rest` before. Whatever the
-    call raises rises from here.
+    of one call. On the CPU sampling is light, yet calls in here are not timed. A GPU is given a `rest` before.
+    Exceptions of the call propagate.
     """
     on_gpu = device.startswith("cuda")
     lead_in = policy.lead_in_cuda if on_gpu else policy.lead_in_cpu

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.results import journal
 from harness.results.journal import Journal
-from harness.results.pair_file import PAIR, PairFile
+from harness.results.pairs.pair_file import PAIR, PairFile
 from harness.runner.execute import create_directory, finish, lock_of, store_plan
 from harness.runner.pairing.sides import names_of, patterns_of, plan_side, policy_for_pairs, supervisor_of, told
 from harness.runner.pairing.turns import Pair, take_turns

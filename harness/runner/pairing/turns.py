@@ -65,8 +65,7 @@ def take_turns(pair: Pair) -> None:
         2 * pair.base.time.left - reserve, a_round=_round_cost(pair, block), restart=_restart(pair), timing=timing
     )
     for process in range(plan.processes):
-        if process:
-            _begin_processes(pair)
+        _begin_processes(pair, process)
         for _ in range(plan.rounds):
             cost = _round_cost(pair, block)
             is_needed = pair.base.rounds_done < timing.rounds_needed and _has_cheapest_alone(pair)
@@ -80,11 +79,11 @@ def take_turns(pair: Pair) -> None:
 def schedule(room: float, *, a_round: float, restart: float, timing: TimingPolicy) -> Schedule:
     """Spread the rounds that are aimed at, or that fit the room in seconds, over as many processes as can have some.
 
-    Each process has an even number of rounds, so that each side goes first as often as the other.
+    Each process has an even number of rounds, so that each side goes first as often as the other: two at least.
     """
     for processes in range(timing.processes, 0, -1):
         aimed = _even(math.ceil(timing.rounds_aimed / processes), up=True)
-        fit = _even(int((room - (processes - 1) * restart) / (processes * max(a_round, 1e-6))), up=False)
+        fit = _even(int((room - processes * restart) / (processes * max(a_round, 1e-6))), up=False)
         rounds = min(aimed, fit)
         if rounds > 0 and rounds * processes >= timing.rounds_needed:
             return Schedule(processes, rounds)
@@ -112,18 +111,21 @@ def _block(state: RunState) -> float:
 
 
 def _restart(pair: Pair) -> float:
-    """Return what new workers of both sides take, in seconds, as those before them did."""
-    known = sum(
+    """Return what new workers of both sides take, which start at the same time, in seconds, as those before did."""
+    known = max(
         state.supervisor.stages.seconds["starting workers"] / max(1, state.supervisor.started_workers)
         for state in pair.states
     )
     return known + 2 * ("cuda" in pair.base.plan.device) * budget.FIRST_CALLS_SECONDS_CUDA
 
 
-def _begin_processes(pair: Pair) -> None:
+def _begin_processes(pair: Pair, process: int) -> None:
+    """Replace the workers of both sides, which start together: of two copies, the one that started first was slower."""
     for state in pair.states:
         state.supervisor.drop()
-        state.process += 1
+        state.process = process
+    for state in pair.states:
+        state.supervisor.launch()
 
 
 def _due(pair: Pair) -> Iterator[tuple[RunState, PlannedCase]]:
@@ -148,7 +150,7 @@ def _take_round(pair: Pair, *, block: float, cost: float) -> None:
     pair.base.progress.round_begun(number + 1, cost=cost, cases=sum(map(len, due.values())))
     for planned in shuffled([of[0][1] for of in due.values()], pair.base.random):
         of = due[planned.case.id]
-        _visit_both(of if number % 2 == 0 else of[::-1], number=number, block=block)
+        _visit_both(of if (number + pair.base.process) % 2 == 0 else of[::-1], number=number, block=block)
     for state in pair.states:
         state.rounds_done += 1
 

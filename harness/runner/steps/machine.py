@@ -9,9 +9,10 @@ from harness.protocol.messages import Failed, MeasureCeilings, MeasureEnvironmen
 from harness.results import journal
 from harness.results.documents import JournalError
 from harness.runner import kept
+from harness.tables.reading import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # A product of the canary's size reaches at least this share of the best size's rate on the machines seen.
 CANARY_SHARE = 0.6
+# Of a fact that changed, as much is told.
+FACT_CHARACTERS = 80
 
 
 def describe_machine(state: RunState) -> None:
@@ -30,14 +33,40 @@ def describe_machine(state: RunState) -> None:
     described = state.supervisor.require(MeasureEnvironment(dtypes=[], seconds=0.0)).environment
     known = state.environment
     if known is not None and known.id != described.id:
-        raise JournalError(f"{state.directory} was begun on another machine or setup ({known.id}, now {described.id})")
+        changed = "; ".join(_changes(known.stable, described.stable)) or f"{known.id}, now {described.id}"
+        raise JournalError(f"{state.directory} was begun on another machine or setup: {changed}")
     if known is None:
         state.environment = described.model_copy(update={"ceilings": _ceilings(state, described)})
         document = state.environment.model_dump(mode="json", by_alias=True)
         journal.write_document(state.directory / journal.ENVIRONMENT, document)
-    elif (card := described.volatile.get("gpu_uuid")) != known.volatile.get("gpu_uuid"):
-        state.warnings.append(f"The run was begun on another card of the same model, and goes on with {card}.")
+    else:
+        _warn_of_another(state, known.volatile, described.volatile)
     _warn_of_others(state, described.volatile.get("gpu_other_processes"), when="at the start")
+
+
+def _changes(before: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> list[str]:
+    """Say which facts are others now, those of objects such as `variables` one by one."""
+    said = []
+    for name in sorted({*before, *now}):
+        was, is_now = before.get(name), now.get(name)
+        if isinstance(was, dict) and isinstance(is_now, dict):
+            said += _changes(was, is_now)
+        elif was != is_now:
+            said.append(f"{printable(name)} was {_shown(was)}, now it is {_shown(is_now)}")
+    return said
+
+
+def _shown(fact: JsonValue) -> str:
+    return "not set" if fact is None else printable(str(fact))[:FACT_CHARACTERS]
+
+
+def _warn_of_another(state: RunState, before: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> None:
+    """Say that a run goes on on another machine, or card, that is like the one it was begun on."""
+    if (card := now.get("gpu_uuid")) != before.get("gpu_uuid"):
+        state.warnings.append(f"The run was begun on another card of the same model, and goes on with {card}.")
+    was, host = before.get("hostname"), now.get("hostname")
+    if was and was != host:
+        state.warnings.append(f"The run was begun on {_shown(was)}, and goes on on {_shown(host)}, which is alike.")
 
 
 def _ceilings(state: RunState, described: Environment) -> list[Ceiling]:

@@ -37,6 +37,8 @@ def load() -> Callable[..., Any]:
     load=load,
     on_request=True,
     untried=True,
+    # The keys of a row shared out, for few rows against many keys.
+    options={"num_splits": (2, 4, 8, 16)},
 )
 def flash_attn_3(
     q: torch.Tensor,
@@ -46,7 +48,10 @@ def flash_attn_3(
     causal: bool = False,
     scale: float | None = None,
     valid_lens: torch.Tensor | None = None,  # noqa: ARG001  # not in `supports`: never asked
+    num_splits: int = 1,
 ) -> torch.Tensor:
     """Call flash_attn_func; early versions return the logarithms of the sums beside the output."""
     decline_head_sizes(q.shape[-1], multiple=8)
-    return call_swapped(load(), q, k, v, causal=causal, softmax_scale=scale)
+    # Early versions don't know the argument.
+    splits = {} if num_splits == 1 else {"num_splits": num_splits}
+    return call_swapped(load(), q, k, v, causal=causal, softmax_scale=scale, **splits)

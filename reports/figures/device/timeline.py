@@ -118,7 +118,7 @@ def over_run(run: Run, colors: dict[str, style.Look], *, key: str, label: str) -
         alt=title,
         how="Grey: readings beside the timed rounds, their median with the span from lowest to highest. In colour: "
         "the sustained loads, one line per implementation, colours as everywhere. Red marks along the top say when the "
-        "device held its clocks back. A level line means that the machine was the same for all; what drifts here "
+        "device was throttled. A level line means that the machine was the same for all; what drifts here "
         "drifts in the times."
         + (
             " The canary is a small matrix product timed around each sample: above 1 the machine was shared."

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure as Drawing
 
-    from harness.results.regret import Regret
+    from harness.results.pairs.regret import Regret
     from reports.figures.marks import Looks
 
 # More rows than this make no small figure; the table below it has all of them.

@@ -58,7 +58,7 @@ def roofline(
         f"from its time. The line is what the machine can do: flat, the best matrix product measured here "
         f"({rate.how}{sheet}); sloped, the measured {bandwidth.name} of {units.count(bandwidth.value, 'B/s')}. Tensors "
         "that stay in a cache may move faster than the slope."
-        + _again(ceilings, [rate.name, bandwidth.name], after)
+        + _remeasured(ceilings, [rate.name, bandwidth.name], after)
         + sampled(rows),
         finding=_finding(shares),
         columns=("implementation", "best share of the roofline"),
@@ -133,7 +133,7 @@ def _reached(ceilings: Sequence[Ceiling], after: Sequence[Ceiling]) -> list[Ceil
     ]
 
 
-def _again(ceilings: Sequence[Ceiling], drawn: Sequence[str], after: Sequence[Ceiling]) -> str:
+def _remeasured(ceilings: Sequence[Ceiling], drawn: Sequence[str], after: Sequence[Ceiling]) -> str:
     """Say what the drawn ceilings came to at the start and at the end of the run, nothing if once alone."""
     later = {ceiling.name: ceiling for ceiling in after}
     said = [

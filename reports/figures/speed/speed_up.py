@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from harness.policy import ComparisonPolicy
-    from harness.results.paired import Pair
+    from harness.results.pairs.paired import Pair
     from reports.figures.sweep import Sweep
 
 # Colour of the heat map ends at a factor of eight; beyond it the written number tells.

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from attnbench.commands.list import _state
+from harness.protocol.messages import DescribedImplementation
 from impls.registry import RARE
 from scenarios import catalog
 from tests.support.commands import attnbench, in_process
@@ -43,6 +45,14 @@ def test_json_has_every_scenario_and_device(listed):
     assert {one["name"] for one in listed["found_devices"]} >= set(listed["devices"])
 
 
+def test_what_a_package_failed_to_bring_is_named_by_entry_point_and_distribution():
+    gone = DescribedImplementation(
+        problem="attention", name="gone", available=False, reason="no module", source="entry point gone of mine 0.3"
+    )
+    assert _state(gone) == "unavailable: no module (entry point gone of mine 0.3)"
+    assert _state(gone.model_copy(update={"source": "/folder/gone.py"})) == "unavailable: no module"
+
+
 def test_text_has_a_line_for_each_with_a_star_at_the_default_set():
     done = in_process("list", "--device", "cpu")
     assert done.exit_code == 0
@@ -54,6 +64,8 @@ def test_text_has_a_line_for_each_with_a_star_at_the_default_set():
     assert "unavailable: " in cudnn
     (compiled,) = [line for line in lines if line.split()[:2] == ["attention", "compiled"]]
     assert compiled.endswith(" (by name only)")
+    assert "-a online.block=32,64,256,512" in done.stdout
+    assert "online:block" not in done.stdout
     starred = [line.split()[1] for line in lines if line.startswith("  * ")]
     assert sorted(starred) == sorted(catalog.DEFAULT)
     assert any(line.startswith("  cpu") for line in lines[lines.index("Devices:") :])

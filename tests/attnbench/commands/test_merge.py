@@ -56,7 +56,13 @@ def test_several_machines_load_as_one_table_with_a_column_of_theirs(several):
 
 
 @pytest.mark.parametrize(
-    "words", [("compare", "MERGED", "PART"), ("compare", "PART", "MERGED"), ("export", "MERGED", "--to", "csv")]
+    "words",
+    [
+        ("compare", "MERGED", "PART"),
+        ("compare", "PART", "MERGED"),
+        ("export", "MERGED", "--to", "csv"),
+        ("profile", "MERGED"),
+    ],
 )
 def test_what_takes_one_run_names_the_folders_of_several_in_a_line(parts, several, words):
     named = {"MERGED": several, "PART": parts[0]}
@@ -64,6 +70,12 @@ def test_what_takes_one_run_names_the_folders_of_several_in_a_line(parts, severa
     folders = ", ".join(run.path.name for run in read_runs([several]))
     assert done.exit_code == USAGE
     assert done.output == f"attnbench: {several} holds runs of 2 machines: name one of {folders} in it\n"
+
+
+def test_what_is_merged_is_no_run_to_go_on_with(several):
+    done = in_process("run", "--resume", "-o", several)
+    line = f"attnbench: {several} is merged of parts: resume the part that lacks something, and merge anew\n"
+    assert (done.exit_code, done.stderr) == (USAGE, line)
 
 
 def test_a_history_has_each_of_several_machines_wherever_their_merge_lies(several):

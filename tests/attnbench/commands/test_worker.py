@@ -14,6 +14,7 @@ from tests.support.commands import in_process
     [
         ([], "say which scheduler"),
         (["--scheduler-file", "gone.json"], "--scheduler-file gone.json: no such file"),
+        (["tls://127.0.0.1:1"], "the scheduler at tls://127.0.0.1:1 wants certificates"),
         (["tcp://127.0.0.1:1", "--tls-ca", "pyproject.toml"], "--tls-cert, --tls-key must be given too"),
         (["tcp://127.0.0.1:1", "--device", "cpu", "--cores-per-worker", "100000"], "1 workers of 100000 cores want"),
     ],

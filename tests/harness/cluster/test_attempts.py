@@ -9,11 +9,14 @@ import threading
 import time
 
 import psutil
+import pytest
 
 from harness.cluster import attempts as module
-from harness.cluster.attempts import Attempts, Slot, order_text
+from harness.cluster.attempts import Attempts, Slot, held, order_text
 from harness.cluster.chunk.packing import unpack
 from harness.cluster.orders import Answer, Order
+from harness.results import device_lock
+from harness.results.device_lock import DeviceLock
 from harness.results.run import read_run
 from harness.runner.execute import lock_of
 from harness.runner.plan import code_fingerprint
@@ -64,6 +67,22 @@ def test_a_held_core_and_foreign_code_are_answers(tmp_path, monkeypatch):
     foreign = order_text(Order(chunk="1", on="cpu", fingerprint=code, plan=plan_of(FIRST, fingerprint=code)))
     refused = Answer.model_validate_json(made.perform("b", foreign)[0])
     assert (refused.kind, refused.reason) == ("refused", "code differs")
+
+
+@pytest.mark.parametrize(
+    ("slot", "part"),
+    [(Slot("cpu", cores=(7, 8)), "core-8"), (Slot("cuda:0", uuid="aa-bb"), "aa-bb")],
+)
+def test_a_held_device_is_told_without_a_child(tmp_path, monkeypatch, slot, part):
+    monkeypatch.setattr(device_lock, "folders", lambda: (tmp_path, tmp_path))
+    monkeypatch.setattr(Attempts, "_start", None)
+    made = Attempts(slot, scratch=tmp_path)
+    with DeviceLock([part], folder=tmp_path, name="other"):
+        answer = Answer.model_validate_json(made.perform("a", order())[0])
+    assert answer.kind == "held"
+    assert f"is held by another run (process {os.getpid()})" in answer.reason
+    assert held(slot) == ""
+    assert held(Slot("cuda:0")) == ""
 
 
 def test_a_child_dies_with_who_waits_for_it(tmp_path):

@@ -26,7 +26,10 @@ def test_a_lost_worker_is_started_again_and_all_end_with_the_crew(module_that):
         after = [member.process for member in crew.members]
         assert after[0].pid != before[0].pid
         assert after[1].pid == before[1].pid
+        (crew.folder / "left").touch()
     assert all(process.poll() is not None for process in after)
+    # What a killed worker wrote goes with the crew.
+    assert not crew.folder.exists()
 
 
 def test_who_finds_no_scheduler_is_not_started_again(module_that):

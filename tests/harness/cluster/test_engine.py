@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -19,7 +22,9 @@ from harness.cluster.seen import NoDeviceError, Patience
 from harness.cluster.store import Store
 from harness.results.run import read_run
 from harness.runner.plan import code_fingerprint
+from tests.evidence.cluster_kills import MEASURING, WORKER, Killer, left_of, mistakes_of, sweep
 from tests.support import stand_in_worker
+from tests.support.places import ROOT
 from tests.support.scripted import plan_of
 from tests.support.scripted_engine import Told
 from tests.support.steps import planned
@@ -38,33 +43,46 @@ def scheduler(tmp_path_factory):
     made.close()
 
 
-@pytest.fixture
-def fleet(scheduler, monkeypatch):
-    """A connection, and two workers whose children measure nothing; at the end no process of theirs is left."""
-    from harness.cluster.engine import DaskEngine
-
-    monkeypatch.setattr(crew, "WORKER", stand_in_worker.__name__)
+@pytest.fixture(scope="module")
+def workers(scheduler):
+    """Two workers whose children measure nothing; at the end no process of theirs is left."""
     reach = Reach(scheduler=scheduler.address, host="127.0.0.1", certificates=scheduler.certificates)
-    places = [Place("cpu", "cpu", cores=(number,)) for number in range(2)]
-    engine = DaskEngine(address=scheduler.address, certificates=scheduler.certificates)
-    with Crew(places, reach) as workers:
-        yield engine, workers
-    engine.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crew, "WORKER", stand_in_worker.__name__)
+        with Crew([Place("cpu", "cpu", cores=(number,)) for number in range(2)], reach) as made:
+            yield made
     left = [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
     assert left == []
 
 
-def store_of(tmp_path, count, *, seconds=0.3, on="cpu"):
-    store = Store(tmp_path / "out")
-    store.make()
+@pytest.fixture
+def fleet(scheduler, workers):
+    """A connection, and the workers; no attempt is left on them."""
+    from harness.cluster.engine import DaskEngine
+
+    engine = DaskEngine(address=scheduler.address, certificates=scheduler.certificates)
+    yield engine, workers
+    wait_for_children(workers)
+    assert children_of(workers) == []
+    engine.close()
+
+
+def orders_of(count, *, seconds=0.3, on="cpu"):
     cases = [planned(n=size) for size in range(1, 2 * count + 1)]
     code = code_fingerprint()
     orders = [
         Order(chunk=str(at), on=on, seconds=seconds, fingerprint=code, plan=plan_of(*cases[2 * at : 2 * at + 2]))
         for at in range(count)
     ]
+    return orders, sorted(one.case.id for one in cases)
+
+
+def store_of(tmp_path, count, **options):
+    store = Store(tmp_path / "out")
+    store.make()
+    orders, cases = orders_of(count, **options)
     store.begin(orders, command=["test"], one_per_host=False)
-    return store, sorted(one.case.id for one in cases)
+    return store, cases
 
 
 def measure(engine, store, keep, *, patience=PATIENCE, interrupt=None):
@@ -93,23 +111,22 @@ def children_of(workers):
     return found
 
 
-def test_workers_killed_at_their_work_cost_their_chunk_alone(fleet, tmp_path):
+def wait_for_children(workers):
+    deadline = time.monotonic() + 5.0
+    while children_of(workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def test_a_worker_and_a_child_that_are_killed_at_a_write_cost_their_attempt_alone(fleet, tmp_path):
     engine, workers = fleet
-    store, cases = store_of(tmp_path, 6)
-    kills = []
-
-    def keep():
-        workers.look()
-        busy = [member for member in workers.members if psutil.Process(member.process.pid).children()]
-        # One kill for each chunk that began, so that none is lost three times.
-        if busy and len(kills) < 4 and len(kills) <= len(store.parts()) * 2:
-            kills.append(busy[0].process.pid)
-            os.kill(busy[0].process.pid, signal.SIGKILL)
-
-    measure(engine, store, keep)
-    assert len(kills) == 4
+    orders, cases = orders_of(3, seconds=0.6)
+    store = Store(tmp_path / "out")
+    killer = Killer(workers.folder, times=2, chance=random.Random(0), lines_at_most=1)
+    told = sweep(store, orders, workers, engine, killer, interrupt=threading.Event())
+    assert [kill.victim for kill in killer.kills] == [WORKER, MEASURING]
+    assert mistakes_of(store, orders, left=left_of(killer, known=[])) == []
     assert closed(store) == cases
-    assert store.missing() == []
+    assert len([line for line in told.lines if line[0] == "lost"]) == 2
 
 
 def test_a_frozen_worker_is_replaced_and_its_late_result_unread(fleet, tmp_path):
@@ -142,9 +159,7 @@ def test_an_interrupt_ends_children_and_what_is_missing_is_measured_later(fleet,
 
     with pytest.raises(KeyboardInterrupt):
         measure(engine, store, keep, interrupt=interrupt)
-    deadline = time.monotonic() + 5.0
-    while children_of(workers) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for_children(workers)
     assert children_of(workers) == []
     kept = {part.name: part.stat().st_mtime_ns for part in store.parts()}
     assert 0 < len(kept) < 4
@@ -153,11 +168,48 @@ def test_an_interrupt_ends_children_and_what_is_missing_is_measured_later(fleet,
     assert {line[1] for line in told.lines if line[0] == "begun"}.isdisjoint(kept)
 
 
+# What a coordinator does that stands apart: it goes on with a sweep.
+COORDINATOR = """
+import sys, threading
+from pathlib import Path
+from harness.cluster import coordinate
+from harness.cluster.engine import DaskEngine
+from harness.cluster.seen import Patience
+from harness.cluster.store import Store
+from harness.cluster.tls import Certificates
+from tests.support.scripted_engine import Told
+
+engine = DaskEngine(address=sys.argv[2], certificates=Certificates(*sys.argv[3:]))
+coordinate.measure(
+    engine, Store(Path(sys.argv[1])), one_per_host=False, listener=Told(), patience=Patience(),
+    interrupt=threading.Event(), keep=lambda: None,
+)
+"""
+
+
+def test_a_coordinator_that_is_killed_elsewhere_leaves_no_child(scheduler, fleet, tmp_path):
+    _, workers = fleet
+    store, _ = store_of(tmp_path, 2, seconds=60.0)
+    keys = scheduler.certificates
+    words = [sys.executable, "-c", COORDINATOR, str(store.directory), scheduler.address, keys.ca, keys.cert, keys.key]
+    coordinator = subprocess.Popen(words, cwd=ROOT)
+    deadline = time.monotonic() + 30.0
+    while not (begun := children_of(workers)) and time.monotonic() < deadline:
+        workers.look()
+        time.sleep(0.1)
+    coordinator.kill()
+    coordinator.wait()
+    assert begun
+    wait_for_children(workers)
+    assert children_of(workers) == []
+
+
 def test_an_unknown_class_is_one_line_with_the_classes_there_are(fleet, tmp_path):
     engine, workers = fleet
     store, _ = store_of(tmp_path, 1, on="h100")
     deadline = time.monotonic() + 30.0
     while coordinate.offered(engine)["cpu"] < 2 and time.monotonic() < deadline:
+        workers.look()
         time.sleep(0.1)
     with pytest.raises(NoDeviceError, match="no worker offers 'h100'; there is 2 cpu"):
         measure(engine, store, workers.look, patience=Patience(lonely=0.3))

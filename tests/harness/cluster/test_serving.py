@@ -11,7 +11,7 @@ from harness.runner.plan import code_fingerprint
 
 
 def test_a_worker_announces_its_place_and_code():
-    said = announce(Served(on="h100", device="cuda:0", uuid="aa", cores=[0, 1]))
+    said = announce(Served(on="h100", device="cuda:0", uuid="aa", cores=[0, 1], folder="."))
     assert (said.on, said.process, said.fingerprint) == ("h100", os.getpid(), code_fingerprint())
     assert said.place.endswith("aa cores 0-1")
 

@@ -10,6 +10,7 @@ from harness.cluster.store import Store, TornPartError
 from harness.results import journal
 from harness.results.documents import JournalError
 from harness.results.run import read_run
+from harness.runner.plan import code_fingerprint
 from tests.support import stand_in_child
 from tests.support.scripted import plan_of
 from tests.support.scripted_engine import announced
@@ -72,6 +73,23 @@ def test_a_lost_chunk_ends_as_records_that_name_the_hosts_in_the_merge_too(store
     assert record.reason == "3 attempts were lost: a cpu (gone); b cpu (gone); c cpu (silent)"
     store.merge()
     assert {one.case.id for one in read_run(store.directory).records} == {FIRST.case.id, SECOND.case.id}
+
+
+def test_a_sweep_goes_on_with_the_code_that_began_it(tmp_path):
+    store = Store(tmp_path / "out")
+    store.make()
+    with pytest.raises(JournalError, match="holds no sweep over several devices to resume"):
+        store.reopen()
+    ours = code_fingerprint()
+    made = [order(name, one).model_copy(update={"fingerprint": ours}) for name, one in (("1", FIRST), ("2", SECOND))]
+    store.begin(made, command=["run"], one_per_host=False)
+    store.reopen()
+    other = {**ours, "torch": "1.0"}
+    store.begin([made[0], made[1].model_copy(update={"fingerprint": other})], command=["run"], one_per_host=False)
+    with pytest.raises(JournalError, match=r"by other code: its torch is 1\.0, ours 2"):
+        store.reopen()
+    store.accept(made[1], announced(), pack(packed(tmp_path, made[1])))
+    store.reopen()
 
 
 def test_a_directory_holds_one_sweep(store):

@@ -78,6 +78,19 @@ def test_a_class_that_nobody_offers_ends_the_sweep_in_a_line_with_the_classes_th
         played.look(8)
 
 
+def test_a_class_that_was_lost_is_waited_for_while_another_measures():
+    engine = ScriptedEngine(x=announced("a", on="h100"), y=announced("b"))
+    played = Played([*orders("1", on="h100"), *orders("1")], engine)
+    played.look()
+    del engine.there["x"]
+    played.look(8)
+    assert [at for _, at in engine.flight.values()] == ["y"]
+    engine.end_all()
+    with pytest.raises(NoDeviceError, match="no worker offers 'h100'; there is 1 cpu"):
+        played.look(2)
+    assert played.accepted == ["cpu-1"]
+
+
 def test_other_code_is_refused_by_name_and_gets_nothing():
     other = announced("b", code={**CODE, "code": "c1", "torch": "2.12.0"})
     engine = ScriptedEngine(x=announced("a"), y=other)
@@ -140,13 +153,15 @@ def test_one_worker_that_always_fails_gets_no_more_and_the_others_do_the_rest():
 def test_a_held_device_rests_and_the_chunk_waits_or_moves_without_a_loss():
     engine = ScriptedEngine(x=announced("a"), y=announced("b"))
     played = Played(orders("1"), engine)
-    for _ in range(4):
+    for _ in range(8):
         played.look()
         for key in list(engine.flight):
             engine.end(key, "held", "device cpu is held by another run (process 7); wait for it")
     played.to_the_end()
     assert played.accepted == ["cpu-1"]
     assert played.abandoned == []
+    told = [line[2] for line in played.told.lines if line[0] == "lost"]
+    assert sorted(told) == ["a cpu cores 0", "b cpu cores 0"]
 
 
 def test_a_part_that_is_not_whole_counts_as_lost():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster.tls import CertificateError, Certificates, given, security, temporary
+from harness.cluster.tls import CertificateError, Certificates, check, given, security, temporary
 
 
 def test_some_certificates_are_none(tmp_path):
@@ -19,6 +19,22 @@ def test_some_certificates_are_none(tmp_path):
     with pytest.raises(CertificateError, match=r"--tls-key .*no\.pem can't be read"):
         given(ca, ca, tmp_path / "no.pem")
     assert given(ca, ca, ca) == Certificates(str(ca), str(ca), str(ca))
+
+
+def test_an_address_and_certificates_go_together(tmp_path):
+    keys, file = Certificates("ca", "cert", "key"), tmp_path / "sched.json"
+    check(keys, address="tls://10.0.0.1:8786")
+    check(None, address="10.0.0.1:8786")
+    with pytest.raises(CertificateError, match=r"at tcp://a:1 is not encrypted: .* want tls://"):
+        check(keys, address="tcp://a:1")
+    with pytest.raises(CertificateError, match="gone: no such file, and no address of a scheduler"):
+        check(None, address="gone")
+    with pytest.raises(CertificateError, match=r"sched\.json is no file that a scheduler wrote"):
+        check(None, scheduler_file=str(file))
+    file.write_text('{"address": "tls://10.0.0.1:8786"}')
+    check(keys, scheduler_file=str(file))
+    with pytest.raises(CertificateError, match=r"at tls://10\.0\.0\.1:8786 wants certificates: --tls-ca"):
+        check(None, scheduler_file=str(file))
 
 
 def test_temporary_certificates_are_readable_by_their_user_alone_and_required(tmp_path):

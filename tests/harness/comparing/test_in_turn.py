@@ -9,7 +9,7 @@ import pytest
 from harness.comparing.in_turn import compare_sides, log_ratios
 from harness.policy import ComparisonPolicy
 from harness.records import Round
-from harness.results.pair_file import read_sides
+from harness.results.pairs.pair_file import read_sides
 from tests.support.pairs import make_pair
 
 

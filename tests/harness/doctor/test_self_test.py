@@ -17,7 +17,7 @@ QUICK = Policy(timing=TimingPolicy(rounds_at_least=2, block_seconds_cpu=1e-4, wa
 
 def twins(*, second=1.0, canary=()):
     first = Samples(rounds=[[1.0, 1.0]] * 2, canary=[list(canary)])
-    return {"a": self_test.Twins(first, Samples(rounds=[[second, second]] * 2))}
+    return {"a": self_test.SameCode(first, Samples(rounds=[[second, second]] * 2))}
 
 
 def test_the_noise_floor_holds_95_percent_of_the_differences():
@@ -54,7 +54,7 @@ def test_a_process_of_the_full_test_gives_the_round_ratios_of_every_case(monkeyp
 
 
 def test_the_ratio_is_the_firsts_time_over_the_seconds_and_rounds_have_the_logarithm_of_the_speed_up():
-    pair = self_test.Twins(Samples(rounds=[[2.0, 2.0], [4.0]]), Samples(rounds=[[1.0, 1.0], [1.0]]))
+    pair = self_test.SameCode(Samples(rounds=[[2.0, 2.0], [4.0]]), Samples(rounds=[[1.0, 1.0], [1.0]]))
     assert pair.ratio == 2.0
     assert pair.round_ratios == pytest.approx([-math.log(2.0), -math.log(4.0)])
 
@@ -67,7 +67,7 @@ def test_one_ratio_is_the_noise_floor_and_its_direction_does_not_matter():
 
 def test_the_centre_is_the_middle_ratio_and_a_reading_over_the_tolerance_is_contaminated():
     pairs = {
-        str(second): self_test.Twins(
+        str(second): self_test.SameCode(
             Samples(rounds=[[1.0]], canary=[[1.0] * 15 + [1.2, 1.3]]), Samples(rounds=[[second]], canary=[[1.0] * 3])
         )
         for second in (0.5, 1.0, 2.0)

@@ -191,7 +191,7 @@ def test_parts_of_other_code_sources_or_policy_are_refused_unless_told(own, chan
     assert any(said in line for line in warnings(merged.merged))
 
 
-def test_a_part_that_measured_nothing_is_named_and_a_torn_line_harms_no_other(own):
+def test_a_part_that_measured_nothing_is_named_and_a_torn_line_harms_no_other(own, tmp_path):
     (own[2] / "environment.json").unlink()
     with (own[1] / "journal.jsonl").open("a") as file:
         file.write('{"kind":"record","record":{"ca')
@@ -199,6 +199,9 @@ def test_a_part_that_measured_nothing_is_named_and_a_torn_line_harms_no_other(ow
     assert merged.merged.empty == ["part-3"]
     assert merged.merged.missing
     assert "part-3" in " ".join(warnings(merged.merged))
+    idle = tmp_path / "idle"
+    idle.mkdir()
+    assert merge([own[0], idle]).merged.empty == ["idle"]
     (own[0] / "environment.json").unlink()
     with pytest.raises(MergeError, match="part-1, part-3 measured nothing"):
         merge([own[0], own[2]])

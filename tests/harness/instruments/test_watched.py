@@ -26,7 +26,8 @@ class Steps:
 
 
 def blocks(tensor, *, is_new=True, **more):
-    return watched.WatchedBlocks(Steps(), (tensor,), is_new=is_new, **more)
+    watching = watched.Watching(watched=0 if is_new else 1)
+    return watched.WatchedBlocks(Steps(), (tensor,), watching, **more)
 
 
 def test_a_block_is_the_mean_of_its_calls_with_the_first_told_apart():
@@ -114,3 +115,61 @@ def test_new_values_that_give_the_old_results_are_noticed():
 def test_how_far_calls_lie_apart_is_the_largest_difference_from_the_first():
     numbers = itertools.count()
     assert watched.apart(lambda: (torch.tensor([0.0, 1.5 * next(numbers)]),)) == 3.0
+
+
+def test_first_visits_are_watched_and_later_ones_as_far_as_their_share_goes():
+    watching = watched.Watching()
+    for number in range(watched.WATCHED_AT_LEAST):
+        assert watching.is_due(0.0)
+        assert watching.is_new is (number % 2 == 0)
+        watching.watched, watching.spent, watching.total = number + 1, number + 1.0, 10.0 * (number + 1)
+    assert not watching.is_due(0.09)
+    assert watching.is_due(0.1), "as many visits passed unwatched as the share allows"
+
+
+@pytest.mark.parametrize("calls", [1, 2, 5])
+def test_plain_blocks_make_as_many_calls_as_watched_ones_and_leave_inputs_alone(calls):
+    tensor = torch.arange(4.0)
+    plain, found, versions = watched.PlainBlocks(Steps()), blocks(tensor), [tensor._version]
+    made = []
+    for one in (plain, found):
+        if one.needs_warming(calls):
+            one.warm(tensor.clone)
+        made.append(one.block(tensor.clone, calls).calls)
+        versions.append(tensor._version)
+    assert made[0] == made[1]
+    assert versions[0] == versions[1] < versions[2]
+    assert (plain.first, plain.later) == ((), ())
+
+
+def test_what_watching_takes_is_booked(monkeypatch):
+    now = iter(range(100))
+    monkeypatch.setattr(watched, "perf_counter", lambda: float(next(now)))
+    tensor = torch.arange(4.0)
+    found = blocks(tensor)
+    found.warm(tensor.clone)
+    found.block(tensor.clone, 5)
+    assert found.watching.spent == 5.0, "three copies, one writing, one look for old results"
+
+
+def test_of_a_large_tensor_a_column_is_written_and_every_row_has_new_values():
+    tensor = torch.arange(2.0 * watched.WHOLE_AT_MOST).reshape(-1, 4)
+    for number in range(3):
+        before = tensor.clone()
+        watched.WatchedBlocks(Steps(), (tensor,), watched.Watching(watched=2 * number)).write()
+        changed = tensor != before
+        assert changed[:, 2 * number % 4].all()
+        assert changed.sum() == len(tensor), "the other columns stay"
+        assert torch.equal(tensor[:, 2 * number % 4].roll(-1), before[:, 2 * number % 4])
+    row = torch.arange(2.0 * watched.WHOLE_AT_MOST)[None]
+    assert watched.part(row, 0) is row, "of a single row all"
+
+
+def test_large_results_are_compared_whole_at_first_and_by_a_column_later():
+    result = torch.zeros(2 * watched.WHOLE_AT_MOST // 4, 4)
+    for number, size in ((0, result.numel()), (1, result.numel()), (2, len(result))):
+        found = watched.WatchedBlocks(Steps(), (), watched.Watching(watched=number))
+        found.warm(result.clone)
+        found.block(result.clone, 3)
+        assert [outputs[0].numel() for outputs in found.pair] == [size, size]
+        assert torch.equal(found.last, result), "the last result is at hand whole"

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from harness.lesson import facts as lesson_facts
+from harness.lesson import systems
 from harness.policy import DEFAULT
 from harness.records import Case, PlannedCase, Record, Time, case_id
 from harness.results import journal
@@ -19,6 +20,7 @@ from reports.lesson import page
 from reports.lesson.lines import LINES
 from scenarios import tutorial
 from tests.evidence import lesson_rates
+from tests.support.commands import in_process
 
 
 def test_the_example_shows_the_shapes_on_the_way(facts, shown):
@@ -167,15 +169,13 @@ def test_a_report_says_where_attention_overtakes_the_projections(facts, tmp_path
 
 
 @pytest.mark.slow
-def test_a_run_of_pooling_shows_what_it_predicts(tmp_path):
-    import os
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "attnbench", "run", "pooling", "--impl", "nadaraya-watson", "--device", "cpu"]
-    command += ["-a", "n_q=64", "-a", "n_k=64,96", "--fast", "-o", str(tmp_path / "run")]
+def test_a_run_of_pooling_shows_what_it_predicts(tmp_path, monkeypatch):
     # Its own lock, so that another run on this machine doesn't keep the test from its device.
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(systems, "SEEDS", 2)
+    words = ["pooling", "--impl", "nadaraya-watson", "--device", "cpu", "-a", "n_q=64", "-a", "n_k=64,96", "--fast"]
+    done = in_process("run", *words, "-o", tmp_path / "run")
+    assert done.exit_code == 0, done.output
     assert 'id="weights"' in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 

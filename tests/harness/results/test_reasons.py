@@ -28,8 +28,9 @@ PARTS = [
     reasons.CausalTime(n=64, ratio=0.5),
     reasons.TimeBeside(n=64, ratio=0.5, baseline="batched"),
     reasons.WrongAnswers(axis="n", sizes=[4096], right=3),
+    reasons.TiedAxes(axis="n", ties={"batch": "16384 / n"}, sizes=6),
 ]
-TIME = PARTS[-3]
+TIME = PARTS[-4]
 WHOLE = [
     reasons.AsClaimed(held=[HELD], consistent_along=["n"], why_inconclusive=PARTS[0], crossover_n=256.0),
     reasons.TimeDiffers(held=[HELD], time=TIME),
@@ -40,6 +41,7 @@ ADVISED = [
     reasons.CompareLarger(precision=0.02),
     reasons.JudgeSegments(axis="n", starts=[512]),
     reasons.SeeSlopes(),
+    reasons.HoldAxes(axis="n", held=["batch"]),
 ]
 
 

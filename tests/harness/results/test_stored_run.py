@@ -15,7 +15,7 @@ import pytest
 
 from harness.policy import DEFAULT
 from harness.results import journal
-from harness.results.paired import paired
+from harness.results.pairs.paired import paired
 from harness.results.run import NOT_RUN, read_run
 from reports.exports import export
 from reports.exports.markdown import markdown

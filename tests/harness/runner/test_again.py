@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
@@ -14,7 +13,7 @@ from harness.runner import again
 from harness.runner.plan import code_fingerprint
 from reports.terminal.progress import Lines, Reporter
 from tests.support import runs
-from tests.support.places import ROOT
+from tests.support.commands import in_process
 
 
 def stored(directory, *, stable=None, fingerprint=None):
@@ -67,15 +66,15 @@ def test_a_gate_fails_on_what_repeats_and_passes_what_does_not(tmp_path):
     command = ["run", "sequence-length", "-a", "n=64", "--impl", "mine", "--impl-file", str(kernel), "--fast"]
     # Threads that wait for each other on a busy machine take hundreds of times as long.
     command += ["--threads", "1"]
-    assert attnbench(*command, "--device", "cpu", "-o", str(tmp_path / "run")).returncode == 0
+    assert in_process(*command, "--device", "cpu", "-o", str(tmp_path / "run")).exit_code == 0
     gate = ("--fail-on", "slower:50%", "--recheck")
-    true = attnbench("compare", str(scaled(tmp_path / "run", 0.001)), str(tmp_path / "run"), *gate)
-    assert (true.returncode, "FAILED in 1 of 1 case" in true.stdout) == (1, True), true.stderr
-    false = attnbench("compare", str(tmp_path / "run"), str(scaled(tmp_path / "run", 1000.0)), *gate)
-    assert (false.returncode, "1 case did not repeat" in false.stdout) == (0, True), false.stderr
+    true = in_process("compare", str(scaled(tmp_path / "run", 0.001)), str(tmp_path / "run"), *gate)
+    assert (true.exit_code, "FAILED in 1 of 1 case" in true.stdout) == (1, True), true.stderr
+    false = in_process("compare", str(tmp_path / "run"), str(scaled(tmp_path / "run", 1000.0)), *gate)
+    assert (false.exit_code, "1 case did not repeat" in false.stdout) == (0, True), false.stderr
     kernel.write_text(kernel.read_text().replace("-0.5", "-0.50"))
-    other = attnbench("compare", str(tmp_path / "run"), str(tmp_path / "run times 1000.0"), *gate)
-    assert other.returncode == 1
+    other = in_process("compare", str(tmp_path / "run"), str(tmp_path / "run times 1000.0"), *gate)
+    assert other.exit_code == 1
     assert "not measured again, the source of attention mine is not that of the run" in other.stderr
 
 
@@ -92,9 +91,3 @@ def scaled(directory, factor):
             time[name] *= factor
     (target / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return target
-
-
-def attnbench(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "attnbench", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
-    )

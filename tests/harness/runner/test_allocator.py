@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.policy import AllocationPolicy
+from harness.policy import DEFAULT, AllocationPolicy
 from harness.results import journal
 from harness.results.run import read_run
 from harness.runner import allocator
-from tests.support.places import ROOT
+from harness.runner.execute import plan_and_execute
+from harness.runner.selection import Request, Selection, TimeLimits
+from reports.terminal.progress import Lines, Quiet
+from scenarios import catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 WHY_NOT = allocator.why_not("cpu", os.environ)
 needs_glibc = pytest.mark.skipif(bool(WHY_NOT), reason=f"no comparison here: {WHY_NOT}")
 MEBIBYTE = 2**20
-# Ends a case after the fewest rounds.
-SHORT = ("--precision", "50%")
+# Ends a case after the fewest rounds, and ceilings after the fewest calls.
+TIMING = DEFAULT.timing.model_copy(update={"precision": 0.5, "case_seconds": 0.1})
+RUN = DEFAULT.run.model_copy(update={"ceiling_seconds": 0.1, "ceiling_again_seconds": 0.1})
+SHORT = DEFAULT.model_copy(update={"timing": TIMING, "run": RUN})
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -35,18 +38,19 @@ def test_nothing_is_compared_where_the_allocator_is_another():
         assert allocator.why_not("cpu", {"HOME": "/"}) == ""
 
 
-def run(directory: Path, *arguments: str) -> None:
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "attnbench", "run", "sequence-length", "--impl", "batched"),
-            *("-a", "n=2048", "--time-budget", "5s", "-o", str(directory), *arguments),
-        ],
-        check=True,
-        capture_output=True,
-        cwd=ROOT,
-        timeout=280,
-        env=os.environ | {"XDG_RUNTIME_DIR": str(directory.parent)},
+def run(directory: Path, *, fresh_memory: bool = False, keep_memory: bool = True) -> None:
+    request = Request(
+        scenarios=(catalog.find("sequence-length"),),
+        selection=Selection(implementations=("batched",), axes={"n": [2048]}),
+        device="cpu",
+        policy=SHORT,
+        threads=1,
+        keep_memory=keep_memory,
     )
+    limits = TimeLimits(budget=5.0, fresh_memory=fresh_memory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(directory.parent))
+        plan_and_execute(request, directory, progress=Quiet(Lines()), limits=limits)
 
 
 def peak_faults(directory: Path, record) -> list[float]:
@@ -57,7 +61,7 @@ def peak_faults(directory: Path, record) -> list[float]:
 @needs_glibc
 def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_path):
     # 2048^2 scores of two heads take 32 MiB and a header, which glibc maps anew at each call.
-    run(tmp_path / "run", "--fresh-memory")
+    run(tmp_path / "run", fresh_memory=True)
     (record,) = read_run(tmp_path / "run").records
     found = record.allocation
     (known,) = journal.read(tmp_path / "run").prepared.values()
@@ -77,7 +81,7 @@ def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_pa
 
 @needs_glibc
 def test_a_run_may_leave_the_allocator_alone(tmp_path):
-    run(tmp_path / "run", "--allocator", "system", *SHORT)
+    run(tmp_path / "run", keep_memory=False)
     (record,) = read_run(tmp_path / "run").records
     assert record.allocation is None
     environment = journal.read_environment(tmp_path / "run")
@@ -93,7 +97,7 @@ def test_an_allocator_that_the_user_chose_stands(tmp_path, monkeypatch):
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    run(tmp_path / "run", *SHORT)
+    run(tmp_path / "run")
     (record,) = read_run(tmp_path / "run").records
     assert record.allocation is None
     environment = journal.read_environment(tmp_path / "run")

@@ -12,8 +12,9 @@ import pytest
 from harness.policy import DEFAULT
 from harness.protocol.messages import CanaryRead, ReadCanary
 from harness.runner import busy
-from harness.runner.busy import BusyWatch
-from tests.support.scripted import Listener, ScriptedSupervisor
+from harness.runner.busy import BusyWatch, Taker, look_around
+from tests.support.scripted import Listener, ScriptedSupervisor, state_of
+from tests.support.steps import FIRST
 
 RUN = DEFAULT.run
 
@@ -36,7 +37,7 @@ def clock():
 
 @pytest.fixture
 def watch(clock):
-    return BusyWatch(clock=clock, sleep=clock.sleep, who=lambda: ["cc1plus 77 (190% of a core)"])
+    return BusyWatch(clock=clock, sleep=clock.sleep, who=lambda: [Taker("cc1plus 77", 1.9)])
 
 
 def test_only_a_canary_that_stays_far_beyond_its_best_for_seconds_is_waited_for(watch, clock):
@@ -79,6 +80,32 @@ def test_no_more_than_a_minute_is_waited_in_all_and_no_more_than_a_fifth_of_the_
     assert clock.now == 70.0
 
 
+@pytest.mark.parametrize(
+    ("device", "threads", "shares", "told"),
+    [
+        ("cpu", 2, (1.0, 1.0), True),
+        ("cpu", 2, (0.6, 0.3, 0.2, 0.2), True),
+        ("cpu", 2, (0.4,), False),
+        ("cpu", 1, (1.0,), False),
+        ("cpu", None, (1.0, 1.0), False),
+        ("cuda:0", 2, (1.0, 1.0), False),
+    ],
+)
+def test_who_takes_the_cores_as_a_run_begins_is_told_at_once(monkeypatch, device, threads, shares, told):
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 2)
+    state = state_of(FIRST, device=device)
+    state.plan = state.plan.model_copy(update={"threads": threads, "device": device})
+    state.watch.who = lambda: [Taker(f"cc1plus {number}", share) for number, share in enumerate(shares)]
+    look_around(state)
+    assert state.progress.names() == (["crowded"] if told else [])
+    assert len(state.warnings) == told
+    if told:
+        said = [f"cc1plus {number} ({share:.0%} of a core)" for number, share in enumerate(shares)][:3]
+        assert state.progress.events == [("crowded", (said,), {})]
+        assert f"Others took {sum(shares):.1f} of the 2 cores" in state.warnings[0]
+        assert said[0] in state.warnings[0]
+
+
 def test_a_quiet_run_has_no_warning():
     assert BusyWatch().warning() == []
 
@@ -86,14 +113,13 @@ def test_a_quiet_run_has_no_warning():
 def test_a_process_that_takes_a_core_is_named_and_our_own_children_are_not(monkeypatch):
     child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        assert not any(f" {child.pid} " in taker for taker in busy.core_takers())
+        assert not any(taker.name.endswith(f" {child.pid}") for taker in busy.core_takers())
         # As a process would be that is none of ours.
         monkeypatch.setattr(psutil.Process, "children", lambda _, recursive: [])  # noqa: ARG005
         monkeypatch.setattr(busy, "SHARE_NAMED", 0.0)
-        monkeypatch.setattr(busy, "NAMED_AT_MOST", 10_000)
-        takers = busy.core_takers()
-        assert any(f" {child.pid} (" in taker for taker in takers)
-        assert not any(f" {os.getpid()} (" in taker for taker in takers)
+        names = [taker.name for taker in busy.core_takers()]
+        assert any(name.endswith(f" {child.pid}") for name in names)
+        assert not any(name.endswith(f" {os.getpid()}") for name in names)
     finally:
         child.kill()
         child.wait()

@@ -131,6 +131,20 @@ def test_what_is_checked_on_request_alone_is_left_out_of_all():
     assert [entry.name for entry in check._chosen(listed, ["asked"], [])] == ["asked"]
 
 
+def test_each_value_of_an_option_is_held_to_the_quick_probes_where_its_implementation_is_asked_for(tmp_path):
+    file = Path(kernel(tmp_path, f"if block == 7:\n    q = 2 * q\n{HONEST}"))
+    text = file.read_text().replace("@register(", "@register(options={'block': (7, 8)}, ")
+    file.write_text(text.replace("valid_lens=None):", "valid_lens=None, block=1):"))
+    report = examine(str(file), only="n_q 100, n_k 257, causal, forward")
+    statuses = {
+        outcome.implementation: outcome.status for outcome in report.outcomes if outcome.status != "unsupported"
+    }
+    assert statuses == {"mine": "ok", "mine:block=7": "disagreed", "mine:block=8": "ok"}
+    probes = {name: [o.probe for o in report.outcomes if o.implementation == name] for name in statuses}
+    assert set(probes["mine:block=8"]) <= set(probes["mine"])
+    assert report.exit_code == 3
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(KeyError, match="did you mean 'batched'"):
         examine(names=["bached"])

@@ -28,7 +28,7 @@ from tests.support.steps import FIRST, SECOND, ready
 
 def test_the_steps_are_in_order_and_closing_comes_last_but_for_the_ceilings():
     names = [step.__name__ for step in STEPS]
-    assert names[:4] == ["close_skipped", "describe_machine", "fit_budget", "prepare_cases"]
+    assert names[:5] == ["close_skipped", "describe_machine", "look_around", "fit_budget", "prepare_cases"]
     assert names[-2:] == ["recheck_and_close", "measure_ceilings_again"]
 
 

@@ -57,6 +57,37 @@ def test_what_runs_on_request_runs_where_user_or_scenario_name_it(asked, scenari
     assert {case.implementation for case in found} == measured
 
 
+VARIANTS = ["loop", "loop:block=1", "loop:block=2", "sdpa-math"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen", "scenario", "measured"),
+    [
+        ((), (), sweep("a"), {"loop", "sdpa-math"}),
+        (("*",), (), sweep("a"), {"loop", "sdpa-math"}),
+        (("loop:*",), (), sweep("a"), {"loop:block=1", "loop:block=2"}),
+        (("sdpa-math",), ("loop:block=2",), sweep("a"), {"loop", "loop:block=2", "sdpa-math"}),
+        ((), (), sweep("a", implementations=["loop", "loop:*"]), {"loop", "loop:block=1", "loop:block=2"}),
+        ((), (), sweep("a", implementations=["*", "loop:*"], exclude=["loop"]), {"sdpa-math"}),
+    ],
+)
+def test_options_are_measured_where_they_are_chosen_and_beside_their_default(asked, chosen, scenario, measured):
+    wanted = selection.Selection(implementations=asked, variants=chosen)
+    settings = {"selection": wanted, "device": "cpu", "on_request": {"loop:block=1", "loop:block=2"}}
+    found, _ = plan.expand([scenario], names={"attention": VARIANTS}, **settings)
+    assert {case.implementation for case in found} == measured
+    assert len({case.id for case in found}) == len(found)
+
+
+def test_what_a_scenario_says_of_an_implementation_holds_with_options_too():
+    scenario = sweep(
+        "a", own_base={"loop": {"d": 2}}, sizes_at_most={"loop": {"n": 8}}, implementations=["*", "loop:*"]
+    )
+    wanted = selection.Selection()
+    found, _ = plan.expand([scenario], names={"attention": VARIANTS}, selection=wanted, device="cpu")
+    assert [c.point for c in found if c.implementation == "loop:block=1"] == [{"n": 8, "d": 2}]
+
+
 def test_the_identity_of_a_case_is_its_definition_alone():
     identity = {
         "problem": "attention",

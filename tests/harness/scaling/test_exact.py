@@ -43,6 +43,20 @@ def test_blocks_that_make_linear_memory_step_do_not_make_it_quadratic():
     assert law.over_line < 1.0
 
 
+def test_steps_beside_a_square_do_not_hide_it():
+    # Measured of a fused CPU kernel that is handed a mask, n_q = n / 2, at 128..2048.
+    sizes = [128, 256, 512, 1024, 2048]
+    law = memory_law(sizes, [66304, 206080, 805376, 2773504, 11085824])
+    assert (law.degree, law.spread > 0.1) == (2, True)
+    assert law.coefficient == pytest.approx(2.5, rel=0.15)
+
+
+@pytest.mark.parametrize("power", [1.8, 2.2, 3])
+@pytest.mark.parametrize("sizes", [SIZES, [256, 512, 1024, 2048, 4096]])
+def test_what_grows_otherwise_is_no_square(power, sizes):
+    assert memory_law(sizes, [int(1000 * n**power) for n in sizes]).degree is None
+
+
 def test_an_online_softmax_is_linear_beyond_its_block():
     extra = [4 * 8 * (n * min(n, 128) + 200 * n) for n in SIZES]
     assert memory_law(SIZES, extra).degree == 1

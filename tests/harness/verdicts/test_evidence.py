@@ -16,6 +16,7 @@ from harness.verdicts.evidence import (
     series_along,
     size_of,
     times_of,
+    wrong_sizes,
 )
 from harness.verdicts.judging import judge
 from scenarios.claims import A2
@@ -44,6 +45,24 @@ def test_the_longest_series_is_taken_in_order_of_size():
     found = series_along([*short, *long], axis="n")
     assert [n for n, _ in found] == [64, 128, 256, 512]
     assert {r.case.point["d"] for _, r in found} == {64}
+
+
+def test_along_n_rectangles_of_one_form_are_a_series_and_those_of_one_height_another():
+    halves = [record(1.0, point={"n": n, "n_q": n // 2, "d": 64}) for n in (64, 128, 256, 512)]
+    rows = [record(1.0, point={"n": n, "n_q": 64, "d": 64}) for n in (128, 256, 512)]
+    assert [(n, r.case.point["n_q"]) for n, r in series_along([*rows, *halves[:2]], axis="n")] == [
+        (128, 64), (256, 64), (512, 64),
+    ]  # fmt: skip
+    assert [n for n, _ in series_along([*rows, *halves], axis="n")] == [64, 128, 256, 512]
+    assert series_along(halves, axis="n_q") == [(32, halves[0])]
+
+
+def test_a_wrong_answer_leaves_the_law_of_its_rectangles_open():
+    points = [{"n": n, "n_q": n // 2, "d": 64} for n in (64, 128, 256, 512)]
+    right = [record(1.0, point=point) for point in points[:3]]
+    wrong = [record(1.0, point=points[3]).model_copy(update={"status": "disagreed"})]
+    group = Group("attention", "batched", "float32", "cpu", "forward", right, None, wrong)
+    assert wrong_sizes(group, axis="n") == ([512], 3)
 
 
 def test_of_series_of_one_length_a_plain_one_goes_before_a_masked_one():

@@ -187,6 +187,12 @@ def test_the_short_table_has_a_row_a_claim_and_implementation():
     assert rows[1][3] == "n: 2.00"
 
 
+def test_a_claim_is_about_every_option_of_who_it_is_about():
+    claim = A2.model_copy(update={"about": ["online"]})
+    records = [*sweep(square, implementation="online:block=64"), *sweep(square, implementation="onliner")]
+    assert {row.implementation for row in judge(records, [scenario(claim)]).verdicts} == {"online:block=64"}
+
+
 def test_a_claim_is_judged_only_for_what_it_is_about():
     assert judge(sweep(square, implementation="online", memory=lambda n: n), [scenario(B1)]).verdicts == []
 

@@ -11,7 +11,7 @@ from reports.answer.reasons import explanation
 from scenarios.claims import A2, B1, B2, B3_PRODUCTS, B3_SOFTMAX
 from scenarios.scenario import Axis, Claim, Scenario
 from tests.support import runs
-from tests.support.sweeps import QUADRATIC, counts, degrees, overall, scenario, square, sweep
+from tests.support.sweeps import QUADRATIC, counts, degrees, overall, record, scenario, square, sweep
 
 SIZES = [16, 32, 64, 128, 192, 256, 512, 768, 1024]
 
@@ -98,6 +98,21 @@ def test_blocked_softmax_is_linear_and_a_hidden_square_refutes_it():
     assert overall(judge(hidden, [scenario(B2)])).verdict == "refuted"
 
 
+@pytest.mark.parametrize("sizes", [[256, 512, 1024, 2048, 4096, 8192], [256, 512, 1024, 2048, 4096]])
+@pytest.mark.parametrize("rectangle", [False, True])
+def test_a_mask_of_every_pair_refutes_that_a_fused_call_needs_no_square(sizes, rectangle):
+    def extra(n):
+        rows = n // 2 if rectangle else n
+        return rows * n * (1 + 4) + 8 * rows + 512  # booleans, numbers, a statistic a row
+
+    points = [{"n": n, **({"n_q": n // 2, "causal": True} if rectangle else {"valid_lens": "rows"})} for n in sizes]
+    made = [record(1e-8 * p["n"] ** 2, point=p, implementation="sdpa-flash", extra=extra(p["n"])) for p in points]
+    found = overall(judge(made, [scenario(B2)]))
+    assert (found.verdict, found.exponent, found.reason.degree) == ("refuted", 2, 2)
+    few = overall(judge(made[:3], [scenario(B2)]))
+    assert (few.verdict, few.to_decide) == ("inconclusive", MeasureMemory(axis="n", at_least=4))
+
+
 def test_constant_memory_keeps_a_linear_bound_but_not_a_quadratic_law():
     constant = sweep(square, memory=lambda _: 4096, implementation="online")
     assert overall(judge(constant, [scenario(B2)])).verdict == "confirmed"
@@ -154,3 +169,43 @@ def test_times_with_a_doubt_are_counted_and_wide_ones_are_none():
     ]
     row = next(row for row in judge(flagged, [scenario(A2)]).verdicts if row.quantity == "time")
     assert row.evidence["flagged"] == 2
+
+
+TIED = Axis(name="n", values=[512, 1024, 2048, 4096, 8192, 16384], tied={"batch": "16384 / n"})
+# What was published of such a sweep, in milliseconds: a straight line, since the batch falls as n grows.
+PUBLISHED = {512: 0.24512, 1024: 0.442944, 2048: 0.845728, 4096: 1.65574, 8192: 3.27904, 16384: 6.55098}
+
+
+def tied_sweep():
+    return [
+        record(1e-3 * cost, point={"d": 64, "heads": 2, "n": n, "batch": 16384 // n}, extra=8 * 16384 * n)
+        for n, cost in PUBLISHED.items()
+    ]
+
+
+def test_an_axis_that_another_follows_is_left_open_by_time_and_memory_and_said_so():
+    swept = Scenario(name="x", question="?", axes=[TIED], claims=[A2, B1])
+    found = judge(tied_sweep(), [swept], [degrees()])
+    time = next(v for v in found.verdicts if v.quantity == "time")
+    assert (time.axis, time.verdict) == ("n", "inconclusive")
+    assert explanation(time) == (
+        "batch = 16384 / n at all 6 sizes: n and batch can't be separated; "
+        "to decide, sweep n with the same batch throughout"
+    )
+    assert next(v for v in found.verdicts if v.quantity == "memory").reason == time.reason
+    whole = overall(found, "A2")
+    assert whole.verdict == "confirmed"
+    assert "time is inconclusive along n: batch = 16384 / n" in explanation(whole)
+    assert overall(judge(tied_sweep(), [swept]), "A2").verdict == "inconclusive"
+
+
+def test_a_sweep_of_the_axis_alone_is_judged_though_another_was_tied():
+    swept = Scenario(name="x", question="?", axes=[TIED], claims=[A2])
+    found = judge([*tied_sweep()[:-1], *sweep(square)], [swept], [degrees()]).verdicts
+    assert [v.verdict for v in found if v.quantity == "time"] == ["consistent"]
+
+
+def test_a_tie_that_was_not_swept_leaves_nothing_open():
+    swept = Scenario(name="x", question="?", axes=[TIED], claims=[A2])
+    found = judge(tied_sweep()[:2], [swept], [degrees()]).verdicts
+    assert [v.quantity for v in found] == [*["operations"] * 4, "all"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.instruments import timing
+from harness.instruments import timing, watched
 from harness.policy import DEFAULT, TelemetryPolicy
 from harness.protocol import messages
 from harness.worker import measuring
@@ -315,3 +315,12 @@ def test_a_package_that_does_not_load_makes_its_cases_unavailable(worker, plante
     refused = ask(worker, messages.Prepare(case=planted(lambda *_, **__: None, load=load), seed=1))
     assert refused.status == "unavailable"
     assert refused.reason == "can't be imported: ImportError: libcudart.so.12: cannot open shared object file"
+
+
+def test_beyond_its_share_of_the_time_a_case_is_timed_without_being_watched(worker, monkeypatch):
+    case = ok_case("einsum", n=24, d=8)
+    monkeypatch.setattr(watched.Watching, "is_due", lambda self, _share: self.watched < 1)
+    first, second = (ask(worker, visit(case)).round for _ in range(2))
+    assert (first.new_values, len(first.first_seconds)) == (True, 3)
+    assert (second.new_values, second.first_seconds, second.input_sets) == (False, [], 1)
+    assert len(second.samples) == len(first.samples)

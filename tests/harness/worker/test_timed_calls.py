@@ -79,7 +79,8 @@ def held(case, *, stale=False, pair=None, function=None, seed=3):
     if function is not None:
         right = subject.bind(inputs)()
         pair = ((right.clone(),), tuple(function(right, inputs)))
-    timed_calls.hold(bench, subject, inputs, SimpleNamespace(stale=stale, pair=pair), seed=seed)
+    last = pair and pair[1]
+    timed_calls.hold(bench, subject, inputs, SimpleNamespace(stale=stale, pair=pair, last=last), seed=seed)
 
 
 def test_blocks_that_gave_the_same_bits_or_were_not_compared_need_no_more():

@@ -49,6 +49,19 @@ def test_what_is_one_tensor_of_the_inputs_stays_one_in_a_copy():
     assert inputs.x_q is not drawn.x_q
 
 
+@pytest.mark.parametrize("point", [{"layout": "packed"}, {"layout": "bnhd"}, {"bias": "heads", "batch": 2}])
+def test_a_copy_lies_as_what_was_drawn(point):
+    subject = bench_on().subject(ok_case("sdpa-math", n=16, d=8, heads=2, **point))
+    drawn = subject.inputs(seed=7)
+    got = workbench._copied(drawn)
+    for one, other in zip(got.tensors, drawn.tensors, strict=True):
+        assert (one.stride(), one.storage_offset()) == (other.stride(), other.storage_offset())
+        assert torch.equal(one, other)
+        assert one.data_ptr() != other.data_ptr()
+    buffers = [[tensor.untyped_storage().data_ptr() for tensor in of.tensors] for of in (got, drawn)]
+    assert len(set(buffers[0])) == len(set(buffers[1]))
+
+
 def test_what_is_alive_between_requests_is_not_walked_at_each_visit():
     bench, kept = bench_on(), [[] for _ in range(10_000)]
     try:

@@ -61,7 +61,7 @@ def test_wrong_answers_come_before_doubts_about_times(complete):
     wrong = runs.failed_record("einsum", "disagreed", "error", n=64, d=64, heads=2, batch=1)
     run = flagged(complete, "drift", 12)
     assert said(replace(run, records=(*run.records, wrong))) == (
-        "1 case of einsum has no time, as the answer was wrong or another kernel ran than asked for: "
+        "1 case of einsum has no time, because the answer was wrong or another kernel ran than the one asked for: "
         "attnbench check --impl einsum shows where."
     )
 
@@ -88,7 +88,7 @@ def test_times_that_decide_nothing_say_what_would(complete):
                     to_decide=SeeSlopes(), dtype="float32", device="cpu", direction="forward")  # fmt: skip
     run = replace(complete, verdicts=(open_,), judged=True)
     assert said(run) == (
-        "Times along n do not decide: look at the local slopes, and repeat the sweep on a quiet machine."
+        "Measured times are inconclusive along n: look at the local slopes, and repeat the sweep on a quiet machine."
     )
     held = open_.model_copy(update={"verdict": "consistent"})
     assert said(replace(run, verdicts=(held,))) == ""

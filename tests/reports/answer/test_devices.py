@@ -35,11 +35,11 @@ def test_what_differs_between_machines_is_named_and_what_is_alike_counted():
     here = on("h100", verdict("loop", "confirmed"), verdict("flash", "consistent"))
     there = on("cpu", verdict("loop", "refuted"), verdict("flash", "confirmed"))
     assert where_sentence([here, there]) == (
-        "1 of 2 judgements made on several machines end alike; A2 for loop (float32, forward) is confirmed on h100 and "
+        "1 of 2 verdicts agrees on all machines; A2 for loop (float32, forward) is confirmed on h100 and "
         "refuted on cpu."
     )
     assert where_sentence([here, on("again", verdict("loop", "confirmed"))]) == (
-        "1 of 1 judgement made on several machines end alike."
+        "1 of 1 verdict agrees on all machines."
     )
 
 
@@ -47,7 +47,7 @@ def test_beyond_a_few_the_rest_is_counted():
     names = [f"i{number}" for number in range(6)]
     here = on("a", *(verdict(name, "confirmed") for name in names))
     there = on("b", *(verdict(name, "refuted") for name in names))
-    assert where_sentence([here, there]).endswith("; and 3 others.")
+    assert where_sentence([here, there]).endswith("; and 3 others differ.")
 
 
 def test_one_machine_or_none_judged_says_nothing():

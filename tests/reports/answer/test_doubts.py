@@ -185,7 +185,7 @@ def test_damaged_lines_are_counted_and_the_first_are_told():
         ("drift", "changed speed over the run (drift)."),
         ("bimodal", "showed two modes, so that one number does not describe them (bimodal)."),
         ("contaminated", "shared the machine with other work (contaminated)."),
-        ("throttled", "ran while the device held its clocks back (throttled)."),
+        ("throttled", "ran while the device lowered its clocks (throttled)."),
         ("lingering", "left threads at work that disturb what is timed next (lingering)."),
     ],
 )
@@ -230,4 +230,4 @@ def test_other_runs_on_the_host_are_a_doubt_and_none_is_none():
     run = drawn.run_of(records)
     assert not any("same host" in line for line in warnings(run, frame(run)))
     beside = drawn.run_of([records[0], *(one.model_copy(update={"neighbours": 3}) for one in records[1:])])
-    assert "Beside 2 timed cases up to 3 other runs measured on the same host." in warnings(beside, frame(beside))
+    assert "During 2 timed cases up to 3 other runs measured on the same host." in warnings(beside, frame(beside))

@@ -23,8 +23,8 @@ def test_normal_values_go_without_saying():
 def test_the_largest_change_beyond_intervals_is_told():
     records = [case("batched", None, 1e-3), case("batched", "long_tailed", 1.5e-3), case("batched", "denormal", 3e-3)]
     assert said(*records) == (
-        "Times hold for values that are normal, long-tailed and denormal; they change most for batched, which takes "
-        "3.00× the time on denormal ones."
+        "Times were taken on values that are normal, long-tailed and denormal; the largest change is that of batched, "
+        "which takes 3.00× the time on denormal ones."
     )
     faster = [case("batched", "normal", 1e-3), case("batched", "peaked", 0.25e-3)]
     assert "0.250× the time on peaked ones" in said(*faster)
@@ -34,11 +34,11 @@ def test_what_intervals_explain_is_no_change():
     near = [case("batched", "normal", 1e-3), case("batched", "peaked", 1.01e-3)]
     assert (
         said(*near)
-        == "Times hold for values that are normal and peaked; within their intervals no time depends on them."
+        == "Times were taken on values that are normal and peaked; within their intervals no time depends on them."
     )
 
 
 def test_without_a_normal_one_beside_it_nothing_is_compared():
-    assert said(case("batched", "peaked", 1e-3)) == "Times hold for values that are peaked."
+    assert said(case("batched", "peaked", 1e-3)) == "Times were taken on values that are peaked."
     unknown = [case("batched", "normal", 1e-3), case("batched", "peaked", 1e-3, low=None, high=None)]
-    assert said(*unknown) == "Times hold for values that are normal and peaked."
+    assert said(*unknown) == "Times were taken on values that are normal and peaked."

@@ -49,17 +49,16 @@ WRITTEN = {
     "time of some": (
         [judged(name, "confirmed", **(AGREES if name in "abcd" else OPEN)) for name in "abcdefgh"],
         COUNTED.format("all 8 implementations")
-        + "measured time agrees for 4 of 8 implementations (n¹·⁹⁵ d¹·¹⁰) and is "
-        "too uncertain to tell for the other 4.",
+        + "measured time agrees for 4 of 8 implementations (n¹·⁹⁵ d¹·¹⁰) and is inconclusive for the other 4.",
     ),
     "time of none": (
         [judged(name, "confirmed", **OPEN, heads=("consistent", 1.0)) for name in "ab"],
-        COUNTED.format("both implementations") + "measured time agrees along heads, and along n and d it is too "
-        "uncertain to tell (about n¹·⁵⁰ d¹·³⁰).",
+        COUNTED.format("both implementations") + "measured time agrees along heads and is inconclusive along "
+        "n and d (about n¹·⁵⁰ d¹·³⁰).",
     ),
     "refuted": (
         [judged("window", "refuted", counted="refuted", degree=1.0, n=("contradicted", 1.02))],
-        NOT_COUNTED + "measured time does not follow for window (n¹·⁰²).",
+        NOT_COUNTED + "measured time contradicts it for window (n¹·⁰²).",
     ),
     "one of two refuted": (
         [judged("full", "confirmed", **AGREES), judged("window", "refuted", counted="refuted", degree=1.0)],
@@ -67,7 +66,7 @@ WRITTEN = {
     ),
     "time contradicts": (
         [judged("a", "contradicted", counted=None, n=("contradicted", 1.3))],
-        "No: measured time does not follow for a (n¹·³⁰).",
+        "No: measured time contradicts it for a (n¹·³⁰).",
     ),
     "flat": (
         [judged("a", "confirmed", n=("inconclusive", 0.05))],
@@ -75,7 +74,7 @@ WRITTEN = {
     ),
     "counts too few": (
         [judged("a", "inconclusive", counted="inconclusive", degree=None)],
-        "Not decided: the operations counted are too few to decide; time was not judged.",
+        "Undecided: operations were counted at too few sizes to decide; time was not judged.",
     ),
 }
 
@@ -102,7 +101,7 @@ def test_a_run_of_bytes_alone_says_how_memory_grows():
     bytes_of = [verdict(name, "confirmed", quantity="memory", expected=degree, claim=f"B{degree}")
                 for name, degree in (("batched", 2), ("online", 1), ("einsum", 2))]  # fmt: skip
     assert memory_sentence(run_of([], verdicts=bytes_of, judged=True)) == (
-        "Extra memory grows as n² for batched and einsum, and as n for online; this run judged no law of time."
+        "Extra memory grows as n² for batched and einsum, and as n for online; this run judged no claim about time."
     )
     assert memory_sentence(run_of([], verdicts=judged("a", "confirmed"), judged=True)) == ""
 
@@ -131,6 +130,10 @@ def test_decoding_is_linear_by_count_and_by_time_or_is_not():
     ]
     assert decoding_sentence(run_of([], verdicts=found)) == (
         "Decoding: the counted operations of both implementations are linear in n_k; measured time agrees for batched; "
-        "time contradicts it for online."
+        "measured time contradicts it for online."
+    )
+    refuted = [verdict("window", "refuted", quantity="operations", axis="n_k", exponent=0.0)]
+    assert decoding_sentence(run_of([], verdicts=refuted)) == (
+        "Decoding: the counted operations of window are not linear in n_k."
     )
     assert decoding_sentence(run_of([], verdicts=[verdict("batched", "confirmed", quantity="operations")])) == ""

@@ -18,6 +18,7 @@ from harness.results.reasons import (
     FiniteDegree,
     FlatTime,
     Held,
+    HoldAxes,
     JudgeSegments,
     LinearParts,
     MaskedPairs,
@@ -31,6 +32,7 @@ from harness.results.reasons import (
     PowerFits,
     Reason,
     SeeSlopes,
+    TiedAxes,
     TimeAlone,
     TimeBeside,
     TimeDiffers,
@@ -149,6 +151,10 @@ REASONS = [
             "one computation"
         ),
     ),
+    (
+        TiedAxes(axis="n", ties={"batch": "16384 / n", "d": "2 * n"}, sizes=6),
+        "batch = 16384 / n and d = 2 * n at all 6 sizes: n, batch and d can't be separated",
+    ),
     (NotCounted(), "operations were not counted"),
     (NotCounted(axis="n_k"), "operations were not counted along n_k"),
     (
@@ -222,7 +228,7 @@ REASONS = [
     ),
     (
         TimeDiffers(held=HELD, time=TimeLaw(axis="n", law=OUTSIDE)),
-        f"{HELD_WORDS}, but time does not follow: the exponent is between 0.96 and 1.04, outside 1.75 to 2.25",
+        f"{HELD_WORDS}, but time contradicts it: the exponent is between 0.96 and 1.04, outside 1.75 to 2.25",
     ),
     (
         TimeAlone(time=TimeLaw(axis="n", law=INSIDE), exact=NotCounted()),
@@ -251,6 +257,7 @@ ADVICE = [
         "judge the segments apart that begin at n = 1024 and 2048, where other kernels ran or page faults set in",
     ),
     (SeeSlopes(), "look at the local slopes, and repeat the sweep on a quiet machine"),
+    (HoldAxes(axis="n", held=["batch", "heads"]), "sweep n with the same batch and heads throughout"),
 ]
 
 

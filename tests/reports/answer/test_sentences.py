@@ -29,7 +29,7 @@ def test_a_run_is_answered_in_two_sentences(run):
     law, fastest = sentences(run, table_of(run))
     assert law == (
         "Yes: the counted operations of all 7 implementations grow exactly as n² d; measured time agrees for 6 of 7 "
-        "implementations (n¹·⁹⁸ d⁰·⁹⁷) and is too uncertain to tell for loop."
+        "implementations (n¹·⁹⁸ d⁰·⁹⁷) and is inconclusive for loop."
     )
     assert fastest.startswith("At n = 4,096 sdpa-flash is fastest (sdpa-auto within 10 %): ")
 

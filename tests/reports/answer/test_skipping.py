@@ -34,17 +34,17 @@ def test_counts_decide_and_times_are_told_beside_them():
         ),
     )
     assert skipping_sentence(run) == (
-        "Under a causal mask sdpa-flash (1.01× the time) skips what it hides; "
-        "batched and einsum compute everything and throw that away."
+        "Under a causal mask sdpa-flash (1.01× the time) skips the hidden pairs; "
+        "batched and einsum compute the hidden pairs for nothing."
     )
 
 
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [
-        (0.5, 0.6, "flex (0.560× the time) skips what it hides"),
-        (0.9, 1.1, "flex (0.560× the time) computes everything and throws that away"),
-        (0.5, 1.1, "flex (0.560× the time) can't be told"),
+        (0.5, 0.6, "flex (0.560× the time) skips the hidden pairs"),
+        (0.9, 1.1, "flex (0.560× the time) computes the hidden pairs for nothing"),
+        (0.5, 1.1, "for flex (0.560× the time) it can't be told"),
     ],
 )
 def test_without_a_count_an_interval_of_time_decides(low, high, words):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.results.totals import Total
+from harness.results.pairs.totals import Total
 from reports import units
 from reports.answer.totals import saving
 

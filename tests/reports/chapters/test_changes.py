@@ -7,7 +7,7 @@ import pytest
 from harness.comparing.demands import judge, parse
 from harness.comparing.results import Mean
 from reports.answer.changes import COLUMNS, MEAN_COLUMNS
-from reports.chapters.changes import changes_chapter
+from reports.chapters.changes import WORST_AT_MOST, changes_chapter
 from reports.chapters.chapter import ROWS_AT_MOST
 from tests.support.comparisons import at, changes_of, compared
 
@@ -86,6 +86,13 @@ def test_every_case_is_in_one_of_two_tables():
     assert sizes(changed) == ["n 512", "n 256", "n 128"]
     assert sizes(others) == ["n 64", "n 1024"]
     assert changed.caption == "What changed, worst first"
+
+
+def test_the_worst_are_open_and_the_rest_of_what_changed_folded():
+    cases = [ratio(n, "slower", 1.2 + n / 1000) for n in range(64, 64 + WORST_AT_MOST + 3)]
+    worst, less = section(chapter_of(*cases), "What changed").tables
+    assert (worst.is_open, len(worst.rows)) == (True, WORST_AT_MOST)
+    assert (less.is_open, sizes(less)) == (False, ["n 66", "n 65", "n 64"])
 
 
 def test_cases_that_did_not_change_are_drawn_without_a_table_of_changes():

@@ -32,8 +32,8 @@ def test_a_module_is_drawn_whole_and_by_its_steps():
     chapter = chapter_of(records)
     assert (chapter.id, chapter.title) == ("problem-multihead", "Multi-head attention")
     (section,) = chapter.sections
-    kinds = [figure.id.split("-")[0] for figure in section.figures]
-    assert kinds == ["time", "memory", "slope", "steps", "phases"]
+    kinds = [[figure.id.split("-")[0] for figure in figures] for figures in (section.figures, section.more)]
+    assert kinds == [["time", "memory"], ["slope", "steps", "phases"]]
     # The whole's figures leave the steps out.
     assert {row[0] for row in section.figures[0].rows} == {"d2l"}
 
@@ -47,7 +47,7 @@ def test_implementations_that_count_alike_need_one_split():
     other = {"projections": 1, "scores": 2}
     records = [module(name, n) for n in SIZES for name in ("d2l", "torch-module")]
     records += [module("online", n, phases=other) for n in SIZES]
-    figures = chapter_of(records).sections[0].figures
+    figures = chapter_of(records).sections[0].more
     split = [figure.title for figure in figures if figure.id.startswith("phases")]
     assert [title.split(" by ")[0] for title in split] == ["Operations of d2l", "Operations of online"]
 

@@ -29,7 +29,7 @@ def test_an_inconclusive_exponent_is_not_quoted_as_a_law(tmp_path):
     runs.write_run(tmp_path / "run", [record], verdicts=verdicts)
     text = markdown([read_run(tmp_path / "run")])
     assert "grows as" not in text
-    assert "**Not decided: measured time is too uncertain to tell (about n¹·⁹⁰).**" in text
+    assert "**Undecided: measured time is inconclusive (about n¹·⁹⁰).**" in text
 
 
 def test_a_run_has_its_answer_its_results_and_what_failed():

@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from harness.results.plan_file import Plan
 from harness.results.run import read_run, read_runs
 from reports.figures.sweep import declaration, sweeps
 from reports.frame import frames
 from reports.page.render import render
+from scenarios import catalog
 from tests.support import runs
 from tests.support.drawn import BASE, run_of, sweep_of, swept, table_of
 
@@ -105,3 +107,13 @@ def test_an_implementation_with_a_base_of_its_own_is_drawn_along_a_line_of_its_o
     assert len({sweep.key for sweep in found}) == 2
     page = render([tmp_path / "run"], tmp_path / "page.html").read_text(encoding="utf-8")
     assert all(f'id="time-{sweep.key}' in page for sweep in found)
+
+
+def test_rectangles_of_one_form_are_drawn_along_n():
+    records = [r for n in (64, 128, 256) for r in swept("batched", sizes=(n,), n_q=n // 2)]
+    scenario = catalog.find("sequence-length").with_axes({"n": [64, 128, 256], "n_q": ["n/2"]})
+    planned = Plan(
+        created="", command=[], device="cpu", seed=0, baseline="batched", policy={}, scenarios=[scenario], cases=[]
+    )
+    found = sweep_of(records, plan=planned)
+    assert (found.axis, sorted(found.table["n_q"])) == ("n", [32.0, 64.0, 128.0])

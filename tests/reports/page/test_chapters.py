@@ -39,6 +39,17 @@ def test_several_runs_are_compared_before_all_else(cpu):
     assert next(iter(chapters_of(cpu, run_of(swept("batched", sizes=SIZES), label="other")))).id == "runs"
 
 
+def test_of_several_runs_what_opens_runs_scaling_and_speed_is_shown_and_the_rest_folded(cpu):
+    found = chapters_of(cpu, run_of(swept("batched", "loop", sizes=SIZES), label="other"))
+    opened = [
+        (chapter.id, place) for chapter in found for place, one in enumerate(chapter.sections) if not one.is_folded
+    ]
+    assert opened == [("runs", 0), ("scaling", 0), ("speed", 0)]
+    folded = [one for chapter in found for one in chapter.sections if one.is_folded]
+    assert len(folded) > len(opened)
+    assert all(one.title for one in folded)
+
+
 def test_figures_beyond_a_bound_are_left_to_the_explorer(cpu, monkeypatch):
     monkeypatch.setattr(page, "SWEEPS_AT_MOST", 1)
     found = chapters_of(cpu)

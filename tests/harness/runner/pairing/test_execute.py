@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from harness.results.documents import JournalError
-from harness.results.pair_file import is_pair
+from harness.results.pairs.pair_file import is_pair
 from harness.runner.pairing import execute
 from harness.runner.pairing.sides import Asked
 from harness.runner.pairing.turns import Pair

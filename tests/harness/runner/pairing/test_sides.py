@@ -10,6 +10,7 @@ import pytest
 from harness.policy import DEFAULT
 from harness.protocol.messages import VERSION, Described, DescribedImplementation
 from harness.runner.pairing.sides import (
+    PROCESSES,
     Asked,
     NoSideError,
     find_interpreter,
@@ -99,10 +100,10 @@ def test_names_are_those_that_the_side_describes():
 
 def test_a_pair_has_more_processes_and_half_the_memory_and_no_load_but_timing():
     policy = policy_for_pairs(DEFAULT, preset="default")
-    assert policy.timing.processes == 3
+    assert policy.timing.processes == PROCESSES["default"]
     assert policy.memory.share == DEFAULT.memory.share / 2
     assert (policy.telemetry.points_cpu, policy.allocation.rounds, policy.run.extras_share_cuda) == (0, 0, 0.0)
-    assert policy_for_pairs(DEFAULT, preset="fast").timing.processes == 1
+    assert policy_for_pairs(DEFAULT, preset="fast").timing.processes == PROCESSES["fast"]
 
 
 def test_what_fails_is_told_with_its_side():

@@ -43,8 +43,9 @@ def test_sides_take_turns_with_the_same_inputs_and_as_many_calls():
         assert {first[0], second[0]} == {"base", "new"}
         assert first[1] == second[1]
     of_first = [side for side, request in order if request.case == FIRST.case]
-    assert "".join(side[0] for side in of_first) == "bnnb" * 6
-    assert [state.supervisor.drops for state in pair.states] == [2, 2]
+    assert "".join(side[0] for side in of_first) == "bnnbbnnb" + "nbbnnbbn" + "bnnbbnnb"
+    assert [state.supervisor.drops for state in pair.states] == [3, 3]
+    assert [state.supervisor.launches for state in pair.states] == [[1, 2, 3]] * 2, "new workers for every process"
     assert {visit.process for visit in pair.new.timed[FIRST.case.id]} == {0, 1, 2}
     assert pair.base.stopped[FIRST.case.id] == "rounds"
 
@@ -92,9 +93,9 @@ def test_what_the_budget_made_one_side_leave_out_the_other_leaves_out_too():
     ("room", "found"),
     [
         (1000.0, Schedule(3, 4)),
-        (28.0, Schedule(3, 2)),
-        (19.0, Schedule(2, 4)),
-        (9.0, Schedule(1, 8)),
+        (38.0, Schedule(3, 2)),
+        (29.0, Schedule(2, 4)),
+        (19.0, Schedule(1, 8)),
         (0.0, Schedule(1, 6)),
     ],
 )

@@ -30,6 +30,33 @@ def test_the_machine_is_described_once_and_another_one_is_refused(tmp_path):
     assert state.environment == first
 
 
+def test_what_changed_since_a_run_was_begun_is_named(tmp_path):
+    first = environment("cpu", "x")
+    first = first.model_copy(update={"stable": {**first.stable, "variables": {}}})
+    stable = {**first.stable, "threads": 1, "variables": {"OMP_NUM_THREADS": "1"}}
+    state = state_of(FIRST, answers={MeasureEnvironment: EnvironmentMeasured(environment=first)}, directory=tmp_path)
+    machine.describe_machine(state)
+    other = first.model_copy(update={"id": "another", "stable": stable})
+    state.supervisor.answers[MeasureEnvironment] = EnvironmentMeasured(environment=other)
+    changed = "threads was 2, now it is 1; OMP_NUM_THREADS was not set, now it is 1"
+    with pytest.raises(JournalError, match=f"was begun on another machine or setup: {changed}$"):
+        machine.describe_machine(state)
+
+
+@pytest.mark.parametrize(("before", "now", "warned"), [("a", "b", True), ("a", "a", False), (None, "b", False)])
+def test_a_run_that_goes_on_elsewhere_warns_of_it(tmp_path, before, now, warned):
+    first, again = (
+        environment("cpu", "x").model_copy(update={"volatile": {} if name is None else {"hostname": name}})
+        for name in (before, now)
+    )
+    state = state_of(FIRST, answers={MeasureEnvironment: EnvironmentMeasured(environment=first)}, directory=tmp_path)
+    machine.describe_machine(state)
+    state.supervisor.answers[MeasureEnvironment] = EnvironmentMeasured(environment=again)
+    machine.describe_machine(state)
+    said = "The run was begun on a, and goes on on b, which is alike."
+    assert state.warnings == ([said] if warned else [])
+
+
 def test_ceilings_are_measured_again_only_where_something_was_timed():
     known = environment("cpu", "x")
     slower = [ceiling.model_copy(update={"value": 0.5 * ceiling.value}) for ceiling in known.ceilings[:1]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.results.regret import Regret
+from harness.results.pairs.regret import Regret
 from reports.figures.speed.regret import draw_regret, finding, labels, regret
 from tests.support.drawn import BASE, colors_of
 from tests.support.runs import ok_case

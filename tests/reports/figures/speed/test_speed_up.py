@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from harness.policy import DEFAULT
-from harness.results.paired import Pair
+from harness.results.pairs.paired import Pair
 from harness.results.run import read_runs
 from reports import units
 from reports.figures.speed.speed_up import draw_speed_up, marked, speed_up, speed_ups

@@ -8,9 +8,9 @@ import random
 import pytest
 
 from harness.records import Round
+from harness.results.pairs.totals import FASTEST, totals
 from harness.results.plan_file import Plan
 from harness.results.run import read_run
-from harness.results.totals import FASTEST, totals
 from reports.answer import totals as words
 from tests.support import runs
 

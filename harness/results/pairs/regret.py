@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.results.paired import paired
+from harness.results.pairs.paired import paired
 
 if TYPE_CHECKING:
     from harness.records import Case

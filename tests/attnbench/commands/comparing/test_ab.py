@@ -79,8 +79,8 @@ def slower(tmp_path_factory):
     return make_pair(tmp_path_factory.mktemp("pair") / "both", factor=1.2)
 
 
-def test_a_folder_of_two_sides_is_compared_again_under_another_demand(slower, tmp_path):
-    done = in_process("compare", slower, "--fail-on", "slower:5%", "-o", tmp_path / "page.html")
+def test_a_folder_of_two_sides_is_compared_again_under_another_demand(slower):
+    done = in_process("compare", slower, "--fail-on", "slower:5%")
     assert done.exit_code == 1
     assert "both/new against both/base" in done.output
     assert "Both sides took turns" in done.output

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.results.paired import paired
+from harness.results.pairs.paired import paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.records import Record
-    from harness.results.paired import Pair
+    from harness.results.pairs.paired import Pair
     from harness.results.run import Run
     from scenarios.scenario import Scenario
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.results.documents import JournalError
-from harness.results.pair_file import expanded, is_pair, read_pair, read_sides
+from harness.results.pairs.pair_file import expanded, is_pair, read_pair, read_sides
 from tests.support.pairs import make_pair
 
 

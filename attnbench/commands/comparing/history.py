@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnbench.commands.compare import records_alone, take
+from attnbench.commands.comparing.compare import records_alone, take
 from attnbench.console import fail, say, say_json, warn
 from attnbench.options import Baselines, Telling, grouped
 
@@ -25,7 +25,7 @@ def history_command(
         str | None, typer.Option("--over", help="Show ratios over this implementation beside times.")
     ] = None,
     fail_on: Annotated[
-        str | None, typer.Option("--fail-on", help="change:5%: exit with 1 where a case became so much slower lately.")
+        str | None, typer.Option("--fail-on", help="change:5%: exit with 1 if a case became so much slower lately.")
     ] = None,
     baselines: Baselines = Path("baselines"),
     output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML page to write.")] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attnbench.commands.compare import Shown, compare_runs, take, with_canary
+from attnbench.commands.comparing.compare import Shown, compare_runs, take, with_canary
 from attnbench.console import fail, say, say_json
 from attnbench.options import Baselines, Telling, grouped
 

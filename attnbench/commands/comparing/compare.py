@@ -33,7 +33,7 @@ class Gate:
         list[str] | None,
         typer.Option(
             "--fail-on",
-            help="slower:5%, memory:1%, operations:1% or disagreed: exit with 1 where a case is so; repeatable.",
+            help="slower:5%, memory:1%, operations:1% or disagreed: exit with 1 if a case is so; repeatable.",
         ),
     ] = None
     form: Annotated[
@@ -90,7 +90,7 @@ def compare_command(
 
     Example: attnbench compare runs/before runs/after --fail-on slower:5% --fail-on disagreed
     """
-    from harness.results.pair_file import is_pair
+    from harness.results.pairs.pair_file import is_pair
 
     if by is None:
         if implementation is not None:
@@ -148,8 +148,8 @@ def judge_pair(path: Path, gate: Gate) -> tuple[Changes, list[Judged], tuple[Run
     """Read and compare two sides that took turns, and judge the demands. Raises ValueError."""
     from harness.comparing.demands import judge, policy_for
     from harness.comparing.in_turn import compare_sides
-    from harness.results.pair_file import read_sides
-    from harness.results.paired import policy_of
+    from harness.results.pairs.pair_file import read_sides
+    from harness.results.pairs.paired import policy_of
     from reports.page.render import collector_paused
 
     demands = demands_of(gate)
@@ -163,7 +163,7 @@ def compare_inside(path: Path, implementation: str, *, shown: Shown, telling: Te
     """Compare the implementations of one run, show it, and end with the exit code that it makes."""
     from harness.comparing.compare import compare_implementations
     from harness.comparing.demands import judge
-    from harness.results.paired import policy_of
+    from harness.results.pairs.paired import policy_of
     from harness.results.run import read_run
     from impls.registry import unknown
 
@@ -202,7 +202,7 @@ def take(path: Path, *, folder: Path, read: Callable[[Path], Taken]) -> Taken:
 def whole(path: Path) -> Taken:
     """Read all of a run directory. Raises JournalError, SchemaMismatchError."""
     from harness.comparing.snapshot import snapshot
-    from harness.results.paired import policy_of
+    from harness.results.pairs.paired import policy_of
     from harness.results.run import read_run
 
     run = read_run(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnbench.commands.compare import Gate, demands_of, end, judge_pair
+from attnbench.commands.comparing.compare import Gate, demands_of, end, judge_pair
 from attnbench.console import INTERRUPTED, fail, listener, say_empty, warn
 from attnbench.options import (
     Cases,
@@ -103,7 +103,7 @@ def ab_command(
     from attnbench.writing import write_file
     from harness.comparing.demands import exit_code
     from harness.results.journal import REPORT
-    from harness.results.pair_file import COMPARISON
+    from harness.results.pairs.pair_file import COMPARISON
     from reports.exports.changes import document
 
     if not telling.quiet:
@@ -131,7 +131,7 @@ def measure(
     request: Request, sides: tuple[Asked, Asked], directory: Path, *, limits: TimeLimits, telling: Telling
 ) -> tuple[Finished, Finished]:
     """Take both sides to their end under a bar or lines, on standard error."""
-    from harness.results.pair_file import PAIR
+    from harness.results.pairs.pair_file import PAIR
     from harness.runner.pairing.execute import measure_pair
 
     try:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from harness.records import Round
-from harness.results.paired import _logs, paired, policy_of
+from harness.results.pairs.paired import _logs, paired, policy_of
 from harness.results.run import read_run
 from reports.figures.speed.speed_up import speed_up, speed_ups
 from reports.figures.sweep import sweeps

@@ -1,0 +1,1 @@
+"""The commands that hold runs against each other."""

@@ -1,0 +1,170 @@
+"""How far memory reaches, measured: the largest n that runs under an allocation cap, beside what is predicted.
+
+`python -m tests.evidence.reach` prints a line for each implementation of attention that this CPU runs; `-- NAMES` for
+some. Each has a process of its own, which may allocate the cap beyond what it holds before the tensors of a call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.instruments.memory import STATUS
+from harness.policy import DEFAULT
+from harness.protocol.messages import Predict
+from harness.results.frontier import bytes_along
+from harness.worker import prediction
+from harness.worker.modelled import ModelledDevice
+from impls import discovery, registry
+from impls.subject import Subject
+from tests.support.benches import bench_on
+from tests.support.runs import ok_case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+CAP = 32 * 2**20
+# Many short sequences: bytes are those of a long one, operations a fraction.
+POINT = {"d": 64, "heads": 1, "batch": 8}
+# Sizes through which the predicted bytes go, as a plan's do.
+PLANNED = (256, 1024, 4096)
+# Sizes are told apart by this share.
+STEP = 1 / 64
+# What a prediction may be off by.
+ALLOWED = 0.10
+# glibc then gives each block of a tensor back when it is freed: what is held is what is used.
+RETURNING = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_TOP_PAD_": "0"}
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The largest n that is predicted to fit into the cap, and the largest that ran."""
+
+    name: str
+    predicted: int
+    measured: int
+
+    @property
+    def error(self) -> float:
+        """Return by what share the prediction is too far, or, below zero, not far enough."""
+        return self.predicted / self.measured - 1
+
+
+def predicted_reach(name: str, *, cap: int, dtype: str = "float32", **point: Any) -> int:
+    """Return the n at which the bytes that a plan predicts are the cap."""
+    rates = dict.fromkeys(("float32", "float64", "bfloat16", "float16", "bytes"), 1e10)
+    bench = bench_on("cpu", modelled=ModelledDevice("a device", rates, 2**50))
+    case = ok_case(name).model_copy(update={"dtype": dtype})
+    cases = [case.model_copy(update={"point": {**POINT, **point, "n": n}}) for n in PLANNED]
+    found = [one.predicted for one in prediction.predict(bench, Predict(cases=cases)).predictions]
+    needs = [one.resident_bytes + one.extra_bytes for one in found if one is not None]
+    return int(bytes_along(list(zip(PLANNED, needs, strict=True))).reach(cap))
+
+
+def measured_reach(name: str, *, cap: int, near: int, dtype: str = "float32", **point: Any) -> int:
+    """Return the largest n, between half and twice `near`, that runs under the cap, in a process of its own."""
+    asked = json.dumps({"name": name, "cap": cap, "near": near, "dtype": dtype, "point": point})
+    words = [sys.executable, "-c", "from tests.evidence.reach import _child; _child()", asked]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **RETURNING}, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr else f"exit {done.returncode}")
+    return int(done.stdout.split()[-1])
+
+
+def _child() -> None:
+    asked = json.loads(sys.argv[1])
+    discovery.discover()
+    entry = registry.get("attention", asked["name"])
+    if entry.load is not None:
+        entry.load()
+    near = asked["near"]
+    step = max(1, round(near * STEP))
+    settings = {"cap": asked["cap"], "dtype": getattr(torch, asked["dtype"])}
+    # What a first call of all keeps is no size's.
+    _fits(asked["name"], 64, **{**settings, "cap": 2**40}, **asked["point"])
+    low, high = near // 2 // step, 2 * near // step
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _fits(asked["name"], middle * step, **settings, **asked["point"]):
+            low = middle
+        else:
+            high = middle
+    sys.stdout.write(f"{low * step}\n")
+
+
+def _fits(name: str, n: int, *, cap: int, dtype: torch.dtype, **point: Any) -> bool:
+    """Tell whether a call runs in `cap` bytes, its inputs included; what it prepares is made before."""
+    problem, entry = registry.problem("attention"), registry.get("attention", name)
+    parsed = problem.parse({**POINT, **point, "n": n})
+    held = _held()
+    subject = Subject(problem, entry, parsed, dtype, torch.device("cpu"))
+    left = cap - subject.cost().input_bytes
+    inputs = subject.inputs(seed=0)
+    with torch.no_grad(), entry.entered():
+        call = subject.bind(inputs)
+        with _capped(max(_held(), held) + max(0, left)):
+            try:
+                call()
+            # Each library says it in its own way.
+            except (RuntimeError, MemoryError):
+                return False
+    return True
+
+
+def _held() -> int:
+    (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith("VmData:")]
+    return 1024 * int(line.split()[1])
+
+
+@contextlib.contextmanager
+def _capped(most: int) -> Iterator[None]:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+
+
+def reach_of(name: str, *, cap: int = CAP, **settings: Any) -> Reach:
+    """Predict and measure how far an implementation gets."""
+    predicted = predicted_reach(name, cap=cap, **settings)
+    return Reach(name, predicted, measured_reach(name, cap=cap, near=predicted, **settings))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(names: Sequence[str]) -> int:
+    """Print a line for each implementation; 1 where a prediction is off by more than is allowed."""
+    entries = discovery.discover().entries
+    mine = [
+        entry.name
+        for (problem, _), entry in entries.items()
+        if problem == "attention" and not entry.on_request and entry.limits_on("cpu")
+    ]
+    off = 0
+    for name in names or mine:
+        try:
+            found = reach_of(name)
+        except RuntimeError as error:
+            _say(f"{name:<20} not measured: {error}")
+            continue
+        off += abs(found.error) > ALLOWED
+        _say(f"{name:<20} predicted {found.predicted:>6}, ran {found.measured:>6}: {100 * found.error:+.1f} %")
+    _say(f"policy {DEFAULT.version}, torch {torch.__version__}, {torch.get_num_threads()} threads, cap {CAP:,} B")
+    return int(off > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,120 @@
+"""Every kind of page in a real browser: axe finds nothing, however small; folded, a page of a run is not long."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from harness.profiled import Counter, ProfileDocument
+from harness.runner.profiling.bounds import bound
+from reports.page import profile
+from reports.page.render import render
+from tests.support import runs
+from tests.support.commands import in_process
+from tests.support.parts import change, make_parts
+from tests.support.places import ROOT
+from tests.support.profiles import CEILINGS, case_profile
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SMALL = {"sweeps": ("heads",), "failures": False}
+LONGEST = 12_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium browser is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+def default(folder):
+    return render([runs.make_run(folder / "run")], folder / "page.html")
+
+
+def stored(folder):
+    return render([ROOT / "docs" / "samples" / "h200"], folder / "page.html")
+
+
+def merged(folder):
+    parts = make_parts(folder / "parts", count=2)
+    change(parts[1] / "environment.json", id="bbbb")
+    assert in_process("merge", *parts, "-o", folder / "all", "-q").exit_code == 0
+    return render([folder / "all"], folder / "page.html")
+
+
+def measured(folder):
+    """Write two runs that differ."""
+    return [
+        runs.make_run(folder / name, seed=speed, speed=1.0 / speed, **SMALL) for name, speed in (("a", 1), ("b", 2))
+    ]
+
+
+def compared(folder):
+    assert in_process("compare", *measured(folder), "-o", folder / "page.html").exit_code == 0
+    return folder / "page.html"
+
+
+def history(folder):
+    assert in_process("history", *measured(folder), "-o", folder / "page.html").exit_code == 0
+    return folder / "page.html"
+
+
+def profiled(folder):
+    taken = case_profile()
+    document = ProfileDocument(
+        profile=taken,
+        bound=bound(taken, CEILINGS),
+        ceilings=CEILINGS,
+        commands=["perf stat -- x"],
+        counters=[Counter(name="dram__bytes_read.sum", value=2.0, unit="byte")],
+    )
+    (folder / "page.html").write_text(profile.html(document), encoding="utf-8")
+    return folder / "page.html"
+
+
+PAGES = {made.__name__: made for made in (default, stored, merged, compared, history, profiled)}
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def page(request, browser, tmp_path_factory):
+    """Each kind of page, opened once; a test sets the size and the colours that it looks at."""
+    opened = browser.new_page()
+    opened.goto(PAGES[request.param](tmp_path_factory.mktemp(request.param)).as_uri())
+    opened.wait_for_load_state()
+    yield opened
+    opened.close()
+
+
+def violations(page):
+    return [(found["id"], found["nodes"][0]["html"][:200]) for found in Axe().run(page).response["violations"]]
+
+
+@pytest.mark.parametrize("page", [made.__name__ for made in (default, stored, merged)], indirect=True)
+def test_a_folded_page_of_a_run_is_not_long(page):
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate("document.documentElement.scrollHeight") <= LONGEST
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light")])
+def test_axe_finds_no_violation(page, width, scheme):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    assert violations(page) == []
+
+
+def test_axe_finds_no_violation_in_what_opens(page):
+    # Rows of a table and marks of a drawing are alike; over all of them axe takes minutes.
+    page.evaluate("""() => {
+      document.querySelectorAll("tbody tr:nth-child(n + 4), .drawing svg > *").forEach((item) => item.remove());
+      document.querySelectorAll("details").forEach((item) => { item.open = true; });
+    }""")
+    assert violations(page) == []
