@@ -189,8 +189,9 @@ class Output:
     row_axis: int
 
 
-# How an upstream gradient lies in memory: in order; as a transposed view; one number seen everywhere, as a sum's is.
-Upstream = Literal["dense", "strided", "expanded"]
+# How an upstream gradient lies in memory: in order; as a transposed view; with its last axis outermost; as a part of a
+# wider tensor; one for all along the first axis, as a mean over it hands in; one number seen everywhere, as a sum's is.
+Upstream = Literal["dense", "strided", "columns", "sliced", "shared", "expanded"]
 
 
 @dataclass(frozen=True)

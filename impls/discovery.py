@@ -51,7 +51,7 @@ def discover(
         package = f"{point.dist.name} {point.dist.version}" if point.dist else ""
         load(
             f"{ENTRY_POINT}{point.name}", problem="attention", file=None, importer=point.load, name=point.name,
-            package=package,
+            package=package, beside=_package_content(point),
         )  # fmt: skip
     for impl_file in impl_files:
         path = Path(impl_file).resolve()
@@ -69,11 +69,12 @@ def _load(
     skip: Mapping[str, str],
     name: str | None = None,
     package: str = "",
+    beside: bytes = b"",
 ) -> None:
     if key in REGISTRY.loaded:
         return
     # Before the import, so that no edit comes between what is run and what is hashed.
-    content = _content(file) + b"".join(map(_content, helpers(file) if file else ()))
+    content = _content(file) + b"".join(map(_content, helpers(file) if file else ())) + beside
     REGISTRY.loaded.add(key)
     before = dict(REGISTRY.entries)
     try:
@@ -126,6 +127,24 @@ def helpers(file: Path) -> list[Path]:
                     found.append(candidate)
                     left.append(candidate)
     return found
+
+
+def _package_content(point: importlib.metadata.EntryPoint) -> bytes:
+    """Return the sources of the package that an entry point names, then what its installer recorded of every file.
+
+    Sources tell edits of an installation that can be edited apart, the record what was compiled.
+    """
+    try:
+        spec = importlib.util.find_spec(point.module.partition(".")[0])
+    # A finder of some package's own may fail in its way; the import then says why.
+    except (ImportError, ValueError, AttributeError):
+        spec = None
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    files = [file for folder in folders for file in sorted(Path(folder).rglob("*.py"))]
+    if spec and spec.origin and not folders:
+        files = [Path(spec.origin)]
+    record = point.dist.read_text("RECORD") if point.dist else None
+    return b"".join(map(_content, files)) + (record or "").encode()
 
 
 def _imported_names(file: Path) -> list[str]:

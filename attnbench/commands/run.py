@@ -81,8 +81,10 @@ def take_directory(directory: Path, request: Request, *, asked: tuple[Cases, Pla
 
     Raises JournalError, SelectionError.
     """
+    from harness.cluster.store import refuse_sweep
     from harness.runner.execute import create_directory
 
+    refuse_sweep(directory)
     if output.resume:
         cases, place, effort = asked
         check_resumed(directory, request, cases=cases, place=place, effort=effort)
@@ -92,11 +94,9 @@ def take_directory(directory: Path, request: Request, *, asked: tuple[Cases, Pla
 
 def measure(request: Request, directory: Path, *, limits: TimeLimits, resume: bool, telling: Telling) -> Finished:
     """Take a new run to its end, or go on with the plan that is stored, under a bar or lines."""
-    from harness.cluster.store import refuse_sweep
     from harness.results.journal import JOURNAL
     from harness.runner.execute import execute, plan_and_execute, stored_plan
 
-    refuse_sweep(directory)
     try:
         with listener(telling, is_watched=True) as shown:
             if resume:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.gate.approximate import distance
-from harness.gate.call import Answer, call, contract_check, contract_mistakes, precision_note
+from harness.gate.call import Answer, call, contract_check, contract_mistakes, precision_note, rows_of, same_bits
 from harness.gate.errors import Comparison, Element, chance, compare, effective_rows, largest_ratio
 from harness.records import Agreement
 
@@ -125,7 +125,7 @@ def agree_but_for_spoiled_rows(
     mended = torch.where(spoiled.unsqueeze(-1), honest.outputs[0], torch.Tensor.detach(answer.outputs[0]))
     witnesses, _ = _right(subject, known, seed=seed, kind="normal", count=policy.rows, upstream="dense")
     return compare_with_oracle(
-        subject, replace(honest, outputs=(mended,)), rows=rows, policy=policy, witnesses=witnesses
+        subject, replace(honest, outputs=(mended,), at_once=()), rows=rows, policy=policy, witnesses=witnesses
     )
 
 
@@ -181,8 +181,16 @@ def _compare(
     checks, worst = [contract_check([], note=precision_note(answer.inputs.tensors[0]))], []
     with torch.no_grad():
         output_witnesses = witnesses(answer.inputs, rows)
-    for value, output, witness in zip(answer.outputs, described, output_witnesses, strict=True):
-        sampled = torch.Tensor.detach(value).index_select(output.row_axis, rows.to(value.device))
+    now = rows_of(answer.outputs, described, rows)
+    late = [
+        f"{output.name} was written after its call had returned"
+        for output, before, after in zip(described, answer.at_once, now, strict=False)
+        if before is not None and after is not None and not same_bits(before, after)
+    ]
+    if late:
+        return Agreement(passed=False, checks=[contract_check(late)], rows_checked=0)
+    for sampled, output, witness in zip(now, described, output_witnesses, strict=True):
+        assert sampled is not None
         if subject.implementation.approximate:
             approximated.append((sampled, witness.oracle))
             continue

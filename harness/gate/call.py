@@ -27,13 +27,17 @@ POISON_BYTES = 2**28
 
 @dataclass(frozen=True)
 class Answer:
-    """What one call gave: outputs, gradients (None if the graph doesn't reach), and copies of the inputs before."""
+    """What one call gave: outputs, gradients (None if the graph doesn't reach), and copies of the inputs before.
+
+    `at_once` are the sampled rows of outputs as they were when the call returned, None of what is no such output.
+    """
 
     inputs: Any
     before: tuple[torch.Tensor, ...]
     outputs: tuple[Any, ...]
     upstream: torch.Tensor | None
     gradients: tuple[torch.Tensor | None, ...]
+    at_once: tuple[torch.Tensor | None, ...] = ()
 
 
 def call(
@@ -50,7 +54,8 @@ def call(
                 poison(described, like=first)
                 result = function()
             outputs = _as_tuple(result)
-        return Answer(inputs, before, outputs, None, ())
+            at_once = rows_of(outputs, described, rows)
+        return Answer(inputs, before, outputs, None, (), at_once)
     for tensor in inputs.differentiable:
         tensor.requires_grad_(True)
     with subject.implementation.entered():
@@ -68,6 +73,16 @@ def call(
     return Answer(inputs, before, outputs, upstream, gradients)
 
 
+def rows_of(outputs: Sequence[Any], described: Sequence[Output], rows: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    """Copy the sampled rows of outputs, each through the class; None for what is no tensor of the shape described."""
+    return tuple(
+        torch.Tensor.index_select(torch.Tensor.detach(value), output.row_axis, rows.to(value.device))
+        if type(value) is torch.Tensor and value.shape == output.shape
+        else None
+        for value, output in zip(outputs, described, strict=False)
+    )
+
+
 def poison(described: Sequence[Output], *, like: torch.Tensor) -> None:
     """Fill memory that the outputs will probably get with NaN, so that an element never written shows."""
     for output in described:
@@ -83,7 +98,8 @@ def upstream_gradient(
 ) -> torch.Tensor:
     """Draw a standard normal gradient for the sampled rows of an output, zero elsewhere, laid out as asked.
 
-    An expanded one is a single number for every element, as a sum hands in; only where all rows are sampled.
+    An expanded one is a single number for every element, as a sum hands in; only where all rows are sampled. A shared
+    one is that of the first index for all.
     """
     if layout == "expanded" and len(rows) == output.shape[output.row_axis]:
         return torch.full((1,), 0.75, dtype=like.dtype, device=like.device).expand(output.shape)
@@ -93,9 +109,21 @@ def upstream_gradient(
     values = torch.randn(shape, generator=generator).to(device=like.device, dtype=like.dtype)
     whole = torch.zeros(output.shape, dtype=like.dtype, device=like.device)
     whole.index_copy_(output.row_axis, rows.to(like.device), values)
-    if layout == "dense":
+    return _laid_out(whole, layout, row_axis=output.row_axis)
+
+
+def _laid_out(whole: torch.Tensor, layout: Upstream, *, row_axis: int) -> torch.Tensor:
+    """Lay a gradient out as asked; what lies between its numbers is NaN."""
+    if layout == "columns" and whole.ndim > 1:
+        return whole.mT.contiguous().mT
+    if layout == "shared" and row_axis > 0:
+        return whole[:1].expand_as(whole)
+    if layout == "sliced":
+        beside = torch.full((*whole.shape[:-1], 1), math.nan, dtype=whole.dtype, device=whole.device)
+        return torch.cat([beside, whole, beside], -1)[..., 1:-1]
+    if layout != "strided":
         return whole
-    if output.row_axis > 0:
+    if row_axis > 0:
         return whole.transpose(1, 2).contiguous().transpose(1, 2)
     return torch.stack([whole, torch.full_like(whole, math.nan)], -1)[..., 0]
 

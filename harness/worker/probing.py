@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from harness.gate import battery
@@ -12,9 +13,15 @@ if TYPE_CHECKING:
     from harness.worker.workbench import Workbench
 
 
+@functools.cache
+def _tasks(problem: str, *, quick: bool, only: str) -> tuple[battery.Task, ...]:
+    """List a problem's battery once a process: each probe is asked for by its place in the list."""
+    return tuple(battery.tasks(registry.problem(problem), quick=quick, only=only))
+
+
 def list_probes(_: Workbench, request: ListProbes) -> ProbesListed:
     """List a problem's battery."""
-    tasks = battery.tasks(registry.problem(request.problem), quick=request.quick, only=request.only)
+    tasks = _tasks(request.problem, quick=request.quick, only=request.only)
     return ProbesListed(
         probes=[ListedProbe(probe=task.name, direction=task.direction, length=task.probe.length) for task in tasks]
     )
@@ -32,6 +39,6 @@ def run_probe(bench: Workbench, request: RunProbe) -> Probed:
         seed=request.seed,
         known=bench.known,
     )
-    task = battery.tasks(problem, quick=request.quick, only=request.only)[request.index]
+    task = _tasks(request.problem, quick=request.quick, only=request.only)[request.index]
     bench.announce(task.title)
     return Probed(outcome=battery.run(examinee, task))

@@ -13,27 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from harness.worker.replaced import Functions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # Variables that libraries of numbers read, at their start or at any later call.
-VARIABLES = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "ONEDNN_", "DNNL_", "ATEN_", "CUBLAS_", "NVIDIA_", "LD_")
-# Functions that the gate's answer hangs on.
-FUNCTIONS = {
-    f"{owner.__name__}.{name}": (owner, name, getattr(owner, name))
-    for owner, names in (
-        (torch, ("equal", "mm", "roll", "randn", "where", "zeros", "empty", "unique", "arange", "no_grad")),
-        (torch.autograd, ("grad",)),
-        (
-            torch.Tensor,
-            (
-                *("detach", "clone", "copy_", "isfinite", "index_select", "double", "cpu", "abs", "max", "min", "any"),
-                *("square", "mean", "sqrt", "sum", "flatten", "untyped_storage", "to", "float", "item", "__sub__"),
-            ),
-        ),
-    )
-    for name in names
-}
+VARIABLES = (
+    *("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "ONEDNN_", "DNNL_", "ATEN_", "CUBLAS_", "CUDA_", "NVIDIA_", "LD_"),
+    *("PYTORCH_", "TORCH_ALLOW_"),
+)
 _SMALLEST = sys.float_info.min
 
 
@@ -148,13 +137,46 @@ _ATTENTION: tuple[tuple[Callable[[], bool], Callable[[bool], None]], ...] = (
 )
 
 
-def _attention() -> tuple[bool, ...]:
-    return tuple(read() for read, _ in _ATTENTION)
+def _attention() -> tuple[Any, ...]:
+    order = tuple(torch._C._get_sdp_priority_order())  # noqa: SLF001
+    return (order, torch.backends.mha.get_fastpath_enabled(), *(read() for read, _ in _ATTENTION))
 
 
-def _set_attention(values: tuple[bool, ...]) -> None:
-    for (_, write), value in zip(_ATTENTION, values, strict=True):
+def _set_attention(values: tuple[Any, ...]) -> None:
+    """Put back the order in which backends are tried, the fast path of modules, and the switches."""
+    order, has_fast_path, *switches = values
+    torch._C._set_sdp_priority_order(list(order))  # noqa: SLF001
+    torch.backends.mha.set_fastpath_enabled(has_fast_path)
+    for (_, write), value in zip(_ATTENTION, switches, strict=True):
         write(value)
+
+
+# How cuDNN chooses, and in which order einsum multiplies.
+_CHOICES = (
+    *((_BACKENDS.cudnn, name) for name in ("enabled", "benchmark")),
+    *((_BACKENDS.opt_einsum, name) for name in ("enabled", "strategy")),
+)
+
+
+def _choices() -> tuple[Any, ...]:
+    return tuple(getattr(owner, name) for owner, name in _CHOICES)
+
+
+def _set_choices(values: tuple[Any, ...]) -> None:
+    for (owner, name), value in zip(_CHOICES, values, strict=True):
+        # Where no library that orders products is installed, its settings can't be written at all.
+        if getattr(owner, name) != value:
+            setattr(owner, name, value)
+
+
+def _saved_hooks() -> tuple[Any, ...] | None:
+    return torch._C._autograd._top_saved_tensors_default_hooks(False)  # noqa: SLF001
+
+
+def _leave_saved_hooks(hooks: tuple[Any, ...] | None) -> None:
+    """Take away what stands before each tensor that is saved for a gradient, up to given hooks."""
+    while (now := _saved_hooks()) is not None and now != hooks:
+        torch._C._autograd._pop_saved_tensors_default_hooks()  # noqa: SLF001
 
 
 def _descriptors() -> dict[int, tuple[int, int]]:
@@ -270,6 +292,8 @@ def settings() -> dict[str, Setting]:
         "float32 precision": Setting(_precisions, _set_precisions),
         "sums of 16-bit products": Setting(_sums, _set_sums),
         "attention backends": Setting(_attention, _set_attention),
+        "choices of cuDNN or einsum": Setting(_choices, _set_choices),
+        "hooks of saved tensors": Setting(_saved_hooks, _leave_saved_hooks),
         "grad mode": Setting(torch.is_grad_enabled, torch.set_grad_enabled),
         "deterministic mode": Setting(torch.get_deterministic_debug_mode, _set_deterministic),
         "oneDNN switch": Setting(torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),  # noqa: SLF001
@@ -316,6 +340,7 @@ class ProcessState:
     settings: dict[str, Setting] = field(default_factory=settings)
     changed_by: dict[str, list[str]] = field(default_factory=dict)
     is_spoiled: bool = False
+    functions: Functions = field(default_factory=Functions)
     _values: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -323,11 +348,7 @@ class ProcessState:
 
     def mend(self) -> list[str]:
         """Put back what was changed since, and say what: settings by value, functions by name."""
-        changed = []
-        for name, (owner, attribute, function) in FUNCTIONS.items():
-            if getattr(owner, attribute) is not function:
-                setattr(owner, attribute, function)
-                changed.append(f"replaced {name}")
+        changed = [f"replaced {name}" for name in self.functions.put_back()]
         for name, setting in self.settings.items():
             before, now = self._values[name], self._read(setting)
             if now == before:

@@ -166,6 +166,16 @@ def _shared_heads(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Triple:
     return q, k[:, :1].expand_as(k), v[:, :1].expand_as(v)
 
 
+def _values_in_columns(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Triple:
+    """Let the values alone lie with features outermost, as a cache that is transposed for the second product."""
+    return q, k, _columns(v)
+
+
+def _every_second(tensor: torch.Tensor) -> torch.Tensor:
+    """Lay out as every second number of memory, as a part of interleaved pairs; NaN lies between."""
+    return torch.stack([torch.full_like(tensor, math.nan), tensor], -1)[..., 1]
+
+
 def _sliced(tensor: torch.Tensor) -> torch.Tensor:
     """Lay out as a slice of a wider tensor: rows are neither adjacent nor aligned."""
     wider = torch.zeros((*tensor.shape[:-1], tensor.shape[-1] + 3), dtype=tensor.dtype, device=tensor.device)
@@ -198,6 +208,8 @@ LAYOUTS: Mapping[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Tripl
     "transposed": _each(_transposed),
     "sliced": _each(_sliced),
     "columns": _each(_columns),
+    "values in columns": _values_in_columns,
+    "every second": _each(_every_second),
     "one buffer": _one_buffer,
     "shared batch": _shared_batch,
     "shared heads": _shared_heads,
@@ -211,6 +223,13 @@ PADDING: Mapping[str, Callable[[torch.dtype], float]] = {
 KINDS.update(dict.fromkeys((*LAYOUTS, *PADDING), _normal))
 KINDS["NaN query"] = _nan_row
 
+
+def parts(kind: str) -> tuple[str, str]:
+    """Split a kind into the words for what tensors hold and for how they lie; a single word may say either."""
+    values, _, layout = kind.partition(", ")
+    return values, layout or values
+
+
 # Two blocks of 16 and a tail of one; several heads and batch elements, so that mixing them up shows.
 SMALL = {"n": 33, "d": 16, "heads": 2, "batch": 2}
 # What a covering array combines. Whole blocks and tails of them; few heads, as the oracle takes them one by one.
@@ -220,39 +239,68 @@ OPTIONS: Mapping[str, tuple[Any, ...]] = {
     "causal": (False, True),
     "valid_lens": (None, 13, "batch_ends", "rows", "batch_empty", "rows_empty"),
     "kv_heads": (1, 2),
-    "group": (1, 2),
+    "group": (1, 2, 4),
     "batch": (1, 2),
-    "d": (6, 16),
+    "d": (6, 16, 40, 64, 128),
     "d_v": ("d", 10),
-    "kind": ("normal", *LAYOUTS),
-    "upstream": ("dense", "strided", "expanded"),
+    "scale": (None, 0.3),
+    "values": ("normal", "huge logits", "shifted values", "large products"),
+    "layout": ("in order", *LAYOUTS),
+    "upstream": ("dense", "strided", "columns", "sliced", "shared", "expanded"),
 }
 # All combinations of these occur; of others, all of two.
 TOGETHER = (("n_q", "causal", "valid_lens"), ("n_q", "kv_heads", "group", "batch"), ("group", "d_v", "causal"))
+# What few implementations know; each value occurs together with each of every option above.
+RARE: Mapping[str, tuple[Any, ...]] = {"window": (3, 16), "softcap": (2.0, 30.0), "bias": ("heads", "batch")}
 
 
-def _combined(options: Mapping[str, Any], *, number: int, quick: bool) -> Probe:
-    """Make a probe of a row of the covering array."""
-    point = {name: value for name, value in options.items() if name not in {"group", "kind", "upstream"}}
+def with_rare(name: str) -> tuple[dict[str, tuple[Any, ...]], tuple[tuple[str, ...], ...]]:
+    """Return the options with those of a rare feature, and which of them occur together.
+
+    Rounding changed scores of tens of thousands in 16 bits moves exponents by a hundred: of these nothing is asked.
+    """
+    values = tuple(value for value in OPTIONS["values"] if value != "large products")
+    return {**OPTIONS, name: RARE[name], "values": values}, (
+        *((name, other) for other in OPTIONS),
+        (name, "causal", "n_q"),
+    )
+
+
+def _combined(options: Mapping[str, Any], *, name: str, quick: bool = False) -> Probe:
+    """Make a probe of a row of a covering array."""
+    point = {name: value for name, value in options.items() if name not in {"group", "values", "layout", "upstream"}}
     point["heads"] = options["kv_heads"] * options["group"]
     point["d_v"] = options["d"] if options["d_v"] == "d" else options["d_v"]
     words = [f"{name} {point[name]}" for name in ("n_q", "heads", "kv_heads", "batch", "d", "d_v")]
-    words += [f"valid_lens {point['valid_lens']}"] * (point["valid_lens"] is not None)
-    words += ["causal"] * point["causal"] + [options["kind"], f"{options['upstream']} gradient"]
-    title = f"{'one-way' if quick else 'pairs'} {number}: {', '.join(words)}"
-    return Probe(title, point, options["kind"], quick=quick, upstream=options["upstream"])
+    words += [f"{name} {point[name]}" for name in ("valid_lens", "scale", *RARE) if point.get(name) is not None]
+    held = [word for word in (options["values"], options["layout"]) if word not in {"normal", "in order"}]
+    words += ["causal"] * point["causal"] + [*held, f"{options['upstream']} gradient"]
+    return Probe(
+        f"{name}: {', '.join(words)}", point, ", ".join(held) or "normal", quick=quick, upstream=options["upstream"]
+    )
 
 
-ONE_WAY = tuple(_combined(row, number=i, quick=True) for i, row in enumerate(cover(OPTIONS, strength=1), 1))
-PAIRS = tuple(_combined(row, number=i, quick=False) for i, row in enumerate(cover(OPTIONS, more=TOGETHER), 1))
+ONE_WAY = tuple(_combined(row, name=f"one-way {i}", quick=True) for i, row in enumerate(cover(OPTIONS, strength=1), 1))
+PAIRS = tuple(_combined(row, name=f"pairs {i}") for i, row in enumerate(cover(OPTIONS, more=TOGETHER), 1))
+
+
+def _crossed(name: str) -> tuple[Probe, ...]:
+    options, together = with_rare(name)
+    rows = cover(options, strength=1, more=together)
+    return tuple(_combined(row, name=f"{name} {i}") for i, row in enumerate(rows, 1))
+
+
+CROSSED = {name: _crossed(name) for name in RARE}
 GROUPED = {"heads": 6, "kv_heads": 2, "batch": 2, "d": 16}
 DIRTY = frozenset({"dirty_padding"})
 SHAPES = (
     Probe("one token, odd d", {"n": 1, "d": 33, "heads": 2}),
     Probe("decode", {"n_q": 1, "n_k": 300, "d": 64, "heads": 2, "batch": 2}, quick=True),
     Probe("n 2", {"n": 2, "d": 16, "causal": True}),
+    Probe("n 64, causal", {"n": 64, "d": 32, "causal": True}),
     Probe("n 65, causal", {"n": 65, "d": 32, "causal": True}),
     Probe("n 127", {"n": 127, "d": 32}),
+    Probe("n 128", {"n": 128, "d": 32}),
     Probe("n 129, causal", {"n": 129, "d": 64, "causal": True}, quick=True),
     Probe("n 257", {"n": 257, "d": 64}),
     Probe("n_q 100, n_k 257, causal", {"n_q": 100, "n_k": 257, "d": 32, "causal": True}, quick=True),
@@ -262,7 +310,7 @@ SHAPES = (
     # Positions past 2^15 and 2^16, where short integers wrap.
     Probe("n_k 66000, causal", {"n_q": 2, "n_k": 66000, "d": 4, "causal": True}),
     Probe("d 1", {"n": 33, "d": 1, "heads": 2}),
-    *(Probe(f"d {d}", {"n": 17, "d": d}) for d in (3, 20, 80, 96, 128, 160, 224, 256)),
+    *(Probe(f"d {d}", {"n": 17, "d": d}) for d in (3, 20, 48, 72, 80, 96, 128, 112, 160, 224, 256, 512)),
     Probe("d 192", {"n": 17, "d": 192}, quick=True),
     Probe("d 192, d_v 128, causal", {"n": 17, "d": 192, "d_v": 128, "causal": True}),
     Probe("d_v 24", {**SMALL, "d_v": 24}),
@@ -281,6 +329,9 @@ SHAPES = (
     Probe("NaN padding, one length", {**SMALL, "valid_lens": 20}, "NaN padding", needs=DIRTY),
     Probe("NaN in a query", SMALL, "NaN query", quick=True, spoils_row=True),
     Probe("NaN in a query, causal", {**SMALL, "causal": True}, "NaN query", spoils_row=True),
+    Probe("NaN in a query, by batch", {**SMALL, "valid_lens": "batch"}, "NaN query", spoils_row=True),
+    Probe("NaN in a query, by row, grouped", {**GROUPED, "n": 12, "valid_lens": "rows"}, "NaN query", spoils_row=True),
+    Probe("NaN in the only query", {"n_q": 1, "n_k": 20, **GROUPED}, "NaN query", spoils_row=True),
     Probe("strided gradient", SMALL, quick=True, upstream="strided"),
     Probe("scale 1", {**SMALL, "scale": 1.0}, quick=True),
     Probe("scale 0.02, causal", {**SMALL, "scale": 0.02, "causal": True}),
@@ -341,6 +392,7 @@ PROBES = (
     *WINDOWS,
     *SOFTCAPS,
     *BIASED,
+    *(probe for probes in CROSSED.values() for probe in probes),
 )
 # Small enough to be called over a hundred times, so that an error in every hundredth call is met.
 REPEATED = Probe("tiny", {"n": 6, "d": 8, "heads": 2})

@@ -8,7 +8,7 @@ import torch
 
 from impls.attention import _points
 from impls.attention._points import AXES, Inputs, Point, attended_pairs, features, lengths, parse
-from impls.attention._probes import KINDS, LAYOUTS, PADDING, PROBES, REPEATED, fill_padding
+from impls.attention._probes import KINDS, LAYOUTS, PADDING, PROBES, REPEATED, fill_padding, parts
 from impls.attention._witness import gradient_witness, witness
 from impls.contract import Cost, Implementation, Output
 
@@ -37,7 +37,8 @@ def inputs(point: Point, *, dtype: torch.dtype, device: torch.device, seed: int,
     v = normal(point.batch, point.kv_heads, point.n_k, point.d_v)
     if kind == "normal" and point.values is not None:
         kind = _points.VALUES[point.values]
-    changed = KINDS[kind](q, k, v, dtype)
+    values, layout = parts(kind)
+    changed = KINDS[values](q, k, v, dtype)
     q, k, v = (tensor.to(dtype).contiguous() for tensor in changed)
     # Drawn last, so that q, k and v are those of a point without.
     shape = (1 if point.bias == "heads" else point.batch, point.heads, point.n_q, point.n_k)
@@ -45,7 +46,7 @@ def inputs(point: Point, *, dtype: torch.dtype, device: torch.device, seed: int,
     valid_lens = lengths(point)
     if kind in PADDING and valid_lens is not None:
         fill_padding(k, v, valid_lens.to(device), PADDING[kind](dtype))
-    laid_out = LAYOUTS.get(kind) or LAYOUTS.get(_points.LAYOUTS.get(point.layout or "", ""))
+    laid_out = LAYOUTS.get(layout) or LAYOUTS.get(_points.LAYOUTS.get(point.layout or "", ""))
     if laid_out is not None:
         q, k, v = laid_out(q, k, v)
     return Inputs(

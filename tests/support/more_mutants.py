@@ -11,7 +11,7 @@ from torch.nn import functional
 from impls.attention._masks import allowed, repeat_heads, softmax
 from impls.multihead import steps
 from impls.pooling.nadaraya_watson import KERNELS
-from tests.support import wrong_in_packs, wrong_in_rare, wrong_in_state  # noqa: F401  (add their mutants)
+from tests.support import wrong_in_packs, wrong_in_pairs, wrong_in_rare, wrong_in_state  # noqa: F401  (add mutants)
 from tests.support.mutants import honest, mutant, scale_of
 
 # Right but for one feature, or for two together

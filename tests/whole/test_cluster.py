@@ -39,7 +39,7 @@ def two_cores(tmp_path, monkeypatch):
 
 def start(directory, *options):
     return subprocess.Popen(
-        [sys.executable, "-m", "attnbench", "run", "smoke", "--fast", "-o", str(directory), "--workers", "2", *options],
+        [sys.executable, "-m", "attnbench", "run", "smoke", "-o", str(directory), "--workers", "2", *options],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,

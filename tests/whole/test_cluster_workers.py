@@ -85,7 +85,8 @@ def wait_until(is_so, *, seconds):
 def other_tree(folder):
     """Copy our sources with one line of an implementation changed."""
     for name in ("attnbench", "harness", "impls", "scenarios", "reports"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        # With what was compiled, as compiling it again takes seconds; but for files that are being written.
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     changed = folder / CHANGED
     text = changed.read_text(encoding="utf-8")
     assert text.count(OURS) == 1
@@ -105,8 +106,6 @@ def swept(tmp_path_factory):
     other = other_tree(folder / "tree")
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        beside = start("attnbench", "run", *ASKED, "--device", "cpu", "-o", alone, core=others[0], **silent())
-        stack.callback(end, beside)
         scheduler = start(
             "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
             "--scheduler-file", file, **silent(),
@@ -118,6 +117,9 @@ def swept(tmp_path_factory):
         for worker in workers:
             stack.callback(end, worker)
         wait_for_workers(file, count=3)
+        # Not before workers are there, which start on both cores.
+        beside = start("attnbench", "run", *ASKED, "--device", "cpu", "-o", alone, core=others[0], **silent())
+        stack.callback(end, beside)
         asked = ("run", *ASKED, "--cluster", file, "--on", "cpu", "-o", out)
         sweep = start("attnbench", *asked, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         stack.callback(end, sweep)

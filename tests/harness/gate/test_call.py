@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import pytest
 import torch
 
 from harness.gate import call
 from harness.gate.call import upstream_gradient
+from harness.gate.known import Known
 from impls import contract, registry
 from impls.attention.batched import batched
 from impls.contract import Output
@@ -51,6 +53,24 @@ def test_a_result_that_computes_when_it_is_looked_at_is_refused(method):
     agreement = gate(lazy)
     assert not agreement.passed
     assert agreement.checks[0].detail == f"out has attributes of its own: {method}"
+
+
+def test_a_result_that_a_thread_writes_later_is_refused():
+    started = []
+
+    def late(q, k, v, **options):
+        out = q.new_zeros(*q.shape[:3], v.shape[-1])
+        started.append(threading.Timer(0.05, lambda: out.copy_(batched(q, k, v, **options))))
+        started[-1].start()
+        return out
+
+    class Slow(Known):
+        def of(self, *given):
+            for thread in started:
+                thread.join()
+            return super().of(*given)
+
+    assert gate(late, known=Slow()).checks[0].detail == "out was written after its call had returned"
 
 
 def test_a_tuple_that_computes_when_it_is_looked_at_is_refused():

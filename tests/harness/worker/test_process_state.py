@@ -16,6 +16,12 @@ import torch
 
 from harness.worker.process_state import ProcessState, Setting, settings
 
+
+def entered(context):
+    context.__enter__()
+    return context
+
+
 CHANGES = {
     "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "denormal mode": lambda: torch.set_flush_denormal(True),
@@ -24,6 +30,8 @@ CHANGES = {
     "float32 precision": lambda: torch.set_float32_matmul_precision("medium"),
     "sums of 16-bit products": lambda: setattr(torch.backends.cuda.matmul, "allow_fp16_accumulation", True),
     "attention backends": lambda: torch.backends.cuda.enable_flash_sdp(False),
+    "choices of cuDNN or einsum": lambda: setattr(torch.backends.cudnn, "benchmark", True),
+    "hooks of saved tensors": lambda: entered(torch.autograd.graph.saved_tensors_hooks(abs, abs)),
     "grad mode": lambda: torch.set_grad_enabled(False),
     "deterministic mode": lambda: torch.use_deterministic_algorithms(True),
     "oneDNN switch": lambda: torch._C._set_mkldnn_enabled(False),
@@ -142,16 +150,18 @@ def test_numbers_drawn_by_python_and_numpy_are_put_back_too(state):
     assert drawn() == expected
 
 
-@pytest.mark.parametrize(("owner", "name"), [(torch, "equal"), (torch.Tensor, "detach"), (torch.autograd, "grad")])
-def test_a_replaced_function_of_torch_is_named_and_put_back(state, owner, name):
-    function = getattr(owner, name)
-    setattr(owner, name, lambda *_, **__: True)
-    try:
-        (said,) = state.mend()
-        assert said == f"replaced {owner.__name__}.{name}"
-        assert getattr(owner, name) is function
-    finally:
-        setattr(owner, name, function)
+def test_the_order_of_backends_and_the_fast_path_of_modules_are_put_back(state):
+    before = torch._C._get_sdp_priority_order()
+    torch._C._set_sdp_priority_order(before[::-1])
+    torch.backends.mha.set_fastpath_enabled(False)
+    assert state.mend() == ["changed attention backends"]
+    assert torch._C._get_sdp_priority_order() == before
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_replaced_function_is_named_among_changes(state, monkeypatch):
+    monkeypatch.setattr(torch, "equal", lambda *_: True)
+    assert state.mend() == ["replaced torch.equal"]
 
 
 def test_what_an_import_changed_is_kept_under_its_source(state):

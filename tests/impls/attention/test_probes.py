@@ -7,19 +7,31 @@ import torch
 
 from harness.gate.battery import tasks
 from impls.attention import problem as attention
-from impls.attention._probes import KINDS, ONE_WAY, OPTIONS, PADDING, PAIRS, PROBES, TOGETHER
+from impls.attention._probes import (
+    CROSSED,
+    KINDS,
+    LAYOUTS,
+    ONE_WAY,
+    OPTIONS,
+    PADDING,
+    PAIRS,
+    PROBES,
+    TOGETHER,
+    with_rare,
+)
 from impls.covering import wanted
 from tests.support import attending
 
 
 def setting(probe):
     """Read a probe back as options."""
-    point = probe.point
+    point, held = probe.point, probe.kind.split(", ")
     return {
-        **{name: point[name] for name in ("n_q", "n_k", "causal", "valid_lens", "kv_heads", "batch", "d")},
+        **{name: point[name] for name in point if name != "heads"},
         "group": point["heads"] // point["kv_heads"],
         "d_v": "d" if point["d_v"] == point["d"] else point["d_v"],
-        "kind": probe.kind,
+        "values": next((word for word in held if word in OPTIONS["values"]), "normal"),
+        "layout": next((word for word in held if word in LAYOUTS), "in order"),
         "upstream": probe.upstream,
     }.items()
 
@@ -31,11 +43,20 @@ def test_the_battery_of_attention_covers_its_options(probes, strength, more):
     assert lacking == []
 
 
+@pytest.mark.parametrize("name", CROSSED)
+def test_a_rare_feature_occurs_with_each_value_of_every_option(name):
+    options, together = with_rare(name)
+    settings = [setting(probe) for probe in CROSSED[name]]
+    lacking = [held for held in wanted(options, strength=1, more=together) if not any(held <= one for one in settings)]
+    assert lacking == []
+    assert {task.direction for task in tasks(attention) if task.probe in CROSSED[name]} == {"forward", "backward"}
+
+
 def test_each_option_of_the_array_is_met_in_both_directions_and_some_by_quick():
     listed = tasks(attention)
     assert {task.direction for task in listed if task.probe in PAIRS} == {"forward", "backward"}
-    quick = {task.probe.kind for task in tasks(attention, quick=True)}
-    assert quick >= set(OPTIONS["kind"])
+    quick = {word for task in tasks(attention, quick=True) for word in task.probe.kind.split(", ")}
+    assert quick >= {*OPTIONS["values"], *LAYOUTS}
 
 
 POINT = attention.parse({"n": 12, "d": 8, "heads": 4, "kv_heads": 2, "batch": 2, "valid_lens": "batch"})
@@ -45,16 +66,24 @@ def drawn(kind, *, dtype=torch.float32):
     return attention.inputs(POINT, dtype=dtype, device=torch.device("cpu"), seed=0, kind=kind)
 
 
-@pytest.mark.parametrize("kind", ["transposed", "sliced", "columns", "one buffer"])
+@pytest.mark.parametrize("kind", sorted(LAYOUTS.keys() - {"shared batch", "shared heads"}))
 def test_a_layout_keeps_the_values(kind):
     for laid_out, plain in zip(drawn(kind).tensors, drawn("normal").tensors, strict=True):
         assert torch.equal(laid_out, plain)
 
 
 def test_layouts_are_what_they_are_called():
-    assert drawn("columns").q.stride(-1) == 12
+    assert drawn("columns").q.stride(-1) == drawn("values in columns").v.stride(-1) == 12
+    assert drawn("values in columns").k.is_contiguous()
+    assert drawn("every second").q.stride(-1) == 2
     assert drawn("shared batch").k.stride(0) == drawn("shared heads").v.stride(1) == 0
     assert len({tensor.untyped_storage().data_ptr() for tensor in drawn("one buffer").differentiable}) == 1
+
+
+def test_a_kind_may_say_what_tensors_hold_and_how_they_lie():
+    both, alone = drawn("huge logits, columns"), drawn("huge logits")
+    assert torch.equal(both.q, alone.q)
+    assert both.q.stride(-1) == 12
 
 
 def test_only_padding_holds_rubbish():
@@ -71,7 +100,7 @@ def test_a_kind_of_input_is_finite_and_drawn_again_from_its_seed(kind):
     first, second = (attending.drawn(point, dtype=torch.float16, kind=kind) for _ in range(2))
     assert all(tensor.isfinite().all() for tensor in first.tensors)
     assert all(torch.equal(a, b) for a, b in zip(first.tensors, second.tensors, strict=True))
-    assert first.q.is_contiguous() == (kind not in {"transposed", "sliced", "columns", "one buffer"})
+    assert first.q.is_contiguous() == (kind not in {"transposed", "sliced", "columns", "one buffer", "every second"})
 
 
 def kind_of(kind, *, dtype=torch.float32, **point):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import re
 import warnings
@@ -10,6 +11,7 @@ import warnings
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from harness.results import journal
 from harness.results.run import read_run
 from reports import style
 from reports.figures.sweep import sweeps
@@ -117,6 +119,22 @@ def test_no_label_meets_another_or_leaves_its_figure_and_nothing_warns(name, run
     with style.names_as_text():
         assert [(figure.axes[0].get_xlabel(), found) for figure in drawn if (found := misplaced(figure))] == []
     assert "nan" not in re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL).lower().split()
+
+
+@pytest.mark.parametrize("rounds", [0, 1], ids=["no round", "one round"])
+def test_a_run_that_was_interrupted_early_is_drawn_for_what_there_is(rounds, tmp_path, drawn):
+    directory = runs.make_run(tmp_path / "run", complete=False, judged=False)
+    file = directory / journal.JOURNAL
+    lines = file.read_text().splitlines(keepends=True)
+    measured = [line for line in lines if json.loads(line)["kind"] == "round"]
+    first = [line for line in measured if json.loads(line)["round"]["index"] == 0]
+    # Besides whole rounds, the visit of a single case.
+    file.write_text("".join(first if rounds else first[:1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = html([read_run(directory)])
+    assert "The run is not complete" in page
+    assert drawn
 
 
 def test_such_a_check_finds_labels_that_meet_or_leave():

@@ -1,0 +1,64 @@
+"""Functions that all share are watched, and put back where an implementation replaced them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from harness.gate import agreement
+from harness.worker.replaced import OWNERS, Functions
+
+
+@pytest.fixture
+def functions():
+    found = Functions()
+    yield found
+    found.put_back()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "said"),
+    [
+        (torch, "equal", "torch.equal"),
+        (torch, "softmax", "torch.softmax"),
+        (torch.Tensor, "detach", "Tensor.detach"),
+        (torch.Tensor, "isnan", "Tensor.isnan"),
+        (torch.Tensor, "__matmul__", "Tensor.__matmul__"),
+        (torch.autograd, "grad", "torch.autograd.grad"),
+        (functional, "scaled_dot_product_attention", "torch.nn.functional.scaled_dot_product_attention"),
+        (torch.nn.Linear, "forward", "Linear.forward"),
+        (math, "isfinite", "math.isfinite"),
+        (agreement, "compare", "harness.gate.agreement.compare"),
+    ],
+)
+def test_a_replaced_function_is_named_and_put_back(functions, owner, name, said):
+    function = getattr(owner, name)
+    setattr(owner, name, lambda *_, **__: True)
+    assert functions.put_back() == [said]
+    assert getattr(owner, name) is function
+    assert functions.put_back() == []
+
+
+def test_what_a_class_inherits_is_inherited_again(functions):
+    assert "clone" not in vars(torch.Tensor)
+    torch.Tensor.clone = lambda tensor: tensor
+    assert functions.put_back() == ["Tensor.clone"]
+    assert "clone" not in vars(torch.Tensor)
+
+
+def test_new_names_and_calls_replace_nothing(functions):
+    torch.something_new = abs
+    try:
+        module = torch.nn.MultiheadAttention(8, 2)
+        module(*(torch.ones(2, 3, 8),) * 3)[0].sum().backward()
+        assert functions.put_back() == []
+    finally:
+        del torch.something_new
+
+
+def test_each_owner_has_functions_that_are_watched(functions):
+    assert len(functions._kept) >= len(OWNERS)
+    assert all(kept for _, kept in functions._kept)
