@@ -38,13 +38,18 @@ class Functions:
             if kept.items() <= vars(owner).items():
                 continue
             now = vars(owner)
-            for name in [name for name, function in kept.items() if now.get(name) is not function]:
+            for name in [name for name, function in kept.items() if _is_replaced(now.get(name), function)]:
                 setattr(owner, name, kept[name])
                 replaced.append(f"{owner.__name__}.{name}")
         for name in sorted(_INHERITED & vars(torch.Tensor).keys()):
             delattr(torch.Tensor, name)
             replaced.append(f"Tensor.{name}")
         return replaced
+
+
+def _is_replaced(now: Any, function: Any) -> bool:
+    """Tell whether another stands for a function; torch wraps some of its own once its compiler is imported."""
+    return now is not function and not str(getattr(now, "__module__", "")).startswith("torch.")
 
 
 def _functions(owner: Any) -> dict[str, Any]:
