@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Outputs = tuple[torch.Tensor, ...]
 # Bound before any implementation is imported, so that none can replace them later.
 _equal, _detach, _clone, _copy = torch.equal, torch.Tensor.detach, torch.Tensor.clone, torch.Tensor.copy_
+_same_version = torch.autograd.grad_mode._unsafe_preserve_version_counter  # noqa: SLF001
 _roll, _select = torch.roll, torch.Tensor.select
 # Of tensors with more elements one column is rewritten and compared: all of them would take as long as a short call.
 WHOLE_AT_MOST = 2**16
@@ -61,6 +62,15 @@ def tensors_of(result: Any) -> Outputs:
     """Return the tensors of a call's result as they are, without their graphs."""
     listed = result if type(result) is tuple else (result,)
     return tuple(_detach(tensor) for tensor in listed if isinstance(tensor, torch.Tensor))
+
+
+def _is_disguised(result: Any) -> bool:
+    """Tell whether a tensor of a result is of a class of its own, or has attributes: either may compute it later."""
+    listed = result if type(result) is tuple else (result,)
+    return any(
+        isinstance(tensor, torch.Tensor) and (type(tensor) is not torch.Tensor or bool(vars(tensor)))
+        for tensor in listed
+    )
 
 
 def part(tensor: torch.Tensor, column: int) -> torch.Tensor:
@@ -149,7 +159,7 @@ class WatchedBlocks:
     the block stays whole. `later` is seconds per call of the others. `faulted` is what `faults` counted up during timed
     calls. `pair` holds of two results of the last block what must be equal, those of its first and last call; where
     the block has one call, that of the call before it if values are the same. `last` is the latter's result. `stale`
-    tells that new values gave the results of the old ones.
+    tells that new values gave the results of the old ones, `disguised` that a result was no plain tensor.
 
     Where one call or two make a block, an untimed one before it would take half of the visit, or a third: there the
     call before the tensors are written is timed as well, and the block is the two.
@@ -166,6 +176,7 @@ class WatchedBlocks:
     pair: tuple[Outputs, Outputs] | None = None
     last: Any = None
     stale: bool = False
+    disguised: bool = False
     _before: Outputs | None = None
     _is_warm: bool = False
 
@@ -220,6 +231,7 @@ class WatchedBlocks:
     def _take(self, kept: Kept) -> Outputs:
         with self.watching.spending():
             self.last = kept.take()
+            self.disguised = self.disguised or _is_disguised(self.last)
             number = self.watching.watched
             return copied(self.last, column=None if number < WHOLE_VISITS else number)
 
@@ -234,7 +246,12 @@ class WatchedBlocks:
         with torch.no_grad(), self.watching.spending():
             for tensor in self.written:
                 values = part(tensor, self.watching.watched)
-                _copy(values, _roll(values, 1) if self.watching.is_new else _clone(values))
+                if self.watching.is_new:
+                    _copy(values, _roll(values, 1))
+                else:
+                    # What is remembered by a tensor's version is remembered of values seen.
+                    with _same_version(tensor):
+                        _copy(values, _clone(values))
 
 
 def _joined(parts: Sequence[Block]) -> Block:

@@ -26,6 +26,8 @@ def hold(bench: Workbench, subject: Subject, inputs: Inputs, blocks: watched.Wat
     """
     if "dropout" in subject.problem.features(subject.point, direction=subject.direction):
         return
+    if blocks.disguised:
+        raise RefusedError("disagreed", f"{WHEN}a result was no plain tensor: it may be computed when it is read")
     if blocks.stale:
         raise RefusedError("disagreed", f"{WHEN}new values in its inputs gave the results of the old ones")
     if blocks.pair is None or watched.same(*blocks.pair):

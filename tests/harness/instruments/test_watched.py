@@ -56,7 +56,7 @@ def test_inputs_are_written_in_place_before_each_block(is_new):
     for _ in range(3):
         version = tensor._version
         found.block(lambda: seen.append(tensor.tolist()) or tensor.clone(), 1)
-        assert tensor._version > version
+        assert (tensor._version > version) is is_new
     assert tensor.data_ptr() == address
     assert len({tuple(values) for values in seen}) == (3 if is_new else 1)
 
@@ -86,12 +86,11 @@ def test_a_slow_call_is_held_against_the_one_before_it_on_the_same_values():
 
 def test_a_call_that_is_a_block_by_itself_is_never_made_untimed():
     tensor, seen = torch.arange(4.0), []
-    found = blocks(tensor, is_new=False)
+    found = blocks(tensor)
     assert [found.needs_warming(calls) for calls in (1, 2, 3)] == [False, False, True]
     block = found.block(lambda: seen.append(tensor._version) or tensor.clone(), 1)
     assert (block.calls, block.seconds, found.first) == (2, 1.5, [2.0])
     assert seen[0] < seen[1], "the tensors are written between the two"
-    assert watched.same(*found.pair)
     found = blocks(tensor, is_new=False)
     assert found.block(tensor.clone, 2).calls == 2
     assert (found.first, found.later, found.timed.made) == ([2.0], [], 2)
@@ -173,3 +172,38 @@ def test_large_results_are_compared_whole_at_first_and_by_a_column_later():
         found.block(result.clone, 3)
         assert [outputs[0].numel() for outputs in found.pair] == [size, size]
         assert torch.equal(found.last, result), "the last result is at hand whole"
+
+
+def test_values_written_again_keep_the_version_by_which_results_may_be_remembered():
+    tensor = torch.arange(4.0)
+    versions = [tensor._version]
+    for number in (1, 0):
+        watched.WatchedBlocks(Steps(), (tensor,), watched.Watching(watched=number)).write()
+        versions.append(tensor._version)
+    assert versions[0] == versions[1] < versions[2]
+
+
+class Lazy(torch.Tensor):
+    """A class of its own."""
+
+
+def attributed(tensor):
+    tensor.later = lambda: tensor
+    return tensor
+
+
+@pytest.mark.parametrize(
+    ("made", "is_disguised"),
+    [
+        (torch.Tensor.clone, False),
+        (lambda tensor: tensor.clone().as_subclass(Lazy), True),
+        (lambda tensor: attributed(tensor.clone()), True),
+        (lambda tensor: (tensor.clone(), tensor.clone().as_subclass(Lazy)), True),
+    ],
+)
+def test_a_result_that_is_no_plain_tensor_is_noticed(made, is_disguised):
+    tensor = torch.arange(4.0)
+    found = blocks(tensor)
+    found.warm(lambda: made(tensor))
+    found.block(lambda: made(tensor), 3)
+    assert found.disguised is is_disguised

@@ -80,7 +80,9 @@ def held(case, *, stale=False, pair=None, function=None, seed=3):
         right = subject.bind(inputs)()
         pair = ((right.clone(),), tuple(function(right, inputs)))
     last = pair and pair[1]
-    timed_calls.hold(bench, subject, inputs, SimpleNamespace(stale=stale, pair=pair, last=last), seed=seed)
+    timed_calls.hold(
+        bench, subject, inputs, SimpleNamespace(stale=stale, pair=pair, last=last, disguised=False), seed=seed
+    )
 
 
 def test_blocks_that_gave_the_same_bits_or_were_not_compared_need_no_more():
