@@ -333,6 +333,8 @@ SHAPES = (
     Probe("NaN in a query, by row, grouped", {**GROUPED, "n": 12, "valid_lens": "rows"}, "NaN query", spoils_row=True),
     Probe("NaN in the only query", {"n_q": 1, "n_k": 20, **GROUPED}, "NaN query", spoils_row=True),
     Probe("strided gradient", SMALL, quick=True, upstream="strided"),
+    # As a fused projection gives them.
+    Probe("one buffer, as many queries as keys", SMALL, "one buffer"),
     Probe("scale 1", {**SMALL, "scale": 1.0}, quick=True),
     Probe("scale 0.02, causal", {**SMALL, "scale": 0.02, "causal": True}),
     Probe("scale 0", {**SMALL, "scale": 0.0}),
