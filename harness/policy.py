@@ -212,7 +212,7 @@ class ComparisonPolicy(Fact):
     # ... and of one of two that take turns on two cores: pairs of copies differ by 4 %, all cases of a pair alike. So
     # where one case is called different by chance many are, and fewer such chances are taken.
     process_deviation_in_turn: float = 0.028
-    false_discoveries_in_turn: float = 0.01
+    false_discoveries_in_turn: float = 0.02
     # Fewer cases say nothing of how variances are spread.
     moderate_from: int = 10
 
