@@ -14,7 +14,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 # A file's tests stay in one process, since they share runs; more processes than this want gigabytes.
-SIDE_BY_SIDE = ("-n", str(min(8, 1 + (os.cpu_count() or 1))), "--dist", "loadfile", "--no-loadscope-reorder")
+SIDE_BY_SIDE = ("-n", str(min(8, os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder")
 PINS = ("-c", "constraints.txt")
 
 
