@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,8 @@ OWNERS = (
 )
 # What of the harness holds calls against the oracle.
 ROOMS = ("harness.gate.", "impls.numerics.")
+# Where torch's own functions come from.
+_TORCH = f"{Path(torch.__file__).parent}/"
 # What a tensor's class inherits, and a function set on the class itself would hide.
 _INHERITED = frozenset(dir(torch.Tensor)) - vars(torch.Tensor).keys()
 
@@ -48,8 +51,14 @@ class Functions:
 
 
 def _is_replaced(now: Any, function: Any) -> bool:
-    """Tell whether another stands for a function; torch wraps some of its own once its compiler is imported."""
-    return now is not function and not str(getattr(now, "__module__", "")).startswith("torch.")
+    """Tell whether another stands for a function; torch wraps some of its own once its compiler is imported.
+
+    Whose a function is its code tells: its name and module are copied by whoever wraps another.
+    """
+    if now is function:
+        return False
+    code = getattr(now, "__code__", None)
+    return code is None or not code.co_filename.startswith(_TORCH)
 
 
 def _functions(owner: Any) -> dict[str, Any]:

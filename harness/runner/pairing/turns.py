@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from harness.runner.state import RunState
 
 
+# Blocks are at most so many times the shortest.
+BLOCK_GROWTH_AT_MOST = 3.0
+
+
 @dataclass(frozen=True)
 class Pair:
     """The states of both sides under way, the base first. They share their time, and each has half of what is left."""
@@ -100,14 +104,17 @@ def _has_cheapest_alone(pair: Pair) -> bool:
 
 
 def _block(state: RunState) -> float:
-    timing = state.policy.timing
-    return budget.block_seconds(
+    """Return how long blocks are: the smallest of a few counts, and what longer ones take is time for further pairs."""
+    timing, device = state.policy.timing, state.plan.device
+    longest = BLOCK_GROWTH_AT_MOST * budget.shortest_block(device, timing)
+    found = budget.block_seconds(
         state.estimates(state.open),
         rounds=timing.rounds_aimed,
         room=fitting.room_after_rounds(state, state.open) / state.time.visiting.factor,
-        device=state.plan.device,
+        device=device,
         policy=timing,
     )
+    return min(longest, found)
 
 
 def _restart(pair: Pair) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import pytest
@@ -40,6 +41,14 @@ def test_a_replaced_function_is_named_and_put_back(functions, owner, name, said)
     assert functions.put_back() == [said]
     assert getattr(owner, name) is function
     assert functions.put_back() == []
+
+
+def test_a_wrapper_that_bears_the_name_of_what_it_wraps_replaces_it(functions):
+    function = functional.softmax
+    functional.softmax = functools.wraps(function)(lambda *args, **options: function(*args, **options))
+    assert functional.softmax.__module__.startswith("torch.")
+    assert functions.put_back() == ["torch.nn.functional.softmax"]
+    assert functional.softmax is function
 
 
 def test_what_a_class_inherits_is_inherited_again(functions):
