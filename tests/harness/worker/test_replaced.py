@@ -45,7 +45,7 @@ def test_a_replaced_function_is_named_and_put_back(functions, owner, name, said)
 
 def test_a_wrapper_that_bears_the_name_of_what_it_wraps_replaces_it(functions):
     function = functional.softmax
-    functional.softmax = functools.wraps(function)(lambda *args, **options: function(*args, **options))
+    functional.softmax = functools.wraps(function)(lambda *args, **options: 2 * function(*args, **options))
     assert functional.softmax.__module__.startswith("torch.")
     assert functions.put_back() == ["torch.nn.functional.softmax"]
     assert functional.softmax is function
