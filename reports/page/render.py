@@ -33,9 +33,10 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Opening:
-    """What a page opens with: its headline, and a function that draws its first chapter."""
+    """What a page opens with: its headline, sentences that answer it, and a function that draws its first chapter."""
 
     headline: str
+    sentences: Sequence[str]
     chapter: Callable[[], Chapter]
 
 
@@ -90,7 +91,8 @@ def _html(runs: Sequence[Run], opening: Opening | None) -> str:
         scripts=scripts,
         styles=asset("vendor/uplot/uPlot.min.css") + asset("templates/report.css") + style.variables(),
         headline=opening.headline if opening else _headline(runs),
-        where=devices.where_sentence(runs) if len(runs) > 1 else "",
+        sentences=opening.sentences if opening else (),
+        where=devices.where_sentence(runs) if len(runs) > 1 and not opening else "",
         where_tables=devices.where_tables(runs),
         runs=[_overview(run, table[table["run"] == run.label], ids) for run in runs],
         chapters=drawn,

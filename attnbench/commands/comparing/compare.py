@@ -344,11 +344,12 @@ def _teller(telling: Telling) -> Callable[[str], None]:
 
 def opening_of(changes: Changes, judged: Sequence[Judged]) -> Opening:
     """Return what the page of a comparison opens with."""
-    from reports.answer.changes import title
+    from reports.answer.changes import demand_lines, headline, title
     from reports.chapters.changes import changes_chapter
     from reports.page.render import Opening
 
-    return Opening(f"What changed: {title(changes)}", lambda: changes_chapter(changes, judged))
+    sentences = [headline(changes), *demand_lines(changes, judged)]
+    return Opening(f"What changed: {title(changes)}", sentences, lambda: changes_chapter(changes, judged))
 
 
 def _write_files(

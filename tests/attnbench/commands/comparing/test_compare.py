@@ -175,6 +175,10 @@ def test_a_page_opens_with_what_changed_worst_first(base, slower, tmp_path):
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "What changed: after against before" in page
     assert page.index('id="changes"') < page.index('id="runs"') < page.index('id="scaling"')
+    first = page[page.index('<h1 id="headline">') :].partition('<div class="run">')[0]
+    assert "91 slower" in first, "the answer stands under the question"
+    assert "--fail-on slower:5%" in first
+    assert "Which law holds where" not in first
     captions = ("What changed, worst first", "What changed less")
     ratios = [float(cell[:-1]) for caption in captions for cell in cells(page, caption, column=6)]
     assert ratios == sorted(ratios, reverse=True)
