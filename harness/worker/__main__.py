@@ -174,7 +174,9 @@ def load(bench: Workbench, request: Any) -> None:
 
 def failure(error: BaseException) -> messages.Failed:
     """Turn an exception into the status and reason of a record."""
-    message = str(error).strip().split("\n")[0][:500]
+    first, *rest = str(error).strip().split("\n")
+    # What ends with a colon says why on the lines below it.
+    message = " ".join([first, *(line.strip() for line in rest if first.endswith(":"))])[:500]
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     lowered = text.lower()
     frames = traceback.extract_tb(error.__traceback__)
