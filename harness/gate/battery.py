@@ -108,6 +108,9 @@ def run(examinee: Examinee, task: Task) -> Outcome:
     lacks = unsupported(subject, needs=task.probe.needs)
     if task.probe.spoils_row and examinee.implementation.approximate:
         lacks = "no NaN asked of approximate kernels"
+    limits = subject.implementation.limits_on(subject.device.type)
+    if not lacks and limits is not None and task.probe.kind in limits.faults:
+        lacks = f"known to be wrong on {task.probe.kind}: {limits.faults[task.probe.kind]}"
     if lacks:
         return unanswered(examinee, task, status="unsupported", reason=lacks)
     agreement = task.check(subject, task.probe, examinee)
