@@ -31,7 +31,13 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "failed to allocate",
 # Triton (a GPU with too little shared memory) say that they have no kernel for a call, and a build of torch that it has
 # none for a GPU.
 NOT_OFFERED = (
-    *("no available kernel", "no viable backend", "not implemented for", "not_implemented"),
+    *(
+        "no available kernel",
+        "no kernel found to launch",
+        "no viable backend",
+        "not implemented for",
+        "not_implemented",
+    ),
     *("execution plans", "no valid triton configs", "out of resource", "no kernel image is available"),
 )
 # After these, a clock that the case's implementation replaced makes the case invalid.

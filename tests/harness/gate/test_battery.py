@@ -49,9 +49,24 @@ def test_what_an_implementation_is_known_to_do_wrong_is_not_asked_of_it_and_said
     assert {outcome.status for title, outcome in outcomes.items() if "huge" not in title} <= {"ok", "disagreed"}
 
 
+def test_a_fault_of_gradients_is_not_asked_backward_alone():
+    limits = contract.Limits(
+        ("cpu",), registry.DTYPES, EVERYTHING, faults={"strided gradient": "it reads them as dense"}
+    )
+    planted = examinee(batched)
+    planted = replace(planted, implementation=replace(planted.implementation, limits=(limits,)))
+    found = {
+        task.direction: battery.run(planted, task)
+        for task in tasks(ATTENTION, quick=True)
+        if task.name == "strided gradient"
+    }
+    assert found["forward"].status == "ok"
+    assert found["backward"].reason == "known to be wrong on strided gradient: it reads them as dense"
+
+
 def test_every_fault_that_is_declared_is_a_kind_of_inputs_that_is_asked():
     discovery.discover()
-    kinds = {probe.kind for probe in ATTENTION.PROBES}
+    kinds = {word for probe in ATTENTION.PROBES for word in (probe.kind, f"{probe.upstream} gradient")}
     declared = {kind for entry in registry.REGISTRY.entries.values() for one in entry.limits for kind in one.faults}
     assert declared
     assert declared <= kinds
