@@ -51,7 +51,6 @@ def load() -> Callable[..., Any]:
     approximate=True,
     load=load,
     on_request=True,
-    untried=True,
 )
 def sage_attention(
     q: torch.Tensor,
