@@ -32,7 +32,8 @@ class Limits:
 
     One that `writes_mask` writes it out where lengths, a window or shapes need it: as booleans, and in the dtype. Where
     it `writes_triangle`, a square's causal mask is written too, in float32. One `untried` here was written from
-    documentation: no run of it is stored.
+    documentation: no run of it is stored. `faults` are kinds of inputs on which it is known to be wrong, each with the
+    reason: they are not asked of it.
     """
 
     devices: tuple[str, ...]
@@ -43,6 +44,7 @@ class Limits:
     writes_mask: bool = False
     untried: bool = False
     writes_triangle: bool = False
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,9 @@ def _gap(blocks: Sequence[_FirstCall], policy: TimingPolicy) -> str:
     if min(len(new), len(again)) < FIRST_CALLS_AT_LEAST:
         return ""
     least, usual = min(new, key=lambda block: block.ratio), float(np.median([block.ratio for block in again]))
+    if least.later is not None:
+        # A first call that takes less than those after it says that these were disturbed, as on a GPU that is shared.
+        usual = max(usual, 1.0)
     if least.ratio <= policy.remembered * usual:
         return ""
     seen = usual * least.reference

@@ -40,7 +40,7 @@ def default(folder):
 
 
 def stored(folder):
-    return render([ROOT / "docs" / "samples" / "h200"], folder / "page.html")
+    return render([ROOT / "docs" / "samples" / "h100"], folder / "page.html")
 
 
 def merged(folder):
