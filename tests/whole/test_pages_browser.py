@@ -98,6 +98,12 @@ def violations(page):
 
 
 @pytest.mark.parametrize("page", [made.__name__ for made in (default, stored, merged)], indirect=True)
+def test_no_figure_shows_the_markup_of_mathematics(page):
+    assert (
+        page.evaluate("[...document.querySelectorAll('svg text')].filter(e => e.textContent.includes('$')).length") == 0
+    )
+
+
 def test_a_folded_page_of_a_run_is_not_long(page):
     page.set_viewport_size({"width": 1440, "height": 900})
     page.emulate_media(color_scheme="light")
