@@ -103,7 +103,7 @@ def test_no_figure_shows_the_markup_of_mathematics(page):
     )
 
 
-@pytest.mark.parametrize("page", [made.__name__ for made in (default, stored, merged)], indirect=True)
+@pytest.mark.parametrize("page", [made.__name__ for made in (default, stored, merged, compared)], indirect=True)
 def test_a_folded_page_of_a_run_is_not_long(page):
     page.set_viewport_size({"width": 1440, "height": 900})
     page.emulate_media(color_scheme="light")
