@@ -79,7 +79,7 @@ def draw_frontier(sweep: Sequence[Frontier], colors: Looks) -> Drawing:
 
 def _rounded_down(reach: int) -> int:
     """Keep the digits of a predicted reach that mean something."""
-    unit = 10 ** max(0, len(str(reach)) - DIGITS)
+    unit: int = 10 ** max(0, len(str(reach)) - DIGITS)
     return reach // unit * unit
 
 
