@@ -29,8 +29,9 @@ def remembered(rounds: Sequence[Round], *, floor: float | None, policy: TimingPo
     found = _gap(in_blocks, policy) or _gap([b for b in blocks if b.later is None and b.is_quiet], policy)
     if found:
         return found
-    slowest = min((block for block in in_blocks if block.is_new), key=lambda block: block.ratio, default=None)
-    if slowest is None or slowest.first <= policy.first_call * slowest.reference + policy.first_call_seconds:
+    new = [block for block in in_blocks if block.is_new]
+    slowest = min(new, key=lambda block: block.ratio, default=None)
+    if slowest is None or len(new) < FIRST_CALLS_AT_LEAST or slowest.first <= policy.first_call * slowest.reference + policy.first_call_seconds:
         return ""
     return f"a first call takes {slowest.first:.3g} s, the calls after it {slowest.reference:.3g} s: kept results?"
 
