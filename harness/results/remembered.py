@@ -30,8 +30,10 @@ def remembered(rounds: Sequence[Round], *, floor: float | None, policy: TimingPo
     if found:
         return found
     new = [block for block in in_blocks if block.is_new]
-    slowest = min(new, key=lambda block: block.ratio, default=None)
-    if slowest is None or len(new) < FIRST_CALLS_AT_LEAST or slowest.first <= policy.first_call * slowest.reference + policy.first_call_seconds:
+    if len(new) < FIRST_CALLS_AT_LEAST:
+        return ""
+    slowest = min(new, key=lambda block: block.ratio)
+    if slowest.first <= policy.first_call * slowest.reference + policy.first_call_seconds:
         return ""
     return f"a first call takes {slowest.first:.3g} s, the calls after it {slowest.reference:.3g} s: kept results?"
 
