@@ -56,6 +56,7 @@ def test_one_disturbed_first_call_accuses_nobody():
     rounds = visits(new=5e-3, again=5e-3, later=1e-3, blocks=1)
     assert "a first call takes" in remembered(rounds, floor=None, policy=DEFAULT.timing)
     assert remembered(rounds[:1], floor=None, policy=DEFAULT.timing) == ""
+    assert remembered(rounds[:1], floor=None, policy=DEFAULT.timing, at_least=1)
 
 
 def test_calls_that_another_process_disturbed_accuse_nobody():
