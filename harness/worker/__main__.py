@@ -32,7 +32,13 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "failed to allocate",
 # Triton (a GPU with too little shared memory) say that they have no kernel for a call, and a build of torch that it has
 # none for a GPU.
 NOT_OFFERED = (
-    *("no available kernel", "no viable backend", "not implemented for", "not_implemented"),
+    *(
+        "no available kernel",
+        "no kernel found to launch",
+        "no viable backend",
+        "not implemented for",
+        "not_implemented",
+    ),
     *("execution plans", "no valid triton configs", "out of resource", "no kernel image is available"),
 )
 # After these, a clock that the case's implementation replaced makes the case invalid.
@@ -188,7 +194,9 @@ def load(bench: Workbench, request: Any) -> None:
 
 def failure(error: BaseException) -> messages.Failed:
     """Turn an exception into the status and reason of a record."""
-    message = str(error).strip().split("\n")[0][:500]
+    first, *rest = str(error).strip().split("\n")
+    # What ends with a colon says why on the lines below it.
+    message = " ".join([first, *(line.strip() for line in rest if first.endswith(":"))])[:500]
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     lowered = text.lower()
     frames = traceback.extract_tb(error.__traceback__)

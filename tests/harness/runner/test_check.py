@@ -50,6 +50,15 @@ def shown(report, *files):
     return out.getvalue()
 
 
+def test_a_pattern_names_those_that_it_fits(tmp_path):
+    body = "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)"
+    files = [kernel(tmp_path, body, name=name) for name in ("of-a", "of-b", "other")]
+    report = examine(*files, names=("of-*",), quick=True, only="needle")
+    assert list(dict.fromkeys(outcome.implementation for outcome in report.outcomes)) == ["of-a", "of-b"]
+    with pytest.raises(KeyError, match=r"no implementation 'nothing-\*'"):
+        examine(*files, names=("nothing-*",), quick=True)
+
+
 def test_an_honest_file_agrees(tmp_path):
     file = kernel(tmp_path, "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)")
     report = examine(file, quick=True)

@@ -108,6 +108,13 @@ def test_an_error_has_the_status_that_its_kind_says(error, status, is_gone):
     assert failed.reason.startswith(type(error).__name__)
 
 
+def test_a_reason_that_ends_with_a_colon_goes_on_with_the_lines_below_it():
+    reason = failure(NotImplementedError("No operator found for these inputs:\n  fa3 is not built\n  d is 16")).reason
+    assert reason == "NotImplementedError: No operator found for these inputs: fa3 is not built d is 16"
+    assert failure(RuntimeError("First line.\nSecond")).reason.startswith("RuntimeError: First line. (") is False
+    assert failure(RuntimeError("First line.\nSecond")).reason == "RuntimeError: First line."
+
+
 def test_what_is_no_request_fails_in_a_line(worker):
     failed = worker.answer({"do": "flsh"})
     assert failed.status == "crashed"
