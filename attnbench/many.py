@@ -56,6 +56,7 @@ def run_on_many(
 ) -> list[str]:
     """Measure on several devices and merge what was found into a directory; return what to warn of."""
     from attnbench.reading import make_run_request, make_time_limits
+    from attnbench.resuming import check_swept
     from harness.cluster.coordinate import interrupts
     from harness.cluster.store import Store
     from reports.terminal.devices import shown
@@ -67,6 +68,7 @@ def run_on_many(
         store = Store(directory)
         if resume:
             store.reopen()
+            check_swept(store, request, limits, cases=cases, place=place, effort=effort, devices=devices)
         else:
             store.make()
         with interrupts() as interrupt, shown(is_quiet=telling.quiet, is_json=telling.json) as screen:
@@ -123,7 +125,7 @@ def reached(place: Place, devices: Devices) -> Iterator[Fleet]:
     from harness.cluster.seen import Patience
 
     certificates = tls.given(devices.tls_ca, devices.tls_cert, devices.tls_key)
-    wanted = tuple(dict.fromkeys(name for name in (devices.on or "").split(",") if name))
+    wanted = devices.classes
     with contextlib.ExitStack() as stack:
         if devices.cluster is not None:
             address, file = scheduler_of(devices.cluster)
@@ -207,7 +209,7 @@ def measure(
                 plan, on=on, workers=max(1, offered[on], fleet.started[on]), limits=limits, kernels=kernels
             )
         ]
-        store.begin(ordered, command=[*request.command], one_per_host=devices.one_per_host)
+        store.begin(ordered, command=[*request.command], one_per_host=devices.one_per_host, limits=limits)
     else:
         screen.note(f"resuming: scenarios, cases and options are those of {store.directory}")
         one_per_host = one_per_host or known.one_per_host

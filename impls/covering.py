@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,15 +27,22 @@ def cover(
     `more` names further options of which all combinations occur. Greedy and drawn by `seed`: the same at every call.
     """
     generator = random.Random(seed)
+    # A set of settings is a number with a bit for each, so that a comparison is one operation.
+    bits = {setting: 1 << place for place, setting in enumerate(_settings(options))}
     # Sets have another order in every process.
-    missing = sorted(wanted(options, strength=strength, more=more), key=lambda held: sorted(map(repr, held)))
+    ordered = sorted(wanted(options, strength=strength, more=more), key=lambda held: sorted(map(repr, held)))
+    missing = [sum(bits[setting] for setting in held) for held in ordered]
     rows = []
     while missing:
-        candidates = [_row(options, missing, generator) for _ in range(CANDIDATES)]
-        best = max(candidates, key=lambda row: sum(held <= row.items() for held in missing))
-        missing = [held for held in missing if not held <= best.items()]
-        rows.append(best)
+        candidates = [_row(options, bits, missing, generator) for _ in range(CANDIDATES)]
+        best = max(candidates, key=lambda row: sum(held & row == held for held in missing))
+        missing = [held for held in missing if held & best != held]
+        rows.append({name: value for (name, value), bit in bits.items() if best & bit})
     return rows
+
+
+def _settings(options: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    return [(name, value) for name, values in options.items() for value in values]
 
 
 def wanted(
@@ -49,17 +57,17 @@ def wanted(
 
 
 def _row(
-    options: Mapping[str, Sequence[Any]], missing: list[frozenset[Setting]], generator: random.Random
-) -> dict[str, Any]:
+    options: Mapping[str, Sequence[Any]], bits: Mapping[Setting, int], missing: list[int], generator: random.Random
+) -> int:
     """Start with a missing combination, then give each option the value that most missing ones still allow for."""
-    row = dict(generator.choice(missing))
-    left = [name for name in options if name not in row]
+    row = generator.choice(missing)
+    left = [name for name, values in options.items() if not any(row & bits[name, value] for value in values)]
     generator.shuffle(left)
     for name in left:
-        known = set(row.items())
-        gains = {
-            value: sum((name, value) in held and held - {(name, value)} <= known for held in missing)
-            for value in generator.sample(list(options[name]), len(options[name]))
-        }
-        row[name] = max(gains, key=gains.__getitem__)
-    return {name: row[name] for name in options}
+        own = {bits[name, value] for value in options[name]}
+        # A missing combination that lacks nothing but this option's value counts for it.
+        lacks = [held & ~row for held in missing]
+        counts = Counter(lack for lack in lacks if lack in own)
+        tried = generator.sample(list(options[name]), len(options[name]))
+        row |= bits[name, max(tried, key=lambda value: counts[bits[name, value]])]
+    return row

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Found = tuple[str, PartKind, int, int]
 
 # The range around each call, in traces and on NVTX's timeline.
-CALL = "attnbench_call"
+CALL = f"{kernels.OURS}_call"
 MEMORY = "[memory]"
 OUTSIDE = "outside of operators"
 BETWEEN = "between kernels"

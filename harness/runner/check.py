@@ -9,7 +9,7 @@ from harness.protocol.messages import Describe, Failed, ListProbes, Refused, Run
 from harness.records import SCHEMA, Fact, Outcome
 from harness.runner.supervisor import Supervisor
 from impls.registry import unknown
-from impls.variants import default_name
+from impls.variants import default_name, matches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,8 @@ def check(
     their options is asked the quick probes.
 
     No implementation is imported here, but in worker processes, replaced if an implementation kills one. `only` keeps
-    probes whose title contains it. Raises KeyError for an unknown name, WorkerError if no worker can be had.
+    probes whose title contains it. Raises KeyError for a name or pattern that none has, WorkerError if no worker
+    can be had.
     """
     with Supervisor(settings, progress=progress) as supervisor:
         entries = [entry for entry in supervisor.require(Describe()).implementations if entry.problem == problem]
@@ -131,16 +132,17 @@ def check(
 def _chosen(
     entries: list[DescribedImplementation], names: Sequence[str], impl_files: Sequence[str]
 ) -> list[DescribedImplementation]:
-    """Return the named implementations, else those of the files, else all but those on request.
+    """Return the implementations of these names or patterns, else those of the files, else all but those on request.
 
-    Raises KeyError for an unknown name.
+    Raises KeyError for a name that none has.
     """
     if names:
         known = {entry.name: entry for entry in entries}
-        wrong = [name for name in names if name not in known]
+        found = {name: [one for one in known if matches(one, name)] for name in names}
+        wrong = [name for name, some in found.items() if not some]
         if wrong:
             raise KeyError(unknown("implementation", wrong[0], known))
-        return [known[name] for name in dict.fromkeys(names)]
+        return [known[one] for one in dict.fromkeys(one for some in found.values() for one in some)]
     if impl_files:
         files = {str(Path(file).resolve()) for file in impl_files}
         return [entry for entry in entries if entry.source in files and default_name(entry.name) == entry.name]

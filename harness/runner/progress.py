@@ -45,6 +45,9 @@ class Progress(Protocol):
     def left_out(self, part: Part, cases: Sequence[Case], *, budget: float) -> None:
         """Hear which cases, or which part of them, a time budget in seconds does not hold; dearest first."""
 
+    def brought_back(self, cases: Sequence[Case]) -> None:
+        """Hear which cases of those left out before there is time for after all."""
+
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Hear, before anything is measured, that the budget holds fewer rounds than are aimed at."""
 

@@ -203,6 +203,10 @@ class Reporter:
         why = EXTRAS.get(part) or f"a time budget of {units.duration(budget)} does not hold more"
         self._display.note(f"left out: {what}{dearest} ({why})")
 
+    def brought_back(self, cases: Sequence[Case]) -> None:
+        """Say how many cases come back."""
+        self._display.note(f"there is time for {len(cases)} of the cases left out: they are measured after all")
+
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Say that intervals will be wider than they could be."""
         self._display.note(f"the time budget holds about {rounds} rounds, {aimed} are aimed at: intervals will be wide")
@@ -266,6 +270,9 @@ class Quiet(Reporter):
 
     def left_out(self, part: Part, cases: Sequence[Case], *, budget: float) -> None:
         """Say nothing: the summary says it."""
+
+    def brought_back(self, cases: Sequence[Case]) -> None:
+        """Say nothing: they have records."""
 
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Say nothing: the report says it."""

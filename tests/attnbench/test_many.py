@@ -90,6 +90,14 @@ def test_a_sweep_whose_devices_others_held_ends_with_4(swept, tmp_path, monkeypa
     assert "process 7" in read_run(swept.directory).records[0].reason
 
 
+def test_a_sweep_is_not_gone_on_with_as_another(swept, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(many, "reached", None)
+    done = in_process("run", "heads", "--resume", "--workers", "1", "--impl", "loop", "-o", swept.directory)
+    assert done.exit_code == 2
+    assert f"{swept.directory} was planned without scenario heads, --impl loop; --resume goes on" in done.stderr
+
+
 def test_a_sweep_goes_on_as_it_was_begun_on_devices_of_its_classes(swept, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     swept.part("h100-1").rename(tmp_path / "gone")

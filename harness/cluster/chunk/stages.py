@@ -51,6 +51,9 @@ class StageLines:
     def left_out(self, part: Part, cases: Sequence[Case], *, budget: float) -> None:
         """Say nothing: the part's summary says it."""
 
+    def brought_back(self, cases: Sequence[Case]) -> None:
+        """Say nothing: they have records."""
+
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Say nothing: the report says it."""
 
