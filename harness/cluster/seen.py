@@ -107,7 +107,7 @@ class Attempt:
 class State:
     """Where a sweep is: workers by address, what each is at, and the seconds predicted of what is left.
 
-    `held` has why another run has a worker's device; `seconds_left` is None where no device can measure.
+    `held` has why another run has a worker's device; `seconds_left` is None if no device can measure.
     """
 
     workers: Mapping[str, Announcement]
