@@ -7,6 +7,8 @@ some. Each has a process of its own, which may allocate the cap beyond what it h
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import json
 import os
 import resource
@@ -35,7 +37,7 @@ CAP = 32 * 2**20
 # Many short sequences: bytes are those of a long one, operations a fraction.
 POINT = {"d": 64, "heads": 1, "batch": 8}
 # Sizes through which the predicted bytes go, as a plan's do.
-PLANNED = (256, 1024, 4096)
+PLANNED = (256, 512, 1024, 2048, 4096)
 # Sizes are told apart by this share.
 STEP = 1 / 64
 # What a prediction may be off by.
@@ -66,7 +68,7 @@ def predicted_reach(name: str, *, cap: int, dtype: str = "float32", **point: Any
     cases = [case.model_copy(update={"point": {**POINT, **point, "n": n}}) for n in PLANNED]
     found = [one.predicted for one in prediction.predict(bench, Predict(cases=cases)).predictions]
     needs = [one.resident_bytes + one.extra_bytes for one in found if one is not None]
-    return int(bytes_along(list(zip(PLANNED, needs, strict=True))).reach(cap))
+    return int(bytes_along(list(zip(PLANNED, needs, strict=True)), cap).reach(cap))
 
 
 def measured_reach(name: str, *, cap: int, near: int, dtype: str = "float32", **point: Any) -> int:
@@ -104,6 +106,9 @@ def _fits(name: str, n: int, *, cap: int, dtype: torch.dtype, **point: Any) -> b
     """Tell whether a call runs in `cap` bytes, its inputs included; what it prepares is made before."""
     problem, entry = registry.problem("attention"), registry.get("attention", name)
     parsed = problem.parse({**POINT, **point, "n": n})
+    # What earlier calls left in the heap would be room that the cap does not see.
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     held = _held()
     subject = Subject(problem, entry, parsed, dtype, torch.device("cpu"))
     left = cap - subject.cost().input_bytes
