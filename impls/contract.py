@@ -188,10 +188,11 @@ class Scatter:
 class Witness:
     """Hold what defines right, each a float64 tensor on the CPU.
 
-    `oracle` is exact to float64; `reference` is what a plain implementation in the case's own dtype gives; `bound` is
-    an elementwise bound on the error that an honest kernel commits. `flush` is the error that flushing numbers below
-    the smallest normal one to zero may cost. `is_random` where chance (dropout) moves answers by more than rounding
-    does, so that the reference's error says something in float64 too; `scatter` is how far, where it is known.
+    `oracle` is exact to float64; `reference` is what a plain implementation in the case's own dtype gives, the oracle
+    itself where that is float64 and nothing is random; `bound` is an elementwise bound on the error that an honest
+    kernel commits. `flush` is the error that flushing numbers below the smallest normal one to zero may cost.
+    `is_random` where chance (dropout) moves answers by more than rounding does, so that the reference's error says
+    something in float64 too; `scatter` is how far, where it is known.
     """
 
     oracle: torch.Tensor

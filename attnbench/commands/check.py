@@ -32,7 +32,7 @@ def check_command(
     Example: attnbench check --impl-file my_kernel.py --dtype bfloat16
     """
     from attnbench.reading import check_dtypes, check_known, make_worker_settings
-    from attnbench.writing import check_writable
+    from attnbench.writing import check_writable, write_file
     from harness.runner.check import check
     from harness.runner.supervisor import WorkerError
     from impls.registry import problem_folders
@@ -57,7 +57,7 @@ def check_command(
             progress=listener(telling),
         )
         if junit is not None:
-            junit.write_text(as_junit(report), encoding="utf-8")
+            write_file(as_junit(report).encode(), junit)
     except KeyError as error:
         raise fail(str(error.args[0])) from None
     except (ValueError, WorkerError) as error:

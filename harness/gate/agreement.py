@@ -12,11 +12,19 @@ import torch
 
 from harness.gate.approximate import distance
 from harness.gate.call import Answer, call, contract_check, contract_mistakes, precision_note, rows_of, same_bits
-from harness.gate.errors import Comparison, Element, chance, compare, effective_rows, largest_ratio
+from harness.gate.errors import (
+    Comparison,
+    Element,
+    chance,
+    compare,
+    effective_rows,
+    is_held_by_bound_alone,
+    largest_ratio,
+)
 from harness.records import Agreement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from harness.gate.known import Known
     from harness.policy import GatePolicy
@@ -178,7 +186,8 @@ def _compare(
 ) -> Agreement:
     described = subject.problem.outputs(subject.point)
     approximated: list[tuple[torch.Tensor, torch.Tensor]] = []
-    checks, worst = [contract_check([], note=precision_note(answer.inputs.tensors[0]))], []
+    checks = [contract_check([], note=precision_note(answer.inputs.tensors[0]))]
+    worst: list[tuple[Callable[[], Element], list[Check]]] = []
     with torch.no_grad():
         output_witnesses = witnesses(answer.inputs, rows)
     now = rows_of(answer.outputs, described, rows)
@@ -194,10 +203,10 @@ def _compare(
         if subject.implementation.approximate:
             approximated.append((sampled, witness.oracle))
             continue
-        factor = policy.factor * chance(effective_rows(witness), policy)
+        factor = policy.factor * _chance(sampled, [witness], policy)
         compared, element = compare(Comparison(output.name, sampled, witness, factor), policy)
         checks += compared
-        worst.append((_name_rows(element, rows, axis=output.row_axis), compared))
+        worst.append((functools.partial(_with_rows, element, rows, axis=output.row_axis), compared))
     if answer.upstream is not None:
         upstream = answer.upstream.index_select(described[0].row_axis, rows.to(answer.upstream.device))
         of_gradients = gradient_witnesses(answer.inputs, rows, upstream)
@@ -205,9 +214,7 @@ def _compare(
             given = (gradient for gradient in answer.gradients if gradient is not None)
             approximated += [(value, witness.oracle) for value, witness in zip(given, of_gradients, strict=True)]
             return _approximate(approximated, checks, rows=rows)
-        # One row's error reaches every key, so the gradient that fewest rows carry tells how many are independent.
-        rows_at_least = min(effective_rows(witness) for witness in of_gradients)
-        factor = policy.gradient_factor * chance(rows_at_least, policy)
+        factor = policy.gradient_factor * _chance(answer.upstream, of_gradients, policy)
         for name, gradient, witness in zip(answer.inputs.names, answer.gradients, of_gradients, strict=True):
             assert gradient is not None
             compared, element = compare(Comparison(f"d{name}", torch.Tensor.detach(gradient), witness, factor), policy)
@@ -217,8 +224,18 @@ def _compare(
         return _approximate(approximated, checks, rows=rows)
     element, _ = max(worst, key=lambda pair: largest_ratio(pair[1]))
     return Agreement(
-        passed=all(check.passed for check in checks), checks=checks, worst=str(element), rows_checked=len(rows)
+        passed=all(check.passed for check in checks), checks=checks, worst=str(element()), rows_checked=len(rows)
     )
+
+
+def _chance(value: torch.Tensor, witnesses: Sequence[Witness], policy: GatePolicy) -> float:
+    """Return by how much errors of results like a tensor may differ by chance; 1 where the bound alone is asked.
+
+    One row's error reaches every key, so the gradient that fewest rows carry tells how many are independent.
+    """
+    if all(is_held_by_bound_alone(value, witness) for witness in witnesses):
+        return 1.0
+    return chance(min(effective_rows(witness) for witness in witnesses), policy)
 
 
 def _approximate(
@@ -237,7 +254,8 @@ def describe(agreement: Agreement) -> str:
     return f"{worst.name}: {worst.ratio:.3g} times its budget; {worst.detail}"
 
 
-def _name_rows(worst: Element, rows: torch.Tensor, *, axis: int) -> Element:
-    """Replace a sampled row's position by its index in the whole output."""
+def _with_rows(find: Callable[[], Element], rows: torch.Tensor, *, axis: int) -> Element:
+    """Find the worst element, its sampled row named by the index in the whole output."""
+    worst = find()
     index = tuple(int(rows[i]) if position == axis else i for position, i in enumerate(worst.index))
     return Element(worst.name, index, worst.got, worst.wanted)

@@ -104,10 +104,11 @@ class TorchDriver:
 
         On GPUs for which cuDNN is preferred that call changes the order (seen with torch 2.11 on an H100): who watches
         the settings of the process would blame the implementation, and putting the order back would change what the
-        dispatcher picks from then on. Nothing is computed.
+        dispatcher picks from then on. Where PyTorch can be asked for its choice alone nothing is computed.
         """
         few = torch.zeros(1, 1, 8, 8, dtype=torch.float16, device=device)
-        torch._fused_sdp_choice(few, few, few)  # noqa: SLF001
+        choose = getattr(torch, "_fused_sdp_choice", torch.nn.functional.scaled_dot_product_attention)
+        choose(few, few, few)
 
     def empty_cache(self, device: Device) -> None:
         """Give back to the driver what no tensor of a device holds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -17,7 +18,7 @@ from harness.protocol import messages
 from harness.protocol.channel import Channel, ClosedError, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from harness.worker.workbench import Workbench
 
@@ -62,6 +63,18 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Put collections off, for imports: what modules make stays, and each collection would walk all of it again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def handlers() -> Mapping[type[messages.Request], Handler]:
@@ -116,9 +129,10 @@ class Worker:
 
     def _start(self, request: messages.Start) -> messages.Started:
         # Importing torch is part of the first answer, so that a failure to import it has a reason.
-        from harness.worker import workbench
+        with uncollected():
+            from harness.worker import workbench
 
-        self._handlers = handlers()
+            self._handlers = handlers()
         self._bench = workbench.set_up(request, announce=self._announce)
         registry = self._bench.registry
         digests = {

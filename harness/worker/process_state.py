@@ -52,8 +52,12 @@ def _set_variables(values: Mapping[str, str]) -> None:
     os.environ.update(values)
 
 
+# Listed once: each comes as a member of an enumeration, of which there are sixty.
+_SIGNALS = tuple(int(number) for number in signal.valid_signals())
+
+
 def _handlers() -> dict[int, Any]:
-    return {int(number): signal.getsignal(number) for number in signal.valid_signals()}
+    return {number: signal.getsignal(number) for number in _SIGNALS}
 
 
 def _set_handlers(handlers: Mapping[int, Any]) -> None:

@@ -15,7 +15,7 @@ import torch
 from impls.attention._masks import without_padding
 from impls.contract import Witness
 from impls.numerics import errors
-from impls.numerics.forms import drawn, farther
+from impls.numerics.forms import drawn, farther, has_reference
 from impls.numerics.lengths import BLOCK_ELEMENTS
 
 if TYPE_CHECKING:
@@ -35,17 +35,20 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
     inputs = _without_padding(inputs)
     unit = errors.units(inputs.q.dtype, inputs.q.device)
     shape = _flat_shape(inputs, rows, inputs.v.shape[3])
-    oracle, reference, prescaled, bound, summation = (torch.zeros(shape, dtype=torch.float64) for _ in range(5))
+    oracle, bound, summation = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
+    forms = torch.zeros((2, *shape), dtype=torch.float64)
     for some in _some_heads(inputs, rows):
         for block in some.blocks:
             place, wide, part = (some.pairs, block), some.precise[block], some.part[block]
-            out = errors.plain(wide)
+            weights = errors.weights_error(wide, unit)
+            out = weights.weights @ wide.v
             oracle[place] = out
-            reference[place] = errors.plain(part)
-            prescaled[place] = errors.plain(part, scale_first=True)
-            bound[place], summation[place] = errors.output_errors(wide, out, unit)
+            bound[place], summation[place] = errors.output_errors(wide, weights, out, unit)
+            if has_reference(inputs.q.dtype):
+                forms[(slice(None), *place)] = errors.plain_either_way(part).to(forms)
     # An error of a running sum, drawn: a plain loop over keys commits it, and a blocked matrix product doesn't.
-    reference = farther(oracle, reference, prescaled, reference + drawn(summation))
+    known = has_reference(inputs.q.dtype)
+    reference = farther(oracle, *forms, forms[0] + drawn(summation)) if known else oracle
     flush = errors.flushed_output(inputs.k.shape[2], unit)
     whole = (*inputs.q.shape[:2], len(rows), inputs.v.shape[3])
     return (
@@ -66,30 +69,38 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
     unit = errors.units(inputs.q.dtype, inputs.q.device)
     flushed = _flushed(inputs, rows, unit)
     exact, bounds, deviations = (_Gradients.zeros(inputs, rows, dtype=torch.float64) for _ in range(3))
-    forms = [_Gradients.zeros(inputs, rows, dtype=inputs.q.dtype) for _ in range(3)]
+    textbooks, flash = (_Gradients.zeros(inputs, rows, dtype=inputs.q.dtype, forms=forms) for forms in ((2,), ()))
     upstream = upstream.to(inputs.q.device).reshape(_flat_shape(inputs, rows, inputs.v.shape[3]))
     for some in _some_heads(inputs, rows):
         sums = errors.KeySums.zeros(some.precise)
         for block in some.blocks:
             part, precise, gradient = some.part[block], some.precise[block], upstream[some.pairs, block]
-            place = (some.pairs, block)
-            out = errors.textbook_gradients(precise, gradient.double())
-            exact.add(place, out, precise, gradient.double(), add=errors.add_product)
-            for form, scale_first in zip(forms[:2], (False, True), strict=True):
-                textbook = errors.textbook_gradients(part, gradient, scale_first=scale_first)
-                form.add(place, textbook, part, gradient, add=errors.add_rows)
-            forms[2].add(place, errors.flash_gradients(part, gradient), part, gradient, add=errors.add_product)
+            place, wide = (some.pairs, block), gradient.double()
+            weights = errors.weights_error(precise, unit)
+            out = errors.exact_gradients(precise, weights, wide)
+            exact.add(place, out, precise, wide, add=errors.add_product)
+            if has_reference(inputs.q.dtype):
+                textbooks.add(place, errors.textbook_either_way(part, gradient), part, gradient, add=errors.add_rows)
+                flash.add(place, errors.flash_gradients(part, gradient), part, gradient, add=errors.add_product)
             bounds.dq[place], deviations.dq[place] = errors.query_gradient_errors(
-                precise, gradient.double(), out, sums, unit
+                precise, weights, wide, out, sums, unit
             )
         bounds.dk[some.pairs], bounds.dv[some.pairs] = errors.key_gradient_bounds(
             sums, exact.dk[some.pairs], exact.dv[some.pairs], unit, flushed=flushed[1]
         )
         deviations.dk[some.pairs] = sums.dk_variance.sqrt()
-    found = [gradients.whole(inputs, rows) for gradients in (exact, bounds, deviations, *forms)]
+    oracles, limits = exact.whole(inputs, rows), bounds.whole(inputs, rows)
+    references = oracles
+    if has_reference(inputs.q.dtype):
+        forms = (textbooks.form(0), textbooks.form(1), flash)
+        found = [gradients.whole(inputs, rows) for gradients in (deviations, *forms)]
+        references = [
+            farther(oracle, *others, oracle + drawn(deviation))
+            for oracle, deviation, *others in zip(oracles, *found, strict=True)
+        ]
     return tuple(
-        Witness(oracle=oracle, reference=farther(oracle, *others, oracle + drawn(deviation)), bound=bound, flush=flush)
-        for flush, oracle, bound, deviation, *others in zip(flushed, *found, strict=True)
+        Witness(oracle=oracle, reference=reference, bound=bound, flush=flush)
+        for flush, oracle, reference, bound in zip(flushed, oracles, references, limits, strict=True)
     )
 
 
@@ -147,19 +158,25 @@ def _heads(inputs: Inputs, pairs: slice, rows: torch.Tensor) -> errors.Head:
 
 @dataclass(frozen=True)
 class _Gradients:
-    """Gradients laid flat, on the inputs' device: dq of the sampled rows, dk and dv."""
+    """Gradients laid flat, on the inputs' device: dq of the sampled rows, dk and dv, of several forms one axis more."""
 
     dq: torch.Tensor
     dk: torch.Tensor
     dv: torch.Tensor
 
     @classmethod
-    def zeros(cls, inputs: Inputs, rows: torch.Tensor, *, dtype: torch.dtype) -> _Gradients:
+    def zeros(
+        cls, inputs: Inputs, rows: torch.Tensor, *, dtype: torch.dtype, forms: tuple[int, ...] = ()
+    ) -> _Gradients:
         """Start with no block."""
         d, d_v = inputs.q.shape[3], inputs.v.shape[3]
         pairs, n_k = inputs.k.shape[0] * inputs.k.shape[1], inputs.k.shape[2]
         shapes = (_flat_shape(inputs, rows, d), (pairs, n_k, d), (pairs, n_k, d_v))
-        return cls(*(torch.zeros(shape, dtype=dtype, device=inputs.q.device) for shape in shapes))
+        return cls(*(torch.zeros((*forms, *shape), dtype=dtype, device=inputs.q.device) for shape in shapes))
+
+    def form(self, number: int) -> _Gradients:
+        """Return one form of several."""
+        return _Gradients(self.dq[number], self.dk[number], self.dv[number])
 
     def add(
         self,
@@ -171,9 +188,10 @@ class _Gradients:
         add: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], object],
     ) -> None:
         """Put a block's dq into its place, and add what its rows give dk and dv."""
-        self.dq[place] = found.dq
-        add(self.dk[place[0]], found.scores, head.q)
-        add(self.dv[place[0]], found.weights, upstream)
+        pairs, block = place
+        self.dq[..., pairs, block, :] = found.dq
+        add(self.dk[..., pairs, :, :], found.scores, head.q)
+        add(self.dv[..., pairs, :, :], found.weights, upstream)
 
     def whole(self, inputs: Inputs, rows: torch.Tensor) -> list[torch.Tensor]:
         """Return dq, dk and dv in the inputs' shapes, on the CPU; rows that were not sampled have no dq."""

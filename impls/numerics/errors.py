@@ -31,6 +31,8 @@ UNIT_TF32 = 2.0**-11
 FLUSH = {torch.float32: 2.0**-126, torch.float64: 2.0**-500, torch.bfloat16: 2.0**-126, torch.float16: 2.0**-24}
 # Terms of float32 sums may be flushed too.
 FLUSH_FLOAT32 = 2.0**-126
+# Terms of a sum over rows that are worked out at once, before they are added one row after another: 1 MiB of float32.
+ADDED_ELEMENTS = 2**18
 # Four standard deviations: Higham and Mary's lambda, for a failure probability below 1e-3 a sum at worst-case signs.
 LAMBDA = 4.0
 
@@ -112,11 +114,21 @@ def softmax(head: Head, *, scale_first: bool = False) -> torch.Tensor:
 
     `scale_first` scales the queries, not the scores, as torch.nn.MultiheadAttention does: each element rounds.
     """
-    scores = head.adjusted(_scaled(head, scale_first=scale_first)).masked_fill(~head.mask, -math.inf)
+    return _weighed(head, _scaled(head, scale_first=scale_first))
+
+
+def _weighed(head: Head, scaled: torch.Tensor) -> torch.Tensor:
+    """Weigh the allowed keys by the softmax of scaled scores."""
+    scores = head.adjusted(scaled).masked_fill(~head.mask, -math.inf)
     top = scores.amax(-1, keepdim=True)
     weights = torch.exp(scores - top.masked_fill(top == -math.inf, 0.0))
     total = weights.sum(-1, keepdim=True)
     return weights / total.masked_fill(total == 0.0, 1.0)
+
+
+def _scaled_either_way(head: Head) -> torch.Tensor:
+    """Return scores scaled after the product and before it, [2, heads, rows, n_k]."""
+    return torch.stack([_scaled(head, scale_first=scale_first) for scale_first in (False, True)])
 
 
 def _scaled(head: Head, *, scale_first: bool) -> torch.Tensor:
@@ -126,6 +138,11 @@ def _scaled(head: Head, *, scale_first: bool) -> torch.Tensor:
 def plain(head: Head, *, scale_first: bool = False) -> torch.Tensor:
     """Compute attention as the formula says, every intermediate in the inputs' dtype."""
     return product(softmax(head, scale_first=scale_first), head.v)
+
+
+def plain_either_way(head: Head) -> torch.Tensor:
+    """Compute `plain` with scores scaled and with queries scaled, [2, heads, rows, d_v]."""
+    return product(_weighed(head, _scaled_either_way(head)), head.v)
 
 
 def weights_error(head: Head, unit: Units) -> Weights:
@@ -168,14 +185,13 @@ def _slope_errors(head: Head, raw: torch.Tensor, score_error: torch.Tensor, unit
     ) + 4 * unit.store
 
 
-def output_errors(head: Head, out: torch.Tensor, unit: Units) -> tuple[torch.Tensor, torch.Tensor]:
+def output_errors(head: Head, w: Weights, out: torch.Tensor, unit: Units) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a bound on |kernel - oracle| of the output, and the standard deviation of a running sum's error.
 
-    Both are elementwise; all tensors are float64. The second is what adding the keys one after another costs: rounding
-    each partial sum by a uniform error of unit / sqrt(3), where partial sums of m independent terms grow as a random
-    walk, of mean square terms / 2, beside a straight line, of mean square out^2 / 3.
+    Both are elementwise; all tensors are float64, and `w` are the head's weights. The second is what adding the keys
+    one after another costs: rounding each partial sum by a uniform error of unit / sqrt(3), where partial sums of m
+    independent terms grow as a random walk, of mean square terms / 2, beside a straight line, of mean square out^2 / 3.
     """
-    w = weights_error(head, unit)
     keys, squares = head.k.shape[-2], head.v.square()
     spread = ((w.weights * w.relative + w.weights.clamp(max=unit.flush)).square() @ squares).sqrt()
     terms = (w.weights.square() @ squares).sqrt()
@@ -203,10 +219,28 @@ class ScoreGradients:
 
 def textbook_gradients(head: Head, upstream: torch.Tensor, *, scale_first: bool = False) -> ScoreGradients:
     """Differentiate softmax by weights * (dweights - sum(weights * dweights)), all in the inputs' dtype."""
-    weights = softmax(head, scale_first=scale_first)
+    return _differentiated(head, upstream, _scaled(head, scale_first=scale_first))
+
+
+def textbook_either_way(head: Head, upstream: torch.Tensor) -> ScoreGradients:
+    """Compute `textbook_gradients` with scores scaled and with queries scaled, each behind an axis of two."""
+    return _differentiated(head, upstream, _scaled_either_way(head))
+
+
+def exact_gradients(head: Head, w: Weights, upstream: torch.Tensor) -> ScoreGradients:
+    """Compute `textbook_gradients` of float64 heads whose weights are known."""
+    return _through(head, upstream, w.weights, w.slope)
+
+
+def _differentiated(head: Head, upstream: torch.Tensor, scaled: torch.Tensor) -> ScoreGradients:
+    """Differentiate the softmax of scaled scores."""
+    return _through(head, upstream, _weighed(head, scaled), head.slope(scaled))
+
+
+def _through(head: Head, upstream: torch.Tensor, weights: torch.Tensor, slope: float | torch.Tensor) -> ScoreGradients:
+    """Take an upstream gradient through weights, and a cap of this slope, to scores."""
     dweights = product(upstream, head.v.mT)
     mean = (weights * dweights).sum(-1, keepdim=True)
-    slope = 1.0 if head.softcap is None else head.slope(_scaled(head, scale_first=scale_first))
     scores = weights * (dweights - mean) * slope * head.scale
     return ScoreGradients(weights, scores, product(scores, head.k))
 
@@ -240,8 +274,10 @@ def add_product(total: torch.Tensor, weights: torch.Tensor, rows: torch.Tensor) 
 
 def add_rows(total: torch.Tensor, weights: torch.Tensor, rows: torch.Tensor) -> None:
     """Add weights^T rows to a total [heads, n_k, features] one query row after another, rounding each time."""
-    for weight, row in zip(weights.unbind(-2), rows.unbind(-2), strict=True):
-        total += weight.unsqueeze(-1) * row.unsqueeze(-2)
+    at_once = max(1, ADDED_ELEMENTS // total.numel())
+    for some, others in zip(torch.split(weights, at_once, -2), torch.split(rows, at_once, -2), strict=True):
+        for term in (some.unsqueeze(-1) * others.unsqueeze(-2)).unbind(-3):
+            total += term
 
 
 @dataclass
@@ -265,16 +301,15 @@ class KeySums:
 
 
 def query_gradient_errors(
-    head: Head, upstream: torch.Tensor, exact: ScoreGradients, sums: KeySums, unit: Units
+    head: Head, w: Weights, upstream: torch.Tensor, exact: ScoreGradients, sums: KeySums, unit: Units
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a bound on |kernel - oracle| of dq [heads, rows, d], and the standard deviation of cancellation's cost.
 
-    Both are elementwise; the rows' part of dk and dv is added to the sums. The second is what rounding dweights and
-    their mean to float32 leaves of the difference, even where it is exactly zero. The first follows both forms of the
-    backward: the mean of dweights taken over weights or over the rounded output, weights from maximum and total or
-    from the log-sum-exp.
+    Both are elementwise; `w` are the head's weights. The rows' part of dk and dv is added to the sums. The second is
+    what rounding dweights and their mean to float32 leaves of the difference, even where it is exactly zero. The first
+    follows both forms of the backward: the mean of dweights taken over weights or over the rounded output, weights from
+    maximum and total or from the log-sum-exp.
     """
-    w = weights_error(head, unit)
     n_k, d_v = head.v.shape[-2:]
     relative = w.relative + unit.accumulate * (w.top.abs() + math.log(n_k) + 1)
     dweights = upstream @ head.v.mT

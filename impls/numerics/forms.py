@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 
 
+def has_reference(dtype: torch.dtype) -> bool:
+    """Tell whether a plain form says something beside the bound: not in float64, which the oracle is no better than."""
+    return dtype != torch.float64
+
+
 def drawn(deviation: torch.Tensor) -> torch.Tensor:
     """Draw normal errors of given standard deviations, the same each time."""
     generator = torch.Generator().manual_seed(0)

@@ -29,8 +29,9 @@ def witness(inputs: Inputs, rows: torch.Tensor) -> tuple[Witness]:
     oracle, reference, prescaled, bound, summation = (torch.zeros(shape, dtype=torch.float64) for _ in range(5))
     for part in _parts(inputs, rows):
         wide = part.head.to(torch.float64)
-        out = errors.plain(wide)
-        limit, deviation = errors.output_errors(wide, out, unit)
+        weights = errors.weights_error(wide, unit)
+        out = weights.weights @ wide.v
+        limit, deviation = errors.output_errors(wide, weights, out, unit)
         part.put_rows(oracle, out)
         part.put_rows(reference, errors.plain(part.head))
         part.put_rows(prescaled, errors.plain(part.head, scale_first=True))
@@ -54,7 +55,8 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
     for part in _parts(inputs, rows):
         head, wide = part.head, part.head.to(torch.float64)
         given = part.of_rows(upstream.to(inputs.q.device))
-        out = errors.textbook_gradients(wide, given.double())
+        weights = errors.weights_error(wide, unit)
+        out = errors.exact_gradients(wide, weights, given.double())
         dk, dv = exact.put(part, wide, out, given.double(), add=errors.add_product)
         for form, scale_first in zip(forms[:2], (False, True), strict=True):
             form.put(
@@ -62,7 +64,7 @@ def gradient_witness(inputs: Inputs, rows: torch.Tensor, upstream: torch.Tensor)
             )
         forms[2].put(part, head, errors.flash_gradients(head, given), given, add=errors.add_product)
         sums = errors.KeySums.zeros(wide)
-        limit, deviation = errors.query_gradient_errors(wide, given.double(), out, sums, unit)
+        limit, deviation = errors.query_gradient_errors(wide, weights, given.double(), out, sums, unit)
         part.put_tokens(bounds.dq, limit)
         part.put_tokens(deviations.dq, deviation)
         of_keys = errors.key_gradient_bounds(sums, dk, dv, unit, flushed=flushed[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 
 import pytest
@@ -159,14 +160,14 @@ def test_a_gradient_of_some_rows_is_never_one_number_and_a_strided_one_of_an_out
     assert torch.equal(strided, upstream_gradient(output, rows=every, like=like, seed=0))
 
 
-def answered(function, *, direction="forward", dtype=torch.float32):
+def answered(function, *, direction="forward", dtype=torch.float32, upstream="dense"):
     """Call a function as attention on small inputs; return what it is about, and its answer."""
     problem = registry.problem("attention")
     limits = contract.Limits(("cpu",), registry.DTYPES, frozenset(registry.FEATURES))
     planted = contract.Implementation(problem="attention", name="planted", function=function, limits=(limits,))
     subject = Subject(problem, planted, problem.parse({"n": 4, "d": 2}), dtype, torch.device("cpu"), direction)
     rows = torch.arange(4)
-    return subject, call.call(subject, subject.inputs(seed=0), rows=rows, seed=0)
+    return subject, call.call(subject, subject.inputs(seed=0), rows=rows, seed=0, upstream_layout=upstream)
 
 
 def test_a_forward_call_takes_no_gradients_and_keeps_what_its_inputs_were():
@@ -237,3 +238,30 @@ def test_the_checks_detail_is_all_mistakes_or_the_note():
     kept = call.contract_check([], note="a note")
     assert (kept.passed, kept.detail, kept.ratio) == (True, "a note", None)
     assert call.precision_note(torch.zeros(1)) == ""
+
+
+RECEIVED = []
+
+
+class Doubled(torch.autograd.Function):
+    """Double; keep the strides of the upstream gradients."""
+
+    @staticmethod
+    def forward(_, tensor):
+        return tensor * 2
+
+    @staticmethod
+    def backward(_, upstream):
+        RECEIVED.append(upstream.stride())
+        return upstream * 2
+
+
+def test_an_upstream_gradient_arrives_as_it_lies_and_without_symbolic_shapes(monkeypatch):
+    # None makes an import fail: of this module, it takes 0.3 s.
+    monkeypatch.setitem(sys.modules, "torch.fx.experimental.symbolic_shapes", None)
+    _, answer = answered(
+        lambda q, k, v, **_: Doubled.apply(q + 0 * k + 0 * v), direction="backward", upstream="columns"
+    )
+    assert [answer.upstream.stride()] == RECEIVED
+    assert answer.upstream.stride(-1) > 1
+    assert torch.equal(answer.gradients[0], 2 * answer.upstream)

@@ -31,9 +31,9 @@ def compared(value, oracle, *, reference=None, bound=1.0, factor=2.0, flush=0.0,
     oracle = torch.as_tensor(oracle, dtype=torch.float64)
     reference = oracle if reference is None else torch.as_tensor(reference, dtype=torch.float64)
     witness = Witness(oracle, reference, torch.full_like(oracle, bound), flush=flush, is_random=is_random)
-    checks, worst = compare(Comparison("out", torch.as_tensor(value), witness, factor), GatePolicy())
+    checks, find = compare(Comparison("out", torch.as_tensor(value), witness, factor), GatePolicy())
     assert all(check.name.startswith("out ") for check in checks)
-    return {check.name.split()[-1]: check for check in checks}, worst
+    return {check.name.split()[-1]: check for check in checks}, find()
 
 
 def test_budgets_are_the_references_errors_by_the_factor_and_the_rounding_of_the_answer():
@@ -92,11 +92,11 @@ def test_the_worst_is_where_the_check_that_is_nearest_to_failing_looks():
     value, oracle = torch.tensor([[1.001, 100.4]]), torch.tensor([[1.0, 100.0]], dtype=torch.float64)
     bound = torch.tensor([[1e-3, 10.0]], dtype=torch.float64)
     by_bound = Witness(oracle, oracle + 100.0, bound)
-    _, worst = compare(Comparison("out", value, by_bound, 2.0), GatePolicy())
-    assert worst.index == (0, 0)
+    _, find = compare(Comparison("out", value, by_bound, 2.0), GatePolicy())
+    assert find().index == (0, 0)
     by_size = Witness(oracle, oracle + 1e-3, bound)
-    _, worst = compare(Comparison("out", value, by_size, 2.0), GatePolicy())
-    assert worst.index == (0, 1)
+    _, find = compare(Comparison("out", value, by_size, 2.0), GatePolicy())
+    assert find().index == (0, 1)
 
 
 def test_rows_without_an_error_count_as_one():

@@ -52,6 +52,13 @@ def test_one_undisturbed_first_call_is_enough():
     assert remembered(disturbed, floor=None, policy=DEFAULT.timing) == ""
 
 
+def test_one_disturbed_first_call_accuses_nobody():
+    rounds = visits(new=5e-3, again=5e-3, later=1e-3, blocks=1)
+    assert "a first call takes" in remembered(rounds, floor=None, policy=DEFAULT.timing)
+    assert remembered(rounds[:1], floor=None, policy=DEFAULT.timing) == ""
+    assert remembered(rounds[:1], floor=None, policy=DEFAULT.timing, at_least=1)
+
+
 def test_calls_that_another_process_disturbed_accuse_nobody():
     rounds = visits(new=1.2e-5, again=1.2e-5, later=1.05e-5)
     disturbed = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import time
@@ -10,8 +11,10 @@ import typing
 import pytest
 import torch
 
+from harness.policy import DEFAULT
 from harness.protocol import messages
 from harness.protocol.messages import encode
+from harness.worker import __main__ as worker_process
 from harness.worker.__main__ import Worker, failure, handlers
 from tests.support.places import ROOT
 from tests.support.runs import ok_case
@@ -29,6 +32,20 @@ def visit(case):
 
 def test_there_is_an_answer_to_every_request():
     assert {messages.Start, *handlers()} == set(typing.get_args(messages.Request))
+
+
+def test_collections_wait_for_the_imports_of_a_start_and_go_on_after_them_even_if_one_fails(monkeypatch):
+    enabled = []
+
+    def failing():
+        enabled.append(gc.isenabled())
+        raise ImportError("libcudart.so")
+
+    monkeypatch.setattr(worker_process, "handlers", failing)
+    failed = ask(Worker(announce=str), messages.Start(device="cpu", policy=DEFAULT))
+    assert "libcudart.so" in failed.reason
+    assert enabled == [False]
+    assert gc.isenabled()
 
 
 def test_a_case_that_replaces_a_clock_is_invalid_and_the_clock_put_back(worker, planted):

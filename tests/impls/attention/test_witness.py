@@ -118,3 +118,9 @@ def test_a_reference_errs_in_its_dtype_and_no_less_than_either_way_to_scale():
     assert error.max() > torch.finfo(torch.float16).eps / 8
     for scaled in (inputs.q * 0.25 @ inputs.k.mT, inputs.q @ inputs.k.mT * 0.25):
         assert ((scaled.softmax(-1) @ inputs.v).double() - found.oracle).abs().mean() < 2 * error.mean()
+
+
+def test_in_float64_the_oracle_stands_for_what_is_no_less_precise():
+    problem, inputs, rows, upstream = drawn({"n": 20, "d": 4})
+    for found in problem.witness(inputs, rows) + problem.gradient_witness(inputs, rows, upstream[:, :, rows]):
+        assert torch.equal(found.reference, found.oracle)

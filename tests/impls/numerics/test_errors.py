@@ -100,8 +100,8 @@ def test_scores_past_the_exponentials_range_are_weighed_by_their_distance_from_t
 def test_the_plain_forms_in_lower_precision_stay_within_the_outputs_bound(dtype, scale_first, capped):
     low = head(rows=6, n_k=200, d=64, scale=0.125, capped=capped).to(dtype)
     exact = low.to(torch.float64)
-    out = errors.plain(exact)
-    bound, deviation = errors.output_errors(exact, out, units(dtype, CPU))
+    out, unit = errors.plain(exact), units(dtype, CPU)
+    bound, deviation = errors.output_errors(exact, errors.weights_error(exact, unit), out, unit)
     error = (errors.plain(low, scale_first=scale_first).double() - out).abs()
     assert (error <= bound).all()
     assert bound.max() < LOOSE_AT_MOST * error.max()
@@ -112,7 +112,8 @@ def test_the_plain_forms_in_lower_precision_stay_within_the_outputs_bound(dtype,
 def test_a_bound_grows_with_the_unit():
     exact = head().to(torch.float64)
     out = errors.plain(exact)
-    bounds = [errors.output_errors(exact, out, units(dtype, CPU))[0][:5].max() for dtype in (torch.float64, *DTYPES)]
+    known = [units(dtype, CPU) for dtype in (torch.float64, *DTYPES)]
+    bounds = [errors.output_errors(exact, errors.weights_error(exact, unit), out, unit)[0][:5].max() for unit in known]
     assert bounds == sorted(bounds)
     assert bounds[0] > 0
 
@@ -142,11 +143,36 @@ def test_each_form_of_the_backward_is_autograds_in_float64(differentiate, capped
     torch.testing.assert_close(found.weights.mT @ UPSTREAM, dv)
 
 
-def test_rows_are_added_one_after_another_and_rounded_each_time():
+@pytest.mark.parametrize("dtype", [torch.float64, *DTYPES], ids=str)
+@pytest.mark.parametrize("capped", [False, True])
+def test_both_ways_to_scale_at_once_are_each_by_itself(dtype, capped):
+    low, upstream = head(capped=capped).to(dtype), UPSTREAM.to(dtype)
+    outputs, gradients = errors.plain_either_way(low), errors.textbook_either_way(low, upstream)
+    for way, scale_first in enumerate((False, True)):
+        alone = errors.textbook_gradients(low, upstream, scale_first=scale_first)
+        torch.testing.assert_close(outputs[way], errors.plain(low, scale_first=scale_first))
+        for name in ("weights", "scores", "dq"):
+            torch.testing.assert_close(getattr(gradients, name)[way], getattr(alone, name))
+
+
+@pytest.mark.parametrize("capped", [False, True])
+def test_gradients_by_known_weights_are_the_textbooks(capped):
+    one = head(capped=capped)
+    found = errors.exact_gradients(one, errors.weights_error(one, units(torch.float64, CPU)), UPSTREAM)
+    alone = errors.textbook_gradients(one, UPSTREAM)
+    for name in ("weights", "scores", "dq"):
+        torch.testing.assert_close(getattr(found, name), getattr(alone, name), rtol=1e-13, atol=0.0)
+
+
+def test_rows_are_added_one_after_another_and_rounded_each_time(monkeypatch):
     total = torch.zeros(1, 1, dtype=torch.bfloat16)
     errors.add_rows(total, torch.ones(300, 1, dtype=torch.bfloat16), torch.ones(300, 1, dtype=torch.bfloat16))
     # Past 256 a bfloat16 has no place for one more.
     assert total.item() == 256.0
+    parts = torch.zeros(2, 1, dtype=torch.bfloat16)
+    monkeypatch.setattr(errors, "ADDED_ELEMENTS", 64)
+    errors.add_rows(parts, *(torch.ones(300, size, dtype=torch.bfloat16) for size in (2, 1)))
+    assert parts.flatten().tolist() == [256.0, 256.0]
     exact = torch.zeros(9, 5, dtype=torch.float64)
     errors.add_rows(exact, drawn(6, 9), drawn(6, 5, seed=1))
     torch.testing.assert_close(exact, drawn(6, 9).mT @ drawn(6, 5, seed=1))
@@ -156,7 +182,9 @@ def bounded(one, upstream, unit):
     """Return the exact gradients and their bounds: dq, dk, dv."""
     exact = errors.textbook_gradients(one, upstream)
     sums = KeySums.zeros(one)
-    dq_bound, deviation = errors.query_gradient_errors(one, upstream, exact, sums, unit)
+    dq_bound, deviation = errors.query_gradient_errors(
+        one, errors.weights_error(one, unit), upstream, exact, sums, unit
+    )
     assert sums.rows == one.q.shape[0]
     dk, dv = exact.scores.mT @ one.q, exact.weights.mT @ upstream
     flushed = errors.flushed_gradient(one.q.shape[0], float(one.q.abs().amax()) * one.scale, unit)
@@ -197,10 +225,11 @@ def test_sums_over_rows_are_the_same_in_one_block_or_in_two():
     one, unit = head(), units(torch.float32, CPU)
     whole, parts = (KeySums.zeros(one) for _ in range(2))
     exact = errors.textbook_gradients(one, UPSTREAM)
-    errors.query_gradient_errors(one, UPSTREAM, exact, whole, unit)
+    errors.query_gradient_errors(one, errors.weights_error(one, unit), UPSTREAM, exact, whole, unit)
     for rows in (slice(0, 2), slice(2, 6)):
         part = ScoreGradients(exact.weights[rows], exact.scores[rows], exact.dq[rows])
-        errors.query_gradient_errors(one[rows], UPSTREAM[rows], part, parts, unit)
+        weights = errors.weights_error(one[rows], unit)
+        errors.query_gradient_errors(one[rows], weights, UPSTREAM[rows], part, parts, unit)
     for name in ("dk_spread", "dk_terms", "dk_variance", "dv_spread", "dv_terms"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
     assert parts.rows == whole.rows == 6

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from impls.numerics.forms import drawn, farther
+from impls.numerics.forms import drawn, farther, has_reference
 
 
 def test_the_farthest_form_is_taken_element_by_element_and_none_that_overflowed():
@@ -21,3 +21,8 @@ def test_drawn_errors_have_their_deviation_and_repeat():
     assert torch.equal(drawn(deviation), drawn(deviation))
     assert 2.8 < float(drawn(deviation).std()) < 3.2
     assert drawn(deviation * 0).abs().max() == 0
+
+
+def test_a_plain_form_tells_nothing_in_float64():
+    assert not has_reference(torch.float64)
+    assert has_reference(torch.float32)
