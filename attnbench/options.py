@@ -247,6 +247,11 @@ class Devices:
     tls_cert: TlsCert = None
     tls_key: TlsKey = None
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the classes of devices that are asked for, each once; none stands for all there are."""
+        return tuple(dict.fromkeys(name for name in (self.on or "").split(",") if name))
+
 
 @dataclass(frozen=True)
 class Output:

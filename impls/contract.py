@@ -32,7 +32,9 @@ class Limits:
 
     One that `writes_mask` writes it out where lengths, a window or shapes need it: as booleans, and in the dtype. Where
     it `writes_triangle`, a square's causal mask is written too, in float32. One `untried` here was written from
-    documentation: no run of it is stored.
+    documentation: no run of it is stored. `faults` are kinds of inputs on which it is known to be wrong, each with the
+    reason: they are not asked of it. One that `compiles` makes a kernel for each shape, in seconds: the battery meets
+    it on few shapes unless all are asked for.
     """
 
     devices: tuple[str, ...]
@@ -43,6 +45,25 @@ class Limits:
     writes_mask: bool = False
     untried: bool = False
     writes_triangle: bool = False
+    faults: Mapping[str, str] = field(default_factory=dict)
+    compiles: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a query row is to who says what bytes it takes: so many output features, keys, and bytes a number.
+
+    A call has so many `matrices` of scores, one for each head of each batch element, with so many `queries` each;
+    `masked` where any score is hidden.
+    """
+
+    width: float
+    keys: float
+    queries: float
+    matrices: int = 1
+    itemsize: int = 4
+    device: str = "cpu"
+    masked: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +73,7 @@ class Implementation:
     `score_buffers` is how many buffers of n_q x n_k elements a forward call needs beside inputs and outputs, as the
     planner's estimate, by dtype if some are computed in a wider one; 0 for O(n) memory. One that fills masked scores
     has `masked_buffers` more where there is a mask, which it holds as booleans; `changed_buffers` come where scores are
-    capped or biased. `row_bytes` is what a query row takes beside that, at d = 64 or as a function of d.
+    capped or biased. `row_bytes` is what a query row takes beside that, a number or a function of a `Row`.
     `call_seconds_per_row` is its fixed dispatch cost per query row on a CPU.
     `fixes` are axes that it sets in every point it gets, where a problem has several right answers: which one it gives.
     `within` makes the context that its calls run in, such as the choice of a backend; it is entered once around many.
@@ -85,9 +106,9 @@ class Implementation:
     options: Mapping[str, tuple[int | float | str, ...]] = field(default_factory=dict)
     chosen: Mapping[str, int | float | str] = field(default_factory=dict)
 
-    def bytes_of_row(self, width: float) -> float:
-        """Return what a query row takes beside score buffers, of so many features and with the chosen options."""
-        return self.row_bytes(width, **self.chosen) if callable(self.row_bytes) else self.row_bytes
+    def bytes_of_row(self, row: Row) -> float:
+        """Return what a query row takes beside score buffers, with the chosen options."""
+        return self.row_bytes(row, **self.chosen) if callable(self.row_bytes) else self.row_bytes
 
     @property
     def within_name(self) -> str:
@@ -131,7 +152,7 @@ class Cost:
     `phases` splits the forward operations by named step. `required` is what no way of computing the call can do
     without, where that is less than `operations`. `mask_elements` are those of a mask beyond a square's triangle,
     `triangle_elements` those of a square that is masked so alone, `bias_elements` what is added to scores; where scores
-    are `changed`, they are capped or biased.
+    are `changed`, they are capped or biased. `matrices` are those of scores, one for each head of each batch element.
     """
 
     operations: int
@@ -147,6 +168,7 @@ class Cost:
     triangle_elements: int = 0
     bias_elements: int = 0
     changed: bool = False
+    matrices: int = 1
 
 
 @dataclass(frozen=True)

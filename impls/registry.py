@@ -99,6 +99,8 @@ class Further(TypedDict, total=False):
     outside_torch: bool
     untried: bool
     writes_triangle: bool
+    faults: Mapping[str, str]
+    compiles: bool
     options: Mapping[str, Iterable[Choice]]
 
 
@@ -124,8 +126,9 @@ def register(
     by import name; `expects` are substrings of names of operators or kernels, one of which each call must run, or an
     `Expected`. `within` makes a context that is entered around calls, once for many, so that choosing a backend is no
     part of their time. What is `approximate` by intent is never refused for its numbers, and never a baseline. Raises
-    ValueError for an unknown device, dtype or feature, for a duplicate name, and for one that no file can hold. Of
-    `options`, keyword arguments of the function with values worth a try, each value is a variant, as online:block=64.
+    ValueError for an unknown device, dtype or feature, for a duplicate name, and for one that no file can hold. What
+    `faults` name, kinds of inputs with the reason why it is wrong there, is not asked of it. Of `options`, keyword
+    arguments of the function with values worth a try, each value is a variant, as online:block=64.
     """
     _check_name(name)
     limits = Limits(
@@ -137,6 +140,8 @@ def register(
         writes_mask=further.get("writes_mask", False),
         untried=further.get("untried", False),
         writes_triangle=further.get("writes_triangle", False),
+        faults=dict(further.get("faults", {})),
+        compiles=further.get("compiles", False),
     )
 
     def add(function: Function) -> Function:

@@ -118,11 +118,21 @@ def fills_alike(item: Published, row: Mapping[Any, Any]) -> bool:
 
     A kernel has a thread block for each head and 128 queries; fewer blocks than processors leave some idle.
     """
-    # An axis that a point does not have is empty, which is no number.
-    ours = math.prod(float(row[axis]) if row[axis] == row[axis] else 1.0 for axis in ("batch", "heads"))
+    ours = _load(row)
     theirs = item.batch * item.heads
     both_fill = min(ours, theirs) * item.n / QUERIES_PER_BLOCK >= PROCESSORS
     return both_fill or max(ours, theirs) <= 2 * min(ours, theirs)
+
+
+def _load(row: Mapping[Any, Any]) -> float:
+    """Return batch times heads; an axis that a point does not have is empty, which is no number."""
+    return math.prod(float(row[axis]) if row[axis] == row[axis] else 1.0 for axis in ("batch", "heads"))
+
+
+def _is_alike(item: Published, row: Mapping[Any, Any]) -> bool:
+    """Tell whether a case is the published one, batch, heads and implementation aside."""
+    same = (item.n, item.d, item.dtype, item.direction) == (row["n"], row["d"], row["dtype"], row["direction"])
+    return same and item.causal == is_causal(row["causal"])
 
 
 def comparison(table: pd.DataFrame, *, machine: str) -> list[tuple[str, ...]]:
@@ -133,24 +143,17 @@ def comparison(table: pd.DataFrame, *, machine: str) -> list[tuple[str, ...]]:
     """
     found: list[tuple[str, ...]] = []
     ok = table[(table["status"] == "ok") & (table["problem"] == "attention")]
+    columns = ["implementation", "n", "d", "dtype", "direction", "causal", "batch", "heads", "time_s", "tflops"]
+    measured = ok[columns].to_dict("records")
     for item in figures():
         if not same_device(item.device, machine):
             continue
-        causal = ok["causal"].map(is_causal)
-        mine = ok[
-            (ok["n"] == item.n) & (ok["d"] == item.d) & (ok["dtype"] == item.dtype) & (causal == item.causal)
-            & (ok["direction"] == item.direction)
-        ]  # fmt: skip
-        same = mine[mine["implementation"] == item.implementation]
-        if mine.empty:
+        mine = [row for row in measured if _is_alike(item, row)]
+        same = [row for row in mine if row["implementation"] == item.implementation]
+        chosen = [row for row in same or mine if fills_alike(item, row)]
+        if not chosen:
             continue
-        chosen = same if not same.empty else mine
-        chosen = chosen[[fills_alike(item, row) for row in chosen.to_dict("records")]]
-        if chosen.empty:
-            continue
-        nearest = (chosen["batch"].fillna(1) * chosen["heads"].fillna(1) - item.batch * item.heads).abs()
-        chosen = chosen.assign(gap=nearest).sort_values(["gap", "time_s"])
-        row = chosen.iloc[0]
+        row = min(chosen, key=lambda row: (abs(_load(row) - item.batch * item.heads), row["time_s"]))
         ours = float(row["tflops"]) * 1e12
         found.append(
             (

@@ -53,7 +53,8 @@ MULTIHEAD_HEADS = Scenario(
     on={"cuda": Variant(base={"n": 2048, "width": 1024}, dtypes=["bfloat16"])},
 )
 TRAINING = Scenario(
-    name="training",
+    # `training` is attention's own, in scenarios/shapes.py.
+    name="training-with-dropout",
     question="What does a training step of a module cost, with dropout on the attention weights?",
     problem="multihead",
     axes=[Axis(name="n", values=[64, 128, 256, 512, 1024])],

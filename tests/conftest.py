@@ -37,6 +37,14 @@ def _own_places(tmp_path_factory):
         yield
 
 
+@pytest.fixture
+def worker_here(monkeypatch):
+    """Let workers be in this process: for tests whose implementations are honest, or none is called."""
+    from tests.support.worker_here import take_the_place_of_processes
+
+    take_the_place_of_processes(monkeypatch)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Where tests run side by side, each process has one thread: more would wait for each other's cores, spinning."""
     if config.getoption("numprocesses", None):

@@ -10,28 +10,33 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from harness.cluster.chunk.packing import unpack
-from harness.cluster.orders import Order
+from harness.cluster.orders import Limits, Order
 from harness.cluster.roster import differences
 from harness.fleet.merge import merge, warnings
 from harness.records import SCHEMA, Environment, Fact, Record
 from harness.results import journal
 from harness.results.documents import JournalError, read_model
 from harness.results.summary_file import Summary
-from harness.runner.execute import create_directory
+from harness.runner.execute import NO_LIMITS, create_directory
 from harness.runner.plan import code_fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.cluster.orders import Announcement
+    from harness.records import Status
+    from harness.runner.selection import TimeLimits
 
 FLEET, LEDGER, ORDERS, PARTS = "fleet.json", "fleet.jsonl", "orders", "parts"
+# Why nothing was measured of an order that no attempt was lost at.
+HELD = "other runs held every device until the time budget was over"
 
 
 class Fleet(Fact):
     """The contents of fleet.json: the names of the orders that a sweep consists of; each has a file of its own.
 
-    `one_per_host` if no two of them may be measured on a host at once.
+    `one_per_host` if no two of them may be measured on a host at once. `limits` are those of the whole; None in a
+    sweep that did not keep them.
     """
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
@@ -39,6 +44,7 @@ class Fleet(Fact):
     command: list[str]
     orders: list[str]
     one_per_host: bool = False
+    limits: Limits | None = None
 
     model_config = Record.model_config
 
@@ -74,7 +80,9 @@ class Store:
             if differs := differences(ours, order.fingerprint):
                 raise JournalError(f"{self.directory} can't be resumed by other code: {differs}")
 
-    def begin(self, orders: list[Order], *, command: list[str], one_per_host: bool) -> None:
+    def begin(
+        self, orders: list[Order], *, command: list[str], one_per_host: bool, limits: TimeLimits = NO_LIMITS
+    ) -> None:
         """Write what is ordered; the sweep is there once this returns."""
         (self.directory / ORDERS).mkdir(parents=True, exist_ok=True)
         (self.directory / PARTS).mkdir(exist_ok=True)
@@ -85,6 +93,7 @@ class Store:
             command=command,
             orders=[order.name for order in orders],
             one_per_host=one_per_host,
+            limits=Limits.of(limits, budget=limits.budget),
         )
         journal.write_document(self.directory / FLEET, fleet.model_dump(mode="json", by_alias=True))
 
@@ -96,7 +105,14 @@ class Store:
     def missing(self) -> list[Order]:
         """Read the orders that have no part yet. Raises JournalError."""
         fleet = self.fleet()
-        names = [name for name in fleet.orders if not self.part(name).is_dir()] if fleet else []
+        return self._read([name for name in fleet.orders if not self.part(name).is_dir()] if fleet else [])
+
+    def orders(self) -> list[Order]:
+        """Read all orders, those that have their part too. Raises JournalError."""
+        fleet = self.fleet()
+        return self._read(fleet.orders if fleet else [])
+
+    def _read(self, names: list[str]) -> list[Order]:
         found = []
         for name in names:
             document = journal.read_document(self._order(name))
@@ -131,8 +147,8 @@ class Store:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
-    def abandon(self, order: Order, losses: list[str]) -> None:
-        """Close the cases of an order that workers were lost at, with the places and how."""
+    def abandon(self, order: Order, losses: list[str], status: Status) -> None:
+        """Close the cases of an order that workers were lost at, or that found no free device, with where and how."""
         plan = order.plan
         if plan is None:
             raise ValueError("only what is measured can be given up")
@@ -140,13 +156,14 @@ class Store:
         beside = self.directory / PARTS / f".{name}-lost"
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        reason = f"{len(losses)} attempts were lost: {'; '.join(losses)}"
+        why = f"{len(losses)} attempts were lost" if status == "crashed" else HELD
+        reason = f"{why}: {'; '.join(losses)}"
         with journal.Journal(beside) as log:
             statuses: dict[str, int] = {}
             for planned in plan.cases:
                 record = Record(
                     case=planned.case,
-                    status=planned.skip or "crashed",
+                    status=planned.skip or status,
                     reason=planned.reason if planned.skip else reason,
                     digest=plan.digest_of(planned.case),
                 )

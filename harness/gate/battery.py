@@ -108,6 +108,7 @@ def run(examinee: Examinee, task: Task) -> Outcome:
     lacks = unsupported(subject, needs=task.probe.needs)
     if task.probe.spoils_row and examinee.implementation.approximate:
         lacks = "no NaN asked of approximate kernels"
+    lacks = lacks or known_fault(subject, task)
     if lacks:
         return unanswered(examinee, task, status="unsupported", reason=lacks)
     agreement = task.check(subject, task.probe, examinee)
@@ -115,6 +116,14 @@ def run(examinee: Examinee, task: Task) -> Outcome:
     if agreement.passed:
         return outcome
     return outcome.model_copy(update={"status": "disagreed", "reason": describe(agreement)})
+
+
+def known_fault(subject: Subject, task: Task) -> str:
+    """Say on what of a task an implementation is known to be wrong; empty if on nothing."""
+    limits = subject.implementation.limits_on(subject.device.type)
+    kinds = [task.probe.kind, *([f"{task.probe.upstream} gradient"] if task.direction == "backward" else [])]
+    known = [kind for kind in kinds if limits is not None and kind in limits.faults]
+    return f"known to be wrong on {known[0]}: {limits.faults[known[0]]}" if limits is not None and known else ""
 
 
 def unsupported(subject: Subject, *, needs: frozenset[str] = frozenset()) -> str:

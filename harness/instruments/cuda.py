@@ -52,6 +52,7 @@ class Driver(Protocol):
     def capture(self, stream: Any) -> AbstractContextManager[Any]: ...  # noqa: D102
     def properties(self, device: Any) -> Any: ...  # noqa: D102
     def probe(self, device: Any) -> None: ...  # noqa: D102
+    def settle_backends(self, device: Any) -> None: ...  # noqa: D102
     def empty_cache(self, device: Any) -> None: ...  # noqa: D102
     def reset_peaks(self, device: Any) -> None: ...  # noqa: D102
     def bytes_of(self, device: Any) -> DeviceBytes: ...  # noqa: D102
@@ -97,6 +98,17 @@ class TorchDriver:
         self._synchronize(device)
         if float(torch.zeros(1, device=device).add_(1.0).item()) != 1.0:
             raise RuntimeError("CUDA error: one plus nothing is not one on this device")
+
+    def settle_backends(self, device: Device) -> None:
+        """Let PyTorch settle the order in which it tries attention's backends, which it else does at the first call.
+
+        On GPUs for which cuDNN is preferred that call changes the order (seen with torch 2.11 on an H100): who watches
+        the settings of the process would blame the implementation, and putting the order back would change what the
+        dispatcher picks from then on. Where PyTorch can be asked for its choice alone nothing is computed.
+        """
+        few = torch.zeros(1, 1, 8, 8, dtype=torch.float16, device=device)
+        choose = getattr(torch, "_fused_sdp_choice", torch.nn.functional.scaled_dot_product_attention)
+        choose(few, few, few)
 
     def empty_cache(self, device: Device) -> None:
         """Give back to the driver what no tensor of a device holds."""

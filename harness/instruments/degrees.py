@@ -163,9 +163,13 @@ class _Prober:
         )
 
     def along_length(self) -> AxisCounts:
-        """Count along n with the first step of sizes that makes a polynomial, for kernels of any block size."""
+        """Count along n with the first step of sizes that makes a polynomial, for kernels of any block size.
+
+        What dispatches operators for each row has no blocks, and takes long: short lengths are tried first.
+        """
         base = {name: 1 if name in {"heads", "batch"} else size for name, size in self.base.items()}
-        for step in LENGTH_STEPS:
+        steps = (LENGTH, *LENGTH_STEPS) if self.implementation.call_seconds_per_row else LENGTH_STEPS
+        for step in steps:
             found = self.along("n", base=base, sizes=[step * size for size in range(1, SIZES + 1)], ties={})
             if found.degree is not None:
                 break

@@ -49,8 +49,9 @@ BOOKKEEPING = frozenset(
 )
 # What operators are called: torch's own, and compiled kernels by their launcher on the host.
 OPERATORS = ("aten::", "triton_")
-# Marks where one profiled call ends and the next begins.
-NEXT_CALL = "attnbench: next call"
+# What every range of ours begins with, and the mark where one profiled call ends and the next begins.
+OURS = "attnbench"
+NEXT_CALL = f"{OURS}: next call"
 # The profiler's names of activities (kineto's libkineto/src/ActivityType.cpp), and those that happen on the device.
 KERNEL, ANNOTATION = "kernel", "gpu_user_annotation"
 COPIES = frozenset({"gpu_memcpy", "gpu_memset"})
@@ -62,7 +63,7 @@ DEVICE_ACTIVITIES = (
     ("Memset", "gpu_memset"),
     ("Torch-Compiled Region", ANNOTATION),
     ("ProfilerStep", ANNOTATION),
-    (NEXT_CALL, ANNOTATION),
+    (OURS, ANNOTATION),
     ("gpu_", ANNOTATION),
 )
 # Calls of the runtime and of the driver that launch one kernel each; cuDNN and Triton use the driver's.

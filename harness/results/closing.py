@@ -195,7 +195,8 @@ def close(
     )
     ceilings = undisturbed(environment.ceilings if environment else [], floor, policy)
     implausible = _implausible(case, prepared, time.for_laws, ceilings, policy)
-    suspicion = remembered(rounds, floor=floor, policy=policy.timing)
+    # What was looked at again need not be told by two first calls.
+    suspicion = remembered(rounds, floor=floor, policy=policy.timing, **({"at_least": 1} if second_look else {}))
     looked = words(second_look) if second_look else ""
     is_cleared = second_look is not None and second_look.found == "none kept"
     if suspicion and not is_cleared:

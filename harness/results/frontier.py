@@ -31,12 +31,15 @@ class Quadratic(NamedTuple):
 
     def reach(self, limit: int) -> float:
         """Return the n at which the bytes are the limit; infinity if they never are, 0 if they always exceed it."""
-        short = limit - self.constant
-        if short <= 0:
+        short, half = limit - self.constant, self.linear / 2
+        inside = half * half + self.square * short
+        # Below the smallest size that it goes through, a parabola may fall before it rises.
+        if inside < 0 or (short <= 0 and half >= 0):
             return 0.0
-        half = self.linear / 2
-        divisor = half + math.sqrt(max(0.0, half * half + self.square * short))
-        return short / divisor if divisor > 0 else math.inf
+        if half >= 0:
+            divisor = half + math.sqrt(inside)
+            return short / divisor if divisor > 0 else math.inf
+        return (math.sqrt(inside) - half) / self.square if self.square > 0 else math.inf
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def _frontier(
     limit = min(planned.predicted.limit_bytes or 0 for planned in curve if planned.predicted)
     ran = [n for n in sizes if by_size[n].case.id in timed]
     refused = [n for n in sizes if by_size[n].skip == "predicted_oom"]
-    reach = bytes_along([(n, _needs(by_size[n])) for n in sizes]).reach(limit)
+    reach = bytes_along([(n, _needs(by_size[n])) for n in sizes], limit).reach(limit)
     return Frontier(
         scenario=scenario,
         implementation=implementation,
@@ -121,14 +124,21 @@ def _frontier(
     )
 
 
-def bytes_along(needs: Sequence[tuple[int, int]]) -> Quadratic:
-    """Return the quadratic through the bytes at the smallest, a middle and the largest size, ordered by size."""
-    (a, at_a), (b, at_b), (c, at_c) = needs[0], needs[len(needs) // 2], needs[-1]
-    first, second = (at_b - at_a) / (b - a), (at_c - at_b) / (c - b)
+def bytes_along(needs: Sequence[tuple[int, int]], limit: int) -> Quadratic:
+    """Return how bytes grow about a limit: a quadratic through three of the sizes, which are given in order.
+
+    They are the two that the limit lies between with the next larger one, where there is, else the last three. Where
+    bytes grow ever less, as a block's do that has become as long as it gets, it is a line through the two at the limit.
+    """
+    above = next((place for place, (_, known) in enumerate(needs) if known > limit), len(needs))
+    first = min(max(above - 1, 0), len(needs) - SIZES_NEEDED)
+    (a, at_a), (b, at_b), (c, at_c) = needs[first : first + SIZES_NEEDED]
+    before, after = (at_b - at_a) / (b - a), (at_c - at_b) / (c - b)
     # What is rounded to whole bytes leaves a square that is none.
-    square = max(0.0, (second - first) / (c - a))
-    linear = first - square * (a + b)
-    return Quadratic(square, linear, at_a - (square * a + linear) * a)
+    square = max(0.0, (after - before) / (c - a))
+    line = before if above <= first + 1 else after
+    linear = before - square * (a + b) if square else line
+    return Quadratic(square, linear, at_b - (square * b + linear) * b)
 
 
 def _needs(planned: PlannedCase) -> int:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 FIRST_CALLS_AT_LEAST = 2
 
 
-def remembered(rounds: Sequence[Round], *, floor: float | None, policy: TimingPolicy) -> str:
+def remembered(
+    rounds: Sequence[Round], *, floor: float | None, policy: TimingPolicy, at_least: int = FIRST_CALLS_AT_LEAST
+) -> str:
     """Say how first calls on new values and other calls differ by more than warm-up explains, empty if they don't.
 
+    Fewer than `at_least` first calls on new values accuse nobody; one is enough to look again.
     First calls are held against the calls after them in their block, a moment later, and that ratio on new values
     against the ratio on values written again. The least ratio on new values counts, so that what disturbs some of them
     fails no case. Slow calls have blocks of their own, minutes apart: there the undisturbed alone are compared.
@@ -29,8 +32,11 @@ def remembered(rounds: Sequence[Round], *, floor: float | None, policy: TimingPo
     found = _gap(in_blocks, policy) or _gap([b for b in blocks if b.later is None and b.is_quiet], policy)
     if found:
         return found
-    slowest = min((block for block in in_blocks if block.is_new), key=lambda block: block.ratio, default=None)
-    if slowest is None or slowest.first <= policy.first_call * slowest.reference + policy.first_call_seconds:
+    new = [block for block in in_blocks if block.is_new]
+    if len(new) < max(1, at_least):
+        return ""
+    slowest = min(new, key=lambda block: block.ratio)
+    if slowest.first <= policy.first_call * slowest.reference + policy.first_call_seconds:
         return ""
     return f"a first call takes {slowest.first:.3g} s, the calls after it {slowest.reference:.3g} s: kept results?"
 
@@ -71,6 +77,9 @@ def _gap(blocks: Sequence[_FirstCall], policy: TimingPolicy) -> str:
     if min(len(new), len(again)) < FIRST_CALLS_AT_LEAST:
         return ""
     least, usual = min(new, key=lambda block: block.ratio), float(np.median([block.ratio for block in again]))
+    if least.later is not None:
+        # A first call that takes less than those after it says that these were disturbed, as on a GPU that is shared.
+        usual = max(usual, 1.0)
     if least.ratio <= policy.remembered * usual:
         return ""
     seen = usual * least.reference

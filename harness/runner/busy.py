@@ -39,15 +39,34 @@ class Taker(NamedTuple):
         return f"{self.name} ({self.share:.0%} of a core)"
 
 
-def core_takers() -> list[Taker]:
-    """Return the processes outside this run that take the cores, those that take most first; empty if none shows."""
-    own = {os.getpid()}
-    own |= {child.pid for child in psutil.Process().children(recursive=True)}
-    others = [process for process in psutil.process_iter() if process.pid not in own]
-    started = {process: _seconds(process) for process in others}
-    time.sleep(LOOK_SECONDS)
-    shares = {process: (_seconds(process) - before) / LOOK_SECONDS for process, before in started.items()}
-    most = sorted((process for process in others if shares[process] >= SHARE_NAMED), key=lambda one: -shares[one])
+@dataclass(frozen=True)
+class Noted:
+    """The processor seconds that each process had used at a moment of the monotonic clock."""
+
+    at: float
+    seconds: dict[psutil.Process, float]
+
+
+def note_processes() -> Noted:
+    """Note what every process has used so far; who takes the cores shows from then on, while a run prepares."""
+    return Noted(time.monotonic(), {process: _seconds(process) for process in psutil.process_iter()})
+
+
+def core_takers(since: Noted | None = None) -> list[Taker]:
+    """Return the processes outside this run that take the cores, those that take most first; empty if none shows.
+
+    They are watched for LOOK_SECONDS, or since they were noted where that is longer.
+    """
+    since = since or note_processes()
+    time.sleep(max(0.0, LOOK_SECONDS - (time.monotonic() - since.at)))
+    own = {os.getpid()} | {child.pid for child in psutil.Process().children(recursive=True)}
+    elapsed = time.monotonic() - since.at
+    shares = {
+        process: (_seconds(process) - before) / elapsed
+        for process, before in since.seconds.items()
+        if process.pid not in own
+    }
+    most = sorted((process for process in shares if shares[process] >= SHARE_NAMED), key=lambda one: -shares[one])
     return [Taker(_name(process), shares[process]) for process in most]
 
 
@@ -61,7 +80,7 @@ def look_around(state: RunState) -> None:
     threads, cores = state.plan.threads, psutil.cpu_count() or 1
     if state.plan.device != "cpu" or threads is None:
         return
-    takers = state.watch.who()
+    takers = state.watch.who() if state.watch.noted is None else core_takers(state.watch.noted)
     taken = sum(taker.share for taker in takers)
     if cores - taken >= threads - SPARED:
         return
@@ -89,12 +108,16 @@ def _name(process: psutil.Process) -> str:
 
 @dataclass
 class BusyWatch:
-    """The canary of a run so far, in seconds: its best, and since when it has been far beyond that."""
+    """The canary of a run so far, in seconds: its best, and since when it has been far beyond that.
+
+    `noted` is what other processes had used before the run began to prepare.
+    """
 
     best: float | None = None
     since: float | None = None
     waited: float = 0.0
     takers: list[str] = field(default_factory=list)
+    noted: Noted | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     who: Callable[[], list[Taker]] = core_takers

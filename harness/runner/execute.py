@@ -14,7 +14,7 @@ from harness.results.device_lock import DeviceLock
 from harness.results.documents import JournalError
 from harness.results.journal import Journal
 from harness.results.plan_file import digest_key
-from harness.runner.busy import look_around
+from harness.runner.busy import Noted, look_around, note_processes
 from harness.runner.plan import code_fingerprint, digests_of, make_plan
 from harness.runner.selection import SelectionError, TimeLimits
 from harness.runner.state import begin, degrees_key
@@ -107,13 +107,21 @@ def plan_and_execute(
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
     refuse_interpreter(os.environ)
+    noted = note_processes()
     settings = WorkerSettings.of(request)
     with lock_of(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
         plan = make_plan(request, supervisor, progress=progress)
         store_plan(plan, directory)
         return _take(
-            plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
+            plan,
+            directory,
+            supervisor=supervisor,
+            progress=progress,
+            limits=limits,
+            started=started,
+            lock=lock,
+            noted=noted,
         )
 
 
@@ -123,6 +131,7 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
     refuse_interpreter(os.environ)
+    noted = note_processes()
     settings = WorkerSettings.of(plan)
     with lock_of(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
         started = journal.now()
@@ -137,7 +146,14 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
         else:
             store_plan(plan, directory)
         return _take(
-            plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
+            plan,
+            directory,
+            supervisor=supervisor,
+            progress=progress,
+            limits=limits,
+            started=started,
+            lock=lock,
+            noted=noted,
         )
 
 
@@ -150,6 +166,7 @@ def take_over(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLi
     changed = changed_code(plan)
     if changed:
         raise ForeignCodeError(f"{', '.join(changed)} differs")
+    noted = note_processes()
     with lock_of(plan.device) as lock, Supervisor(WorkerSettings.of(plan), progress=progress) as supervisor:
         started = journal.now()
         known = digests_of(supervisor.require(Describe()))
@@ -160,7 +177,14 @@ def take_over(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLi
             )
         store_plan(plan, directory)
         return _take(
-            plan, directory, supervisor=supervisor, progress=progress, limits=limits, started=started, lock=lock
+            plan,
+            directory,
+            supervisor=supervisor,
+            progress=progress,
+            limits=limits,
+            started=started,
+            lock=lock,
+            noted=noted,
         )
 
 
@@ -187,10 +211,12 @@ def _take(
     limits: TimeLimits,
     started: str,
     lock: DeviceLock,
+    noted: Noted,
 ) -> Finished:
     with Journal(directory) as log:
         state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
         state.warnings += [lock.problem] if lock.problem else []
+        state.watch.noted = noted
         return finish(state, is_complete=_measure(state))
 
 

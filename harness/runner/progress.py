@@ -45,6 +45,9 @@ class Progress(Protocol):
     def left_out(self, part: Part, cases: Sequence[Case], *, budget: float) -> None:
         """Hear which cases, or which part of them, a time budget in seconds does not hold; dearest first."""
 
+    def brought_back(self, cases: Sequence[Case]) -> None:
+        """Hear which cases of those left out before there is time for after all."""
+
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Hear, before anything is measured, that the budget holds fewer rounds than are aimed at."""
 
@@ -57,8 +60,11 @@ class Progress(Protocol):
     def unavailable(self, source: str, reason: str) -> None:
         """Hear that a source gives no implementation here."""
 
-    def examining(self, implementation: str, dtype: str) -> None:
-        """Hear that an implementation is held against the battery of probes."""
+    def examining(self, implementation: str, dtype: str, *, probes: int) -> None:
+        """Hear that an implementation is held against so many probes of the battery."""
+
+    def probed(self) -> None:
+        """Hear that one of them is answered."""
 
     def judging(self) -> None:
         """Hear that nothing is left to measure, and the claims are judged."""

@@ -46,7 +46,8 @@ SEED_PER_VISIT = 1009
 class RunState:
     """A run under way. Dictionaries are keyed by case id, `degrees` by `degrees_key`.
 
-    `closed` has the records, `timed` the rounds of every case, `stopped` why its rounds ended. `uncaptured` has the
+    `closed` has the records, `postponed` the cases that the time budget seems not to hold, dearest first, until all
+    others are prepared. `timed` has the rounds of every case, `stopped` why its rounds ended. `uncaptured` has the
     implementations that no CUDA graph can capture, with the reason. `rounds_done` counts rounds that were begun, those
     before a resumption included; `process` numbers the worker processes that rounds are spread over. `profiled` tells
     that the worker at hand has profiled a call.
@@ -80,6 +81,7 @@ class RunState:
     ceilings_after: list[Ceiling] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    postponed: dict[str, PlannedCase] = field(default_factory=dict)
     # Seconds that visits to a case took, its graphs aside, and the watch over the canary.
     visit_seconds: dict[str, list[float]] = field(default_factory=dict)
     watch: BusyWatch = field(default_factory=BusyWatch)
@@ -92,8 +94,9 @@ class RunState:
 
     @property
     def open(self) -> list[PlannedCase]:
-        """Return the cases without a record, in the order of the plan."""
-        return [planned for planned in self.plan.cases if planned.case.id not in self.closed]
+        """Return the cases without a record that are not postponed, in the order of the plan."""
+        away = self.closed.keys() | self.postponed.keys()
+        return [planned for planned in self.plan.cases if planned.case.id not in away]
 
     def close(self, record: Record) -> None:
         """Write the record of a case; it is visited no more."""
@@ -117,8 +120,11 @@ class RunState:
 
     def leave_out(self, cases: Sequence[Case]) -> None:
         """Close cases that the time budget does not hold, dearest first, and say so."""
-        if not cases:
-            return
+        self._close_over_budget(cases)
+        if cases:
+            self.say_left_out("cases", cases)
+
+    def _close_over_budget(self, cases: Sequence[Case]) -> None:
         reason = f"the time budget of {self.time.budget:.0f} s does not hold it"
         for case in cases:
             self.close(
@@ -129,11 +135,35 @@ class RunState:
                     environment_id=self.environment.id if self.environment else "",
                 )
             )
-        self.say_left_out("cases", cases)
+
+    def postpone(self, cases: Sequence[Case]) -> None:
+        """Put off cases that the time budget seems not to hold, dearest first, and say so."""
+        if not cases:
+            return
+        planned = {one.case.id: one for one in self.plan.cases}
+        self.postponed |= {case.id: planned[case.id] for case in cases}
+        self.progress.left_out("cases", cases, budget=self.time.budget)
+
+    def bring_back(self, cases: Sequence[Case]) -> None:
+        """Take up cases that were put off, and say so."""
+        for case in cases:
+            del self.postponed[case.id]
+        self.progress.brought_back(cases)
+
+    def give_up_postponed(self) -> None:
+        """Close the cases that are still put off; who follows the run has heard of them."""
+        cases = [planned.case for planned in self.postponed.values()]
+        self.postponed.clear()
+        self._close_over_budget(cases)
+        if cases:
+            self._keep_left_out("cases", cases)
 
     def say_left_out(self, part: Part, cases: Sequence[Case]) -> None:
         """Say what the time budget does not hold, now and in the summary."""
         self.progress.left_out(part, cases, budget=self.time.budget)
+        self._keep_left_out(part, cases)
+
+    def _keep_left_out(self, part: Part, cases: Sequence[Case]) -> None:
         self.left_out.append(f"{part}: {', '.join(case.label for case in cases)}")
 
     def seed(self, case: Case, *, visit: int) -> int:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # Parameters of floor + a n^p K(n): floor, a, p, place and height of the transition; one more with a lower term.
 PARAMETERS, PARAMETERS_LAYER = 5, 6
-# Elements of the largest array at a time, 128 MiB in float64: many data sets are judged in blocks.
-BLOCK_ELEMENTS = 2**24
+# Elements of the arrays at a time, 32 MiB in float64: many data sets are judged in blocks, which caches hold in part.
+BLOCK_ELEMENTS = 2**22
 # Determinants below this share of their terms mean that floor and power are the same column.
 SINGULAR = 1e-12
 # Sizes of a claim of exponent 1 have no lower power to separate but the floor.

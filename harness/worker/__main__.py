@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -17,7 +18,7 @@ from harness.protocol import messages
 from harness.protocol.channel import Channel, ClosedError, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from harness.worker.workbench import Workbench
 
@@ -31,7 +32,13 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "failed to allocate",
 # Triton (a GPU with too little shared memory) say that they have no kernel for a call, and a build of torch that it has
 # none for a GPU.
 NOT_OFFERED = (
-    *("no available kernel", "no viable backend", "not implemented for", "not_implemented"),
+    *(
+        "no available kernel",
+        "no kernel found to launch",
+        "no viable backend",
+        "not implemented for",
+        "not_implemented",
+    ),
     *("execution plans", "no valid triton configs", "out of resource", "no kernel image is available"),
 )
 # After these, a clock that the case's implementation replaced makes the case invalid.
@@ -56,6 +63,18 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Put collections off, for imports: what modules make stays, and each collection would walk all of it again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def handlers() -> Mapping[type[messages.Request], Handler]:
@@ -110,9 +129,10 @@ class Worker:
 
     def _start(self, request: messages.Start) -> messages.Started:
         # Importing torch is part of the first answer, so that a failure to import it has a reason.
-        from harness.worker import workbench
+        with uncollected():
+            from harness.worker import workbench
 
-        self._handlers = handlers()
+            self._handlers = handlers()
         self._bench = workbench.set_up(request, announce=self._announce)
         registry = self._bench.registry
         digests = {
@@ -174,7 +194,9 @@ def load(bench: Workbench, request: Any) -> None:
 
 def failure(error: BaseException) -> messages.Failed:
     """Turn an exception into the status and reason of a record."""
-    message = str(error).strip().split("\n")[0][:500]
+    first, *rest = str(error).strip().split("\n")
+    # What ends with a colon says why on the lines below it.
+    message = " ".join([first, *(line.strip() for line in rest if first.endswith(":"))])[:500]
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     lowered = text.lower()
     frames = traceback.extract_tb(error.__traceback__)

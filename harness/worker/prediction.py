@@ -19,6 +19,7 @@ from harness.protocol.messages import (
 from harness.records import Prediction
 from harness.worker.workbench import dtype_of
 from impls import registry
+from impls.contract import Row
 
 if TYPE_CHECKING:
     from harness.records import Case, Status
@@ -67,6 +68,7 @@ def _described(entry: Implementation, bench: Workbench) -> DescribedImplementati
         approximate=entry.approximate,
         on_request=entry.on_request,
         untried=limits.untried if limits else all(elsewhere.untried for elsewhere in entry.limits),
+        compiles=limits is not None and limits.compiles,
         source=entry.source,
         digest=bench.registry.digests.get((entry.problem, entry.name), ""),
     )
@@ -151,7 +153,7 @@ def _prediction(bench: Workbench, case: Case, cost: Cost, *, free: int) -> Predi
     itemsize = dtype_of(case).itemsize
     buffers = _buffers(entry, case, cost)
     mask = _mask_bytes(entry, entry.limits_on(bench.device.type), cost, itemsize=itemsize)
-    rows = int(entry.bytes_of_row(cost.output_bytes / itemsize / cost.query_rows) * cost.query_rows)
+    rows = int(entry.bytes_of_row(_row(cost, itemsize=itemsize, device=bench.device.type)) * cost.query_rows)
     extra = int(buffers * cost.score_elements * itemsize) + mask + rows
     resident = cost.input_bytes + cost.output_bytes
     if case.direction != "forward":
@@ -170,6 +172,19 @@ def _prediction(bench: Workbench, case: Case, cost: Cost, *, free: int) -> Predi
         + (f" + {mask:,} B mask" if mask else "")
         + (f" + {rows:,} B for rows" if rows else "")
         + f" + {resident:,} B tensors",
+    )
+
+
+def _row(cost: Cost, *, itemsize: int, device: str) -> Row:
+    """Return what a query row of a call is."""
+    return Row(
+        width=cost.output_bytes / itemsize / cost.query_rows,
+        keys=cost.score_elements / cost.query_rows,
+        queries=cost.query_rows / cost.matrices,
+        matrices=cost.matrices,
+        itemsize=itemsize,
+        device=device,
+        masked=bool(cost.mask_elements or cost.triangle_elements),
     )
 
 

@@ -254,6 +254,7 @@ def set_up(start: Start, *, announce: Callable[[str], None]) -> Workbench:
         torch.cuda.set_device(device)
         # Creates the context, so that NVML's list of processes is known to hold this one.
         cuda.DRIVER.probe(device)
+        cuda.DRIVER.settle_backends(device)
     process = ProcessState()
     mending = _mending(process, announce)
     found = discovery.discover(impl_files=start.impl_files, announce=mending, skip=start.skip)

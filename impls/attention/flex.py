@@ -21,6 +21,8 @@ from impls.registry import register
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from impls.contract import Row
+
 # Both of the compiler's backends write C++: the CPU's for kernels, Triton for what launches them.
 COMPILER = os.environ.get("CXX", "g++")
 if shutil.which(COMPILER) is None:
@@ -29,6 +31,24 @@ if shutil.which(COMPILER) is None:
 MASKS = ("causal", "valid_lens", "gqa", "dead_rows", "window")
 # Kernels kept in a process; a run visits fewer points.
 KERNELS_AT_MOST = 256
+FLOAT32_BYTES = 4
+# Of a side of a mask's block, which PyTorch sets.
+BLOCK = 128
+
+
+def row_bytes(row: Row) -> float:
+    """Count a row's share of what a CPU's kernel allocates: copies of keys and values, and blocks for each thread.
+
+    A block is one of the mask's. Without a mask that is the whole matrix, n_q x n_k: O(n) memory takes a mask there.
+    """
+    if row.device != "cpu":
+        return 0.0
+    queries, keys = (min(BLOCK, row.queries), min(BLOCK, row.keys)) if row.masked else (row.queries, row.keys)
+    # Scores with maximum, sum and output in float32; weights, a turned block and a padded one in the dtype.
+    block = FLOAT32_BYTES * queries * (keys + 2 + row.width) + row.itemsize * (queries * keys + row.width * keys)
+    block += row.itemsize * row.width * queries
+    copies = 2 * row.matrices * row.keys * row.width * row.itemsize
+    return (copies + torch.get_num_threads() * block) / (row.matrices * row.queries)
 
 
 def build(
@@ -59,6 +79,8 @@ def build(
     dtypes=("float32", "bfloat16", "float16"),
     supports=(*MASKS, "d_v"),
     prepare=build,
+    row_bytes=row_bytes,
+    compiles=True,
 )
 @register(
     problem="attention",
@@ -69,6 +91,8 @@ def build(
     requires=("triton",),
     prepare=build,
     expects=("flex_attention",),
+    row_bytes=row_bytes,
+    compiles=True,
     deterministic=False,
 )
 def flex(

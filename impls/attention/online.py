@@ -5,18 +5,28 @@ Milakov and Gimelshein, arXiv 1805.02867, section 3; Dao et al., arXiv 2205.1413
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from impls.attention._masks import adjusted, repeat_heads, without_padding
 from impls.registry import register
 
+if TYPE_CHECKING:
+    from impls.contract import Row
+
 # Keys a step: [n_q, 128] scores stay in a core's cache at the head sizes that are swept.
 BLOCK = 128
 
 
-def row_bytes(width: float, *, block: int = BLOCK) -> float:
-    """Count a row's scaled query, sums and products of one step in float32: as scores and as outputs are made."""
-    return 20 + max(4 * width + 16 * block, 16 * width + 8 * block)
+def row_bytes(row: Row, *, block: int = BLOCK) -> float:
+    """Count a row's scaled query, sums and products of one step in float32: as scores and as outputs are made.
+
+    Weights are made of scores and of their difference to the maximum, beside those of the step before.
+    """
+    first = min(block, row.keys)
+    second = min(block, row.keys - first)
+    return 20 + max(4 * row.width + max(12 * first, 4 * first + 12 * second), 16 * row.width + 8 * first)
 
 
 @register(

@@ -135,6 +135,7 @@ def cost(point: Point, *, itemsize: int, direction: str) -> Cost:
         triangle_elements=point.n_q * point.n_k if point.causal and point.n_q > 1 and not _mask_elements(point) else 0,
         bias_elements=_bias_elements(point),
         changed=point.softcap is not None or point.bias is not None,
+        matrices=point.batch * point.heads,
         phases={"scores": scores, "weighted sum": weighted_sum},
     )
 

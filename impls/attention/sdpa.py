@@ -15,9 +15,16 @@ from impls.registry import register
 if TYPE_CHECKING:
     import torch
 
-HALF = ("bfloat16", "float16")
+HALF, HALF_BYTES = ("bfloat16", "float16"), 2
 # A window and a bias are told by a mask that is written out; no kernel of PyTorch's own skips what a window hides.
 MASKED = ("window", "bias")
+# Seen with torch 2.11 and cuDNN 9 on an H100, in bfloat16 and float16, where rows without a key come out as means of
+# values, too.
+CUDNN_FAULTS = {
+    "huge padding": "cuDNN gives a hidden key all the weight where its score is huge",
+    "strided gradient": "gradients by cuDNN are wrong where what comes from above lies otherwise than the output",
+    "sliced gradient": "cuDNN reads what comes from above at addresses that it does not take, and the context is lost",
+}
 EVERYTHING = ("causal", "valid_lens", "gqa", "d_v", "dead_rows", "backward", *MASKED)
 
 
@@ -57,6 +64,12 @@ def attend(
         scale=scale,
         enable_gqa=q.shape[1] != k.shape[1],
     )
+
+
+def _decline_scales(q: torch.Tensor, scale: float | None, *, of: str) -> None:
+    """Decline what is answered with NaN: seen with torch 2.11 on an H200 and an H100, in bfloat16 and float16."""
+    if scale is not None and scale <= 0 and q.is_cuda:
+        raise NotImplementedError(f"{of} on CUDA gives NaN for a scale of 0 or less")
 
 
 @register(
@@ -116,9 +129,7 @@ def sdpa_flash(
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the flash backend; on CUDA it takes no mask, so bottom-right causal goes through PyTorch's bias subclass."""
-    if scale == 0 and q.is_cuda:
-        # Seen with torch 2.11 on an H200, in bfloat16 and float16.
-        raise NotImplementedError("PyTorch's flash kernel on CUDA gives NaN for a scale of 0")
+    _decline_scales(q, scale, of="PyTorch's flash kernel")
     if q.is_cuda and causal and 1 < q.shape[2] != k.shape[2]:
         return scaled_dot_product_attention(
             q,
@@ -162,6 +173,7 @@ def sdpa_efficient(
     supports=("causal", "valid_lens", "gqa", "backward"),
     expects=Expected(("_cudnn_attention",), kernels=("cudnn_generated", "sdpa_sm")),
     deterministic=False,
+    faults=CUDNN_FAULTS,
     within=functools.partial(sdpa_kernel, SDPBackend.CUDNN_ATTENTION),
 )
 def sdpa_cudnn(
@@ -174,10 +186,28 @@ def sdpa_cudnn(
     valid_lens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run the cuDNN backend."""
+    _decline_scales(q, scale, of="PyTorch's cuDNN kernel")
     return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)
 
 
-@register(problem="attention", name="sdpa-auto", supports=EVERYTHING, deterministic=False, writes_mask=True)
+@register(
+    problem="attention",
+    name="sdpa-auto",
+    devices=("cpu", "mps"),
+    supports=EVERYTHING,
+    deterministic=False,
+    writes_mask=True,
+)
+# In 16 bit on Hopper and later it chooses cuDNN.
+@register(
+    problem="attention",
+    name="sdpa-auto",
+    devices=("cuda",),
+    supports=tuple(feature for feature in EVERYTHING if feature != "dead_rows"),
+    faults=CUDNN_FAULTS,
+    deterministic=False,
+    writes_mask=True,
+)
 def sdpa_auto(
     q: torch.Tensor,
     k: torch.Tensor,
@@ -190,4 +220,6 @@ def sdpa_auto(
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Let PyTorch choose, as a user gets by default."""
+    if q.element_size() == HALF_BYTES:
+        _decline_scales(q, scale, of="cuDNN's kernel, which PyTorch chooses where it can,")
     return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens, window=window, bias=bias)

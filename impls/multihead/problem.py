@@ -170,6 +170,7 @@ def _cost(
         output_bytes=written * itemsize,
         ideal_bytes=passes * (read + written) * itemsize,
         phases=phases,
+        matrices=point.batch * point.heads,
     )
 
 

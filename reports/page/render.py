@@ -94,6 +94,8 @@ def _html(runs: Sequence[Run], opening: Opening | None) -> str:
         sentences=opening.sentences if opening else (),
         where=devices.where_sentence(runs) if len(runs) > 1 and not opening else "",
         where_tables=devices.where_tables(runs),
+        # What changed is the page's answer; those of the runs are a line each that opens.
+        is_folded=opening is not None,
         runs=[_overview(run, table[table["run"] == run.label], ids) for run in runs],
         chapters=drawn,
         glossary=glossary.parts(),

@@ -203,6 +203,10 @@ class Reporter:
         why = EXTRAS.get(part) or f"a time budget of {units.duration(budget)} does not hold more"
         self._display.note(f"left out: {what}{dearest} ({why})")
 
+    def brought_back(self, cases: Sequence[Case]) -> None:
+        """Say how many cases come back."""
+        self._display.note(f"there is time for {len(cases)} of the cases left out: they are measured after all")
+
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Say that intervals will be wider than they could be."""
         self._display.note(f"the time budget holds about {rounds} rounds, {aimed} are aimed at: intervals will be wide")
@@ -220,9 +224,14 @@ class Reporter:
         """Say which source gives no implementation."""
         self._display.note(f"{source}: {reason}")
 
-    def examining(self, implementation: str, dtype: str) -> None:
-        """Say what is held against the battery."""
+    def examining(self, implementation: str, dtype: str, *, probes: int) -> None:
+        """Say what is held against the battery, and show how far it is."""
         self._display.note(f"checking {implementation} {dtype}")
+        self._display.phase(f"checking {implementation} {dtype}", total=probes)
+
+    def probed(self) -> None:
+        """Move on without a word."""
+        self._display.advance(1.0, "")
 
     def judging(self) -> None:
         """Say that the claims are judged."""
@@ -267,6 +276,9 @@ class Quiet(Reporter):
     def left_out(self, part: Part, cases: Sequence[Case], *, budget: float) -> None:
         """Say nothing: the summary says it."""
 
+    def brought_back(self, cases: Sequence[Case]) -> None:
+        """Say nothing: they have records."""
+
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Say nothing: the report says it."""
 
@@ -276,7 +288,10 @@ class Quiet(Reporter):
     def waiting(self, processes: Sequence[str], *, seconds: float) -> None:
         """Say nothing: the summary says it."""
 
-    def examining(self, implementation: str, dtype: str) -> None:
+    def examining(self, implementation: str, dtype: str, *, probes: int) -> None:
+        """Say nothing."""
+
+    def probed(self) -> None:
         """Say nothing."""
 
     def judging(self) -> None:

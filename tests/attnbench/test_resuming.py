@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from attnbench.options import Cases, Effort, Place
-from attnbench.reading import make_run_request
-from attnbench.resuming import check_resumed
+from attnbench.options import Cases, Devices, Effort, Place
+from attnbench.reading import make_run_request, make_time_limits
+from attnbench.resuming import check_resumed, check_swept
+from harness.cluster.orders import Order
+from harness.cluster.store import Store
 from harness.records import PlannedCase
 from harness.results.plan_file import Part
 from harness.runner import execute
@@ -92,3 +95,58 @@ def test_a_part_goes_on_as_the_same_part(plan):
     check(part)
     with pytest.raises(SelectionError, match="--shard 2/2"):
         check(part, cases=Cases(shard="2/2"))
+
+
+@pytest.fixture
+def sweep(plan, tmp_path):
+    """What the same run with `--workers 2 --timeout 60` begins: a case an order, of two classes."""
+    orders = [
+        Order(chunk=str(at), on="h100" if at else "cpu", fingerprint={}, plan=plan.model_copy(update={"cases": [case]}))
+        for at, case in enumerate(plan.cases)
+    ]
+    store = Store(tmp_path / "swept")
+    store.make()
+    store.begin(orders, command=[], one_per_host=False, limits=make_time_limits(Effort(timeout="60")))
+    return store
+
+
+def check_sweep(store, *, cases=None, place=None, effort=None, devices=None):
+    cases, place, effort, devices = cases or Cases(), place or Place(), effort or Effort(), devices or Devices("2")
+    request = make_run_request(cases, place, effort, device="cpu")
+    limits = make_time_limits(effort)
+    check_swept(store, request, limits, cases=cases, place=place, effort=effort, devices=devices)
+
+
+def test_a_sweep_goes_on_with_options_left_out_repeated_or_on_other_workers(sweep, kernel):
+    check_sweep(sweep)
+    cases = Cases(["sequence-length"], impl=["loop", "batched"], impl_file=[str(kernel)], axis=["n=64,128"])
+    effort = Effort(rigorous=True, baseline="batched", seed=7, timeout="1m")
+    check_sweep(sweep, cases=cases, place=Place("cuda:1", 2), effort=effort, devices=Devices("local", on="h100"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "lacking"),
+    [
+        ({"cases": Cases(["heads"], impl=["sdpa-*"])}, "scenario heads, --impl sdpa-*"),
+        ({"cases": Cases(keyword="n=64"), "place": Place(None, 1)}, "-k 'n=64', --threads 1"),
+        ({"effort": Effort(fast=True, seed=8)}, "--fast, --seed 8"),
+        ({"effort": Effort(timeout="5", time_budget="10m")}, "--time-budget 10m, --timeout 5"),
+        ({"effort": Effort(sustain=True, fresh_memory=True)}, "--sustain, --fresh-memory"),
+        ({"effort": Effort(ceilings="fresh")}, "--ceilings fresh"),
+        ({"devices": Devices("2", on="cpu,a100")}, "--on a100"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_sweep_refuses_each_option_that_asks_for_another_in_the_same_words(sweep, asked, lacking):
+    with pytest.raises(SelectionError) as refused:
+        check_sweep(sweep, **asked)
+    rest = "--resume goes on with its plan: leave that out, or choose another -o"
+    assert str(refused.value) == f"{sweep.directory} was planned without {lacking}; {rest}"
+
+
+def test_a_sweep_that_did_not_keep_its_limits_goes_on_under_any(sweep):
+    fleet = sweep.directory / "fleet.json"
+    document = json.loads(fleet.read_text())
+    document.pop("limits")
+    fleet.write_text(json.dumps(document))
+    check_sweep(sweep, effort=Effort(timeout="5"))

@@ -59,7 +59,7 @@ CALLS = [
         "profile", id="profile", marks=SLOW,
     ),
     pytest.param(
-        "ab", ["{python}", "{python}", "smoke", "--device", "cpu", "--impl-file", "{noisy}", *SMALL, "-o",
+        "ab", ["{python}", "{python}", "smoke", "--fast", "--device", "cpu", "--impl-file", "{noisy}", *SMALL, "-o",
                "{folder}/both"],
         "cases", id="ab", marks=SLOW,
     ),
@@ -98,8 +98,7 @@ def test_every_command_takes_both_options_from_the_group(name):
 
 @pytest.mark.parametrize(("name", "arguments", "key"), CALLS)
 def test_json_is_one_document_and_quiet_is_quiet(name, arguments, key, given, monkeypatch):
-    if name == "lesson":
-        shorter.shorten(monkeypatch.setattr)
+    shorter.shorten(monkeypatch.setattr)
     done = call(name, *given(arguments), "--json", "--quiet")
     assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout, parse_constant=pytest.fail)
@@ -115,6 +114,7 @@ def test_without_json_there_is_text(name, arguments, given):
     assert done.stdout[0] not in "{["
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_mistake_is_told_all_the_same(given, tmp_path):
     (tmp_path / "broken.py").write_text("import nosuchmodule")
     done = call("list", "--device", "cpu", "--impl-file", str(tmp_path / "broken.py"), "--json", "--quiet")
@@ -125,6 +125,7 @@ def test_a_mistake_is_told_all_the_same(given, tmp_path):
     assert "is no run directory" in done.stderr
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_plan_that_runs_nothing_says_so_and_is_no_success():
     plan = ["plan", "smoke", "--device", "cpu", "--impl", "sdpa-cudnn"]
     done = call(*plan)
@@ -146,7 +147,7 @@ def test_a_number_that_is_none_is_null(capsys):
 )
 def test_quiet_tells_of_failures_and_of_what_changes_a_run(event, capsys):
     calls = {
-        "examining": lambda told: told.examining("batched", "float32"),
+        "examining": lambda told: told.examining("batched", "float32", probes=3),
         "resumed": lambda told: told.resumed("runs/x"),
         "judging": lambda told: told.judging(),
         "failed": lambda told: told.failed(runs.ok_record(n=64), cost=1.0),

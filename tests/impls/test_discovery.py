@@ -54,7 +54,7 @@ def test_a_file_in_a_sub_folder_is_found_after_those_of_its_problem():
     assert "onnxruntime" in discovery.built_in_names("attention")
 
 
-def test_what_was_written_from_documentation_runs_on_request_and_says_that_it_never_ran():
+def test_what_was_written_from_documentation_runs_on_request_and_says_whether_it_ever_ran():
     discovery.discover()
     written = [
         entry
@@ -64,7 +64,9 @@ def test_what_was_written_from_documentation_runs_on_request_and_says_that_it_ne
     assert len(written) == 10
     for entry in written:
         assert entry.on_request, entry.name
-        assert all(limits.untried and limits.devices == ("cuda",) and limits.requires for limits in entry.limits)
+        assert all(limits.devices == ("cuda",) and limits.requires for limits in entry.limits)
+        # docs/gpu.md has what came of those that ran.
+        assert {limits.untried for limits in entry.limits} == {entry.name not in {"flashinfer", "sageattention"}}
         assert registry.get("multihead", f"mha/{entry.name}").on_request
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from impls import variants
-from impls.contract import Implementation, Limits
+from impls.contract import Implementation, Limits, Row
 from impls.registry import Registry, register
 
 LIMITS = Limits(devices=("cpu",), dtypes=("float32",), supports=frozenset())
@@ -20,8 +20,8 @@ def entry(**declared):
 
 
 def test_a_variant_calls_with_what_is_chosen_and_is_named_after_it():
-    def row_bytes(width, *, block=128, warps=4):
-        return width + 2 * block
+    def row_bytes(row, *, block=128, warps=4):
+        return row.width + 2 * block
 
     found = variants.variants(entry(options={"warps": (8,), "block": (64, 256)}, row_bytes=row_bytes))
     assert [one.name for one in found] == [
@@ -29,8 +29,8 @@ def test_a_variant_calls_with_what_is_chosen_and_is_named_after_it():
     ]  # fmt: skip
     assert [one.function(1, 2, 3) for one in found[2:4]] == [(1, 128, 8), (1, 64, 8)]
     assert all(one.on_request for one in found)
-    assert [one.bytes_of_row(3) for one in found] == [131, 515, 259, 131, 515]
-    assert entry(row_bytes=7.0).bytes_of_row(3) == 7.0
+    assert [one.bytes_of_row(Row(3, 20, 20)) for one in found] == [131, 515, 259, 131, 515]
+    assert entry(row_bytes=7.0).bytes_of_row(Row(3, 20, 20)) == 7.0
 
 
 def test_what_prepares_is_told_too():

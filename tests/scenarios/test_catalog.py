@@ -24,6 +24,10 @@ def test_the_default_sweep_has_eleven_lengths_over_a_ratio_of_64():
     assert dropped == []
 
 
+def test_each_scenario_of_the_catalog_is_found_by_its_name():
+    assert [catalog.find(scenario.name) for scenario in catalog.CATALOG] == list(catalog.CATALOG)
+
+
 def test_a_gpu_has_its_own_ranges_and_dtypes():
     on_gpu = catalog.find("sequence-length").on_device("cuda")
     lengths = [point["n"] for point in on_gpu.points()[0]]

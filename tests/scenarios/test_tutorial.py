@@ -10,7 +10,7 @@ from scenarios import catalog, tutorial
 
 def test_the_tutorials_scenarios_are_in_the_catalog_and_carry_every_claim():
     names = {scenario.name for scenario in catalog.CATALOG}
-    assert {"multihead", "crossover", "pooling", "tutorial", "training"} <= names
+    assert {"multihead", "crossover", "pooling", "tutorial", "training-with-dropout"} <= names
     claimed = {claim.id for scenario in tutorial.LESSON for claim in scenario.claims}
     assert claimed == {"A1", "A2", "A3", "A4", "A5", "A6", "B1", "B2", "B3", "B4", "B5"}
 

@@ -314,6 +314,9 @@ class Simulated:
         self.launch(1_000)
         self.synchronize(device)
 
+    def settle_backends(self, device: object = None) -> None:
+        """Nothing here tries backends in any order."""
+
     # Memory
 
     def allocate(self, size: int, device: object = None) -> None:

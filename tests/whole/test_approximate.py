@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -15,26 +12,29 @@ from reports.exports import export, markdown
 from reports.frame import frame
 from reports.page.render import html
 from reports.terminal.results import lines
-from tests.support.places import PLANTED, ROOT
+from tests.support.commands import in_process
+from tests.support.places import PLANTED
 
 FILE = ("--impl-file", str(PLANTED / "quantised.py"))
 
 
-def attnbench(*words, environment):
-    command = [sys.executable, "-m", "attnbench", *words, "--device", "cpu", *FILE]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=280, env=environment)
+def attnbench(*words):
+    return in_process(*words, "--device", "cpu", *FILE)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True, scope="module")
 def environment(tmp_path_factory):
-    return {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path_factory.mktemp("runtime")), "COLUMNS": "200"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        patch.setenv("COLUMNS", "200")
+        yield
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, environment):
+def run(tmp_path_factory):
     directory = tmp_path_factory.mktemp("run") / "r"
     chosen = ["--impl", "planted-int8*", "--impl", "batched", "--dtype", "float32", "-a", "n=16,64"]
-    done = attnbench("run", "smoke", "--fast", *chosen, "-o", str(directory), environment=environment)
+    done = attnbench("run", "smoke", "--fast", *chosen, "-o", directory)
     assert (directory / "plan.json").exists(), done.stderr
     return read_run(directory)
 
@@ -74,18 +74,18 @@ def test_it_is_marked_in_every_table_and_on_the_page(run):
     assert {row["approximate"] for row in rows if row["implementation"] == "batched"} == {"0.0"}
 
 
-def test_it_is_no_baseline(environment):
-    done = attnbench("plan", "smoke", "--impl", "planted-int8", environment=environment)
-    assert done.returncode == 0, done.stderr
+def test_it_is_no_baseline():
+    done = attnbench("plan", "smoke", "--impl", "planted-int8")
+    assert done.exit_code == 0, done.output
     words = ["run", "smoke", "--impl", "planted-int8", "--impl", "batched", "--baseline", "planted-int8"]
-    refused = attnbench(*words, environment=environment)
-    assert refused.returncode == 2
+    refused = attnbench(*words)
+    assert refused.exit_code == 2
     assert "--baseline planted-int8: it is approximate" in refused.stderr
 
 
-def test_a_check_shows_its_errors(environment):
+def test_a_check_shows_its_errors():
     words = ["check", "--impl", "planted-int8", "--dtype", "float32", "-k", "causal, forward"]
-    done = attnbench(*words, environment=environment)
-    assert done.returncode == 0, done.stdout
+    done = attnbench(*words)
+    assert done.exit_code == 0, done.output
     assert "planted-int8 float32 is approximate; at worst: cosine similarity 0." in done.stdout
     assert "agrees" not in done.stdout

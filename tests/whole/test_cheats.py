@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from harness.results.run import read_run
-from tests.support.places import PLANTED, ROOT
+from tests.support.commands import in_process
+from tests.support.places import PLANTED
 
 # The planted drift begins with the ninth call on the same inputs.
 CALLS_BEFORE_DRIFT = 9
@@ -44,8 +43,7 @@ def found(tmp_path_factory):
         files = [
             word for name in ("cheats", "changes_on_import") for word in ("--impl-file", str(PLANTED / f"{name}.py"))
         ]
-        command = [sys.executable, "-m", "attnbench", *words, *files]
-        subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=280)
+        in_process(*words, *files)
     return {record.case.implementation: record for record in read_run(directory / "run").records}
 
 
@@ -75,12 +73,11 @@ def test_a_cheat_has_no_time_and_a_reason(found, name, said):
 def test_a_check_too_tells_of_what_a_call_changes_for_everyone(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     words = ["check", "--impl", "planted-three-threads", "--device", "cpu", "--dtype", "float32", "-k", "n 2, forward"]
-    command = [sys.executable, "-m", "attnbench", *words, "--json", "--impl-file", str(PLANTED / "cheats.py")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=280)
+    done = in_process(*words, "--json", "--impl-file", PLANTED / "cheats.py")
     (outcome,) = json.loads(done.stdout)["outcomes"]
     assert outcome["status"] == "invalid"
     assert outcome["reason"].startswith("it changed threads from")
-    assert done.returncode == 3
+    assert done.exit_code == 3
 
 
 def test_the_honest_one_is_timed_on_several_sets_of_values(found):

@@ -9,18 +9,21 @@ import sys
 
 import pytest
 
+from tests.support import shorter
 from tests.support.places import ROOT
 from tests.support.workflows import blocks, listed, shell_steps
 
 WORKFLOW = (ROOT / ".github" / "workflows" / "gpu.yml").read_text()
 GPU = shell_steps(WORKFLOW)
 PAGE = (ROOT / "docs" / "ci.md").read_text()
+# What `attnbench` starts: few pairs of processes are enough for kernels that differ by far.
+SHORT = shlex.quote(shorter.PROGRAM)
 # An environment is its interpreter: what is installed here, or nothing where the test says so.
 PYTHON = f"""#!/usr/bin/env bash
 if [ "$1 $2" != "-m venv" ]; then exec {shlex.quote(sys.executable)} "$@"; fi
 mkdir -p "$3/bin"
 printf '#!/bin/sh\nexec %s "$@"\n' {shlex.quote(sys.executable)} > "$3/bin/python"
-printf '#!/bin/sh\nexec %s -m attnbench "$@"\n' {shlex.quote(sys.executable)} > "$3/bin/attnbench"
+printf '#!/bin/sh\nexec %s -c "%s" "$@"\n' {shlex.quote(sys.executable)} {SHORT} > "$3/bin/attnbench"
 printf '#!/bin/sh\necho "$PWD: $*" >> "$INSTALLED"\n' > "$3/bin/pip"
 if [ -n "$EMPTY" ]; then printf '#!/bin/sh\necho "No module named harness" >&2; exit 1\n' > "$3/bin/python"; fi
 chmod +x "$3"/bin/*

@@ -136,6 +136,7 @@ def test_the_triton_kernel_agrees_on_a_gpu():
     assert statuses(done.stdout, "triton-flash") == {"ok"}
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_the_scenario_reads_and_its_plan_grows_with_the_keys():
     scenario = catalog.read(EXAMPLES / "decode.toml")
     assert (scenario.name, [claim.id for claim in scenario.claims]) == ("decode", ["decode-linear"])
@@ -147,9 +148,9 @@ def test_the_scenario_reads_and_its_plan_grows_with_the_keys():
 
 
 def test_the_scenario_runs(tmp_path):
-    words = ["--device", "cpu", "--impl", "sdpa-auto", "-a", "n_k=64,128,256", "--fast", "-o", str(tmp_path / "run")]
-    done = attnbench("run", str(EXAMPLES / "decode.toml"), *words, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
+    words = ["--device", "cpu", "--impl", "sdpa-auto", "-a", "n_k=64,128,256", "--fast", "-o", tmp_path / "run"]
+    done = in_process("run", EXAMPLES / "decode.toml", *words, "--json")
+    assert done.exit_code == 0, done.output
     verdicts = json.loads((tmp_path / "run" / "verdicts.json").read_text(encoding="utf-8"))
     assert "decode-linear" in json.dumps(verdicts)
 

@@ -10,8 +10,9 @@ from functools import partial
 import pytest
 
 from harness.results import journal
-from tests.support.commands import attnbench
-from tests.whole.test_run import ROOT, closing_records, command, own_lock  # noqa: F401  # a fixture for this module
+from tests.support.commands import in_process
+from tests.support.places import ROOT
+from tests.whole.test_run import closing_records, command, own_lock  # noqa: F401  # a fixture for this module
 
 RUN = (
     *("run", "smoke", "--fast", "--device", "cpu", "--threads", "1", "--impl", "batched", "--impl", "sdpa-math"),
@@ -50,7 +51,8 @@ def small_disk(folder, size):
 
 
 def one_line(done, *said):
-    assert done.returncode == 2, done.stderr
+    code = done.returncode if isinstance(done, subprocess.CompletedProcess) else done.exit_code
+    assert code == 2, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     complaint = [line for line in done.stderr.splitlines() if line.startswith("attnbench:")]
     assert len(complaint) == 1, done.stderr
@@ -81,11 +83,11 @@ def test_a_journal_that_can_grow_no_further_ends_the_run_and_resume_completes_it
     directory = tmp_path / "run"
     one_line(limited(JOURNAL_BREAKS, *RUN, "-o", str(directory)), "what was measured is kept", "--resume")
     before = whole_and_incomplete(directory)
-    shown = attnbench("report", str(directory), "-o", str(tmp_path / "early.html"))
-    assert shown.returncode == 0, shown.stderr
+    shown = in_process("report", directory, "-o", tmp_path / "early.html")
+    assert shown.exit_code == 0, shown.output
     assert (tmp_path / "early.html").stat().st_size > 10_000
-    done = attnbench(*RUN, "-o", str(directory), "--resume")
-    assert done.returncode == 0, done.stderr
+    done = in_process(*RUN, "-o", directory, "--resume")
+    assert done.exit_code == 0, done.output
     completed(directory, before)
 
 
@@ -94,14 +96,14 @@ def test_a_file_system_without_room_ends_the_run_and_resume_completes_it(tmp_pat
     disk = tmp_path / "disk"
     with small_disk(disk, 32):
         directory = disk / "run"
-        one_line(attnbench(*RUN, "-o", str(directory)), "space left", "what was measured is kept")
+        one_line(in_process(*RUN, "-o", directory), "space left", "what was measured is kept")
         before = whole_and_incomplete(directory)
-        again = attnbench(*RUN, "-o", str(directory), "--resume")
+        again = in_process(*RUN, "-o", directory, "--resume")
         one_line(again, "space left", "what was measured is kept")
         assert whole_and_incomplete(directory).startswith(before)
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
-        done = attnbench(*RUN, "-o", str(directory), "--resume")
-        assert done.returncode == 0, done.stderr
+        done = in_process(*RUN, "-o", directory, "--resume")
+        assert done.exit_code == 0, done.output
         completed(directory, before)
 
 
@@ -110,8 +112,8 @@ def test_a_report_that_can_not_be_written_leaves_a_complete_run(tmp_path):
     directory = tmp_path / "run"
     one_line(limited(REPORT_BREAKS, *RUN, "-o", str(directory)), "report.html", "the journal is intact")
     assert not (directory / journal.REPORT).exists() or (directory / journal.REPORT).stat().st_size <= REPORT_BREAKS
-    done = attnbench("report", str(directory))
-    assert done.returncode == 0, done.stderr
+    done = in_process("report", directory)
+    assert done.exit_code == 0, done.output
     completed(directory, (directory / journal.JOURNAL).read_bytes())
 
 

@@ -40,7 +40,7 @@ def default(folder):
 
 
 def stored(folder):
-    return render([ROOT / "docs" / "samples" / "h200"], folder / "page.html")
+    return render([ROOT / "docs" / "samples" / "h100"], folder / "page.html")
 
 
 def merged(folder):
@@ -97,7 +97,13 @@ def violations(page):
     return [(found["id"], found["nodes"][0]["html"][:200]) for found in Axe().run(page).response["violations"]]
 
 
-@pytest.mark.parametrize("page", [made.__name__ for made in (default, stored, merged)], indirect=True)
+def test_no_figure_shows_the_markup_of_mathematics(page):
+    assert (
+        page.evaluate("[...document.querySelectorAll('svg text')].filter(e => e.textContent.includes('$')).length") == 0
+    )
+
+
+@pytest.mark.parametrize("page", [made.__name__ for made in (default, stored, merged, compared)], indirect=True)
 def test_a_folded_page_of_a_run_is_not_long(page):
     page.set_viewport_size({"width": 1440, "height": 900})
     page.emulate_media(color_scheme="light")

@@ -29,6 +29,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+SWEPT = ("sequence-length", "batch", "multihead-length")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,18 @@ def browser():
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
-    run = runs.make_run(folder / "example", sweeps=("sequence-length", "batch", "multihead-length"))
+    return render([runs.make_run(folder / "example", sweeps=SWEPT)], folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def short_report(tmp_path_factory):
+    """A report of every second size: axe's time grows faster than the number of texts and marks."""
+    folder = tmp_path_factory.mktemp("short")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SWEPT:
+            axes = {axis: values[::2] for axis, values in runs.SWEEPS[name]["axes"].items()}
+            patch.setitem(runs.SWEEPS, name, runs.SWEEPS[name] | {"axes": axes})
+        run = runs.make_run(folder / "example", sweeps=SWEPT)
     return render([run], folder / "report.html")
 
 
@@ -231,7 +243,22 @@ def test_what_is_shown_can_be_downloaded(view, report, tmp_path):
     assert len(json.loads(download.value.path().read_text(encoding="utf-8"))) == len(rows)
 
 
-@pytest.mark.parametrize("pages", PAGES)
+def kinds(page):
+    """Return each combination of an element, its attributes and its parent that a page has."""
+    return set(
+        page.evaluate("""() => [...document.querySelectorAll("*")].map((element) => {
+          const named = (one) => one ? [one.tagName, ...[...one.classList].sort()].join(".") : "";
+          const attributes = [...element.attributes].map((one) => one.name).sort();
+          return `${named(element.parentElement)} > ${named(element)} ${attributes} ${element.getAttribute("role")}`;
+        })""")
+    )
+
+
+def test_the_report_that_axe_looks_at_has_every_kind_of_element_that_a_longer_one_has(view, report, short_report):
+    assert kinds(view(short_report)) == kinds(view(report))
+
+
+@pytest.mark.parametrize("pages", ["short_report", "gpu_report"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_axe_finds_no_violation(view, request, pages, scheme, width):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from harness.results.run import Run, read_run
-from tests.support.places import ROOT, STORED
+from tests.support.commands import in_process
+from tests.support.places import STORED
 
 # Errors in float32 move in their last digits with the processor's instructions.
 SAME_ERROR = 0.25
@@ -29,15 +27,9 @@ def now(before, tmp_path_factory) -> Run:
     chosen += ["--threads", str(before.plan.threads or 2)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("lock")))
-        done = subprocess.run(
-            [sys.executable, "-m", "attnbench", "run", "smoke", "--fast", "--device", "cpu", *chosen, "-o", directory],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-        )
+        done = in_process("run", "smoke", "--fast", "--device", "cpu", *chosen, "-o", directory)
     # On a busy machine a ceiling may be measured so low that a case is called implausible; its record is still there.
-    assert done.returncode in {0, 3}, done.stderr
+    assert done.exit_code in {0, 3}, done.output
     return read_run(directory)
 
 

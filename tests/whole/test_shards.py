@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.results.run import read_run
-from tests.support.commands import attnbench, in_process
+from tests.support.commands import in_process
 
 ASKED = ("smoke", "--impl", "batched", "--impl", "einsum", "-a", "n=16,32", "--dtype", "float32",
          "--dtype", "float64", "--device", "cpu", "--threads", "1")  # fmt: skip
@@ -21,8 +21,8 @@ def parts(tmp_path_factory):
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
         for number in (1, 2):
             options = ("--fast", "--shard", f"{number}/2", "-o", str(folder / f"part-{number}"))
-            done = attnbench("run", *ASKED, *options)
-            assert done.returncode == 0, done.stdout + done.stderr
+            done = in_process("run", *ASKED, *options)
+            assert done.exit_code == 0, done.output
     return [folder / "part-1", folder / "part-2"]
 
 

@@ -51,6 +51,9 @@ class StageLines:
     def left_out(self, part: Part, cases: Sequence[Case], *, budget: float) -> None:
         """Say nothing: the part's summary says it."""
 
+    def brought_back(self, cases: Sequence[Case]) -> None:
+        """Say nothing: they have records."""
+
     def rounds_expected(self, rounds: int, *, aimed: int) -> None:
         """Say nothing: the report says it."""
 
@@ -65,7 +68,10 @@ class StageLines:
         """Say which source gives no implementation."""
         self._write(f"{source}: {reason}")
 
-    def examining(self, implementation: str, dtype: str) -> None:
+    def examining(self, implementation: str, dtype: str, *, probes: int) -> None:
+        """Say nothing: no chunk examines."""
+
+    def probed(self) -> None:
         """Say nothing: no chunk examines."""
 
     def judging(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.results import journal
 from harness.results.journal import Journal
 from harness.results.pairs.pair_file import PAIR, PairFile
+from harness.runner.busy import look_around, note_processes
 from harness.runner.execute import create_directory, finish, lock_of, store_plan
 from harness.runner.pairing.sides import names_of, patterns_of, plan_side, policy_for_pairs, supervisor_of, told
 from harness.runner.pairing.turns import Pair, take_turns
@@ -46,9 +47,15 @@ def each(step: Callable[[RunState], None]) -> Callable[[Pair], None]:
     return both
 
 
+def of_base(step: Callable[[RunState], None]) -> Callable[[Pair], None]:
+    """Return a step of a run as one that is about the machine, and is taken once."""
+    return lambda pair: step(pair.base)
+
+
 STEPS: tuple[Callable[[Pair], None], ...] = (
     each(close_skipped),
     each(describe_machine),
+    of_base(look_around),
     each(fit_budget),
     each(prepare_cases),
     each(count_operations),
@@ -71,6 +78,7 @@ def measure_pair(
     Raises JournalError, SelectionError, WorkerError (NoSideError before anything was measured), OSError.
     """
     request = replace(request, policy=policy_for_pairs(request.policy, preset=request.preset))
+    noted = note_processes()
     with ExitStack() as stack:
         lock = stack.enter_context(lock_of(request.device))
         heard = [told(progress, side) for side in sides]
@@ -88,6 +96,7 @@ def measure_pair(
         ]
         for state in states:
             state.time.sides = len(states)
+            state.watch.noted = noted
             state.warnings += [lock.problem] if lock.problem else []
         is_complete = _measure(Pair(*states))
         base, new = (finish(state, is_complete=is_complete) for state in states)

@@ -65,7 +65,8 @@ def recheck_and_close(state: RunState) -> None:
 def _suspected(state: RunState, case: Case, *, floor: float | None) -> int | None:
     """Return how many calls each block of a case has if its rounds look like those of kept results, else None."""
     rounds = state.timed[case.id]
-    return rounds[-1].calls_per_sample if remembered(rounds, floor=floor, policy=state.policy.timing) else None
+    is_suspected = remembered(rounds, floor=floor, policy=state.policy.timing, at_least=1)
+    return rounds[-1].calls_per_sample if is_suspected else None
 
 
 def _record(

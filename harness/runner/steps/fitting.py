@@ -9,25 +9,30 @@ from harness.runner import budget
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.cases import Case
     from harness.records import PlannedCase
     from harness.runner.state import RunState
 
 
-# A case that is left out is gone for good, and predictions can be high by much before anything was held against the
-# clock: at first only what would not fit at this share of them goes. Preparation, cheapest points first, leaves out
-# the rest as it learns its pace.
+# Predictions can be high by much before anything was held against the clock: at first only what would not fit at this
+# share of them is put off. Preparation, cheapest points first, puts off the rest as it learns its pace, and then takes
+# up again what there is time for.
 HOPE = 0.6
+# The share of the room left that is filled again: what was put off may load kernels that nothing loaded so far.
+SURE = 0.8
 
 
 def fit_budget(state: RunState) -> None:
-    """Leave out the dearest cases if not all can be prepared, visited often enough and checked.
+    """Put off the dearest cases if not all can be prepared, visited often enough and checked.
 
     First to go is what is measured beside time (unless it was asked for), then rounds beyond those that an interval
     needs, cases last.
     """
     cases = state.open
     hope = 1.0 if state.prepared else HOPE
-    shed(state, cases, room=room_for_cases(state), seconds=lambda one: hope * least_seconds(state, one))
+    state.postpone(
+        too_dear(state, cases, room=room_for_cases(state), seconds=lambda one: hope * least_seconds(state, one))
+    )
     kept = state.estimates(state.open)
     timing = state.policy.timing
     block = budget.shortest_block(state.plan.device, timing)
@@ -59,13 +64,34 @@ def _beside_rounds(state: RunState, one: budget.Estimate) -> float:
     return (preparing + budget.check_seconds(one.call_seconds, device=state.plan.device)) * state.time.preparing.factor
 
 
+def too_dear(
+    state: RunState, cases: Sequence[PlannedCase], *, room: float, seconds: Callable[[budget.Estimate], float]
+) -> list[Case]:
+    """Return the dearest of these cases, without which the rest fits the room; the cheapest point always stays."""
+    least = budget.cheapest_point(state.estimates(state.open))
+    return [one.case for one in budget.dearest(state.estimates(cases), room=room, seconds=seconds, least=least)]
+
+
 def shed(
     state: RunState, cases: Sequence[PlannedCase], *, room: float, seconds: Callable[[budget.Estimate], float]
 ) -> None:
-    """Leave out the dearest of these cases, so that the rest fits the room; the run's cheapest point always stays."""
-    least = budget.cheapest_point(state.estimates(state.open))
-    dear = budget.dearest(state.estimates(cases), room=room, seconds=seconds, least=least)
-    state.leave_out([one.case for one in dear])
+    """Leave out the dearest of these cases, so that the rest fits the room."""
+    state.leave_out(too_dear(state, cases, room=room, seconds=seconds))
+
+
+def fitting_again(state: RunState) -> list[Case]:
+    """Return the cheapest of the cases that were put off which the room left holds beside all that is open."""
+    needs = {
+        one.case.id: least_seconds(state, one) for one in state.estimates([*state.open, *state.postponed.values()])
+    }
+    room = SURE * (room_for_cases(state) - sum(needs[planned.case.id] for planned in state.open))
+    found = []
+    for planned in sorted(state.postponed.values(), key=lambda planned: needs[planned.case.id]):
+        room -= needs[planned.case.id]
+        if room < 0:
+            break
+        found.append(planned.case)
+    return found
 
 
 def room_for_cases(state: RunState) -> float:

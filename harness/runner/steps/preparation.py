@@ -20,7 +20,19 @@ LONG_SECONDS = 0.5
 
 
 def prepare_cases(state: RunState) -> None:
-    """Prepare every case that is open and has not been prepared before, cheapest points first."""
+    """Prepare every case that is open and has not been prepared before, then those put off that there is time for.
+
+    Predictions are low or high by much until some cases were prepared: only then it is known what the budget holds.
+    """
+    _prepare_open(state)
+    while cases := fitting.fitting_again(state):
+        state.bring_back(cases)
+        _prepare_open(state)
+    state.give_up_postponed()
+
+
+def _prepare_open(state: RunState) -> None:
+    """Prepare what is open and was not, cheapest points first."""
     cases = [planned for planned in state.open if planned.case.id not in state.prepared]
     costs = {
         planned.case.id: budget.preparation_seconds(state.estimate(planned).call_seconds, device=state.plan.device)
@@ -29,7 +41,7 @@ def prepare_cases(state: RunState) -> None:
     state.progress.phase_begun("agreement", cost=sum(costs.values()), cases=len(cases))
     loaded: set[tuple[str, str, str]] = set()
     for number, planned in enumerate(budget.by_point(cases)):
-        if planned.case.id in state.closed:
+        if planned.case.id in state.closed or planned.case.id in state.postponed:
             continue
         before, cost = state.time.spent, costs[planned.case.id]
         _prepare(state, planned, cost=cost)
@@ -43,14 +55,14 @@ def prepare_cases(state: RunState) -> None:
 
 
 def _keep_to_budget(state: RunState) -> None:
-    """Leave out what turns out not to fit, those first that are not prepared yet."""
+    """Put off what turns out not to fit, of those that are not prepared yet."""
     room = fitting.room_for_cases(state)
     needs = {one.case.id: fitting.least_seconds(state, one) for one in state.estimates(state.open)}
     if sum(needs.values()) <= room:
         return
     later = [planned for planned in state.open if planned.case.id not in state.prepared]
     done = sum(needs[planned.case.id] for planned in state.open if planned.case.id in state.prepared)
-    fitting.shed(state, later, room=room - done, seconds=lambda one: needs[one.case.id])
+    state.postpone(fitting.too_dear(state, later, room=room - done, seconds=lambda one: needs[one.case.id]))
 
 
 def _prepare(state: RunState, planned: PlannedCase, *, cost: float) -> None:

@@ -83,7 +83,6 @@ def build(
     prepare=build,
     load=load,
     on_request=True,
-    untried=True,
 )
 def flashinfer_prefill(
     q: torch.Tensor,

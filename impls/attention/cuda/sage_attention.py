@@ -1,6 +1,7 @@
 """SageAttention, whose products are of 8-bit integers: approximate by intent, so that its errors are data.
 
-Zhang et al., arXiv 2410.02367 and 2411.10958. Built from its repository; it chooses a kernel by the GPU.
+Zhang et al., arXiv 2410.02367 and 2411.10958. Version 2 is built from its repository and chooses a kernel by the GPU;
+version 1, which `pip install sageattention` gives, has kernels in Triton.
 """
 
 from __future__ import annotations
@@ -16,11 +17,28 @@ if TYPE_CHECKING:
     import torch
 
 
-def load() -> Callable[..., Any]:
-    """Import the function."""
-    from sageattention import sageattn
+HEAD_SIZES_OF_1 = (64, 96, 128)
 
-    return sageattn  # type: ignore[no-any-return]
+
+def load() -> Callable[..., Any]:
+    """Import the function; version 1's subtracts the keys' mean in the caller's tensor, here in one of its own."""
+    import sageattention
+
+    if hasattr(sageattention, "sageattn_qk_int8_pv_fp16_cuda"):
+        return sageattention.sageattn  # type: ignore[no-any-return]
+
+    def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, **options: Any) -> torch.Tensor:
+        if q.shape[-1] not in HEAD_SIZES_OF_1:
+            sizes = ", ".join(map(str, HEAD_SIZES_OF_1))
+            raise NotImplementedError(f"head size must be one of {sizes} for version 1, not {q.shape[-1]}")
+        if any(x.stride(-1) != 1 for x in (q, k, v)):
+            raise NotImplementedError("version 1 takes elements of a head one after another in memory")
+        # What moves all scores of a row alike leaves its weights as they are.
+        centred = k - k.mean(dim=2, keepdim=True)
+        out: torch.Tensor = sageattention.sageattn(q, centred, v, smooth_k=False, **options)
+        return out
+
+    return attend
 
 
 @register(
@@ -33,7 +51,6 @@ def load() -> Callable[..., Any]:
     approximate=True,
     load=load,
     on_request=True,
-    untried=True,
 )
 def sage_attention(
     q: torch.Tensor,

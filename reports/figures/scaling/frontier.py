@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from harness.results.frontier import Frontier
     from reports.figures.marks import Looks
 
+# A reach is predicted within some per cent.
+DIGITS = 3
+
 
 def frontier(sweep: Sequence[Frontier], colors: Looks, *, key: str) -> Figure | None:
     """Draw how far each implementation of a sweep gets, the least first; None without one."""
@@ -43,10 +46,10 @@ def frontier(sweep: Sequence[Frontier], colors: Looks, *, key: str) -> Figure | 
 
 
 def finding(sweep: Sequence[Frontier]) -> str:
-    """Say how far each implementation gets within the limit, and from where on others were left out."""
+    """Say how far each implementation gets within the limit, rounded down, and from where on others were left out."""
     reached = [
         (units.listing([one.implementation for one in alike]), units.plain(reach))
-        for reach, alike in groupby(sweep, key=lambda one: one.reach)
+        for reach, alike in groupby(sweep, key=lambda one: _rounded_down(one.reach))
     ]
     (names, reach), *more = reached
     said = [f"{names} up to n = {reach}", *(f"{names} up to {reach}" for names, reach in more)]
@@ -66,12 +69,18 @@ def draw_frontier(sweep: Sequence[Frontier], colors: Looks) -> Drawing:
             axes.plot([one.ran], [place], color=color, marker="o", markersize=6, linestyle="none")
         if one.refused is not None:
             axes.plot([one.refused], [place], color=color, marker="x", markersize=7, linestyle="none")
-    axes.set_xscale("log")
+    ends = [value for one in sweep for value in (one.sizes[0], one.reach, one.ran, one.refused) if value is not None]
+    style.quantity_axis(axes.xaxis, ends, units.plain, label=AXIS_WORDS["n"])
     axes.set_yticks(range(len(sweep)), [style.clipped(one.implementation) for one in sweep])
     axes.tick_params(axis="y", labelcolor=style.INK)
     axes.set_ylim(len(sweep) - 0.5, -0.5)
-    axes.set_xlabel(AXIS_WORDS["n"])
     return drawing
+
+
+def _rounded_down(reach: int) -> int:
+    """Keep the digits of a predicted reach that mean something."""
+    unit: int = 10 ** max(0, len(str(reach)) - DIGITS)
+    return reach // unit * unit
 
 
 def _size(n: int | None) -> str:

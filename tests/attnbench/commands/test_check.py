@@ -12,6 +12,7 @@ from harness.runner.check import Report
 from tests.support.commands import in_process
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_json_is_the_report_and_a_junit_file_has_its_probes(tmp_path):
     junit = tmp_path / "new" / "check.xml"
     words = ["--impl", "batched", "--dtype", "float32", "--dtype", "float64", "-k", "n 2,", "--seed", "3"]
@@ -24,6 +25,7 @@ def test_json_is_the_report_and_a_junit_file_has_its_probes(tmp_path):
     assert len(report.outcomes) == len(ET.parse(junit).findall(".//testcase")) == 4
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_check_of_nothing_shows_its_table_says_so_and_fails():
     done = in_process("check", "--impl", "batched", "--dtype", "float32", "-k", "no such probe", "--device", "cpu")
     assert done.exit_code == USAGE

@@ -20,12 +20,14 @@ def test_an_unknown_device_is_named_with_the_choices():
     assert refused("--device", "tpu") == "attnbench: no device 'tpu': have cpu, cuda, cuda:N, mps"
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path):
     (tmp_path / "plan.json").write_text("{}")
     assert f"{tmp_path} holds a run already" in refused("--device", "cpu", "-o", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_directory_below_a_file_is_refused_by_name(tmp_path):
     (tmp_path / "taken").write_text("a file, and no folder")
     place = tmp_path / "taken" / "lesson"

@@ -53,6 +53,7 @@ def test_what_a_package_failed_to_bring_is_named_by_entry_point_and_distribution
     assert _state(gone.model_copy(update={"source": "/folder/gone.py"})) == "unavailable: no module"
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_text_has_a_line_for_each_with_a_star_at_the_default_set():
     done = in_process("list", "--device", "cpu")
     assert done.exit_code == 0

@@ -58,6 +58,7 @@ def test_a_plan_of_several_scenarios_says_whose_a_case_is_and_what_a_budget_does
     assert lines[-1].startswith("a run leaves out what that does not hold")
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_broken_implementation_file_is_told_of_where_another_is_chosen(tmp_path):
     (tmp_path / "broken.py").write_text("def (")
     done = in_process("plan", "smoke", "--impl", "loop", "--device", "cpu", "--impl-file", str(tmp_path / "broken.py"))
@@ -65,6 +66,7 @@ def test_a_broken_implementation_file_is_told_of_where_another_is_chosen(tmp_pat
     assert "broken.py: SyntaxError" in done.stderr
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_point_too_large_to_plan_is_skipped_with_a_reason():
     done = in_process("plan", "smoke", "--impl", "loop", "--device", "cpu", "-a", "n=16,1099511627776")
     assert done.exit_code == 0
@@ -74,8 +76,8 @@ def test_a_point_too_large_to_plan_is_skipped_with_a_reason():
 ONE_CASE = ("smoke", "--impl", "batched", "-a", "n=16")
 
 
-@pytest.fixture(scope="module")
-def empty():
+@pytest.fixture
+def empty(worker_here):
     """Name the shard that is empty where one case is in one of two."""
     first = in_process("plan", *ONE_CASE, "--shard", "1/2")
     assert first.exit_code == 0
@@ -90,6 +92,7 @@ def test_an_empty_shard_of_a_legal_split_is_fine_and_says_so(verb, empty, tmp_pa
     assert f"shard {empty} of one case is empty: nothing to do" in done.output
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_plan_for_a_gpu_that_is_not_here_is_modelled_and_says_so():
     import torch
 
@@ -103,6 +106,7 @@ def test_a_plan_for_a_gpu_that_is_not_here_is_modelled_and_says_so():
     assert "sdpa-flash n=4096,heads=16,batch=1,d=64 bfloat16" in result.stdout
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_plan_for_a_gpu_that_is_not_here_does_not_miss_packages_that_are_not_here():
     import torch
 

@@ -72,6 +72,7 @@ def test_a_wrong_kernel_is_not_profiled(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_what_is_unclear_or_nowhere_is_told_in_a_line(tmp_path):
     done = in_process("profile", "smoke", "--impl", "batched", *CPU, "-o", tmp_path / "out")
     assert done.exit_code == 2

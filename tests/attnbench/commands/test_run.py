@@ -20,6 +20,7 @@ def test_a_missing_implementation_file_is_named(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_run_in_which_no_case_can_run_ends_with_the_reason(tmp_path):
     done = in_process("run", "smoke", "--impl", "sdpa-cudnn", "--device", "cpu", "-o", str(tmp_path / "run"))
     assert done.exit_code == USAGE

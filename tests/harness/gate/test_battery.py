@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from harness.gate import battery
 from harness.gate.battery import Examinee, tasks
 from harness.policy import GatePolicy
-from impls import contract, registry
+from impls import contract, discovery, registry
 from impls.attention.batched import batched
 
 ATTENTION = registry.problem("attention")
@@ -31,6 +32,44 @@ def run(function, title, **declared):
     found = [task for task in tasks(ATTENTION) if task.title == title]
     assert len(found) == 1
     return battery.run(examinee(function, **declared), found[0])
+
+
+def test_what_an_implementation_is_known_to_do_wrong_is_not_asked_of_it_and_said():
+    planted = examinee(batched)
+    limits = contract.Limits(("cpu",), registry.DTYPES, EVERYTHING, faults={"huge padding": "its masks are finite"})
+    planted = replace(planted, implementation=replace(planted.implementation, limits=(limits,)))
+    outcomes = {
+        task.title: battery.run(planted, task)
+        for task in tasks(ATTENTION, only="by batch, forward")
+        if "padding" in task.title
+    }
+    known = outcomes["huge padding, by batch, forward"]
+    assert known.status == "unsupported"
+    assert known.reason == "known to be wrong on huge padding: its masks are finite"
+    assert {outcome.status for title, outcome in outcomes.items() if "huge" not in title} <= {"ok", "disagreed"}
+
+
+def test_a_fault_of_gradients_is_not_asked_backward_alone():
+    limits = contract.Limits(
+        ("cpu",), registry.DTYPES, EVERYTHING, faults={"strided gradient": "it reads them as dense"}
+    )
+    planted = examinee(batched)
+    planted = replace(planted, implementation=replace(planted.implementation, limits=(limits,)))
+    found = {
+        task.direction: battery.run(planted, task)
+        for task in tasks(ATTENTION, quick=True)
+        if task.name == "strided gradient"
+    }
+    assert found["forward"].status == "ok"
+    assert found["backward"].reason == "known to be wrong on strided gradient: it reads them as dense"
+
+
+def test_every_fault_that_is_declared_is_a_kind_of_inputs_that_is_asked():
+    discovery.discover()
+    kinds = {word for probe in ATTENTION.PROBES for word in (probe.kind, f"{probe.upstream} gradient")}
+    declared = {kind for entry in registry.REGISTRY.entries.values() for one in entry.limits for kind in one.faults}
+    assert declared
+    assert declared <= kinds
 
 
 def test_every_probe_is_asked_in_both_directions_but_those_that_spoil_a_row():

@@ -21,6 +21,8 @@ COMPILED = ("flex", "mha/flex")
 
 # PyTorch says why a pinned backend takes no inputs of this layout, and then raises.
 @pytest.mark.filterwarnings("ignore:Flash attention kernel not used", "ignore:All fused kernels require")
+# PyTorch's compiler looks at the gradients of what it compiles, leaves or not.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 # It says that the API of nested tensors may change.
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_an_implementation_agrees(gate_case):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -85,6 +86,18 @@ def test_a_loop_dispatches_operators_for_each_row(attention):
 
     assert degrees_of(attention, rows).axes["n"].calls_degree == 1
     assert degrees_of(attention, lambda q, k, v, **_: torch.softmax(q @ k.mT, -1) @ v).axes["n"].calls_degree == 0
+
+
+@pytest.mark.parametrize(("block", "first"), [(1, 16), (32, 128)])
+def test_what_is_launched_row_by_row_is_counted_at_short_lengths_unless_it_has_blocks(attention, block, first):
+    def rows(q, k, v, **_):
+        pad = -k.shape[2] % block
+        k, v = (torch.nn.functional.pad(x, (0, 0, 0, pad)) for x in (k, v))
+        return torch.softmax(q @ k.mT, -1) @ v
+
+    by_row = replace(implementation(rows), call_seconds_per_row=1e-5)
+    found = degrees(attention, by_row, device=CPU, dtype=torch.float32).axes["n"]
+    assert (found.degree, found.sizes[0]) == (2, first)
 
 
 def test_linear_windowed_and_cubic_kernels_have_their_own_degrees(attention):

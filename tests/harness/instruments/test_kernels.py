@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from harness.instruments import directions, kernels
+from harness.instruments import directions, kernels, parts
 from harness.records import Ran
 from impls import discovery, registry
 from impls.contract import Expected
@@ -62,3 +64,15 @@ def test_of_several_profiled_calls_the_first_names_the_operators():
     assert one.ran.operators == three.ran.operators
     assert kernels.NEXT_CALL not in three.ran.operators
     assert one.allocations * 3 == three.allocations
+
+
+@pytest.mark.parametrize("name", [kernels.NEXT_CALL, parts.CALL])
+def test_a_range_of_ours_on_the_device_is_no_kernel_where_the_profiler_names_no_activity(name):
+    older = SimpleNamespace(
+        name=lambda: name,
+        device_type=lambda: "DeviceType.CUDA",
+        start_ns=lambda: 5,
+        duration_ns=lambda: 1_856_000,
+        nbytes=lambda: 0,
+    )
+    assert kernels.event(older).activity == kernels.ANNOTATION

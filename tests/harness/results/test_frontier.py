@@ -88,10 +88,26 @@ def test_memory_far_away_and_runs_that_know_no_limit_have_no_frontier():
 
 
 def test_bytes_that_are_rounded_get_no_square():
-    assert bytes_along([(10, 100), (20, 201), (40, 400)]).square == 0.0
-    known = bytes_along([(10, 3 * 100 + 50), (20, 3 * 400 + 100), (40, 3 * 1600 + 200)])
+    assert bytes_along([(10, 100), (20, 201), (40, 400)], 300).square == 0.0
+    known = bytes_along([(10, 3 * 100 + 50), (20, 3 * 400 + 100), (40, 3 * 1600 + 200)], 4000)
     assert known == pytest.approx((3.0, 5.0, 0.0))
     assert known.at(30) == pytest.approx(3 * 900 + 150)
+
+
+@pytest.mark.parametrize("limit", [50, 90, 140, 199, 250, 330, 500, 900])
+def test_bytes_that_bend_are_followed_where_the_limit_is(limit):
+    # As the scores of a block that is clipped to n: n^2 up to 10, then 10 n, then n^2 / 2 and more.
+    def needs(n):
+        return n * n if n <= 10 else 10 * n if n <= 20 else n * n // 2
+
+    sizes = (5, 10, 15, 20, 30, 40)
+    reach = bytes_along([(n, needs(n)) for n in sizes], limit).reach(limit)
+    exact = (
+        next(n / 100 for n in range(100, 10_000) if (n / 100) ** 2 >= limit)
+        if limit <= 100
+        else (limit / 10 if limit <= 200 else (2 * limit) ** 0.5)
+    )
+    assert reach == pytest.approx(exact, rel=0.08)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit of the process's data")

@@ -52,6 +52,22 @@ def test_one_undisturbed_first_call_is_enough():
     assert remembered(disturbed, floor=None, policy=DEFAULT.timing) == ""
 
 
+def test_one_disturbed_first_call_accuses_nobody():
+    rounds = visits(new=5e-3, again=5e-3, later=1e-3, blocks=1)
+    assert "a first call takes" in remembered(rounds, floor=None, policy=DEFAULT.timing)
+    assert remembered(rounds[:1], floor=None, policy=DEFAULT.timing) == ""
+    assert remembered(rounds[:1], floor=None, policy=DEFAULT.timing, at_least=1)
+
+
+def test_calls_that_another_process_disturbed_accuse_nobody():
+    rounds = visits(new=1.2e-5, again=1.2e-5, later=1.05e-5)
+    disturbed = [
+        visit if visit.new_values else visit.model_copy(update={"later_seconds": [3e-5] * len(visit.later_seconds)})
+        for visit in rounds
+    ]
+    assert remembered(disturbed, floor=None, policy=DEFAULT.timing) == ""
+
+
 def test_slow_calls_beside_a_busy_canary_say_nothing():
     slow = visits(new=4e-2, again=1e-2, later=1e-2, **SLOW)
     for beside, expected in ((1.1e-3, True), (3e-3, False)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -117,7 +118,13 @@ def test_a_process_that_takes_a_core_is_named_and_our_own_children_are_not(monke
         # As a process would be that is none of ours.
         monkeypatch.setattr(psutil.Process, "children", lambda _, recursive: [])  # noqa: ARG005
         monkeypatch.setattr(busy, "SHARE_NAMED", 0.0)
-        names = [taker.name for taker in busy.core_takers()]
+        noted = busy.note_processes()
+        time.sleep(busy.LOOK_SECONDS)
+        slept = []
+        monkeypatch.setattr(busy.time, "sleep", slept.append)
+        names = [taker.name for taker in busy.core_takers(noted)]
+        # Who was noted long enough ago is known at once.
+        assert slept == [0.0]
         assert any(name.endswith(f" {child.pid}") for name in names)
         assert not any(name.endswith(f" {os.getpid()}") for name in names)
     finally:

@@ -71,6 +71,7 @@ def test_a_changed_file_is_measured_anew_and_its_neighbour_is_kept(tmp_path, cap
         execute(stored_plan(directory), directory, progress=progress)
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_file_that_changes_between_two_workers_of_a_run_ends_it(tmp_path):
     file = write_kernel(tmp_path)
     settings = WorkerSettings(device="cpu", policy=policy.FAST, impl_files=(str(file),))

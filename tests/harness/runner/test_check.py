@@ -25,14 +25,16 @@ import os, signal, torch
 from impls.attention.batched import batched
 from impls.registry import register
 """
+HERE = pytest.mark.usefixtures("worker_here")
 SIGNATURE = "def attend(q, k, v, *, causal=False, scale=None, valid_lens=None):"
 
 
-def kernel(tmp_path, body, *, name="mine", supports=("causal", "backward")):
+def kernel(tmp_path, body, *, name="mine", supports=("causal", "backward"), dtypes=("float32",), compiles=False):
     """Write a file that registers one implementation with a body."""
     file = tmp_path / f"{name}.py"
     decorator = (
-        f"@register(problem='attention', name={name!r}, devices=('cpu',), dtypes=('float32',), supports={supports})"
+        f"@register(problem='attention', name={name!r}, devices=('cpu',), dtypes={dtypes}, supports={supports}, "
+        f"compiles={compiles})"
     )
     file.write_text(f"{HEADER}\n{decorator}\n{SIGNATURE}\n{textwrap.indent(textwrap.dedent(body), '    ')}\n")
     return str(file)
@@ -49,6 +51,15 @@ def shown(report, *files):
     return out.getvalue()
 
 
+def test_a_pattern_names_those_that_it_fits(tmp_path):
+    body = "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)"
+    files = [kernel(tmp_path, body, name=name) for name in ("of-a", "of-b", "other")]
+    report = examine(*files, names=("of-*",), quick=True, only="needle")
+    assert list(dict.fromkeys(outcome.implementation for outcome in report.outcomes)) == ["of-a", "of-b"]
+    with pytest.raises(KeyError, match=r"no implementation 'nothing-\*'"):
+        examine(*files, names=("nothing-*",), quick=True)
+
+
 def test_an_honest_file_agrees(tmp_path):
     file = kernel(tmp_path, "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)")
     report = examine(file, quick=True)
@@ -58,6 +69,30 @@ def test_an_honest_file_agrees(tmp_path):
     assert "agrees" in shown(report, file)
 
 
+@HERE
+def test_what_compiles_for_each_shape_is_asked_on_few_and_that_is_said(tmp_path, capsys):
+    body = "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)"
+    settings = {"dtypes": ("float32", "bfloat16"), "compiles": True, "supports": ("causal", "valid_lens")}
+    file = kernel(tmp_path, body, **settings)
+    report = examine(file)
+    first, second = report.few
+    assert (first.dtype, second.dtype) == ("float32", "bfloat16")
+    assert second.points < first.points < first.of_points / 3
+    assert len(report.outcomes) == first.probes + second.probes < first.of_probes
+    assert report.exit_code == 0
+    said = " ".join(shown(report, file).split())
+    asked = f"{first.probes} of {first.of_probes} probes, at {first.points} of {first.of_points} points, in float32"
+    assert f"mine compiles for each shape and was asked {asked}; " in said
+    assert said.count("--all asks every one") == 1
+    assert "checking mine float32" in capsys.readouterr().out
+    named = examine(file, only="needle, causal", dtypes=("float32",))
+    whole = examine(file, quick=True, every=True, dtypes=("float32",))
+    assert (named.few, whole.few) == ([], [])
+    assert len({outcome.title for outcome in named.outcomes}) == 4
+    assert len(whole.outcomes) > examine(file, quick=True, dtypes=("float32",)).few[0].probes
+
+
+@HERE
 def test_a_wrong_file_disagrees_and_its_first_failure_can_be_repeated(tmp_path):
     file = kernel(tmp_path, "return batched(q, k, v, causal=False, scale=scale)")
     report = examine(file, quick=True)
@@ -86,6 +121,7 @@ def test_a_kernel_that_kills_its_process_costs_only_its_own_probes(tmp_path):
     assert report.exit_code == 4
 
 
+@HERE
 def test_an_exception_is_reported_with_its_cause(tmp_path):
     report = examine(kernel(tmp_path, "raise ValueError('no such tile')"), only="equal scores, forward")
     (outcome,) = report.outcomes
@@ -96,9 +132,9 @@ def test_an_exception_is_reported_with_its_cause(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
+        pytest.param("import nowhere_at_all", "No module named 'nowhere_at_all'", marks=HERE),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGABRT)", "SIGABRT"),
-        ("x = 1", "registers no implementation of attention"),
+        pytest.param("x = 1", "registers no implementation of attention", marks=HERE),
     ],
 )
 def test_a_file_that_gives_nothing_is_unavailable_with_its_reason(tmp_path, text, reason):
@@ -110,6 +146,7 @@ def test_a_file_that_gives_nothing_is_unavailable_with_its_reason(tmp_path, text
     assert report.exit_code == 4
 
 
+@HERE
 def test_a_package_that_does_not_load_is_no_success_and_says_why(tmp_path):
     file = Path(kernel(tmp_path, HONEST))
     text = file.read_text().replace(
@@ -131,6 +168,7 @@ def test_what_is_checked_on_request_alone_is_left_out_of_all():
     assert [entry.name for entry in check._chosen(listed, ["asked"], [])] == ["asked"]
 
 
+@HERE
 def test_each_value_of_an_option_is_held_to_the_quick_probes_where_its_implementation_is_asked_for(tmp_path):
     file = Path(kernel(tmp_path, f"if block == 7:\n    q = 2 * q\n{HONEST}"))
     text = file.read_text().replace("@register(", "@register(options={'block': (7, 8)}, ")
@@ -145,11 +183,13 @@ def test_each_value_of_an_option_is_held_to_the_quick_probes_where_its_implement
     assert report.exit_code == 3
 
 
+@HERE
 def test_an_unknown_name_is_refused():
     with pytest.raises(KeyError, match="did you mean 'batched'"):
         examine(names=["bached"])
 
 
+@HERE
 def test_junit_has_a_case_for_every_probe(tmp_path):
     report = examine(kernel(tmp_path, "return torch.zeros_like(q)"), only="equal scores")
     root = ET.fromstring(junit(report))
@@ -161,6 +201,7 @@ def test_junit_has_a_case_for_every_probe(tmp_path):
 HONEST = "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)"
 
 
+@HERE
 @pytest.mark.parametrize(
     "limit", ["raise ValueError('head size must be 64')", "assert q.shape[-1] == 64", "raise RuntimeError('64 only')"]
 )
@@ -173,6 +214,7 @@ def test_an_exception_names_its_probe_and_says_how_a_limit_is_declared(tmp_path,
     assert "raise NotImplementedError" in text
 
 
+@HERE
 def test_a_declared_limit_is_counted_and_fine(tmp_path):
     file = kernel(tmp_path, f"if q.shape[-1] != 64:\n    raise NotImplementedError('64 only')\n{HONEST}")
     report = examine(file, only="n 257")
@@ -182,11 +224,13 @@ def test_a_declared_limit_is_counted_and_fine(tmp_path):
     assert "not asked of mine: " in shown(report, file)
 
 
+@HERE
 def test_a_check_says_up_to_which_length_it_looked(tmp_path):
     report = examine(kernel(tmp_path, HONEST), only="n 257, forward")
     assert shown(report).rstrip().endswith("looked at lengths up to 257; a run checks each case at its own")
 
 
+@HERE
 @pytest.mark.parametrize("only", ["no such probe", "NaN padding"])
 def test_nothing_asked_is_no_success(tmp_path, only):
     report = examine(kernel(tmp_path, HONEST), only=only)
@@ -212,6 +256,7 @@ def test_a_check_of_nothing_is_no_success(outcomes, words):
     assert fine.exit_code == (0 if made else 2)
 
 
+@HERE
 def test_a_filter_that_fits_no_probe_leaves_nothing_checked(tmp_path):
     file = kernel(tmp_path, "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)")
     report = examine(file, only="nosuchprobe")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness.policy import ScalingPolicy
-from harness.scaling.combs import comb
+from harness.scaling import combs
+from harness.scaling.combs import RATIOS, comb
 from harness.scaling.judgement import judge
 from harness.scaling.reasons import JudgeApart
 
@@ -47,3 +48,16 @@ def test_noise_few_sizes_and_fractions_are_no_comb():
     few = SIZES[:4]
     assert named(few, costs(few, multiple=2, ratio=3.0)) is None
     assert named(SIZES + 0.5, costs(SIZES, multiple=2, ratio=3.0)) is None
+
+
+def test_few_ratios_are_fitted_and_each_parting_of_the_sizes_once(monkeypatch):
+    fitted, profile = [], combs.exponent_profile
+
+    def counted(sizes, costs, *, policy):
+        fitted.append(len(costs))
+        return profile(sizes, costs, policy=policy)
+
+    monkeypatch.setattr(combs, "exponent_profile", counted)
+    # Odd sizes are parted from the others alike by 2 to 64, with 64 by 128.
+    assert named(SIZES, costs(SIZES, multiple=2, ratio=0.7)).ratio == pytest.approx(0.7, rel=0.04)
+    assert sum(fitted) < 0.6 * len(RATIOS)

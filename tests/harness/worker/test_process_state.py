@@ -14,7 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from harness.instruments import cuda
+from harness.policy import DEFAULT
+from harness.protocol import messages
+from harness.worker import workbench
 from harness.worker.process_state import ProcessState, Setting, settings
+from tests.support.simulated_cuda import Simulated
 
 
 def entered(context):
@@ -207,3 +212,21 @@ def test_numbers_drawn_on_a_gpu_are_put_back_and_blamed_on_nobody(monkeypatch):
     generators[1] = bytes([9, 9])
     assert state.mend() == []
     assert generators == [bytes([1, 2]), bytes([3, 4])]
+
+
+def test_pytorch_s_own_order_of_backends_settled_at_the_first_call_is_no_change(monkeypatch):
+    class Cuda(Simulated):
+        def settle_backends(self, _device=None):
+            torch._C._set_sdp_priority_order([3, 1, 2, 0, 4])
+
+    before = torch._C._get_sdp_priority_order()
+    monkeypatch.setattr(cuda, "DRIVER", Cuda())
+    for name in ("set_device", "set_per_process_memory_fraction"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    try:
+        bench = workbench.set_up(messages.Start(device="cuda:0", policy=DEFAULT), announce=lambda _: None)
+        torch._C._set_sdp_priority_order([3, 1, 2, 0, 4])
+        assert bench.process.mend() == []
+        assert torch._C._get_sdp_priority_order() == [3, 1, 2, 0, 4]
+    finally:
+        torch._C._set_sdp_priority_order(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import time
@@ -10,8 +11,10 @@ import typing
 import pytest
 import torch
 
+from harness.policy import DEFAULT
 from harness.protocol import messages
 from harness.protocol.messages import encode
+from harness.worker import __main__ as worker_process
 from harness.worker.__main__ import Worker, failure, handlers
 from tests.support.places import ROOT
 from tests.support.runs import ok_case
@@ -29,6 +32,20 @@ def visit(case):
 
 def test_there_is_an_answer_to_every_request():
     assert {messages.Start, *handlers()} == set(typing.get_args(messages.Request))
+
+
+def test_collections_wait_for_the_imports_of_a_start_and_go_on_after_them_even_if_one_fails(monkeypatch):
+    enabled = []
+
+    def failing():
+        enabled.append(gc.isenabled())
+        raise ImportError("libcudart.so")
+
+    monkeypatch.setattr(worker_process, "handlers", failing)
+    failed = ask(Worker(announce=str), messages.Start(device="cpu", policy=DEFAULT))
+    assert "libcudart.so" in failed.reason
+    assert enabled == [False]
+    assert gc.isenabled()
 
 
 def test_a_case_that_replaces_a_clock_is_invalid_and_the_clock_put_back(worker, planted):
@@ -89,6 +106,13 @@ def test_an_error_has_the_status_that_its_kind_says(error, status, is_gone):
     failed = failure(error)
     assert (failed.status, failed.worker_gone) == (status, is_gone)
     assert failed.reason.startswith(type(error).__name__)
+
+
+def test_a_reason_that_ends_with_a_colon_goes_on_with_the_lines_below_it():
+    reason = failure(NotImplementedError("No operator found for these inputs:\n  fa3 is not built\n  d is 16")).reason
+    assert reason == "NotImplementedError: No operator found for these inputs: fa3 is not built d is 16"
+    assert failure(RuntimeError("First line.\nSecond")).reason.startswith("RuntimeError: First line. (") is False
+    assert failure(RuntimeError("First line.\nSecond")).reason == "RuntimeError: First line."
 
 
 def test_what_is_no_request_fails_in_a_line(worker):

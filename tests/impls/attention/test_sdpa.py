@@ -9,7 +9,7 @@ import torch
 
 from impls import discovery, registry
 from impls.attention.batched import batched
-from impls.attention.sdpa import lower_right, sdpa_auto, sdpa_flash, sdpa_math
+from impls.attention.sdpa import lower_right, sdpa_auto, sdpa_cudnn, sdpa_flash, sdpa_math
 from tests.support.attending import SIZES, by_formula, called, drawn, watched
 
 
@@ -141,8 +141,18 @@ def test_the_math_backend_plans_16_bit_scores_in_float32():
     assert noted.largest == 9 * 9
 
 
-def test_flash_on_a_gpu_declines_a_scale_of_zero_that_it_answers_with_nan():
-    q = SimpleNamespace(is_cuda=True)
-    with pytest.raises(NotImplementedError, match="NaN for a scale of 0"):
-        sdpa_flash(q, q, q, scale=0.0)
-    assert sdpa_flash(*drawn({"n": 5, "d": 4}, dtype=torch.float32).tensors[:3], scale=0.0).isfinite().all()
+@pytest.mark.parametrize("scale", [0.0, -0.3])
+def test_flash_on_a_gpu_declines_scales_that_it_answers_with_nan(scale):
+    q = SimpleNamespace(is_cuda=True, element_size=lambda: 2)
+    for function in (sdpa_flash, sdpa_cudnn, sdpa_auto):
+        with pytest.raises(NotImplementedError, match="NaN for a scale of 0 or less"):
+            function(q, q, q, scale=scale)
+    assert sdpa_flash(*drawn({"n": 5, "d": 4}, dtype=torch.float32).tensors[:3], scale=scale).isfinite().all()
+
+
+def test_what_chooses_cudnn_on_a_gpu_is_not_asked_what_cudnn_gets_wrong():
+    for name in ("sdpa-auto", "sdpa-cudnn"):
+        limits = registry.get("attention", name).limits_on("cuda")
+        assert "dead_rows" not in limits.supports
+        assert limits.faults.keys() == {"huge padding", "strided gradient", "sliced gradient"}
+    assert "dead_rows" in registry.get("attention", "sdpa-auto").limits_on("cpu").supports

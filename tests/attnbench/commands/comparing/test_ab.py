@@ -9,7 +9,7 @@ import pytest
 
 from attnbench import load
 from harness.results.run import read_run
-from tests.support.commands import attnbench, in_process
+from tests.support.commands import briefly, in_process
 from tests.support.pairs import make_pair
 
 MINE = """
@@ -24,6 +24,7 @@ def mine(q, k, v, *, causal=False, scale=None, valid_lens=None):
 WRONG = MINE.replace("return (", "return 0.9 * (")
 SMALL = (
     "smoke",
+    "--fast",
     "--impl",
     "mine",
     "-a",
@@ -45,14 +46,14 @@ def measured(tmp_path_factory):
     (folder / "base.py").write_text(MINE)
     (folder / "new.py").write_text(WRONG)
     files = [option for name in ("base", "new") for option in ("--impl-file", str(folder / f"{name}.py"))]
-    done = attnbench("ab", sys.executable, sys.executable, *SMALL, *files, "-o", str(folder / "both"))
+    done = briefly("ab", sys.executable, sys.executable, *SMALL, *files, "-o", folder / "both")
     return done, folder / "both"
 
 
 @pytest.mark.slow
 def test_each_side_is_held_against_the_oracle_by_its_own_gate(measured):
     done, folder = measured
-    assert done.returncode == 1, done.stderr
+    assert done.exit_code == 1, done.stderr
     [case] = json.loads(done.stdout)["cases"]
     assert (case["base"]["status"], case["new"]["status"]) == ("ok", "disagreed")
     assert case["outcome"] == "not comparable"

@@ -148,9 +148,24 @@ def test_a_run_that_holds_fewer_rounds_than_are_aimed_at_says_so(begun):
 def test_cases_go_before_anything_is_measured_where_not_even_few_rounds_fit(begun):
     state = begun(SHORT, LONG, seconds=15.0)
     fitting.fit_budget(state)
-    assert [record.case for record in state.closed.values()] == [LONG.case]
+    assert [planned.case for planned in state.open] == [SHORT.case]
+    assert list(state.postponed) == [LONG.case.id]
     assert state.progress.names()[0] == "left_out"
     assert state.supervisor.asked == []
+    state.give_up_postponed()
+    assert [(record.case, record.status) for record in state.closed.values()] == [(LONG.case, "over_budget")]
+    assert state.left_out == [f"cases: {LONG.case.label}"]
+    assert state.progress.names().count("left_out") == 1
+
+
+def test_what_was_put_off_comes_back_cheapest_first_as_far_as_there_is_time(begun, monkeypatch):
+    state = begun(SHORT, *(planned("batched", seconds=n / 1e4, n=n) for n in (128, 256)), LONG, seconds=300.0)
+    state.postpone([planned.case for planned in reversed(state.plan.cases[1:])])
+    assert [case.point["n"] for case in fitting.fitting_again(state)] == [128, 256, 512]
+    first, second, third, _ = (fitting.least_seconds(state, state.estimate(one)) for one in state.plan.cases)
+    for room, found in ((first + (second + 0.5 * third) / fitting.SURE, [128]), (first, [])):
+        monkeypatch.setattr(fitting, "room_for_cases", lambda _, room=room: room)
+        assert [case.point["n"] for case in fitting.fitting_again(state)] == found
 
 
 def test_without_a_case_there_is_nothing_to_fit(begun):

@@ -32,6 +32,26 @@ def test_a_case_that_fails_in_preparation_is_closed_and_the_others_go_on():
     assert sorted(state.progress.names()) == ["failed", "phase_begun", "prepared"]
 
 
+def test_a_budget_that_turns_out_to_hold_more_is_used():
+    state = state_of(FIRST, SECOND, answers={Prepare: answered}, clock=time.monotonic, budget=300.0)
+    state.postpone([SECOND.case])
+    assert [planned.case for planned in state.open] == [FIRST.case]
+    preparation.prepare_cases(state)
+    assert list(state.prepared) == [FIRST.case.id, SECOND.case.id]
+    assert state.closed == state.postponed == {}
+    names = state.progress.names()
+    assert names == ["left_out", "phase_begun", "prepared", "brought_back", "phase_begun", "prepared"]
+    assert state.left_out == []
+
+
+def test_what_is_still_put_off_after_preparation_is_closed():
+    state = state_of(FIRST, SECOND, answers={Prepare: answered}, clock=time.monotonic, budget=5.0)
+    state.postpone([SECOND.case])
+    preparation.prepare_cases(state)
+    assert [(record.case, record.status) for record in state.closed.values()] == [(SECOND.case, "over_budget")]
+    assert "the time budget of 5 s does not hold it" in state.closed[SECOND.case.id].reason
+
+
 def test_what_a_journal_holds_is_not_prepared_again():
     state = ready(FIRST, SECOND, answers={Prepare: answered})
     del state.prepared[SECOND.case.id]

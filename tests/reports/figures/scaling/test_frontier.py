@@ -19,7 +19,7 @@ SWEEP = [reaching("batched", 11585, refused=16384), reaching("einsum", 11585), r
 
 def test_it_is_said_how_far_each_gets_and_from_where_on_cases_were_left_out():
     assert finding(SWEEP) == (
-        "Memory of 1.00 GiB a case takes batched and einsum up to n = 11,585 and online up to 313,000, as predicted. "
+        "Memory of 1.00 GiB a case takes batched and einsum up to n = 11,500 and online up to 313,000, as predicted. "
         "What is larger was left out (predicted_oom), from n = 16,384 on."
     )
     assert "left out" not in finding(SWEEP[1:])
@@ -30,6 +30,9 @@ def test_a_row_has_its_frontier_what_ran_and_what_was_left_out():
     marks = [(line.get_marker(), line.get_xdata()[0]) for line in axes.lines if line.get_linestyle() == "None"]
     assert marks[:3] == [("|", 11585), ("o", 1024), ("x", 16384)]
     assert len(marks) == 7
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        *("1,000", "3,000", "10,000", "30,000", "100,000", "300,000")
+    ]
     drawn = frontier(SWEEP, COLORS, key="k")
     assert drawn.rows[0] == ("batched", "11,585", "1,024", "16,384", "1.00 GiB")
     assert drawn.rows[1][3] == "–"
