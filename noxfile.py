@@ -28,6 +28,12 @@ def _install(session: nox.Session, *groups: str) -> None:
         session.install(*PINS, *wanted)
 
 
+def _evidence(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of tests/evidence; the checkout comes before packages that are installed under its names."""
+    places = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+    session.run("python", "-m", f"tests.evidence.{program}", *arguments, env={"PYTHONPATH": places})
+
+
 @nox.session(venv_backend="none")
 def dev(session: nox.Session) -> None:
     """Make .venv, or fill the one there, with attnbench as it lies here and what its tests, types and style need."""
@@ -101,7 +107,7 @@ def gates(session: nox.Session) -> None:
     _install(session, "test")
     tests = ("harness/gate/test_gates.py", "harness/gate/test_mutants.py", "impls/multihead/test_problem.py")
     session.run("python", "-m", "pytest", *(f"tests/{file}" for file in tests), "--all-gates", *session.posargs)
-    session.run("python", "-m", "tests.evidence.gate_rates", "--write", "docs/gates.md")
+    _evidence(session, "gate_rates", "--write", "docs/gates.md")
 
 
 @nox.session
@@ -120,21 +126,21 @@ def backends(session: nox.Session) -> None:
 def kills(session: nox.Session) -> None:
     """Kill a run at 50 random moments, resume it, look for what is lost, and write docs/surviving.md."""
     _install(session, "test")
-    session.run("python", "-m", "tests.evidence.kill_rates", "--write", "docs/surviving.md", *session.posargs)
+    _evidence(session, "kill_rates", "--write", "docs/surviving.md", *session.posargs)
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Read ten thousand generated tables: each gives verdicts or says what is wrong, within 2 s and 500 MB."""
     _install(session, "test")
-    session.run("python", "-m", "tests.evidence.fuzz_tables", *session.posargs)
+    _evidence(session, "fuzz_tables", *session.posargs)
 
 
 @nox.session(name="fuzz-runs")
 def fuzz_runs(session: nox.Session) -> None:
     """Read ten thousand damaged run directories: each gives its report and exports, or lines that say what is wrong."""
     _install(session, "test")
-    session.run("python", "-m", "tests.evidence.fuzz_runs", *session.posargs)
+    _evidence(session, "fuzz_runs", *session.posargs)
 
 
 @nox.session(name="pytest-bench")
@@ -148,28 +154,28 @@ def pytest_bench(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """Time the same calls by this and by other tools, and write docs/peers.md; `-- --quick` for a look."""
     _install(session, "test")
-    session.run("python", "-m", "tests.evidence.peers.compare_tools", *session.posargs)
+    _evidence(session, "peers.compare_tools", *session.posargs)
 
 
 @nox.session
 def reach(session: nox.Session) -> None:
     """Hold how far memory is predicted to reach against the largest n that runs under an allocation cap."""
     _install(session, "test")
-    session.run("python", "-m", "tests.evidence.reach", *session.posargs)
+    _evidence(session, "reach", *session.posargs)
 
 
 @nox.session
 def sampling(session: nox.Session) -> None:
     """Simulate how often each tool's interval holds the truth, and write docs/sampling.md."""
     _install(session)
-    session.run("python", "-m", "tests.evidence.peers.coverage", *session.posargs)
+    _evidence(session, "peers.coverage", *session.posargs)
 
 
 @nox.session
 def reproducibility(session: nox.Session) -> None:
     """Repeat a bench and two other tools, and write how far runs differ: `-- --quick`, or `-- --runs A B`."""
     _install(session, "test")
-    session.run("python", "-m", "tests.evidence.reproducibility", *session.posargs)
+    _evidence(session, "reproducibility", *session.posargs)
 
 
 @nox.session
@@ -224,4 +230,4 @@ def vendor(session: nox.Session) -> None:
 def calibration(session: nox.Session) -> None:
     """Simulate truths, judge them, and write docs/calibration.md; `-- --sets 50 -o FILE` for a quick look."""
     _install(session, "calibration")
-    session.run("python", "-m", "tests.evidence.calibration.calibrate", *session.posargs)
+    _evidence(session, "calibration.calibrate", *session.posargs)

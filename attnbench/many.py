@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import importlib
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from attnbench.console import INTERRUPTED, fail
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable, Iterator
 
     from attnbench.options import Cases, Devices, Effort, Place, Telling
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Seconds until workers that are started here must be there: a process each, on a busy machine.
 START_SECONDS = 90.0
 LOCAL = "local"
+# What the merge and the page need and nothing before them does: some 1.5 s in which each device would be idle.
+NEEDED_LAST = ("harness.verdicts.judging", "reports.page.render", "seaborn", "jinja2")
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def reached(place: Place, devices: Devices) -> Iterator[Fleet]:
     Raises PlaceError, DeviceError, CertificateError, ConnectionError.
     """
     from harness.cluster import tls
-    from harness.cluster.crew import Crew, Reach
+    from harness.cluster.crew import Crew, Reach, own_folder
     from harness.cluster.engine import DaskEngine, LocalScheduler
     from harness.cluster.places import places
     from harness.cluster.seen import Patience
@@ -135,8 +137,7 @@ def reached(place: Place, devices: Devices) -> Iterator[Fleet]:
         found = places(count=count, cores_each=devices.cores_per_worker, device=place.device)
         started = Counter(one.on for one in found)
         refuse_unknown(wanted, started)
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="attnbench-tls-"))
-        scheduler = LocalScheduler(Path(folder))
+        scheduler = LocalScheduler(stack.enter_context(own_folder("attnbench-tls-")))
         stack.callback(scheduler.close)
         reach = Reach(scheduler=scheduler.address, host="127.0.0.1", certificates=scheduler.certificates)
         crew = stack.enter_context(Crew(found, reach))
@@ -164,6 +165,12 @@ def refuse_unknown(wanted: Iterable[str], started: Counter[str]) -> None:
             raise NoDeviceError(f"no worker offers {name!r}; {there_is(started)}")
 
 
+def load_early() -> None:
+    """Import what the end of a sweep needs."""
+    for name in NEEDED_LAST:
+        importlib.import_module(name)
+
+
 def measure(
     store: Store,
     request: Request,
@@ -178,12 +185,15 @@ def measure(
     from harness.cluster import coordinate
     from harness.cluster.orders import kernels_of
 
+    # While workers start and one of them plans, nothing is measured yet.
+    threading.Thread(target=load_early, daemon=True).start()
     one_per_host = devices.one_per_host
     if (known := store.fleet()) is None:
         classes = fleet.classes or coordinate.classes(fleet.engine, patience=fleet.patience, interrupt=interrupt)
         found = coordinate.plans(
             fleet.engine,
             request,
+            limits=limits,
             classes=classes,
             listener=screen,
             patience=fleet.patience,

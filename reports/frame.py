@@ -227,11 +227,15 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     """Give each column one type: text without gaps, `causal` as an object, everything else floating point."""
     import pandas as pd
 
-    for name in table.columns:
-        if name in TEXT_COLUMNS:
-            table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
-        elif name == "causal":
-            table[name] = table[name].astype(object)
-        else:
-            table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
-    return table
+    # One table of all columns at once is made sooner than one whose columns are replaced.
+    return pd.DataFrame({name: _typed_column(name, table[name]) for name in table.columns}, columns=table.columns)
+
+
+def _typed_column(name: str, column: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    if name in TEXT_COLUMNS:
+        return column.astype(object).where(column.notna(), "").astype(str)
+    if name == "causal":
+        return column.astype(object)
+    return column if column.dtype == float else pd.to_numeric(column, errors="coerce").astype(float)

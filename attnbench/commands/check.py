@@ -20,6 +20,9 @@ def check_command(
     device: Device = None,
     keyword: Annotated[str, typer.Option("-k", help="Keep the probes whose title contains this.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="The few probes that find most mistakes.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All probes of what compiles for each shape too: seconds a shape.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of the inputs.")] = 0,
     junit: Junit = None,
     telling: Telling,
@@ -29,7 +32,7 @@ def check_command(
     Example: attnbench check --impl-file my_kernel.py --dtype bfloat16
     """
     from attnbench.reading import check_dtypes, check_known, make_worker_settings
-    from attnbench.writing import check_writable
+    from attnbench.writing import check_writable, write_file
     from harness.runner.check import check
     from harness.runner.supervisor import WorkerError
     from impls.registry import problem_folders
@@ -49,11 +52,12 @@ def check_command(
             dtypes=dtype or (),
             quick=quick,
             only=keyword,
+            every=every,
             seed=seed,
             progress=listener(telling),
         )
         if junit is not None:
-            junit.write_text(as_junit(report), encoding="utf-8")
+            write_file(as_junit(report).encode(), junit)
     except KeyError as error:
         raise fail(str(error.args[0])) from None
     except (ValueError, WorkerError) as error:

@@ -50,7 +50,7 @@ def doctor_command(
 
 def write_rehearsal(wanted: str | None, file: Path, *, telling: Telling) -> None:
     """Ask a GPU what is assumed of GPUs, write the answers, and print the part that reads in a line each."""
-    from attnbench.writing import check_writable
+    from attnbench.writing import check_writable, write_file
     from harness.doctor.rehearsal import rehearse
     from harness.machine import devices
 
@@ -63,10 +63,9 @@ def write_rehearsal(wanted: str | None, file: Path, *, telling: Telling) -> None
         raise fail(f"--rehearse asks a GPU, and {device} is none")
     answers = rehearse(device, announce=(lambda _: None) if telling.quiet else warn)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(answers.model_dump_json(indent=1, by_alias=True), encoding="utf-8")
-    except OSError as error:
-        raise fail(f"{file}: {error.strerror}") from None
+        write_file(answers.model_dump_json(indent=1, by_alias=True).encode(), file)
+    except ValueError as error:
+        raise fail(str(error)) from None
     if telling.json:
         say_json(answers.model_dump(mode="json", by_alias=True))
         return

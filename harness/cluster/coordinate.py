@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from harness.cluster.orders import Announcement, Kernel
     from harness.cluster.seen import Engine, Listener, Patience
     from harness.cluster.store import Store
-    from harness.records import PlannedCase
+    from harness.policy import RunPolicy
+    from harness.records import PlannedCase, Status
     from harness.runner.selection import Request, TimeLimits
 
 # Between two looks at a sweep, in seconds.
@@ -95,6 +96,7 @@ def plans(
     engine: DaskEngine,
     request: Request,
     *,
+    limits: TimeLimits,
     classes: Sequence[str],
     listener: Listener,
     patience: Patience,
@@ -108,11 +110,21 @@ def plans(
         plan = Plan.model_validate_json(content)
         found[order.on] = plan.model_copy(update={"impl_files": [kernel.path for kernel in order.kernels]})
 
-    def abandon(_order: Order, losses: list[str]) -> None:
+    def abandon(_order: Order, losses: list[str], _status: Status) -> None:
         raise ConnectionError(f"no plan could be made: {'; '.join(losses)}")
 
     asked, kernels, fingerprint = Asked.of(request), kernels_of(request.impl_files), code_fingerprint()
-    orders = [Order(chunk=PLANNING, on=on, fingerprint=fingerprint, kernels=kernels, asked=asked) for on in classes]
+    orders = [
+        Order(
+            chunk=PLANNING,
+            on=on,
+            fingerprint=fingerprint,
+            kernels=kernels,
+            limits=Limits.of(limits, budget=given_seconds(limits, device=on, policy=request.policy.run)),
+            asked=asked,
+        )
+        for on in classes
+    ]
     sweep = Sweep(
         orders,
         engine,
@@ -150,9 +162,16 @@ def measure(
     drive(sweep, engine, interrupt=interrupt, keep=keep)
 
 
+def given_seconds(limits: TimeLimits, *, device: str, policy: RunPolicy) -> float:
+    """Return the time budget of a sweep, in seconds: what was given, or a run's own on a device or class of them."""
+    if limits.budget is not None:
+        return limits.budget
+    return budget.time_budget("cpu" if device == "cpu" else "cuda", policy)
+
+
 def orders(plan: Plan, *, on: str, workers: int, limits: TimeLimits, kernels: Sequence[Kernel]) -> list[Order]:
     """Cut the plan of a class into orders for so many devices; each has the time of a run, or what was given."""
-    given = budget.time_budget(plan.device, plan.policy.run) if limits.budget is None else limits.budget
+    given = given_seconds(limits, device=plan.device, policy=plan.policy.run)
     seconds = sharing.weights(plan, devices=workers, seconds=given)
 
     def call_seconds(planned: PlannedCase) -> float:

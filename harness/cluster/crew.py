@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from harness.cluster.serving import LOOK_SECONDS, Served
 from harness.runner.process import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from harness.cluster.places import Place
     from harness.cluster.tls import Certificates
@@ -31,6 +32,31 @@ RESTARTS = 20
 NO_SCHEDULER = 1
 # Seconds that workers get to end in order.
 END_SECONDS = 3.0
+# How a crew's folder is named, and the file in a folder that its process holds locked for as long as it lives.
+PREFIX, OWNER = "attnbench-workers-", "owner"
+
+
+@contextlib.contextmanager
+def own_folder(prefix: str) -> Iterator[Path]:
+    """Make a folder for this process alone, and remove those of the same prefix whose process was killed."""
+    remove_orphans(prefix)
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        with (folder / f"{OWNER}.part").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # Under its name it is locked from the first moment.
+            (folder / f"{OWNER}.part").rename(folder / OWNER)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_orphans(prefix: str) -> None:
+    """Remove the folders of a prefix whose process is gone; those of other users and of older versions stay."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with contextlib.suppress(OSError), (folder / OWNER).open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -64,9 +90,10 @@ class Crew:
     reach: Reach
     members: list[Member] = field(default_factory=list)
     folder: Path = field(default_factory=Path)
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="attnbench-workers-"))
+        self.folder = self._stack.enter_context(own_folder(PREFIX))
         self.members = [Member(place, self._start(place)) for place in self.places]
         return self
 
@@ -100,7 +127,7 @@ class Crew:
                 member.process.wait(timeout=max(0.0, deadline - time.monotonic()))
             _end_group(member.process)
         self.members = []
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._stack.close()
 
     def _start(self, place: Place) -> subprocess.Popen[bytes]:
         reach = self.reach

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 # Seconds that the scheduler may take to answer, and after which it counts as gone.
 ANSWER_SECONDS, GONE_SECONDS = 3.0, 30.0
+# What the scheduler knows of workers changes with their heartbeats, each half second: asking oftener takes time from a
+# core that measures.
+ASK_SECONDS = 0.5
 # Seconds to find a scheduler in, and to close a connection in.
 CONNECT_SECONDS, CLOSE_SECONDS = 10.0, 2.0
 # Seconds after which ended attempts are no longer waited for.
@@ -67,15 +71,14 @@ class DaskEngine:
         client: Any = Client
         try:
             self._client = client(
-                address or None,
-                scheduler_file=scheduler_file or None,
+                address or tls.address_in(scheduler_file),
                 timeout=CONNECT_SECONDS,
                 set_as_default=False,
                 security=tls.security(certificates),
                 name=NAME,
             )
         except (OSError, TimeoutError, ValueError, TypeError) as error:
-            where = address or scheduler_file
+            where = scheduler_file or address
             raise ConnectionError(f"no scheduler answers at {where}: {error or type(error).__name__}") from None
         completed: Any = as_completed
         self._done = completed(loop=self._client.loop, with_results=True, raise_errors=False)
@@ -83,23 +86,37 @@ class DaskEngine:
         self._prefix = f"{NAME}-{uuid.uuid4().hex[:12]}-"
         self._flight: dict[str, Any] = {}
         self._answered = time.monotonic()
+        self._asked = float("-inf")
+        # Keys of what came back: a worker that still names one has not told yet that it is free.
+        self._back: set[str] = set()
         self._workers: dict[str, Seen] = {}
 
     def workers(self) -> Mapping[str, Seen]:
-        """Return the workers there are. Raises ConnectionError once the scheduler is gone."""
+        """Return the workers there are, as known half a second ago. Raises ConnectionError once the scheduler is gone.
+
+        What came back since keeps none of them busy.
+        """
+        if time.monotonic() - self._asked >= ASK_SECONDS or self._client.status != "running":
+            self._ask()
+        return {
+            address: replace(seen, busy=tuple(key for key in seen.busy if key not in self._back))
+            for address, seen in self._workers.items()
+        }
+
+    def _ask(self) -> None:
+        """Ask the scheduler for its workers. Raises ConnectionError once it is gone."""
         try:
             identity = self._client.sync(self._client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER_SECONDS)
         except (OSError, TimeoutError, RuntimeError):
             identity = None
         if self._client.status != "running":
             raise ConnectionError("the scheduler is gone; what was measured is kept")
-        now = time.monotonic()
+        self._asked = now = time.monotonic()
         if identity is not None and "workers" in identity:
             self._answered = now
             self._workers = {address: self._seen(worker) for address, worker in identity["workers"].items()}
         elif now - self._answered > GONE_SECONDS:
             raise ConnectionError(f"the scheduler has not answered for {GONE_SECONDS:.0f} s; what was measured is kept")
-        return self._workers
 
     def _seen(self, worker: Mapping[str, Any]) -> Seen:
         announced = None
@@ -137,7 +154,10 @@ class DaskEngine:
         for future, result in self._done.next_batch(block=False) if self._flight else ():
             key = future.key.removeprefix(self._prefix)
             if self._flight.pop(key, None) is not None:
-                found.append((key, _landed(future.status, result)))
+                landed = _landed(future.status, result)
+                if landed.answer is not None:
+                    self._back.add(future.key)
+                found.append((key, landed))
         return found
 
     def finished(self) -> set[str]:
@@ -157,7 +177,7 @@ class DaskEngine:
         before = {address: seen.heard for address, seen in self._workers.items()}
         while True:
             with contextlib.suppress(ConnectionError):
-                self.workers()
+                self._ask()
             # What a worker said before the attempts were given up counts for nothing.
             at_work = [
                 seen.announced.place if seen.announced else address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.cluster.seen import there_is
@@ -15,6 +16,22 @@ if TYPE_CHECKING:
 
 # A worker that so many attempts in a row came to nothing on gets no more.
 FAILURES_IN_A_ROW = 3
+# A worker whose device another run holds rests twice as long each time, up to so many seconds; who listens hears of it
+# at first, and then once in so many.
+REST_AT_MOST, TOLD_SECONDS = 15.0, 60.0
+
+
+@dataclass
+class Hold:
+    """Another run holds a worker's device: why, how long the worker rests next, until when it does, when it was told.
+
+    Times are seconds of the sweep's clock.
+    """
+
+    reason: str
+    rest: float
+    until: float
+    told: float
 
 
 class Roster:
@@ -26,7 +43,7 @@ class Roster:
         self.refused: dict[str, str] = {}
         # The last sign of life of each, by the engine's clock, and when it was noticed, by ours.
         self._heard: dict[str, tuple[float, float]] = {}
-        self._rests: dict[str, float] = {}
+        self._holds: dict[str, Hold] = {}
         self._in_a_row: Counter[str] = Counter()
 
     def live(self, seen: Mapping[str, Seen], now: float) -> dict[str, Seen]:
@@ -67,13 +84,40 @@ class Roster:
         """Return the class of a known worker."""
         return self.known[address].on
 
-    def rest(self, address: str, *, until: float) -> None:
-        """Give a worker no order before a moment."""
-        self._rests[address] = until
+    def hold(self, address: str, reason: str, *, now: float, rest: float) -> bool:
+        """Note that another run holds a worker's device, so that the worker rests; tell whether that is to be told."""
+        known = self._holds.get(address)
+        if known is None:
+            self._holds[address] = Hold(reason, rest=rest, until=now + rest, told=now)
+            return True
+        is_due = now - known.told >= TOLD_SECONDS
+        rest = min(2.0 * known.rest, REST_AT_MOST)
+        self._holds[address] = Hold(reason, rest=rest, until=now + rest, told=now if is_due else known.told)
+        return is_due
+
+    def free(self, address: str) -> None:
+        """Note that no other run holds a worker's device any more."""
+        self._holds.pop(address, None)
+
+    def held(self, address: str) -> str:
+        """Return why another run had a worker's device when it was last tried, empty if it had not."""
+        hold = self._holds.get(address)
+        return hold.reason if hold else ""
+
+    def held_of(self, live: Iterable[str]) -> dict[str, str]:
+        """Return those of some workers whose devices other runs hold, and why."""
+        return {address: hold.reason for address in live if (hold := self._holds.get(address))}
+
+    def all_held(self, live: Iterable[str], *, on: str) -> list[str]:
+        """Return which workers of a class wait for other runs, and why, if all that live do; else nothing."""
+        mine = [address for address in live if self.on(address) == on]
+        held = self.held_of(mine)
+        return [f"{self.place(address)} ({why})" for address, why in held.items()] if len(held) == len(mine) else []
 
     def is_resting(self, address: str, now: float) -> bool:
         """Tell whether a worker gets no order yet."""
-        return self._rests.get(address, 0.0) > now
+        hold = self._holds.get(address)
+        return hold is not None and hold.until > now
 
     def succeeded(self, address: str) -> None:
         """Note that an attempt came to its end on a worker."""
@@ -81,6 +125,7 @@ class Roster:
 
     def failed(self, address: str, reason: str) -> None:
         """Note that an attempt came to nothing on a worker that lives; refuse one where that is the rule."""
+        self.free(address)
         self._in_a_row[address] += 1
         if self._in_a_row[address] >= FAILURES_IN_A_ROW and address not in self.refused:
             self.refuse(address, f"{FAILURES_IN_A_ROW} attempts in a row came to nothing there: {reason}")

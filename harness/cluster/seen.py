@@ -16,8 +16,8 @@ QUIET_SECONDS = 20.0
 PATIENCE_SECONDS = 10.0
 # What is finished and can't be fetched for so long is lost: the worker can't be reached from the scheduler.
 LANDING_SECONDS = 60.0
-# After a device was held by another run, its worker rests for so long.
-REST_SECONDS = 2.0
+# After a device was held by another run, its worker rests for so long at first.
+REST_SECONDS = 1.0
 
 
 def there_is(offered: Mapping[str, int]) -> str:
@@ -105,13 +105,17 @@ class Attempt:
 
 @dataclass(frozen=True)
 class State:
-    """Where a sweep is: workers by address, what each is at, and the seconds predicted of what is left."""
+    """Where a sweep is: workers by address, what each is at, and the seconds predicted of what is left.
+
+    `held` has why another run has a worker's device; `seconds_left` is None if no device can measure.
+    """
 
     workers: Mapping[str, Announcement]
     at: Mapping[str, tuple[Order, Stage, float]]
     done: int
     of: int
     seconds_left: float | None
+    held: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

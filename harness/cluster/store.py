@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.cluster.orders import Announcement
+    from harness.records import Status
     from harness.runner.selection import TimeLimits
 
 FLEET, LEDGER, ORDERS, PARTS = "fleet.json", "fleet.jsonl", "orders", "parts"
+# Why nothing was measured of an order that no attempt was lost at.
+HELD = "other runs held every device until the time budget was over"
 
 
 class Fleet(Fact):
@@ -144,8 +147,8 @@ class Store:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
-    def abandon(self, order: Order, losses: list[str]) -> None:
-        """Close the cases of an order that workers were lost at, with the places and how."""
+    def abandon(self, order: Order, losses: list[str], status: Status) -> None:
+        """Close the cases of an order that workers were lost at, or that found no free device, with where and how."""
         plan = order.plan
         if plan is None:
             raise ValueError("only what is measured can be given up")
@@ -153,13 +156,14 @@ class Store:
         beside = self.directory / PARTS / f".{name}-lost"
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        reason = f"{len(losses)} attempts were lost: {'; '.join(losses)}"
+        why = f"{len(losses)} attempts were lost" if status == "crashed" else HELD
+        reason = f"{why}: {'; '.join(losses)}"
         with journal.Journal(beside) as log:
             statuses: dict[str, int] = {}
             for planned in plan.cases:
                 record = Record(
                     case=planned.case,
-                    status=planned.skip or "crashed",
+                    status=planned.skip or status,
                     reason=planned.reason if planned.skip else reason,
                     digest=plan.digest_of(planned.case),
                 )

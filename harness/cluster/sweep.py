@@ -5,6 +5,7 @@ Nothing here knows the engine that carries orders to workers, nor a clock: both 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from harness.cluster.roster import Roster
 from harness.cluster.seen import Attempt, MistakeError, NoDeviceError, Patience, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from harness.cluster.orders import Announcement, Order
     from harness.cluster.seen import Engine, Landed, Listener, Seen
+    from harness.records import Status
 
 # A chunk that so many attempts lost is given up: what loses workers is the chunk.
 TRIES = 3
@@ -26,8 +28,9 @@ class Sweep:
     """Bring orders to their end, dearest first, with at most one under way for each worker.
 
     `accept` gets each order with its worker and what the first complete attempt found; it raises ValueError where that
-    is not whole. `abandon` gets an order that too many attempts lost, with where and how. With `one_per_host` a host
-    measures one chunk at a time.
+    is not whole. `abandon` gets an order that too many attempts lost, or that other runs held every device for
+    until the time was over, with where and how, and what its cases are then. With `one_per_host` a host measures one
+    chunk at a time.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class Sweep:
         *,
         fingerprint: Mapping[str, object],
         accept: Callable[[Order, Announcement, bytes], None],
-        abandon: Callable[[Order, list[str]], None],
+        abandon: Callable[[Order, list[str], Status], None],
         listener: Listener,
         patience: Patience | None = None,
         one_per_host: bool = False,
@@ -52,8 +55,7 @@ class Sweep:
         self._attempts: defaultdict[str, int] = defaultdict(int)
         self._losses: defaultdict[str, list[str]] = defaultdict(list)
         self._losers: defaultdict[str, set[str]] = defaultdict(set)
-        # By name of the order and address: where it was told that another run holds the device.
-        self._held: set[tuple[str, str]] = set()
+        self._began, self._rooms = math.inf, rooms_of(self._todo)
         # Since when an attempt is over without having come back, and a class without a worker.
         self._landed: dict[str, float] = {}
         self._lonely: dict[str, float] = {}
@@ -74,18 +76,18 @@ class Sweep:
 
         Raises NoDeviceError, MistakeError, ConnectionError.
         """
-        seen = self._engine.workers()
-        live = self.roster.live(seen, now)
         for key, landed in self._engine.landed():
             attempt = self._flight.pop(key, None)
             # One that was given up is nobody's: another attempt may have ended already.
             if attempt is not None:
                 self._landed.pop(key, None)
                 self._land(attempt, landed, now)
-        # What landed may have told of other kernels, or of a worker that always fails.
-        live = {address: worker for address, worker in live.items() if address not in self.roster.refused}
+        # After what landed, which may have told of other kernels, or of a worker that always fails.
+        seen = self._engine.workers()
+        live = self.roster.live(seen, now)
         self._leave(live, now)
-        live = {address: worker for address, worker in live.items() if address not in self.roster.refused}
+        live = self.roster.live(seen, now)
+        self._end_waiting(live, now)
         self._send(live, now)
         self._check_lonely(live, now)
         self._listener.state(self._state(live, seen, now))
@@ -99,10 +101,8 @@ class Sweep:
         elif answer.kind == "mistake":
             raise MistakeError(answer.reason)
         elif answer.kind == "held":
-            self.roster.rest(address, until=now + self._patience.rest)
-            # It may be held for hours, and is asked for every few seconds.
-            if (order.name, address) not in self._held:
-                self._held.add((order.name, address))
+            # It may be held for hours, and is asked for all along.
+            if self.roster.hold(address, answer.reason, now=now, rest=self._patience.rest):
                 self._listener.lost(order, self.roster.place(address), answer.reason)
             self._todo.append(order)
         elif answer.kind == "refused":
@@ -119,6 +119,7 @@ class Sweep:
             self.roster.failed(attempt.address, str(error))
             self._again(attempt, str(error))
             return
+        self._has_its_device(attempt)
         self.roster.succeeded(attempt.address)
         self._predicted += attempt.order.seconds
         self._taken += now - attempt.since
@@ -150,7 +151,7 @@ class Sweep:
             self._todo.insert(0, order)
         else:
             self._done += 1
-            self._abandon(order, losses)
+            self._abandon(order, losses, "crashed")
 
     def _send(self, live: Mapping[str, Seen], now: float) -> None:
         taken = {attempt.address for attempt in self._flight.values()}
@@ -159,7 +160,9 @@ class Sweep:
             is_free = address not in taken and not live[address].busy and not self.roster.is_resting(address, now)
             if not is_free or (self._one_per_host and self.roster.host(address) in hosts):
                 continue
-            order = self._next(address, live)
+            same = {other for other in live if self.roster.on(other) == self.roster.on(address)}
+            mine = [order for order in self._todo if order.on == self.roster.on(address)]
+            order = next_of(mine, address, same=same, losers=self._losers)
             if order is None:
                 continue
             self._todo.remove(order)
@@ -169,15 +172,25 @@ class Sweep:
             self._flight[key] = Attempt(order, address, now)
             hosts.add(self.roster.host(address))
             self._engine.submit(key, order, address=address)
-            self._listener.begun(order, self.roster.known[address])
+            # Where another run held the device a moment ago, it may again: that is told once it is not so.
+            if not self.roster.held(address):
+                self._listener.begun(order, self.roster.known[address])
 
-    def _next(self, address: str, live: Mapping[str, Seen]) -> Order | None:
-        """Return the next order of a worker's class, first one that it has not lost; one that it has if all have."""
-        on = self.roster.on(address)
-        mine = [order for order in self._todo if order.on == on]
-        fresh = [order for order in mine if address not in self._losers[order.name]]
-        same = {other for other in live if self.roster.on(other) == on}
-        return next(iter([*fresh, *(order for order in mine if same <= self._losers[order.name])]), None)
+    def _has_its_device(self, attempt: Attempt) -> None:
+        """Tell of an attempt that no other run is in the way of any more."""
+        if self.roster.held(attempt.address):
+            self.roster.free(attempt.address)
+            self._listener.begun(attempt.order, self.roster.known[attempt.address])
+
+    def _end_waiting(self, live: Mapping[str, Seen], now: float) -> None:
+        """Close what waits for devices that other runs hold, and has for longer than its class may take."""
+        self._began = min(self._began, now)
+        for order in list(self._todo):
+            reasons = self.roster.all_held(live, on=order.on)
+            if reasons and now - self._began >= self._rooms[order.on] / len(reasons):
+                self._todo.remove(order)
+                self._done += 1
+                self._abandon(order, reasons, "over_budget")
 
     def _check_lonely(self, live: Mapping[str, Seen], now: float) -> None:
         """Raise NoDeviceError where a class has had no worker for long.
@@ -198,12 +211,33 @@ class Sweep:
         at = {}
         for key, attempt in self._flight.items():
             worker, spent = seen.get(attempt.address), now - attempt.since
+            if worker and key in worker.stages:
+                self._has_its_device(attempt)
             at[attempt.address] = (attempt.order, worker.stages.get(key, Stage()) if worker else Stage(), spent)
             left += max(0.0, attempt.order.seconds - spent / pace)
+        held = self.roster.held_of(live)
         return State(
             workers={address: self.roster.known[address] for address in live},
             at=at,
             done=self._done,
             of=self._of,
-            seconds_left=left * pace / len(live) if live else None,
+            seconds_left=left * pace / able if (able := len(live) - len(held)) else None,
+            held=held,
         )
+
+
+def rooms_of(orders: Iterable[Order]) -> dict[str, float]:
+    """Return how many seconds the orders of each class may take in all."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for order in orders:
+        found[order.on] += math.inf if order.limits.budget is None else order.limits.budget
+    return found
+
+
+def next_of(orders: Sequence[Order], address: str, *, same: set[str], losers: Mapping[str, set[str]]) -> Order | None:
+    """Return a worker's next order of its class, first one that it has not lost; one that it has if the same all have.
+
+    `losers` has the addresses that lost an order, by its name.
+    """
+    fresh = [order for order in orders if address not in losers.get(order.name, set())]
+    return next(iter([*fresh, *(order for order in orders if same <= losers.get(order.name, set()))]), None)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distributed.security import Security
+
+# A scheduler on a busy host may take seconds to write its file; between two looks at it, in seconds.
+FILE_SECONDS, FILE_TICK = 5.0, 0.1
 
 
 class CertificateError(ValueError):
@@ -45,10 +49,7 @@ def check(certificates: Certificates | None, *, address: str = "", scheduler_fil
     Raises CertificateError for certificates at an open scheduler or none at an encrypted one, and for a torn file.
     """
     if scheduler_file:
-        try:
-            address = str(json.loads(Path(scheduler_file).read_text(encoding="utf-8"))["address"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise CertificateError(f"{scheduler_file} is no file that a scheduler wrote") from None
+        address = address_in(scheduler_file)
     elif ":" not in address:
         raise CertificateError(f"{address}: no such file, and no address of a scheduler (tcp://HOST:PORT)")
     is_encrypted = address.startswith("tls://")
@@ -58,6 +59,21 @@ def check(certificates: Certificates | None, *, address: str = "", scheduler_fil
         )
     if is_encrypted and not certificates:
         raise CertificateError(f"the scheduler at {address} wants certificates: --tls-ca, --tls-cert, --tls-key")
+
+
+def address_in(file: str, *, seconds: float = FILE_SECONDS) -> str:
+    """Return the address in the file that a scheduler wrote, or is writing: it is there before it is whole.
+
+    Raises CertificateError where it is none, or still torn after so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return str(json.loads(Path(file).read_text(encoding="utf-8"))["address"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, OSError) or time.monotonic() >= deadline:
+                raise CertificateError(f"{file} is no file that a scheduler wrote") from None
+        time.sleep(FILE_TICK)
 
 
 def temporary(folder: Path) -> Certificates:

@@ -225,7 +225,7 @@ def _lines(path: Path, *, has_canary: bool) -> tuple[dict[str, ReadRecord], list
     file = documents.open_regular(path, at_most=documents.JOURNAL_BYTES)
     if file is None:
         raise OtherwiseError(path.name)
-    with file:
+    with file, documents.reading(path):
         while line := file.readline(documents.LINE_BYTES):
             if not line.endswith(b"\n"):
                 raise OtherwiseError("a line without its end")
@@ -252,7 +252,7 @@ def _content(path: Path) -> bytes:
     file = documents.open_regular(path, at_most=documents.DOCUMENT_BYTES)
     if file is None:
         raise OtherwiseError(path.name)
-    with file:
+    with file, documents.reading(path):
         return file.read(documents.DOCUMENT_BYTES)
 
 

@@ -117,14 +117,10 @@ def _read(directory: Path, *, label: str) -> ReadPart | None:
     environment = journal.read_environment(directory)
     if environment is None:
         return None
-    return ReadPart(
-        label=label,
-        digest=_digest(directory),
-        plan=plan,
-        environment=environment,
-        entries=journal.read(directory),
-        summary=journal.read_summary(directory),
-    )
+    entries, summary = journal.read(directory), journal.read_summary(directory)
+    # What is read has a size that memory holds.
+    digest = _digest(directory)
+    return ReadPart(label=label, digest=digest, plan=plan, environment=environment, entries=entries, summary=summary)
 
 
 def _digest(directory: Path) -> str:

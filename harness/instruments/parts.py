@@ -90,6 +90,9 @@ def _session(device: torch.device, *, is_full: bool) -> torch.profiler.profile |
 def _write(session: torch.profiler.profile | torch.autograd.profiler.profile, trace: Path) -> None:
     plain = trace.with_suffix("")
     session.export_chrome_trace(str(plain))
+    if not plain.exists():
+        # The profiler says nothing of what it could not write.
+        raise OSError(f"PyTorch's profiler wrote no trace to {plain.parent}: is there room?")
     with plain.open("rb") as read, gzip.open(trace, "wb") as written:
         shutil.copyfileobj(read, written)
     plain.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import json
@@ -65,6 +66,15 @@ def open_regular(path: Path, *, at_most: int) -> io.BufferedReader | None:
     raise JournalError(f"{path} is {'a directory' if stat.S_ISDIR(found.st_mode) else 'no regular file'}")
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of a file that opens and then can't be read, as on a broken disk, which it is. Raises JournalError."""
+    try:
+        yield
+    except OSError as error:
+        raise JournalError(f"{path} can't be read: {error.strerror}") from None
+
+
 def lines(path: Path) -> Iterator[tuple[int, str | None]]:
     """Yield the lines of a journal with their numbers, None for one that is too long; blank ones are left out.
 
@@ -73,7 +83,7 @@ def lines(path: Path) -> Iterator[tuple[int, str | None]]:
     file = open_regular(path, at_most=JOURNAL_BYTES)
     if file is None:
         raise JournalError(f"{path.parent} is no run directory: it has no {path.name}")
-    with file:
+    with file, reading(path):
         number = 0
         while line := file.readline(LINE_BYTES):
             number += 1
@@ -140,10 +150,15 @@ def _finite(text: str) -> float:
     return value
 
 
+def whole(text: str) -> str:
+    """Return a text with halves of characters, which no file or page can hold and names of files may have, replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _mended(value: Any) -> Any:
-    """Return a value with halves of characters, which no file or page can hold, replaced."""
+    """Return a value with halves of characters replaced."""
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole(value)
     if isinstance(value, list):
         return [_mended(item) for item in value]
     if isinstance(value, dict):
@@ -156,7 +171,7 @@ def read_document(path: Path) -> dict[str, JsonValue] | None:
     file = open_regular(path, at_most=DOCUMENT_BYTES)
     if file is None:
         return None
-    with file:
+    with file, reading(path):
         content = file.read(DOCUMENT_BYTES + 1)
     try:
         document = read_json(content.decode("utf-8-sig"))

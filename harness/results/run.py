@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.results import journal
 from harness.results.closing import provisional
-from harness.results.documents import JournalError
+from harness.results.documents import JournalError, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +73,7 @@ def read_run(path: str | Path, *, label: str | None = None) -> Run:
         )
     return Run(
         path=directory,
-        label=label or directory.resolve().name,
+        label=whole(label or directory.resolve().name),
         records=tuple(records),
         waiting=tuple(_waiting(plan, records, entries.rounds)) if plan else (),
         plan=plan,

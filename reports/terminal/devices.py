@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from harness.cluster.orders import Announcement, Order
     from harness.cluster.seen import State
 
-# Without a terminal the state of all devices is told once in this many seconds.
+# Without a terminal the state of all devices is told once in this many seconds; while other runs hold them all, who
+# holds them is.
 STATE_SECONDS = 10.0
 # Width of a bar on the screen, and the last lines kept under the table.
 BAR, NOTES = 12, 6
@@ -70,7 +71,8 @@ class JsonLines:
 
     def state(self, now: State) -> None:
         """Write where everything is, where something ended or some time has passed."""
-        if now.done == self._done and self._clock() - self._last < STATE_SECONDS:
+        is_waiting = bool(now.held) and now.held.keys() == now.workers.keys()
+        if now.done == self._done and (is_waiting or self._clock() - self._last < STATE_SECONDS):
             return
         self._last, self._done = self._clock(), now.done
         devices = [
@@ -134,6 +136,9 @@ def table(now: State) -> Any:
     for column in ("class", "device", "chunk", "", "at"):
         drawn.add_column(column)
     for address, worker in sorted(now.workers.items(), key=lambda one: one[1].place):
+        if address in now.held:
+            drawn.add_row(worker.on, text.line(worker.place), "", "", text.line(now.held[address])[:70])
+            continue
         if address not in now.at:
             drawn.add_row(worker.on, text.line(worker.place), "", "", "idle")
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -19,6 +21,7 @@ from harness.results.run import read_run
 from harness.runner.plan import code_fingerprint
 from tests.support import stand_in_child
 from tests.support.commands import in_process
+from tests.support.places import ROOT
 from tests.support.scripted import Listener, plan_of
 from tests.support.steps import FIRST
 
@@ -76,6 +79,17 @@ def test_a_sweep_that_lacks_nothing_is_merged_without_any_worker(swept, monkeypa
     assert [record.case.id for record in read_run(swept.directory).records] == [FIRST.case.id]
 
 
+def test_a_sweep_whose_devices_others_held_ends_with_4(swept, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(many, "reached", None)
+    swept.part("h100-1").rename(tmp_path / "gone")
+    (order,) = swept.missing()
+    swept.abandon(order, ["a cuda:0 (device cuda:0 is held by another run (process 7))"], "over_budget")
+    done = in_process("run", "--resume", "--workers", "1", "--device", "cpu", "-o", swept.directory)
+    assert done.exit_code == 4, done.output
+    assert "process 7" in read_run(swept.directory).records[0].reason
+
+
 def test_a_sweep_is_not_gone_on_with_as_another(swept, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr(many, "reached", None)
@@ -98,6 +112,20 @@ def test_a_sweep_goes_on_as_it_was_begun_on_devices_of_its_classes(swept, tmp_pa
     here = replace(fleet, started=Counter(cpu=2))
     with pytest.raises(NoDeviceError, match="no worker offers 'h100'; there is 2 cpu"):
         many.measure(swept, None, None, fleet=here, devices=Devices(), screen=Listener(), interrupt=threading.Event())
+
+
+def test_what_the_end_of_a_sweep_needs_is_loaded_while_nothing_is_measured(swept, monkeypatch):
+    loaded = threading.Event()
+    monkeypatch.setattr(many, "load_early", loaded.set)
+    monkeypatch.setattr(coordinate, "measure", lambda *_, **__: loaded.wait(10.0) or pytest.fail("it is not loaded"))
+    fleet = many.Fleet(None, (), Counter(), keep=None, patience=Patience())
+    many.measure(swept, None, None, fleet=fleet, devices=Devices(), screen=Listener(), interrupt=threading.Event())
+
+
+def test_pages_need_nothing_heavy_that_is_not_loaded_early():
+    code = "from attnbench import many; many.load_early(); import sys; print(*sys.modules)"
+    words = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {"matplotlib.figure", "pandas", "scipy.optimize", "scipy.special", "seaborn", "jinja2"} <= set(words.split())
 
 
 def test_workers_that_can_not_be_started_are_not_waited_for():

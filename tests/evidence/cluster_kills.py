@@ -201,10 +201,18 @@ def one_sweep(
         crew = stack.enter_context(Crew(places(count=2, cores_each=1, device="cpu"), reach))
         engine = DaskEngine(address=scheduler.address, certificates=scheduler.certificates)
         stack.callback(engine.close)
+        limits = TimeLimits()
         plan = coordinate.plans(
-            engine, request, classes=["cpu"], listener=told, patience=patience, interrupt=interrupt, keep=crew.look
+            engine,
+            request,
+            limits=limits,
+            classes=["cpu"],
+            listener=told,
+            patience=patience,
+            interrupt=interrupt,
+            keep=crew.look,
         )["cpu"]
-        orders = coordinate.orders(plan, on="cpu", workers=len(DTYPES), limits=TimeLimits(), kernels=())
+        orders = coordinate.orders(plan, on="cpu", workers=len(DTYPES), limits=limits, kernels=())
         killer = Killer(crew.folder, times=times, chance=chance)
         store = Store(folder / "out")
         sweep(store, orders, crew, engine, killer, interrupt=interrupt)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from harness.results.run import Run
 
 SECONDS_AT_MOST = 2.0
+# What takes longer is done so many times and the least taken: neighbours slow a processor down, a file does each time.
+TIMES = 3
 BYTES_AT_MOST = 500 * 10**6
 # One directory in so many has its page rendered too, which costs half a second.
 PAGE_EVERY = 10
@@ -178,25 +180,36 @@ def commands(*, with_page: bool) -> Iterator[tuple[str, Callable[[Run], object]]
 
 def outcome(directory: Path, *, with_page: bool) -> str:
     """Return what came of a directory: "read", "refused", or what is wrong."""
-    began = time.process_time()
-    try:
-        run = read_run(directory)
-    except ValueError as error:
-        said = str(error).splitlines()
-        if type(error) is ValueError or not said or any(len(line) > 700 for line in said):
-            return f"not one of ours: {type(error).__name__} {error}"
-        return "refused"
-    except Exception as error:  # noqa: BLE001  # as below
-        return f"read_run: {_place(error)}"
-    for name, command in commands(with_page=with_page):
+    runs: list[Run] = []
+    steps = (("read_run", lambda: runs.append(read_run(directory))), *_steps(runs, with_page=with_page))
+    for name, step in steps:
         try:
-            command(run)
+            seconds = least_seconds(step)
         except Exception as error:  # noqa: BLE001  # this is what is looked for
-            return f"{name}: {_place(error)}"
-        if time.process_time() - began > SECONDS_AT_MOST:
-            return f"{name}: slow, {time.process_time() - began:.1f} s"
-        began = time.process_time()
+            if name != "read_run" or not isinstance(error, ValueError):
+                return f"{name}: {_place(error)}"
+            said = str(error).splitlines()
+            if type(error) is ValueError or not said or any(len(line) > 700 for line in said):
+                return f"not one of ours: {type(error).__name__} {error}"
+            return "refused"
+        if seconds > SECONDS_AT_MOST:
+            return f"{name}: slow, {seconds:.1f} s"
     return "read"
+
+
+def _steps(runs: list[Run], *, with_page: bool) -> Iterator[tuple[str, Callable[[], object]]]:
+    for name, command in commands(with_page=with_page):
+        yield name, lambda command=command: command(runs[0])  # type: ignore[misc]
+
+
+def least_seconds(step: Callable[[], object], *, at_most: float = SECONDS_AT_MOST) -> float:
+    """Take a step, again while it takes longer than `at_most`; return its least seconds of processor time."""
+    taken: list[float] = []
+    while len(taken) < TIMES and (not taken or min(taken) > at_most):
+        began = time.process_time()
+        step()
+        taken.append(time.process_time() - began)
+    return min(taken)
 
 
 def _place(error: Exception) -> str:
@@ -236,7 +249,7 @@ def main() -> int:
         with contextlib.suppress(KeyError):
             print(f"{count:6} {said}   ({examples[said]})"[:400])  # noqa: T201
     print(f"{options.runs} run directories, {grown / 1e6:.0f} MB more than at the start")  # noqa: T201
-    return int(set(found) > {"read", "refused"} or grown > BYTES_AT_MOST)
+    return int(bool(set(found) - {"read", "refused"}) or grown > BYTES_AT_MOST)
 
 
 if __name__ == "__main__":

@@ -55,5 +55,5 @@ def test_a_case_that_is_doubled_or_crashed_or_a_process_that_is_left_is_named(sw
     assert f"case {CASES[0].case.id} has 2 records, 1 were ordered" in said
     assert said[-1] == f"process {os.getpid()} is left"
     shutil.rmtree(store.part("cpu-1"))
-    store.abandon(orders[1], ["a cpu (gone)"])
+    store.abandon(orders[1], ["a cpu (gone)"], "crashed")
     assert [line.rpartition(": ")[2] for line in mistakes_of(store, orders, left=[])] == ["a cpu (gone)"] * 2

@@ -47,11 +47,18 @@ def test_what_may_not_come_out_is_a_failure(tmp_path, body, error):
 
 
 def test_a_slow_table_is_a_failure(tmp_path, monkeypatch):
-    clock = iter([0.0, 2.1])
+    clock = iter([0.0, 3.0, 3.0, 5.1, 5.1, 8.0])
     monkeypatch.setattr(time, "process_time", lambda: next(clock))
     body = planted(lambda: click.echo("s ~ n^2 is consistent: yes"))
     with pytest.raises(AssertionError, match=r"2\.1 s"):
         outcome(CASE, tmp_path / "t.csv", body, Tally())
+
+
+def test_a_table_that_neighbours_made_slow_once_is_none(tmp_path, monkeypatch):
+    clock = iter([0.0, 2.1, 2.1, 3.1])
+    monkeypatch.setattr(time, "process_time", lambda: next(clock))
+    body = planted(lambda: click.echo("s ~ n^2 is consistent: yes"))
+    assert outcome(CASE, tmp_path / "t.csv", body, Tally()) == "judged (consistent)"
 
 
 def test_a_number_stands_for_one_case():

@@ -96,7 +96,7 @@ class Played:
             engine,
             fingerprint=CODE,
             accept=accept or (lambda order, *_: self.accepted.append(order.name)),
-            abandon=lambda order, losses: self.abandoned.append((order.name, losses)),
+            abandon=lambda order, losses, status: self.abandoned.append((order.name, losses, status)),
             listener=self.told,
             patience=Patience(quiet=3.0, lonely=5.0, landing=6.0, rest=2.0),
             **options,

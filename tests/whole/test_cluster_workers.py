@@ -65,24 +65,36 @@ class Swept:
         return [line for line in self.events if line["event"] == event]
 
 
-def start(*arguments, tree=ROOT, core=None, **given):
-    """Start a module of Python from a tree, on one core if it is named."""
+def start(*arguments, log, tree=ROOT, core=None):
+    """Start a module of Python from a tree, on one core if it is named; what it says on standard error is its log."""
     pin = None if core is None else lambda: os.sched_setaffinity(0, {core})
-    return subprocess.Popen(
-        [sys.executable, "-m", *map(str, arguments)],
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
-        start_new_session=True,
-        preexec_fn=pin,  # noqa: PLW1509  # no thread runs here that could hold a lock
-        **given,
-    )
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *map(str, arguments)],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            start_new_session=True,
+            preexec_fn=pin,  # noqa: PLW1509  # no thread runs here that could hold a lock
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+        )
+    process.log = log
+    return process
 
 
-def wait_until(is_so, *, seconds):
+def wait_until(is_so, *, seconds=180.0, started=()):
+    """Wait for what takes seconds on an idle machine, and for as long as what must bring it about lives."""
     deadline = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < deadline, "it does not happen"
+        ended = [process for process in started if process.poll() is not None]
+        assert not ended, f"{[process.args for process in ended]} ended: {said(ended)}"
+        assert time.monotonic() < deadline, f"it does not happen in {seconds} s: {said(started)}"
         time.sleep(0.1)
+
+
+def said(processes):
+    """Return what processes wrote on standard error."""
+    return "; ".join(process.log.read_text(errors="replace") for process in processes)
 
 
 def other_tree(folder):
@@ -111,34 +123,35 @@ def swept(tmp_path_factory):
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
         scheduler = start(
             "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-            "--scheduler-file", file, **silent(),
+            "--scheduler-file", file, log=folder / "scheduler.log",
         )  # fmt: skip
         stack.callback(end, scheduler)
-        wait_until(file.exists, seconds=60.0)
+        wait_until(file.exists, started=[scheduler])
         lent = ("attnbench", "worker", "--scheduler-file", file, "--device", "cpu", "--count", "1")
-        workers = [start(*lent, "--cores-per-worker", "1", tree=tree, **silent()) for tree in (ROOT, ROOT, other)]
+        workers = [
+            start(*lent, "--cores-per-worker", "1", tree=tree, log=folder / f"worker-{number}.log")
+            for number, tree in enumerate((ROOT, ROOT, other))
+        ]
         for worker in workers:
             stack.callback(end, worker)
-        wait_for_workers(file, count=3)
+        wait_for_workers(file, workers)
         # Not before workers are there, which start on both cores.
-        beside = start("attnbench", "run", *ASKED, "--device", "cpu", "-o", alone, core=others[0], **silent())
+        beside = start(
+            "attnbench", "run", *ASKED, "--device", "cpu", "-o", alone, core=others[0], log=folder / "alone.log"
+        )
         stack.callback(end, beside)
         asked = ("run", *ASKED, "--cluster", file, "--on", "cpu", "-o", out)
-        sweep = start("attnbench", *asked, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        sweep = start("attnbench", *asked, log=folder / "sweep.log")
         stack.callback(end, sweep)
-        _, errors = sweep.communicate(timeout=200)
-        assert sweep.returncode == 0, errors
-        assert beside.wait(timeout=100) == 0
+        # Both chunks have the time budget, one after the other, and each its start.
+        assert sweep.wait(timeout=450) == 0, said([sweep])
+        assert beside.wait(timeout=200) == 0, said([beside])
         started = [child for one in (scheduler, *workers) for child in family(one)]
         for one in (*workers, scheduler):
             one.send_signal(signal.SIGTERM)
         left = psutil.wait_procs(started, timeout=20.0)[1]
-        events = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
+        events = [json.loads(line) for line in said([sweep]).splitlines() if line.startswith("{")]
         yield Swept(out, alone, events, left)
-
-
-def silent():
-    return {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def family(process):
@@ -152,12 +165,15 @@ def end(process):
     process.wait()
 
 
-def wait_for_workers(file, *, count):
+def wait_for_workers(file, workers):
     from harness.cluster.engine import DaskEngine
 
     engine = DaskEngine(scheduler_file=str(file))
     with contextlib.closing(engine):
-        wait_until(lambda: sum(seen.announced is not None for seen in engine.workers().values()) == count, seconds=60.0)
+        wait_until(
+            lambda: sum(seen.announced is not None for seen in engine.workers().values()) >= len(workers),
+            started=workers,
+        )
 
 
 def test_the_union_is_the_plan_and_each_case_is_there_once(swept):

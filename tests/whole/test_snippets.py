@@ -62,10 +62,14 @@ class Command(NamedTuple):
 
 
 def lines(source: str) -> Iterator[str]:
-    """Yield the commands of shell lines: a line that goes on is one, what && or a pipe joins is several."""
+    """Yield the commands of shell lines: a line that goes on is one, what && or a pipe joins is several.
+
+    What runs in the background is a command as any other.
+    """
     for line in source.replace("\\\n", " ").splitlines():
         yield from (
-            part.strip() for part in re.split(r" && | \| |; then |; ", line.partition(" # ")[0].partition(" > ")[0])
+            part.strip().removesuffix(" &")
+            for part in re.split(r" && | \| |; then |; ", line.partition(" # ")[0].partition(" > ")[0])
         )
 
 

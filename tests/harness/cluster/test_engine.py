@@ -10,15 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from harness.cluster import coordinate, crew, tls
 from harness.cluster.crew import Crew, Reach
-from harness.cluster.orders import Order
+from harness.cluster.orders import Answer, Order
 from harness.cluster.places import Place
 from harness.cluster.seen import NoDeviceError, Patience
+from harness.cluster.serving import NAME
 from harness.cluster.store import Store
 from harness.results.run import read_run
 from harness.runner.plan import code_fingerprint
@@ -221,3 +223,46 @@ def test_nobody_without_our_certificates_gets_in(scheduler, tmp_path):
     (tmp_path / "other").mkdir()
     with pytest.raises(ConnectionError, match="no scheduler answers"):
         DaskEngine(address=scheduler.address, certificates=tls.temporary(tmp_path / "other"))
+
+
+class Client:
+    """A client of the engine whose scheduler knows one worker, at an order for as long as a test says."""
+
+    status = "running"
+    scheduler = SimpleNamespace(identity=None)
+
+    def __init__(self):
+        self.asked, self.at = 0, {}
+
+    def sync(self, *_, **__):
+        self.asked += 1
+        worker = {"last_seen": 1.0, "status": "running", "metrics": {NAME: {"stages": self.at}}}
+        return {"workers": {"tcp://a:1": worker}}
+
+
+def test_the_scheduler_is_asked_no_oftener_than_it_can_know_and_what_came_back_keeps_no_worker_busy(monkeypatch):
+    pytest.importorskip("distributed")
+    from harness.cluster import engine as module
+
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    engine = module.DaskEngine.__new__(module.DaskEngine)
+    vars(engine).update(
+        _client=Client(), _prefix="p-", _flight={"cpu-1-1": object(), "cpu-2-1": object()}, _back=set(), _workers={}
+    )
+    vars(engine).update(_answered=now[0], _asked=float("-inf"))
+    keys = ("p-cpu-1-1", "p-cpu-2-1")
+    engine._client.at = {key: {"phase": "round 1"} for key in keys}
+    for _ in range(3):
+        assert engine.workers()["tcp://a:1"].busy == keys
+    assert engine._client.asked == 1
+    answer = Answer(kind="part").model_dump_json()
+    ended = SimpleNamespace(key=keys[0], status="finished"), (answer, b"packed")
+    # Of one that is lost to the scheduler nobody knows whether its worker is still at it.
+    lost = SimpleNamespace(key=keys[1], status="lost"), None
+    engine._done = SimpleNamespace(next_batch=lambda **_: [ended, lost])
+    assert [key for key, _ in engine.landed()] == ["cpu-1-1", "cpu-2-1"]
+    assert engine.workers()["tcp://a:1"].busy == (keys[1],)
+    now[0] += module.ASK_SECONDS
+    engine.workers()
+    assert engine._client.asked == 2

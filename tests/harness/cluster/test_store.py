@@ -66,13 +66,21 @@ def test_a_part_that_is_not_whole_is_refused_and_leaves_nothing(store, tmp_path)
 
 def test_a_lost_chunk_ends_as_records_that_name_the_hosts_in_the_merge_too(store, tmp_path):
     store.accept(order("1", FIRST), announced("a"), pack(packed(tmp_path, order("1", FIRST))))
-    store.abandon(order("2", SECOND), ["a cpu (gone)", "b cpu (gone)", "c cpu (silent)"])
+    store.abandon(order("2", SECOND), ["a cpu (gone)", "b cpu (gone)", "c cpu (silent)"], "crashed")
     assert store.missing() == []
     (record,) = read_run(store.part("cpu-2")).records
     assert record.status == "crashed"
     assert record.reason == "3 attempts were lost: a cpu (gone); b cpu (gone); c cpu (silent)"
     store.merge()
     assert {one.case.id for one in read_run(store.directory).records} == {FIRST.case.id, SECOND.case.id}
+
+
+def test_what_no_device_was_free_for_says_who_held_them(store):
+    store.abandon(order("2", SECOND), ["a cpu (device cpu is held by another run (process 7))"], "over_budget")
+    (record,) = read_run(store.part("cpu-2")).records
+    assert record.status == "over_budget"
+    held = "other runs held every device until the time budget was over"
+    assert record.reason == f"{held}: a cpu (device cpu is held by another run (process 7))"
 
 
 def test_a_sweep_goes_on_with_the_code_that_began_it(tmp_path):

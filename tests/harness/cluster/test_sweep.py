@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from dataclasses import replace
 
 import pytest
 
 from harness.cluster.chunk.packing import pack
-from harness.cluster.orders import Order
+from harness.cluster.orders import Limits, Order, Stage
 from harness.cluster.seen import Landed, MistakeError, NoDeviceError
 from harness.cluster.store import Store
 from harness.results import journal
@@ -132,8 +134,8 @@ def test_three_losses_close_a_chunk_with_the_places_that_lost_it():
         del engine.there[name]
     played.look()
     assert played.sweep.is_over
-    ((name, losses),) = played.abandoned
-    assert name == "cpu-1"
+    ((name, losses, status),) = played.abandoned
+    assert (name, status) == ("cpu-1", "crashed")
     assert [loss.split()[0] for loss in losses] == ["x", "y", "z"]
 
 
@@ -162,6 +164,72 @@ def test_a_held_device_rests_and_the_chunk_waits_or_moves_without_a_loss():
     assert played.abandoned == []
     told = [line[2] for line in played.told.lines if line[0] == "lost"]
     assert sorted(told) == ["a cpu cores 0", "b cpu cores 0"]
+
+
+HELD = "device cpu is held by another run (process 7); wait for it"
+
+
+def held_for(played, seconds):
+    """Play so many seconds in which another run has each device; return when attempts were sent out, by key."""
+    sent: dict[str, float] = {}
+    for _ in range(seconds):
+        played.look()
+        sent |= dict.fromkeys(played.engine.flight, played.engine.now)
+        for key in list(played.engine.flight):
+            played.engine.end(key, "held", HELD)
+        if played.sweep.is_over:
+            break
+    return sent
+
+
+def test_a_held_device_is_asked_for_ever_more_rarely_and_told_of_once_a_minute():
+    played = Played(orders("1"), ScriptedEngine(x=announced("a")))
+    moments = list(held_for(played, 150).values())
+    waits = [after - before for before, after in itertools.pairwise(moments)]
+    # The rest, and the look that finds it over.
+    assert waits[:5] == [3.0, 5.0, 9.0, 16.0, 16.0]
+    assert max(waits) == 16.0
+    assert [line[0] for line in played.told.lines] == ["joined", "begun", "lost", "lost", "lost"]
+    assert (played.told.last.held, played.told.last.seconds_left) == ({"x": HELD}, None)
+    played.to_the_end()
+    assert played.accepted == ["cpu-1"]
+    assert [line[0] for line in played.told.lines[5:]] == ["begun"]
+    assert played.told.last.held == {}
+
+
+def test_what_waits_for_a_held_device_begins_once_its_child_is_there():
+    engine = ScriptedEngine(x=announced("a"))
+    played = Played(orders("1"), engine)
+    held_for(played, 1)
+    played.look(4)
+    (key,) = engine.flight
+    assert played.told.lines[-1][0] == "lost"
+    seen = engine.there["x"]
+    engine.there["x"] = replace(seen, stages={key: Stage()})
+    played.look()
+    assert played.told.lines[-1] == ("begun", "cpu-1", 2, "a cpu cores 0")
+
+
+def test_devices_that_are_held_for_longer_than_the_sweep_may_take_end_it_with_the_reason():
+    ordered = [order.model_copy(update={"limits": Limits(budget=60.0)}) for order in orders("1", "2")]
+    played = Played(ordered, ScriptedEngine(x=announced("a"), y=announced("b")))
+    held_for(played, 200)
+    assert played.sweep.is_over
+    assert 60.0 <= played.engine.now <= 80.0
+    where = [f"{place} cpu cores 0 ({HELD})" for place in "ab"]
+    assert sorted(played.abandoned) == [("cpu-1", where, "over_budget"), ("cpu-2", where, "over_budget")]
+
+
+def test_a_held_device_is_no_end_where_another_measures():
+    ordered = [order.model_copy(update={"limits": Limits(budget=5.0)}) for order in orders("1", "2")]
+    played = Played(ordered, ScriptedEngine(x=announced("a"), y=announced("b")))
+    for _ in range(40):
+        played.look()
+        for key, (_, at) in list(played.engine.flight.items()):
+            if at == "x":
+                played.engine.end(key, "held", HELD)
+    played.to_the_end()
+    assert (sorted(played.accepted), played.abandoned) == (["cpu-1", "cpu-2"], [])
 
 
 def test_a_part_that_is_not_whole_counts_as_lost():
@@ -246,7 +314,7 @@ def test_whatever_happens_to_workers_nothing_is_lost_or_doubled(seed):
             if chance.random() < 0.4:
                 engine.end(key, chance.choice(["part", "part", "part", "held", "failed"]), "planted")
     assert played.sweep.is_over
-    closed = done + [name for name, _ in played.abandoned]
+    closed = done + [name for name, *_ in played.abandoned]
     assert sorted(closed) == [f"cpu-{number}" for number in range(1, 10)]
 
 

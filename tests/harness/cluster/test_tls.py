@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from harness.cluster.tls import CertificateError, Certificates, check, given, security, temporary
+from harness.cluster.tls import CertificateError, Certificates, address_in, check, given, security, temporary
 
 
 def test_some_certificates_are_none(tmp_path):
@@ -35,6 +36,18 @@ def test_an_address_and_certificates_go_together(tmp_path):
     check(keys, scheduler_file=str(file))
     with pytest.raises(CertificateError, match=r"at tls://10\.0\.0\.1:8786 wants certificates: --tls-ca"):
         check(None, scheduler_file=str(file))
+
+
+def test_a_schedulers_file_is_read_once_it_is_whole(tmp_path):
+    file = tmp_path / "sched.json"
+    file.write_text('{"address": "tcp')
+    with pytest.raises(CertificateError, match=r"sched\.json is no file that a scheduler wrote"):
+        address_in(str(file), seconds=0.0)
+    writer = threading.Timer(0.3, file.write_text, ['{"address": "tcp://10.0.0.1:8786"}'])
+    writer.start()
+    check(None, scheduler_file=str(file))
+    assert address_in(str(file)) == "tcp://10.0.0.1:8786"
+    writer.join()
 
 
 def test_temporary_certificates_are_readable_by_their_user_alone_and_required(tmp_path):

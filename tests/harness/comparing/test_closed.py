@@ -9,7 +9,8 @@ import pytest
 from harness.comparing import closed
 from harness.comparing.closed import ReadPlan, RecordLine, RoundLine, read_closed
 from harness.comparing.snapshot import snapshot
-from harness.results.journal import JOURNAL
+from harness.results.documents import JournalError
+from harness.results.journal import JOURNAL, PLAN
 from harness.results.run import read_run
 from tests.support import runs
 from tests.support.places import STORED
@@ -87,3 +88,11 @@ def test_what_is_not_as_a_closed_run_leaves_it_is_for_the_whole_reading(change, 
 
 def test_a_folder_without_a_journal_is_none(tmp_path):
     assert read_closed(tmp_path, has_canary=False) is None
+
+
+@pytest.mark.parametrize("name", [JOURNAL, PLAN])
+def test_a_file_whose_disk_is_broken_is_a_line(directory, name):
+    (directory / name).unlink()
+    (directory / name).symlink_to("/proc/self/mem")
+    with pytest.raises(JournalError, match="can't be read: Input/output error"):
+        read_closed(directory, has_canary=True)

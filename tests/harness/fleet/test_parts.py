@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from harness.fleet import parts
+from harness.results.documents import JournalError
 from tests.support.parts import change, make_parts
 
 
@@ -44,6 +45,14 @@ def test_a_part_knows_its_board_its_plan_and_what_it_measured_of_the_bridge(made
     (part,), _ = parts.read_parts([place])
     assert (part.name, part.board, part.reading()) == ("", "GPU-aaaa", None)
     assert list(part.whole) == [planned.case.id for planned in part.plan.cases]
+
+
+def test_a_file_that_memory_can_not_hold_is_refused_before_it_is_read_whole(made, tmp_path):
+    place = shutil.copytree(made[0], tmp_path / "part")
+    with (place / "journal.jsonl").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(JournalError, match="bytes, and at most"):
+        parts.read_parts([place])
 
 
 def test_parts_that_are_alike_differ_in_nothing(made):

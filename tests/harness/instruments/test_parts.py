@@ -112,3 +112,12 @@ def test_a_real_call_is_taken_apart_and_its_trace_is_one_that_viewers_read(tmp_p
     events = json.loads(gzip.decompress((tmp_path / "trace.json.gz").read_bytes()))["traceEvents"]
     assert sum(event.get("name") == CALL for event in events) >= 3
     assert [path.name for path in tmp_path.iterdir()] == ["trace.json.gz"]
+
+
+def test_a_trace_that_the_profiler_could_not_write_is_told_with_its_folder(tmp_path):
+    class Silent:
+        def export_chrome_trace(self, _path):
+            pass
+
+    with pytest.raises(OSError, match=f"wrote no trace to {tmp_path}: is there room"):
+        parts._write(Silent(), tmp_path / "trace.json.gz")

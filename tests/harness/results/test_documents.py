@@ -30,6 +30,11 @@ def put_sparse(path):
         file.truncate(2**40)
 
 
+def put_unreadable(path):
+    # It opens, and its first bytes are nobody's.
+    path.symlink_to("/proc/self/mem")
+
+
 def put_text(text):
     return lambda path: path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
@@ -37,6 +42,7 @@ def put_text(text):
 PUT = {
     "a directory": (put_directory, "is a directory"),
     "a link to itself": (put_loop, "can't be read: Too many levels"),
+    "a file whose disk is broken": (put_unreadable, "can't be read: Input/output error"),
     "a pipe": (put_pipe, "is no regular file"),
     "a terabyte": (put_sparse, "has 1099511627776 bytes, and at most"),
     "nested JSON": (put_text('{"schema": "1.0.0", "a": ' + "[" * 100_000), "nests more than 32 deep"),

@@ -81,6 +81,11 @@ def test_a_label_is_the_directorys_name_unless_one_is_given(begun, monkeypatch):
     assert os.fspath(read_run(".").path) == "."
 
 
+def test_a_name_that_no_text_can_hold_gives_a_label_that_is_one(begun):
+    odd = begun.rename(begun.with_name("b\udcff"))
+    assert read_run(odd).label == "b\ufffd"
+
+
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
     places = [tmp_path / "monday" / "run", tmp_path / "tuesday" / "run", tmp_path / "other"]
     for place in places:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -44,6 +45,22 @@ def test_states_are_told_where_something_ended_or_time_has_passed():
     assert told[0]["devices"] == [
         {"worker": "a cpu cores 0", "order": "cpu-1", "phase": "round 3", "share": 0.5, "seconds": 5.0}
     ]
+
+
+def test_a_log_is_silent_while_other_runs_hold_every_device_and_a_screen_says_who_does():
+    stream, now = io.StringIO(), [0.0]
+    lines = JsonLines(stream, clock=lambda: now[0])
+    waiting = replace(STATE, at={}, seconds_left=None, held=dict.fromkeys("xy", "process 7 holds it"))
+    for moment in range(0, 100, 5):
+        now[0] = float(moment)
+        lines.state(waiting)
+    assert stream.getvalue().count("\n") == 1
+    now[0] = 100.0
+    lines.state(replace(waiting, held={"x": "process 7 holds it"}))
+    assert stream.getvalue().count("\n") == 2
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(table(waiting))
+    assert console.export_text().count("process 7 holds it") == 2
 
 
 def test_who_asks_for_quiet_hears_of_losses_alone():
