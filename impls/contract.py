@@ -33,7 +33,8 @@ class Limits:
     One that `writes_mask` writes it out where lengths, a window or shapes need it: as booleans, and in the dtype. Where
     it `writes_triangle`, a square's causal mask is written too, in float32. One `untried` here was written from
     documentation: no run of it is stored. `faults` are kinds of inputs on which it is known to be wrong, each with the
-    reason: they are not asked of it.
+    reason: they are not asked of it. One that `compiles` makes a kernel for each shape, in seconds: the battery meets
+    it on few shapes unless all are asked for.
     """
 
     devices: tuple[str, ...]
@@ -45,6 +46,7 @@ class Limits:
     untried: bool = False
     writes_triangle: bool = False
     faults: Mapping[str, str] = field(default_factory=dict)
+    compiles: bool = False
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ class Further(TypedDict, total=False):
     untried: bool
     writes_triangle: bool
     faults: Mapping[str, str]
+    compiles: bool
     options: Mapping[str, Iterable[Choice]]
 
 
@@ -140,6 +141,7 @@ def register(
         untried=further.get("untried", False),
         writes_triangle=further.get("writes_triangle", False),
         faults=dict(further.get("faults", {})),
+        compiles=further.get("compiles", False),
     )
 
     def add(function: Function) -> Function:

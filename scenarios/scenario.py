@@ -106,6 +106,7 @@ class Variant(Declared):
     axes: list[Axis] | None = None
     base: Point | None = None
     dtypes: list[Dtype] | None = None
+    implementations: list[str] | None = None
     exclude: list[str] | None = None
     own_base: dict[str, Point] | None = None
     sizes_at_most: dict[str, dict[str, int]] | None = None
@@ -195,7 +196,7 @@ class Scenario(Declared):
             return self
         changes = {
             name: value
-            for name in ("axes", "base", "dtypes", "exclude", "own_base", "sizes_at_most", "shapes")
+            for name in ("axes", "base", "dtypes", "implementations", "exclude", "own_base", "sizes_at_most", "shapes")
             if (value := getattr(variant, name)) is not None
         }
         return self.model_copy(update={**changes, "on": {}})

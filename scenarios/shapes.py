@@ -52,7 +52,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="models",
         question="What does prefill cost at the heads of models that people run?",
         # One length on a CPU, so that every model is met there within a minute; `-a n=...` asks for others.
-        axes=[Axis(name="n", values=[192])],
+        axes=[Axis(name="n", values=[128])],
         shapes=list(MODELS.values()),
         base={"batch": 1},
         exclude=LEFT_OUT,
@@ -170,6 +170,22 @@ SCENARIOS: tuple[Scenario, ...] = (
             "cuda": Variant(
                 axes=[Axis(name="n", values=[4096, 8192, 16384, 32768, 65536, 131072])],
                 base={"d": 128, "heads": 8, "batch": 1},
+                dtypes=["bfloat16"],
+            )
+        },
+    ),
+    Scenario(
+        name="options",
+        question="What does the best setting of an implementation's options gain over its default, and at which sizes?",
+        axes=[Axis(name="n", values=[128, 256, 512, 1024, 2048])],
+        base={"d": 64, "heads": 2, "batch": 1},
+        implementations=["sdpa-auto", "online", "online:*"],
+        on={
+            "cuda": Variant(
+                # One query a sequence leaves a GPU idle unless the keys are split.
+                axes=[Axis(name="n_q", values=[1, 256, 4096])],
+                base={"n_k": 8192, "d": 128, "heads": 16, "batch": 1},
+                implementations=["sdpa-auto", "online", "online:*", "flash-attn-3", "flash-attn-3:*"],
                 dtypes=["bfloat16"],
             )
         },

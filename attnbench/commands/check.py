@@ -20,6 +20,9 @@ def check_command(
     device: Device = None,
     keyword: Annotated[str, typer.Option("-k", help="Keep the probes whose title contains this.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="The few probes that find most mistakes.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All probes of what compiles for each shape too: seconds a shape.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, max=SEED_AT_MOST, help="Seed of the inputs.")] = 0,
     junit: Junit = None,
     telling: Telling,
@@ -49,6 +52,7 @@ def check_command(
             dtypes=dtype or (),
             quick=quick,
             only=keyword,
+            every=every,
             seed=seed,
             progress=listener(telling),
         )

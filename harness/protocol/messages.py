@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from harness.protocol.channel import Message
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
-VERSION = 5
+VERSION = 6
+
+# On which shapes a battery is asked: all, few that have between them what probes are about, or the fewest that have
+# each feature.
+Shapes = Literal["all", "few", "fewest"]
 
 
 class MessageError(ValueError):
@@ -55,7 +59,7 @@ class DescribedImplementation(Fact):
     """An implementation with its limits on the worker's device; `reason` tells why one is unavailable.
 
     `elsewhere` if it is for other devices alone; `on_request` if it runs only where it is asked for by name; `untried`
-    if no run of it is stored.
+    if no run of it is stored; `compiles` if it makes a kernel for each shape.
     """
 
     problem: str
@@ -69,6 +73,7 @@ class DescribedImplementation(Fact):
     approximate: bool = False
     on_request: bool = False
     untried: bool = False
+    compiles: bool = False
     source: str
     digest: str = ""
 
@@ -129,10 +134,11 @@ class ListedProbe(Fact):
 
 
 class ProbesListed(Fact):
-    """A battery's probes; a probe is asked for by its place in this list."""
+    """A battery's probes; a probe is asked for by its place in this list. They are at so many `points`."""
 
     kind: Literal["battery"] = "battery"
     probes: list[ListedProbe]
+    points: int = 0
 
 
 class Probed(Fact):
@@ -337,21 +343,27 @@ class ReadCanary(Asking[CanaryRead]):
 
 
 class ListProbes(Asking[ProbesListed]):
-    """List a problem's battery; `only` keeps probes whose title contains it."""
+    """List a problem's battery; `only` keeps probes whose title contains it.
+
+    On few `shapes`, or the fewest, it is what an `implementation` is asked that compiles for each.
+    """
 
     do: Literal["battery"] = "battery"
     problem: str
     quick: bool = False
     only: str = ""
+    shapes: Shapes = "all"
+    implementation: str = ""
 
 
 class RunProbe(Asking[Probed]):
-    """Run the probe at place `index` of the list that `problem`, `quick` and `only` give."""
+    """Run the probe at place `index` of the list that `problem`, `quick`, `only` and `shapes` give."""
 
     do: Literal["probe"] = "probe"
     problem: str
     quick: bool = False
     only: str = ""
+    shapes: Shapes = "all"
     index: int
     implementation: str
     dtype: str

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import Field
 
 from harness.protocol.messages import Describe, Failed, ListProbes, Refused, RunProbe
 from harness.records import SCHEMA, Fact, Outcome
@@ -14,7 +17,7 @@ from impls.variants import default_name, matches
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.protocol.messages import DescribedImplementation, ListedProbe
+    from harness.protocol.messages import DescribedImplementation, ListedProbe, ProbesListed, Shapes
     from harness.runner.progress import Progress
     from harness.runner.supervisor import WorkerSettings
 
@@ -39,10 +42,22 @@ class Unavailable(Fact):
     elsewhere: bool = False
 
 
+class Few(Fact):
+    """What one that compiles for each shape was asked, of how much: probes, and the points that they are at."""
+
+    implementation: str
+    dtype: str
+    probes: int
+    of_probes: int
+    points: int
+    of_points: int
+
+
 class Report(Fact):
     """The result of a check: an outcome for every probe, and what could not be examined.
 
-    `longest` is the greatest length among the probes that were asked; 0 if none was.
+    `longest` is the greatest length among the probes that were asked; 0 if none was. `few` says of whom not all was
+    asked, as each further shape takes seconds.
     """
 
     schema_version: str = SCHEMA
@@ -51,6 +66,7 @@ class Report(Fact):
     outcomes: list[Outcome]
     unavailable: list[Unavailable]
     longest: int = 0
+    few: list[Few] = Field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -83,6 +99,7 @@ def check(
     dtypes: Sequence[str] = (),
     quick: bool = False,
     only: str = "",
+    every: bool = False,
     seed: int = 0,
     progress: Progress,
 ) -> Report:
@@ -90,6 +107,9 @@ def check(
 
     What is examined on request alone is left out of these. Where implementations or files are named, each value of
     their options is asked the quick probes.
+
+    What compiles for each shape is asked on few shapes, on the fewest in its second dtype and beyond, or where the
+    battery is `quick`; on all where `every` or `only` is given.
 
     No implementation is imported here, but in worker processes, replaced if an implementation kills one. `only` keeps
     probes whose title contains it. Raises KeyError for a name or pattern that none has, WorkerError if no worker
@@ -102,31 +122,67 @@ def check(
         values = [entry for entry in entries if entry not in chosen and known.get(default_name(entry.name)) in chosen]
         # Each value of an option is asked the quick probes where its implementation is asked for.
         values = values if names or settings.impl_files else []
-        probes = {
-            some: supervisor.require(ListProbes(problem=problem, quick=some, only=only)).probes
-            for some in {quick, quick or bool(values)}
-        }
+
+        @functools.cache
+        def listed(*, few: bool, shapes: Shapes = "all", implementation: str = "") -> ProbesListed:
+            return supervisor.require(
+                ListProbes(problem=problem, quick=few, only=only, shapes=shapes, implementation=implementation)
+            )
+
         # By dtype first, as implementations share what is right of a dtype's inputs.
         examined = [
-            (entry.name, dtype, quick or entry in values)
+            (entry, dtype, quick or entry in values)
             for dtype in dict.fromkeys(dtype for entry in chosen for dtype in entry.dtypes)
             if not dtypes or dtype in dtypes
             for entry in (*chosen, *values)
             if entry.available and dtype in entry.dtypes
         ]
-        outcomes, longest = [], 0
-        for name, dtype, few in examined:
-            progress.examining(name, dtype)
-            for index, probe in enumerate(probes[few]):
+        outcomes, longest, spared, met = [], 0, [], set()
+        for entry, dtype, few in examined:
+            shapes: Shapes = "all"
+            if entry.compiles and not (every or only):
+                shapes = "fewest" if few or entry.name in met else "few"
+            met.add(entry.name)
+            asked = listed(few=few, shapes=shapes, implementation="" if shapes == "all" else entry.name)
+            if shapes != "all":
+                spared.append(_few(entry.name, dtype, asked, listed(few=few)))
+            progress.examining(entry.name, dtype, probes=len(asked.probes))
+            for index, probe in enumerate(asked.probes):
                 request = RunProbe(
-                    problem=problem, quick=few, only=only, index=index, implementation=name, dtype=dtype, seed=seed
+                    problem=problem,
+                    quick=few,
+                    only=only,
+                    shapes=shapes,
+                    index=index,
+                    implementation=entry.name,
+                    dtype=dtype,
+                    seed=seed,
                 )
                 outcomes.append(_outcome(supervisor, request, probe))
                 longest = max(longest, probe.length if outcomes[-1].status != "unsupported" else 0)
+                progress.probed()
     order = {entry.name: place for place, entry in enumerate((*chosen, *values))}
     outcomes.sort(key=lambda outcome: order[outcome.implementation])
     missing = _missing(entries, chosen, impl_files=settings.impl_files, problem=problem, is_named=bool(names))
-    return Report(problem=problem, device=settings.device, outcomes=outcomes, unavailable=missing, longest=longest)
+    return Report(
+        problem=problem,
+        device=settings.device,
+        outcomes=outcomes,
+        unavailable=missing,
+        longest=longest,
+        few=spared,
+    )
+
+
+def _few(implementation: str, dtype: str, asked: ProbesListed, battery: ProbesListed) -> Few:
+    return Few(
+        implementation=implementation,
+        dtype=dtype,
+        probes=len(asked.probes),
+        of_probes=len(battery.probes),
+        points=asked.points,
+        of_points=battery.points,
+    )
 
 
 def _chosen(

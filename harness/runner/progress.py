@@ -60,8 +60,11 @@ class Progress(Protocol):
     def unavailable(self, source: str, reason: str) -> None:
         """Hear that a source gives no implementation here."""
 
-    def examining(self, implementation: str, dtype: str) -> None:
-        """Hear that an implementation is held against the battery of probes."""
+    def examining(self, implementation: str, dtype: str, *, probes: int) -> None:
+        """Hear that an implementation is held against so many probes of the battery."""
+
+    def probed(self) -> None:
+        """Hear that one of them is answered."""
 
     def judging(self) -> None:
         """Hear that nothing is left to measure, and the claims are judged."""

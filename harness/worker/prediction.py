@@ -68,6 +68,7 @@ def _described(entry: Implementation, bench: Workbench) -> DescribedImplementati
         approximate=entry.approximate,
         on_request=entry.on_request,
         untried=limits.untried if limits else all(elsewhere.untried for elsewhere in entry.limits),
+        compiles=limits is not None and limits.compiles,
         source=entry.source,
         digest=bench.registry.digests.get((entry.problem, entry.name), ""),
     )

@@ -6,24 +6,40 @@ import functools
 from typing import TYPE_CHECKING
 
 from harness.gate import battery
+from harness.gate.few_shapes import on_few_shapes, shapes_of
 from harness.protocol.messages import ListedProbe, ListProbes, Probed, ProbesListed, RunProbe
 from impls import registry
 
 if TYPE_CHECKING:
+    from harness.protocol.messages import Shapes
     from harness.worker.workbench import Workbench
 
 
 @functools.cache
-def _tasks(problem: str, *, quick: bool, only: str) -> tuple[battery.Task, ...]:
+def _tasks(
+    problem: str, *, quick: bool, only: str, shapes: Shapes, supports: frozenset[str]
+) -> tuple[battery.Task, ...]:
     """List a problem's battery once a process: each probe is asked for by its place in the list."""
-    return tuple(battery.tasks(registry.problem(problem), quick=quick, only=only))
+    tasks = battery.tasks(registry.problem(problem), quick=quick, only=only)
+    if shapes != "all":
+        tasks = on_few_shapes(tasks, registry.problem(problem), supports=supports, layouts=shapes == "few")
+    return tuple(tasks)
 
 
-def list_probes(_: Workbench, request: ListProbes) -> ProbesListed:
+def _asked(bench: Workbench, request: ListProbes | RunProbe) -> tuple[battery.Task, ...]:
+    limits = None
+    if request.shapes != "all":
+        limits = registry.get(request.problem, request.implementation).limits_on(bench.device.type)
+    supports = limits.supports if limits else frozenset()
+    return _tasks(request.problem, quick=request.quick, only=request.only, shapes=request.shapes, supports=supports)
+
+
+def list_probes(bench: Workbench, request: ListProbes) -> ProbesListed:
     """List a problem's battery."""
-    tasks = _tasks(request.problem, quick=request.quick, only=request.only)
+    tasks = _asked(bench, request)
     return ProbesListed(
-        probes=[ListedProbe(probe=task.name, direction=task.direction, length=task.probe.length) for task in tasks]
+        probes=[ListedProbe(probe=task.name, direction=task.direction, length=task.probe.length) for task in tasks],
+        points=shapes_of(tasks),
     )
 
 
@@ -39,6 +55,6 @@ def run_probe(bench: Workbench, request: RunProbe) -> Probed:
         seed=request.seed,
         known=bench.known,
     )
-    task = _tasks(request.problem, quick=request.quick, only=request.only)[request.index]
+    task = _asked(bench, request)[request.index]
     bench.announce(task.title)
     return Probed(outcome=battery.run(examinee, task))

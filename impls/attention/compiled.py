@@ -45,6 +45,7 @@ def build(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, **options: Any) -> 
     prepare=build,
     score_buffers=2.0,
     on_request=True,
+    compiles=True,
 )
 @register(
     problem="attention",
@@ -55,6 +56,7 @@ def build(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, **options: Any) -> 
     prepare=build,
     score_buffers=2.0,
     on_request=True,
+    compiles=True,
     untried=True,
 )
 def compiled(

@@ -80,6 +80,7 @@ def build(
     supports=(*MASKS, "d_v"),
     prepare=build,
     row_bytes=row_bytes,
+    compiles=True,
 )
 @register(
     problem="attention",
@@ -91,6 +92,7 @@ def build(
     prepare=build,
     expects=("flex_attention",),
     row_bytes=row_bytes,
+    compiles=True,
     deterministic=False,
 )
 def flex(

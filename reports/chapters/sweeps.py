@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.results.frontier import frontiers
 from harness.results.pairs.paired import paired, policy_of
 from harness.results.pairs.regret import regrets
+from harness.results.pairs.tuned import tuned
 from reports import published, units
 from reports.answer import totals
 from reports.answer.sentences import baseline_of
@@ -29,6 +30,7 @@ from reports.figures import fresh_memory
 from reports.figures.figure import slug
 from reports.figures.scaling import frontier, memory, operations, options, overview, slopes, time
 from reports.figures.speed import bursts, regret, roofline, speed_up, throughput
+from reports.figures.speed import tuned as options_gain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +117,9 @@ def speed_chapter(
     ]
     rooflines = [section for run in runs for section in _rooflines(run, runs, table, colors)]
     loads = [section for run in runs if (section := _loads(run, runs, table, colors)) is not None]
-    choices = [section for run in runs if (section := _regret(run, runs, colors)) is not None]
+    choices = [
+        section for run in runs for section in (_regret(run, runs, colors), _options(run, runs, colors)) if section
+    ]
     sections = opened_first((*_totals(runs), *of_sweeps, *choices, *rooflines, *loads))
     if not sections:
         return None
@@ -152,6 +156,12 @@ def _regret(run: Run, runs: Sequence[Run], colors: dict[str, Look]) -> Section |
     """Draw what PyTorch's own choice of a backend lost, point by point."""
     figures = made([regret.regret(regrets(run), colors, key=slug(run.label))])
     return Section(of_run(run, "What PyTorch chose, and what was best", runs), "", figures) if figures else None
+
+
+def _options(run: Run, runs: Sequence[Run], colors: dict[str, Look]) -> Section | None:
+    """Draw what options gain over defaults, point by point."""
+    figures = made([options_gain.options(tuned(run), colors, key=slug(run.label))])
+    return Section(of_run(run, "Options, and the default beside the best", runs), "", figures) if figures else None
 
 
 def _rooflines(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> list[Section]:

@@ -74,6 +74,7 @@ def closing(report: Report) -> list[str]:
         return [f"nothing was asked: {why}", *not_asked(report)]
     return [
         *not_asked(report),
+        *on_few_shapes(report),
         *approximations(report.outcomes),
         f"looked at lengths up to {report.longest}; a run checks each case at its own",
     ]
@@ -93,6 +94,18 @@ def approximations(outcomes: Sequence[Outcome]) -> list[str]:
         )
         lines.append(f"{name} {dtype} is approximate; at worst: cosine similarity {cosine:.4g} ({at}), {largest}")
     return lines
+
+
+def on_few_shapes(report: Report) -> list[str]:
+    """Return a line for each implementation that compiles for each shape: what it was asked in each dtype."""
+    asked: dict[str, list[str]] = {}
+    for few in report.few:
+        what = f"{few.probes} of {few.of_probes} probes, at {few.points} of {few.of_points} points"
+        asked.setdefault(few.implementation, []).append(f"{what}, in {few.dtype}")
+    return [
+        f"{name} compiles for each shape and was asked {'; '.join(parts)}; --all asks every one"
+        for name, parts in asked.items()
+    ]
 
 
 def not_asked(report: Report) -> list[str]:

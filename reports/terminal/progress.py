@@ -224,9 +224,14 @@ class Reporter:
         """Say which source gives no implementation."""
         self._display.note(f"{source}: {reason}")
 
-    def examining(self, implementation: str, dtype: str) -> None:
-        """Say what is held against the battery."""
+    def examining(self, implementation: str, dtype: str, *, probes: int) -> None:
+        """Say what is held against the battery, and show how far it is."""
         self._display.note(f"checking {implementation} {dtype}")
+        self._display.phase(f"checking {implementation} {dtype}", total=probes)
+
+    def probed(self) -> None:
+        """Move on without a word."""
+        self._display.advance(1.0, "")
 
     def judging(self) -> None:
         """Say that the claims are judged."""
@@ -283,7 +288,10 @@ class Quiet(Reporter):
     def waiting(self, processes: Sequence[str], *, seconds: float) -> None:
         """Say nothing: the summary says it."""
 
-    def examining(self, implementation: str, dtype: str) -> None:
+    def examining(self, implementation: str, dtype: str, *, probes: int) -> None:
+        """Say nothing."""
+
+    def probed(self) -> None:
         """Say nothing."""
 
     def judging(self) -> None:

@@ -147,7 +147,7 @@ def test_a_number_that_is_none_is_null(capsys):
 )
 def test_quiet_tells_of_failures_and_of_what_changes_a_run(event, capsys):
     calls = {
-        "examining": lambda told: told.examining("batched", "float32"),
+        "examining": lambda told: told.examining("batched", "float32", probes=3),
         "resumed": lambda told: told.resumed("runs/x"),
         "judging": lambda told: told.judging(),
         "failed": lambda told: told.failed(runs.ok_record(n=64), cost=1.0),

@@ -7,8 +7,6 @@ some. Each has a process of its own, which may allocate the cap beyond what it h
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import json
 import os
 import resource
@@ -40,10 +38,14 @@ POINT = {"d": 64, "heads": 1, "batch": 8}
 PLANNED = (256, 512, 1024, 2048, 4096)
 # Sizes are told apart by this share.
 STEP = 1 / 64
+# A first call is of so many tokens.
+WARMING = 8
+FITS, TOO_LARGE, BROKEN = 0, 10, 11
 # What a prediction may be off by.
 ALLOWED = 0.10
-# glibc then gives each block of a tensor back when it is freed: what is held is what is used.
-RETURNING = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_TOP_PAD_": "0"}
+# glibc then gives each block of a tensor back when it is freed: what is held is what is used, and scores of a row leave
+# no hole between rows that stay.
+RETURNING = {"MALLOC_MMAP_THRESHOLD_": "4096", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_TOP_PAD_": "0"}
 
 
 @dataclass(frozen=True)
@@ -90,25 +92,36 @@ def _child() -> None:
     near = asked["near"]
     step = max(1, round(near * STEP))
     settings = {"cap": asked["cap"], "dtype": getattr(torch, asked["dtype"])}
-    # What a first call of all keeps is no size's.
-    _fits(asked["name"], 64, **{**settings, "cap": 2**40}, **asked["point"])
     low, high = near // 2 // step, 2 * near // step
     while high - low > 1:
         middle = (low + high) // 2
-        if _fits(asked["name"], middle * step, **settings, **asked["point"]):
+        if _fits_apart(asked["name"], middle * step, **settings, **asked["point"]):
             low = middle
         else:
             high = middle
     sys.stdout.write(f"{low * step}\n")
 
 
+def _fits_apart(name: str, n: int, **settings: Any) -> bool:
+    """Tell whether a call runs, in a copy of this process: what another left free would be room the cap can't see."""
+    copy = os.fork()
+    if not copy:
+        with contextlib.suppress(BaseException):
+            # What a first call of all keeps is no size's.
+            _fits(name, WARMING, **{**settings, "cap": 2**40})
+            os._exit(FITS if _fits(name, n, **settings) else TOO_LARGE)
+        os._exit(BROKEN)
+    _, status = os.waitpid(copy, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code not in {FITS, TOO_LARGE}:
+        raise RuntimeError(f"n = {n} ended with exit code {code}")
+    return code == FITS
+
+
 def _fits(name: str, n: int, *, cap: int, dtype: torch.dtype, **point: Any) -> bool:
     """Tell whether a call runs in `cap` bytes, its inputs included; what it prepares is made before."""
     problem, entry = registry.problem("attention"), registry.get("attention", name)
     parsed = problem.parse({**POINT, **point, "n": n})
-    # What earlier calls left in the heap would be room that the cap does not see.
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
     held = _held()
     subject = Subject(problem, entry, parsed, dtype, torch.device("cpu"))
     left = cap - subject.cost().input_bytes

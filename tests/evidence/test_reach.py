@@ -11,9 +11,9 @@ pytestmark = pytest.mark.skipif(not STATUS.exists(), reason="needs Linux, which 
 
 
 # A block longer than n is clipped; a row of loop's output is a tensor with objects of its own.
-@pytest.mark.parametrize("name", ["batched", "online:block=512", "loop"])
-def test_what_is_predicted_is_what_runs(name):
-    found = reach_of(name, cap=16 * 2**20)
+@pytest.mark.parametrize(("name", "mebibytes"), [("batched", 16), ("online:block=512", 16), ("loop", 32)])
+def test_what_is_predicted_is_what_runs(name, mebibytes):
+    found = reach_of(name, cap=mebibytes * 2**20)
     assert abs(found.error) <= ALLOWED, found
 
 

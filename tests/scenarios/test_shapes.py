@@ -38,6 +38,13 @@ def test_models_are_met_at_each_length_with_their_own_heads():
     assert asked == [{"batch": 1, "n": 4096, "heads": 128, "kv_heads": 128, "d": 192, "d_v": 128, "causal": True}]
 
 
+def test_options_are_swept_beside_their_defaults_and_those_of_a_gpu_s_kernels_there_alone():
+    scenario = catalog.find("options")
+    assert {"online", "online:*"} <= set(scenario.implementations)
+    assert "flash-attn-3:*" not in scenario.on_device("cpu").implementations
+    assert {"flash-attn-3", "flash-attn-3:*"} <= set(scenario.on_device("cuda").implementations)
+
+
 def test_decoding_has_one_query_and_lengths_that_let_time_decide():
     for device in ("cpu", "cuda"):
         points, _ = catalog.find("decode").on_device(device).points()

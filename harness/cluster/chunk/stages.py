@@ -68,7 +68,10 @@ class StageLines:
         """Say which source gives no implementation."""
         self._write(f"{source}: {reason}")
 
-    def examining(self, implementation: str, dtype: str) -> None:
+    def examining(self, implementation: str, dtype: str, *, probes: int) -> None:
+        """Say nothing: no chunk examines."""
+
+    def probed(self) -> None:
         """Say nothing: no chunk examines."""
 
     def judging(self) -> None:

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 class Tuned:
     """How many times as fast as the default the best of the `tried` variants is at a point, with a 95 % interval.
 
-    `case` is the default's. `is_told` where the best is faster than it by more than their rounds scatter.
+    `case` is the default's; per call it takes `seconds`, and the best takes `best_seconds`. `is_told` where the best is
+    faster than it by more than their rounds scatter.
     """
 
     case: Case
     best: str
     tried: int
+    seconds: float
+    best_seconds: float
     factor: float
     low: float
     high: float
@@ -35,6 +38,7 @@ def tuned(run: Run) -> list[Tuned]:
     """
     found = []
     cases = [record.case for record in run.records if record.time is not None]
+    seconds = {record.case.id: record.time.seconds for record in run.records if record.time is not None}
     for default in dict.fromkeys(case.default for case in cases if case.default != case.implementation):
         pairs = paired(run, baseline=default)
         variants: dict[str, list[Case]] = {}
@@ -50,6 +54,8 @@ def tuned(run: Run) -> list[Tuned]:
                     case=its[point],
                     best=best.implementation,
                     tried=len(several),
+                    seconds=seconds[its[point].id],
+                    best_seconds=seconds[best.id],
                     factor=pair.speed_up,
                     low=pair.low,
                     high=pair.high,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from harness.results.pairs.regret import Regret
+    from harness.results.pairs.tuned import Tuned
     from reports.figures.marks import Looks
 
 # More rows than this make no small figure; the table below it has all of them.
@@ -83,11 +84,11 @@ def draw_regret(drawn: Sequence[Regret], colors: Looks) -> Drawing:
     return drawing
 
 
-def _sizes(one: Regret) -> str:
+def _sizes(one: Regret | Tuned) -> str:
     return ", ".join(f"{name} {value}" for name, value in one.case.point.items())
 
 
-def labels(drawn: Sequence[Regret]) -> list[str]:
+def labels(drawn: Sequence[Regret] | Sequence[Tuned]) -> list[str]:
     """Name each point by the sizes that vary among those of its sweep, and by dtype and direction where those do."""
     varying = {name for name in ("dtype", "direction") if len({getattr(one.case, name) for one in drawn}) > 1}
     found = []

@@ -29,11 +29,12 @@ HERE = pytest.mark.usefixtures("worker_here")
 SIGNATURE = "def attend(q, k, v, *, causal=False, scale=None, valid_lens=None):"
 
 
-def kernel(tmp_path, body, *, name="mine", supports=("causal", "backward")):
+def kernel(tmp_path, body, *, name="mine", supports=("causal", "backward"), dtypes=("float32",), compiles=False):
     """Write a file that registers one implementation with a body."""
     file = tmp_path / f"{name}.py"
     decorator = (
-        f"@register(problem='attention', name={name!r}, devices=('cpu',), dtypes=('float32',), supports={supports})"
+        f"@register(problem='attention', name={name!r}, devices=('cpu',), dtypes={dtypes}, supports={supports}, "
+        f"compiles={compiles})"
     )
     file.write_text(f"{HEADER}\n{decorator}\n{SIGNATURE}\n{textwrap.indent(textwrap.dedent(body), '    ')}\n")
     return str(file)
@@ -66,6 +67,29 @@ def test_an_honest_file_agrees(tmp_path):
     assert {outcome.status for outcome in report.outcomes} == {"ok", "unsupported"}
     assert report.exit_code == 0
     assert "agrees" in shown(report, file)
+
+
+@HERE
+def test_what_compiles_for_each_shape_is_asked_on_few_and_that_is_said(tmp_path, capsys):
+    body = "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)"
+    settings = {"dtypes": ("float32", "bfloat16"), "compiles": True, "supports": ("causal", "valid_lens")}
+    file = kernel(tmp_path, body, **settings)
+    report = examine(file)
+    first, second = report.few
+    assert (first.dtype, second.dtype) == ("float32", "bfloat16")
+    assert second.points < first.points < first.of_points / 3
+    assert len(report.outcomes) == first.probes + second.probes < first.of_probes
+    assert report.exit_code == 0
+    said = " ".join(shown(report, file).split())
+    asked = f"{first.probes} of {first.of_probes} probes, at {first.points} of {first.of_points} points, in float32"
+    assert f"mine compiles for each shape and was asked {asked}; " in said
+    assert said.count("--all asks every one") == 1
+    assert "checking mine float32" in capsys.readouterr().out
+    named = examine(file, only="needle, causal", dtypes=("float32",))
+    whole = examine(file, quick=True, every=True, dtypes=("float32",))
+    assert (named.few, whole.few) == ([], [])
+    assert len({outcome.title for outcome in named.outcomes}) == 4
+    assert len(whole.outcomes) > examine(file, quick=True, dtypes=("float32",)).few[0].probes
 
 
 @HERE
@@ -105,15 +129,23 @@ def test_an_exception_is_reported_with_its_cause(tmp_path):
     assert "ValueError: no such tile" in outcome.reason
 
 
+@HERE
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        pytest.param("import nowhere_at_all", "No module named 'nowhere_at_all'", marks=HERE),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGABRT)", "SIGABRT"),
-        pytest.param("x = 1", "registers no implementation of attention", marks=HERE),
+        ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
+        ("x = 1", "registers no implementation of attention"),
     ],
 )
 def test_a_file_that_gives_nothing_is_unavailable_with_its_reason(tmp_path, text, reason):
+    assert_nothing(tmp_path, text, reason)
+
+
+def test_a_file_that_kills_the_process_that_imports_it_is_unavailable_too(tmp_path):
+    assert_nothing(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGABRT)", "SIGABRT")
+
+
+def assert_nothing(tmp_path, text, reason):
     file = tmp_path / "broken.py"
     file.write_text(text)
     report = examine(str(file))

@@ -55,6 +55,17 @@ def test_a_probe_is_run_by_its_place_in_the_list_that_was_asked_for(bench, index
     assert bench[1] == [outcome.title]
 
 
+@pytest.mark.parametrize("shapes", ["few", "fewest"])
+def test_on_few_shapes_a_probe_is_run_by_its_place_there(bench, shapes):
+    request = messages.ListProbes(problem="attention", shapes=shapes, implementation="einsum")
+    few, whole = (probing.list_probes(bench[0], one) for one in (request, messages.ListProbes(problem="attention")))
+    assert 0 < len(few.probes) < len(whole.probes)
+    assert 0 < few.points < whole.points / 3
+    outcome = probed(bench, len(few.probes) // 2, implementation="einsum", shapes=shapes)
+    wanted = few.probes[len(few.probes) // 2]
+    assert (outcome.probe, outcome.direction) == (wanted.probe, wanted.direction)
+
+
 def test_a_place_that_no_probe_has_rises(bench):
     with pytest.raises(IndexError):
         probed(bench, 10_000)

@@ -51,6 +51,22 @@ def test_a_reader_that_went_away_interrupts_once_and_is_told_of_on_standard_erro
     assert done.stderr == "interrupted: what was measured is kept; continue with --resume\n"
 
 
+def test_a_long_check_says_how_far_it_is_and_how_long_the_rest_takes(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    told = progress.Reporter(progress.Lines())
+    told.examining("compiled", "float32", probes=20)
+    for _ in range(10):
+        now[0] += 4.0
+        told.probed()
+    assert capsys.readouterr().out.splitlines() == [
+        "checking compiled float32",
+        "checking compiled float32: 15% ETA 1:08",
+        "checking compiled float32: 30% ETA 0:56",
+        "checking compiled float32: 45% ETA 0:44",
+    ]
+
+
 def test_a_round_says_something_at_most_every_few_seconds(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
