@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 from harness.comparing.grids import Grid, packed, text, unpacked
 from harness.comparing.snapshot import Figures, Snapshot
 from harness.records import SCHEMA, Case, Fact, Record, case_id
-from harness.results.documents import JournalError, read_model
+from harness.results.documents import JournalError, read_model, reading
 from harness.results.journal import read_document
 from scenarios.scenario import Cache, Direction
 
@@ -133,8 +133,8 @@ def _case(group: Group, row: Sequence[JsonValue]) -> Case:
 
 
 def is_baseline(path: Path) -> bool:
-    """Tell whether a file begins as a baseline does; what it holds is for `read` to check."""
-    with path.open("rb") as file:
+    """Tell whether a file begins as a baseline does; what it holds is for `read` to check. Raises JournalError."""
+    with reading(path), path.open("rb") as file:
         return b'"attnbench baseline"' in file.read(200)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.results import journal
@@ -14,7 +16,6 @@ from harness.results.merged_file import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from harness.records import Environment, Record
     from harness.results.journal import Entries
@@ -91,7 +92,8 @@ def read_parts(paths: Sequence[Path]) -> tuple[list[ReadPart], list[str]]:
 
     The latter were ended before they described their device, or got no curve of the plan. Raises JournalError.
     """
-    places = sorted({path.resolve() for path in paths})
+    # `Path.resolve` has no answer for a link to itself, which is then refused as what it is.
+    places = sorted({Path(os.path.realpath(path)) for path in paths})
     names = Counter(place.name for place in places)
     labels = {place: place.name if names[place.name] == 1 else f"{place.parent.name}/{place.name}" for place in places}
     found = [(labels[place], _read(place, label=labels[place])) for place in places]

@@ -134,3 +134,9 @@ def test_a_name_is_one_file_in_the_folder(name, tmp_path):
     with pytest.raises(JournalError, match="no name for a baseline"):
         baselines.path_of(name, folder=tmp_path)
     assert baselines.path_of("main-2.13", folder=tmp_path) == tmp_path / "main-2.13.json"
+
+
+def test_a_file_whose_disk_is_broken_is_a_line(tmp_path):
+    (tmp_path / "main.json").symlink_to("/proc/self/mem")
+    with pytest.raises(JournalError, match=r"main\.json can't be read: Input/output error"):
+        baselines.is_baseline(tmp_path / "main.json")

@@ -55,6 +55,12 @@ def test_a_file_that_memory_can_not_hold_is_refused_before_it_is_read_whole(made
         parts.read_parts([place])
 
 
+def test_a_link_to_itself_is_refused_as_one(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(JournalError, match=r"loop/plan\.json can't be read: Too many levels of symbolic links"):
+        parts.read_parts([tmp_path / "loop"])
+
+
 def test_parts_that_are_alike_differ_in_nothing(made):
     found, _ = parts.read_parts(made)
     assert parts.differences(found) == []
