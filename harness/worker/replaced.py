@@ -72,7 +72,7 @@ class Operators:
             gc.unfreeze()
             for found in gc.get_objects():
                 if type(found) is torch.library.Library and found._op_impls & replaced:  # noqa: SLF001
-                    found._destroy()  # noqa: SLF001
+                    found._destroy()  # type: ignore[no-untyped-call]  # noqa: SLF001
         self._kept |= listed
         parts = (entry.split("/") for entry in sorted(replaced))
         return [f"operator aten::{operator} for {key or 'every device'}" for _, operator, key in parts]
