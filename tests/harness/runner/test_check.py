@@ -129,15 +129,23 @@ def test_an_exception_is_reported_with_its_cause(tmp_path):
     assert "ValueError: no such tile" in outcome.reason
 
 
+@HERE
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        pytest.param("import nowhere_at_all", "No module named 'nowhere_at_all'", marks=HERE),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGABRT)", "SIGABRT"),
-        pytest.param("x = 1", "registers no implementation of attention", marks=HERE),
+        ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
+        ("x = 1", "registers no implementation of attention"),
     ],
 )
 def test_a_file_that_gives_nothing_is_unavailable_with_its_reason(tmp_path, text, reason):
+    assert_nothing(tmp_path, text, reason)
+
+
+def test_a_file_that_kills_the_process_that_imports_it_is_unavailable_too(tmp_path):
+    assert_nothing(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGABRT)", "SIGABRT")
+
+
+def assert_nothing(tmp_path, text, reason):
     file = tmp_path / "broken.py"
     file.write_text(text)
     report = examine(str(file))
