@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,12 @@ def _cases(entry: contract.Implementation) -> list:
         if (limits := entry.limits_on(device)) is not None
         for dtype in limits.dtypes
     ]
+
+
+def pytest_collection_finish():
+    """Keep collections off what was imported: nothing of it goes, and tests of workers collect hundreds of times."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 
 from harness.instruments import memory
@@ -28,11 +26,9 @@ def worker(steps, monkeypatch):
     monkeypatch.setattr(memory, "cap_process", lambda _limit: True)
     worker = Worker(announce=steps.append)
     started = worker.answer(encode(messages.Start(device="cpu", policy=DEFAULT)))
-    gc.unfreeze()
     assert isinstance(started, messages.Started)
     assert started.free > 0
-    yield worker
-    gc.unfreeze()
+    return worker
 
 
 @pytest.fixture
