@@ -229,7 +229,7 @@ def _compare(
 
 
 def _chance(value: torch.Tensor, witnesses: Sequence[Witness], policy: GatePolicy) -> float:
-    """Return by how much errors of results like a tensor may differ by chance; 1 if the bound alone is asked.
+    """Return by how much errors of results like a tensor may differ by chance, 1 if the bound alone is asked.
 
     One row's error reaches every key, so the gradient that fewest rows carry tells how many are independent.
     """

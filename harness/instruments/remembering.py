@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from harness.instruments.watched import renew
 from harness.stats.sequential import decide
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Found = Literal["kept", "none kept", "undecided"]
 # Bound before any implementation is imported, so that none can replace them later.
-_clone, _copy, _roll = torch.Tensor.clone, torch.Tensor.copy_, torch.roll
+_clone = torch.Tensor.clone
 # Of two calls that do the same work either is the longer half of the time, whatever else the machine does.
 BY_CHANCE = 0.5
 # Where results are kept a disturbance hides it in one pair of five at most, else there is no time to publish either.
@@ -75,11 +76,12 @@ def look_again(
     until = perf_counter() + policy.second_look_seconds
     found: Found = "undecided"
     while found == "undecided" and len(pairs) < policy.second_look_pairs and (not pairs or perf_counter() < until):
-        new, _ = _after_writing(timed, call, written, into=written, calls=calls)
-        seen, later = _after_writing(timed, call, written, into=others, calls=calls)
+        number = len(pairs)
+        new, _ = _after_writing(timed, call, written, into=written, number=number, calls=calls)
+        seen, later = _after_writing(timed, call, written, into=others, number=number, calls=calls)
         pause = 0.0
         if known is not None:
-            first, after = _after_writing(timed, known, written, into=others, calls=3)
+            first, after = _after_writing(timed, known, written, into=others, number=number, calls=3)
             pause = max(0.0, first - (after or 0.0))
         pairs.append(Pair(new, seen, later, pause))
         found = judge(pairs, policy=policy)
@@ -87,12 +89,12 @@ def look_again(
 
 
 def _after_writing(
-    timed: Timed, call: Call, written: Sequence[torch.Tensor], *, into: Sequence[torch.Tensor], calls: int
+    timed: Timed, call: Call, written: Sequence[torch.Tensor], *, into: Sequence[torch.Tensor], number: int, calls: int
 ) -> tuple[float, float | None]:
-    """Write the values of tensors, moved by one, into some; return the seconds of the next call, and of those after."""
+    """Write new values of tensors into some; return the seconds of the next call, and of those after."""
     with torch.no_grad():
         for tensor, target in zip(written, into, strict=True):
-            _copy(target, _roll(tensor, 1))
+            renew(tensor, into=target, number=number)
     first = timed(call, 1).seconds
     return first, timed(call, min(calls, CALLS_AT_MOST) - 1).seconds if calls > 1 else None
 

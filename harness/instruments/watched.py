@@ -22,9 +22,12 @@ Outputs = tuple[torch.Tensor, ...]
 # Bound before any implementation is imported, so that none can replace them later.
 _equal, _detach, _clone, _copy = torch.equal, torch.Tensor.detach, torch.Tensor.clone, torch.Tensor.copy_
 _same_version = torch.autograd.grad_mode._unsafe_preserve_version_counter  # noqa: SLF001
-_roll, _select = torch.roll, torch.Tensor.select
+_roll, _add, _select = torch.roll, torch.add, torch.Tensor.select
 # Of tensors with more elements one column is rewritten and compared: all of them would take as long as a short call.
 WHOLE_AT_MOST = 2**16
+# How much of what an element held is left in its new value, beside its neighbour's: enough to move sums, norms and
+# largest elements, by which results may be remembered. Of either sign in turn, so that values keep their size.
+LEFT_OVER = 0.25
 # Results are compared whole in so many visits to a case, one on new values and one on values written again.
 WHOLE_VISITS = 2
 # Blocks of so few calls have none made untimed before them.
@@ -242,16 +245,21 @@ class WatchedBlocks:
         return block
 
     def write(self) -> None:
-        """Write the inputs in place: values moved by one element, or by a row in their column, or as they are."""
+        """Write the inputs in place: new values, of large tensors in a column, or values as they are."""
         with torch.no_grad(), self.watching.spending():
             for tensor in self.written:
                 values = part(tensor, self.watching.watched)
                 if self.watching.is_new:
-                    _copy(values, _roll(values, 1))
+                    renew(values, into=values, number=len(self.first))
                 else:
                     # What is remembered by a tensor's version is remembered of values seen.
                     with _same_version(tensor):
                         _copy(values, _clone(values))
+
+
+def renew(values: torch.Tensor, *, into: torch.Tensor, number: int) -> None:
+    """Write new values made of given ones, for the so many-th time: each is its neighbour's, and a part of the old."""
+    _add(_roll(values, 1), values, alpha=LEFT_OVER if number % 2 == 0 else -LEFT_OVER, out=into)
 
 
 def _joined(parts: Sequence[Block]) -> Block:

@@ -22,7 +22,7 @@ def remembered(
 ) -> str:
     """Say how first calls on new values and other calls differ by more than warm-up explains, empty if they don't.
 
-    Fewer than `at_least` first calls on new values decide nothing; one is enough to look again.
+    Fewer than `at_least` first calls on new values say nothing; one is enough to look again.
     First calls are held against the calls after them in their block, a moment later, and that ratio on new values
     against the ratio on values written again. The least ratio on new values counts, so that what disturbs some of them
     fails no case. Slow calls have blocks of their own, minutes apart: there the undisturbed alone are compared.

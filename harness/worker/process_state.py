@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from harness.worker.replaced import Functions
+from harness.worker.replaced import Functions, Operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -345,14 +345,15 @@ class ProcessState:
     changed_by: dict[str, list[str]] = field(default_factory=dict)
     is_spoiled: bool = False
     functions: Functions = field(default_factory=Functions)
+    operators: Operators = field(default_factory=Operators)
     _values: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._values = {name: setting.read() for name, setting in self.settings.items()}
 
     def mend(self) -> list[str]:
-        """Put back what was changed since, and say what: settings by value, functions by name."""
-        changed = [f"replaced {name}" for name in self.functions.put_back()]
+        """Put back what was changed since, and say what: settings by value, functions and operators by name."""
+        changed = [f"replaced {name}" for name in (*self.functions.put_back(), *self.operators.put_back())]
         for name, setting in self.settings.items():
             before, now = self._values[name], self._read(setting)
             if now == before:

@@ -1,8 +1,9 @@
-"""Functions of torch, of Python and of the harness itself that all share: watched, and put back where replaced."""
+"""Functions of torch, of Python and of the harness, and torch's operators: watched, and put back where replaced."""
 
 from __future__ import annotations
 
 import builtins
+import gc
 import math
 import sys
 from pathlib import Path
@@ -48,6 +49,45 @@ class Functions:
             delattr(torch.Tensor, name)
             replaced.append(f"Tensor.{name}")
         return replaced
+
+
+class Operators:
+    """The kernels that Python had registered for torch's own operators.
+
+    What `torch.library` lists is watched. Whoever goes to the dispatcher past it is not noticed: nothing else there is
+    cheap enough to look at after each call.
+    """
+
+    def __init__(self) -> None:
+        self._kept = set(torch.library._impls)  # noqa: SLF001
+
+    def put_back(self) -> list[str]:
+        """Take away what was registered since, but by torch itself; return the operators."""
+        listed = torch.library._impls  # noqa: SLF001
+        if listed <= self._kept:
+            return []
+        replaced = {entry for entry in listed - self._kept if entry.startswith("aten/") and not _is_torchs(entry)}
+        if replaced:
+            # Frozen objects are not among those that the collector lists.
+            gc.unfreeze()
+            for found in gc.get_objects():
+                if type(found) is torch.library.Library and found._op_impls & replaced:  # noqa: SLF001
+                    found._destroy()  # type: ignore[no-untyped-call]  # noqa: SLF001
+        self._kept |= listed
+        parts = (entry.split("/") for entry in sorted(replaced))
+        return [f"operator aten::{operator} for {key or 'every device'}" for _, operator, key in parts]
+
+
+def _is_torchs(entry: str) -> bool:
+    """Tell whether a kernel, as torch.library names it, was registered by torch's own code, not through its functions.
+
+    The dispatcher keeps the place of each registration.
+    """
+    _, operator, key = entry.split("/")
+    begins = tuple(f"{key or 'CompositeImplicitAutograd'}{kind}: registered at " for kind in ("", "[alias]"))
+    lines = torch._C._dispatch_dump(f"aten::{operator}").splitlines()  # noqa: SLF001
+    places = [line.partition(": registered at ")[2] for line in lines if line.startswith(begins)]
+    return all(place.startswith(_TORCH) and not place.startswith(f"{_TORCH}library.py") for place in places)
 
 
 def _is_replaced(now: Any, function: Any) -> bool:

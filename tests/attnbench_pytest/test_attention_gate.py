@@ -35,7 +35,21 @@ def attend(q, k, v, *, causal, scale):
         scores = scores.masked_fill(future, -torch.inf)
     return scores.softmax(-1) @ v
 """
+# What calls no kernel has its worker in the tests' process, which takes no time to start.
+FIXTURES = """
+import pytest
+
+
+@pytest.fixture
+def worker_here(monkeypatch):
+    from tests.support.worker_here import take_the_place_of_processes
+
+    take_the_place_of_processes(monkeypatch)
+"""
 TESTS = """
+import pytest
+
+
 def test_right(attention_gate):
     report = attention_gate("right", file="right.py", dtypes=("float32", "float64"), probes="n 129")
     assert {(one.dtype, one.status) for one in report.outcomes if one.direction == "forward"} == {
@@ -58,10 +72,12 @@ def test_of_attnbench_itself(attention_gate):
     attention_gate("batched", dtypes="float32", probes="n 129")
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_elsewhere(attention_gate):
     attention_gate(file="elsewhere.py", device="cpu")
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_unknown(attention_gate):
     attention_gate("rihgt", file="right.py")
 
@@ -70,10 +86,12 @@ def test_no_file(attention_gate):
     attention_gate(file="nowhere.py")
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_no_such_probe(attention_gate):
     attention_gate(file="right.py", probes="no such probe")
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_undeclared(attention_gate):
     attention_gate(file="right.py", dtypes=("float32", "float16"), probes="n 129")
 
@@ -119,6 +137,7 @@ def project(tmp_path_factory):
     ):
         (folder / f"{name}.py").write_text(KERNEL.format(name=name, device=device, causal=causal))
     (folder / "test_kernels.py").write_text(TESTS)
+    (folder / "conftest.py").write_text(FIXTURES)
     return folder
 
 

@@ -29,6 +29,8 @@ from tests.support.mutants import MUTANTS, Mutant, honest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from impls.contract import Implementation
+
 # Enough for 8000 honest results.
 SEEDS = 360
 UPSTREAM = ("dense", "strided", "expanded")
@@ -75,7 +77,11 @@ ORDINARY = (
 )
 PUBLISHED_DTYPES = ("float32", "bfloat16", "float16")
 # Published rules say nothing of rows that are not finite, nor of what only some kernels offer.
-COMPARABLE = tuple(probe for probe in PROBLEM.PROBES if not probe.needs and not probe.spoils_row)
+COMPARABLE = tuple(
+    probe
+    for probe in PROBLEM.PROBES
+    if not probe.needs and not probe.spoils_row and not probe.point.keys() & set(registry.RARE)
+)
 # Kinds that go with any shape; the others need a size, a length or a feature that the battery gives them.
 ANY_SHAPE = tuple(kind for kind in KINDS if not kind.startswith("NaN") and kind != "large products")
 
@@ -101,13 +107,9 @@ def accepting(mutant: Mutant, dtype: str, probes: tuple[Probe, ...]) -> list[str
 
 def honest_rejections() -> tuple[int, dict[str, int]]:
     """Count honest forward results on the battery's inputs, and those that each published rule rejects."""
-    discovery.discover()
     results, rejections = 0, dict.fromkeys((rule.name for rule in RULES), 0)
-    for name in registry.names("attention"):
-        entry = registry.get("attention", name)
+    for entry in asked():
         limits = entry.limits_on("cpu")
-        if limits is None or entry.prepare is not None or entry.on_request:
-            continue
         for dtype, probe in itertools.product(PUBLISHED_DTYPES, COMPARABLE):
             point = PROBLEM.parse(probe.point)
             if not PROBLEM.features(point, direction="forward") <= limits.supports:
@@ -149,16 +151,22 @@ def random_point(generator: random.Random) -> dict[str, object]:
     return point
 
 
-def honest_rates() -> dict[str, tuple[int, int, float]]:
-    """Return checks, rejections and largest ratio of each implementation over random seeds, shapes, kinds, layouts."""
-    entries = [
+def asked() -> list[Implementation]:
+    """List the implementations that the page is about: those that run here as they come."""
+    return [
         entry
         for entry in discovery.discover().entries.values()
         if entry.problem == "attention"
         and entry.limits_on("cpu") is not None
         and entry.prepare is None
+        and not entry.on_request
         and not entry.chosen
     ]
+
+
+def honest_rates() -> dict[str, tuple[int, int, float]]:
+    """Return checks, rejections and largest ratio of each implementation over random seeds, shapes, kinds, layouts."""
+    entries = asked()
     rates = {entry.name: (0, 0, 0.0) for entry in entries}
     for seed in range(SEEDS):
         generator, known = random.Random(seed), Known()
@@ -205,7 +213,7 @@ class Row:
 
 
 def comparable_dtypes(mutant: Mutant) -> list[str]:
-    if mutant.backward_only or mutant.problem != "attention":
+    if mutant.backward_only or mutant.problem != "attention" or mutant.claims:
         return []
     return [dtype for dtype in mutant.wrong_in if dtype in PUBLISHED_DTYPES]
 

@@ -52,6 +52,7 @@ def found(tmp_path_factory):
     [
         ("planted-lazy", "out has attributes of its own: detach"),
         ("planted-by-content", "a call on new values takes"),
+        ("planted-by-sums", "a call on new values takes"),
         ("planted-by-version", "a first call takes"),
         ("planted-by-address", "new values in its inputs gave the results of the old ones"),
         ("planted-three-threads", "it changed threads from"),

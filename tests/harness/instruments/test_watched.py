@@ -152,16 +152,36 @@ def test_what_watching_takes_is_booked(monkeypatch):
 
 
 def test_of_a_large_tensor_a_column_is_written_and_every_row_has_new_values():
-    tensor = torch.arange(2.0 * watched.WHOLE_AT_MOST).reshape(-1, 4)
+    tensor = torch.randn(2 * watched.WHOLE_AT_MOST, generator=torch.Generator().manual_seed(0)).reshape(-1, 4)
     for number in range(3):
         before = tensor.clone()
         watched.WatchedBlocks(Steps(), (tensor,), watched.Watching(watched=2 * number)).write()
         changed = tensor != before
         assert changed[:, 2 * number % 4].all()
         assert changed.sum() == len(tensor), "the other columns stay"
-        assert torch.equal(tensor[:, 2 * number % 4].roll(-1), before[:, 2 * number % 4])
+        column = before[:, 2 * number % 4]
+        torch.testing.assert_close(tensor[:, 2 * number % 4], column.roll(1) + watched.LEFT_OVER * column)
     row = torch.arange(2.0 * watched.WHOLE_AT_MOST)[None]
     assert watched.part(row, 0) is row, "of a single row all"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [2**12, 2 * watched.WHOLE_AT_MOST], ids=["whole", "column"])
+def test_new_values_move_whatever_their_sum_may_be_remembered_by(dtype, size):
+    tensor = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(dtype).reshape(-1, 2)
+    found = blocks(tensor)
+    for _ in range(3):
+        wide = tensor.double()
+        found.block(tensor.clone, 1)
+        for mark in (
+            torch.sum,
+            torch.linalg.norm,
+            lambda values: values[:, 0].max(),
+            lambda values: values.abs().sum(),
+        ):
+            was, now = float(mark(wide)), float(mark(tensor.double()))
+            assert abs(now - was) > 1e-5 * abs(was)
+    assert 0.9 < float(tensor.double().std()) < 1.2, "values keep their size"
 
 
 def test_large_results_are_compared_whole_at_first_and_by_a_column_later():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import math
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from harness.gate import agreement
-from harness.worker.replaced import OWNERS, Functions
+from harness.worker.replaced import OWNERS, Functions, Operators
 
 
 @pytest.fixture
@@ -71,3 +72,53 @@ def test_new_names_and_calls_replace_nothing(functions):
 def test_each_owner_has_functions_that_are_watched(functions):
     assert len(functions._kept) >= len(OWNERS)
     assert all(kept for _, kept in functions._kept)
+
+
+def doubled(a, b):
+    return 2 * (a.unsqueeze(-1) * b.unsqueeze(1)).sum(2)
+
+
+def of_a_library():
+    library = torch.library.Library("aten", "IMPL")
+    library.impl("bmm", doubled, "CPU")
+    return library
+
+
+def of_a_frozen_library():
+    library = torch.library.Library("aten", "IMPL", "CPU")
+    gc.collect()
+    gc.freeze()
+    library.impl("bmm", doubled)
+    return library
+
+
+def of_a_function():
+    torch.library.impl("aten::bmm", "cpu", doubled)
+
+
+@pytest.mark.filterwarnings("ignore:Warning only once for all operators")
+@pytest.mark.parametrize("register", [of_a_library, of_a_frozen_library, of_a_function])
+def test_a_kernel_registered_for_an_operator_of_torch_is_named_and_taken_away(register):
+    operators, ones = Operators(), torch.ones(1, 2, 2)
+    keep = register()
+    try:
+        assert torch.bmm(ones, ones).sum() == 16.0
+        assert operators.put_back() == ["operator aten::bmm for CPU"]
+        assert torch.bmm(ones, ones).sum() == 8.0
+        assert operators.put_back() == []
+    finally:
+        operators.put_back()
+        del keep
+
+
+def test_operators_of_ones_own_and_those_that_torch_registers_are_left_alone():
+    operators = Operators()
+    with torch.library._scoped_library("tests_of_replaced", "DEF") as library:
+        library.define("twice(Tensor x) -> Tensor")
+        library.impl("twice", lambda x: 2 * x, "CPU")
+        assert operators.put_back() == []
+        assert torch.ops.tests_of_replaced.twice(torch.ones(1)) == 2.0
+    # As torch's own modules list theirs, once they are imported.
+    found = Operators()
+    found._kept.discard("aten/bmm/Meta")
+    assert found.put_back() == []

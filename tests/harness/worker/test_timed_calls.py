@@ -135,3 +135,34 @@ def test_what_draws_its_own_numbers_is_left_to_the_gate():
     held(case, stale=True)
     with pytest.raises(RefusedError):
         held(case.model_copy(update={"point": {"n": 16, "width": 16, "heads": 2}}), stale=True)
+
+
+def inferring(q, k, v, **_):
+    with torch.inference_mode():
+        return torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+
+
+@pytest.mark.parametrize("within", [None, torch.inference_mode])
+def test_a_kernel_in_inference_mode_is_held_and_timed_as_any_other(worker, planted, within):
+    case = planted(inferring, within=within)
+    assert isinstance(ask(worker, messages.Prepare(case=case, seed=3)), messages.Prepared)
+    for index in range(2):
+        request = messages.Visit(case=case, seed=3 + index, calls=5, blocks=2, index=index, process=0)
+        assert ask(worker, request).round.new_values is (index == 0)
+    assert isinstance(ask(worker, messages.Recheck(case=case, seed=5, look_again=5)), messages.Rechecked)
+
+
+@pytest.mark.parametrize("mark", [torch.sum, torch.linalg.norm, torch.max])
+def test_an_answer_kept_by_a_figure_of_its_inputs_is_not_given_for_new_values(worker, planted, mark):
+    kept, computed = {}, []
+
+    def replays(q, k, v, **_):
+        key = tuple(float(mark(tensor)) for tensor in (q, k, v))
+        if key not in kept:
+            computed.append(key)
+            kept[key] = torch.softmax(q @ k.mT / 8**0.5, -1) @ v
+        return kept[key].clone()
+
+    request = messages.Visit(case=planted(replays), seed=3, calls=5, blocks=4, index=0, process=0)
+    assert isinstance(ask(worker, request), messages.Visited)
+    assert len(computed) == 1 + 4, "once before the blocks, and by the first call of each"
