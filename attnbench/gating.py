@@ -17,7 +17,7 @@ from impls.registry import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.records import Outcome
+    from harness.records import ProbeOutcome
     from harness.runner.check import Report
 
 # Of the probes that failed in one dtype, as many are named beside the first.
@@ -119,7 +119,7 @@ def mistakes(report: Report, asked: Asked) -> str:
     return "\n".join([f"{asked.name or asked.file} does not pass the gate{of}", *lines])
 
 
-def repeating_command(outcome: Outcome, asked: Asked) -> str:
+def repeating_command(outcome: ProbeOutcome, asked: Asked) -> str:
     """Return the command that repeats one outcome, with the folders that this process imports from beside its own."""
     from reports.terminal.check import reproduction
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Fact(BaseModel):
+class DataModel(BaseModel):
     """The base of every model here: unknown fields are refused, instances don't change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
 
-class Case(Fact):
+class Case(DataModel):
     """One point x dtype x device x direction x cache x implementation: the unit that gets a record."""
 
     id: str

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.records import Fact
+from harness.records import DataModel
 
 # Raised whenever a constant changes its meaning or value; runs of different policies differ by it.
 VERSION = "5"
 
 
-class TimingPolicy(Fact):
+class TimingPolicy(DataModel):
     """When a block is long enough, when warm-up ends, when sampling stops. Times are seconds."""
 
     # A block of 5 ms keeps the timer at 2e-5 of it and stays below a scheduler slice.
@@ -84,7 +84,7 @@ class TimingPolicy(Fact):
     second_look_seconds: float = 20.0
 
 
-class GatePolicy(Fact):
+class GatePolicy(DataModel):
     """Budgets of numerical agreement; see impls/*/problem.py for the elementwise bound."""
 
     rows: int = 128
@@ -101,7 +101,7 @@ class GatePolicy(Fact):
     units_rms: float = 0.5
 
 
-class ScalingPolicy(Fact):
+class ScalingPolicy(DataModel):
     """Fitting and judging laws; docs/verdict.md explains the method and docs/calibration.md how often it is right."""
 
     # Half a power apart is the least that laws of interest differ by; half of that on either side of the claim.
@@ -146,7 +146,7 @@ class ScalingPolicy(Fact):
     ratio_band: float = 0.15
 
 
-class MemoryPolicy(Fact):
+class MemoryPolicy(DataModel):
     """Memory of the machine and of a case, in bytes unless named otherwise."""
 
     # A case may take this share of what is free; the rest keeps the machine usable.
@@ -157,7 +157,7 @@ class MemoryPolicy(Fact):
     outside_from: int = 64 * 2**20
 
 
-class AllocationPolicy(Fact):
+class AllocationPolicy(DataModel):
     """The comparison of a call on fresh memory with one on memory kept, on a CPU. Times are seconds."""
 
     rounds: int = 5
@@ -167,7 +167,7 @@ class AllocationPolicy(Fact):
     peak_bytes_over: int = 2**25
 
 
-class TelemetryPolicy(Fact):
+class TelemetryPolicy(DataModel):
     """The sustained pass: how long, how often read, on which cases. Times are seconds."""
 
     # NVML's power is a mean of the last second on most GPUs, its utilisation of 1/6 to 1 s (NVML API reference).
@@ -196,7 +196,7 @@ class TelemetryPolicy(Fact):
     points_cuda: int = 1
 
 
-class ComparisonPolicy(Fact):
+class ComparisonPolicy(DataModel):
     """When two calls that were timed in turn count as different, or as the same."""
 
     confidence: float = 0.95
@@ -217,7 +217,7 @@ class ComparisonPolicy(Fact):
     moderate_from: int = 10
 
 
-class RunPolicy(Fact):
+class RunPolicy(DataModel):
     """Timeouts and budgets of a run, in seconds."""
 
     timeout_at_least: float = 60.0
@@ -247,7 +247,7 @@ class RunPolicy(Fact):
     stderr_lines: int = 20
 
 
-class Policy(Fact):
+class Policy(DataModel):
     """All of it."""
 
     version: str = VERSION

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.records import SCHEMA, Agreement, Case, Ceiling, Fact
+from harness.records import SCHEMA, Agreement, Case, Ceiling, DataModel
 
 # `outside` is the time of a call in no operator (CPU) or kernel (CUDA): Python, dispatch, launches, waiting.
 PartKind = Literal["operator", "kernel", "copy", "outside"]
@@ -14,7 +14,7 @@ PartKind = Literal["operator", "kernel", "copy", "outside"]
 BoundBy = Literal["arithmetic", "bandwidth", "launches", "neither"]
 
 
-class Part(Fact):
+class Part(DataModel):
     """What one call spends in an operator or kernel itself, without those that it calls: `count` times, in seconds."""
 
     name: str
@@ -25,14 +25,14 @@ class Part(Fact):
     share: float
 
 
-class Held(Fact):
+class Held(DataModel):
     """Bytes that the allocations of a call hold, so many seconds after it began."""
 
     seconds: float
     bytes: int
 
 
-class CaseProfile(Fact):
+class CaseProfile(DataModel):
     """One call of a case under PyTorch's profiler, beside what it takes without.
 
     `call_seconds` is the median without the profiler, `profiled_seconds` the call whose parts are told, the median of
@@ -57,7 +57,7 @@ class CaseProfile(Fact):
         return max((point.bytes for point in self.held), default=0)
 
 
-class Bound(Fact):
+class Bound(DataModel):
     """The least seconds that each ceiling allows a call, None if it was not measured, and what is nearest.
 
     `moved_bytes` are the ideal bytes, and each allocation written and read once. `launching_seconds` are in no operator
@@ -71,7 +71,7 @@ class Bound(Fact):
     moved_bytes: int
 
 
-class Counter(Fact):
+class Counter(DataModel):
     """What Nsight Compute counted of one call, under its own name and in its own unit; `kernel` if it names one."""
 
     name: str
@@ -80,7 +80,7 @@ class Counter(Fact):
     kernel: str = ""
 
 
-class ProfileDocument(Fact):
+class ProfileDocument(DataModel):
     """All that `attnbench profile` found, as its file holds it. `commands` can be pasted into a shell.
 
     `counters` are there where they were asked for and could be read; `counters_reason` says why not.

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 # What a record is about is imported from here as well.
 from harness.cases import Case as Case  # noqa: PLC0414
-from harness.cases import Fact as Fact  # noqa: PLC0414
+from harness.cases import DataModel as DataModel  # noqa: PLC0414
 from harness.cases import case_id as case_id  # noqa: PLC0414
 from scenarios.scenario import Direction
 
@@ -28,7 +28,7 @@ StopReason = Literal["precision", "rounds", "time budget", "interrupted"]
 BYTES_PER_ELEMENT = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
-class Check(Fact):
+class Check(DataModel):
     """One comparison of the gate: an error, the budget it had, and error / budget. Absent error means not finite."""
 
     name: str
@@ -39,7 +39,7 @@ class Check(Fact):
     detail: str = ""
 
 
-class Approximation(Fact):
+class Approximation(DataModel):
     """How far an approximate kernel is from the oracle, in the worst tensor of a call; `largest` is absolute."""
 
     cosine: float
@@ -48,7 +48,7 @@ class Approximation(Fact):
     largest: float
 
 
-class Agreement(Fact):
+class Agreement(DataModel):
     """The gate's result; what is approximate has errors in place of checks of numbers.
 
     `worst` names the element with the largest ratio; `rechecked` tells of the check after.
@@ -68,7 +68,7 @@ class Agreement(Fact):
         return max(ratios, default=None)
 
 
-class Outcome(Fact):
+class ProbeOutcome(DataModel):
     """What one probe showed. `reason` tells of an exception, of what is unsupported, or of what disagreed."""
 
     implementation: str
@@ -87,7 +87,7 @@ class Outcome(Fact):
         return f"{self.probe}, {self.direction}"
 
 
-class Round(Fact):
+class Round(DataModel):
     """The samples of one visit to a case: seconds per call, and the canary's slow-down around each block."""
 
     index: int
@@ -128,7 +128,7 @@ class TimedRound(NamedTuple):
     canary: list[float]
 
 
-class Time(Fact):
+class Time(DataModel):
     """All samples of a case in seconds per call, and what is concluded from them.
 
     `value` is the time that tables, figures and laws use: the `statistic` named, with `value_low` and `value_high`, its
@@ -202,7 +202,7 @@ class Time(Fact):
         return [TimedRound(self.samples[span], self.canary[span]) for span in spans]
 
 
-class Launch(Fact):
+class Launch(DataModel):
     """What launching costs: seconds per call inside a replayed CUDA graph, beside the calls that the host launches.
 
     `graph` is the median with its interval `low`, `high`; the graph has so many `calls`, over `inputs` in turn.
@@ -219,7 +219,7 @@ class Launch(Fact):
     reason: str = ""
 
 
-class Counts(Fact):
+class Counts(DataModel):
     """Operations of one call. `how` is counted where a dispatch mode saw them, declared where only a formula says so.
 
     `by_operator` splits counted operations by operator name. `required` is what no way of computing the call can do
@@ -236,7 +236,7 @@ class Counts(Fact):
     phases: dict[str, int] = Field(default_factory=dict)
 
 
-class AxisCounts(Fact):
+class AxisCounts(DataModel):
     """Counted operations at equispaced sizes of one axis, and the exact degrees of their polynomials.
 
     `products` are operations with a formula, `calls` how many operators ran. A degree is absent where the counts are
@@ -252,7 +252,7 @@ class AxisCounts(Fact):
     calls_degree: int | None = None
 
 
-class Degrees(Fact):
+class Degrees(DataModel):
     """What counting says of an implementation's law, at small sizes: axis -> counts.
 
     `how` is declared where something hid from the counter, with the reason; there are no axes then. Products are
@@ -271,7 +271,7 @@ class Degrees(Fact):
     causal_share: float | None = None
 
 
-class Memory(Fact):
+class Memory(DataModel):
     """Bytes of one call. `peak` is the allocator's high-water mark over what was resident before, inputs excluded.
 
     Of what takes memory past torch's allocator `peak` is absent, and `rss_peak`, by which the process grew at most, is
@@ -300,7 +300,7 @@ class Memory(Fact):
         return None if self.peak is None or self.outputs is None else max(0, self.peak - self.outputs)
 
 
-class Allocation(Fact):
+class Allocation(DataModel):
     """What fresh memory costs a call on a CPU, seconds and page faults per call.
 
     `returned` is in a new process with the C library's own rules, which give large blocks back to the system after each
@@ -318,7 +318,7 @@ class Allocation(Fact):
     rounds: int
 
 
-class Ran(Fact):
+class Ran(DataModel):
     """What one profiled call ran: operators, and kernels on a GPU, with their counts, and the SDPA backend seen.
 
     `launches` is how many kernels the host launched; `copy_seconds` is the device's time in copies and fills, which no
@@ -341,7 +341,7 @@ class Ran(Fact):
         return self.kernels or self.operators
 
 
-class Telemetry(Fact):
+class Telemetry(DataModel):
     """The device during a sustained load: series by name, each a list of [seconds, value], and summary figures.
 
     Units are in the names: `gpu_utilization` and `memory_utilization` are shares in 0..1, `power_w`, `energy_j` a
@@ -359,7 +359,7 @@ class Telemetry(Fact):
     chosen: str = ""
 
 
-class Preparation(Fact):
+class Preparation(DataModel):
     """What is learnt of a case before its rounds: it agreed, what it costs, what ran, how long a call takes.
 
     `lingering_seconds` is the processor time used in the 50 ms after a call, where more than calls leave by rights.
@@ -376,7 +376,7 @@ class Preparation(Fact):
     notes: list[str] = Field(default_factory=list)
 
 
-class Record(Fact):
+class Record(DataModel):
     """One JSON line: a case with its status and whatever was learnt. A status other than ok carries no time."""
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
@@ -421,7 +421,7 @@ class Record(Fact):
 TF32 = "matmul tf32"
 
 
-class Ceiling(Fact):
+class Ceiling(DataModel):
     """What the machine reaches: the best matrix-product rate of a dtype, or copy bandwidth, measured here.
 
     A bandwidth with `within_bytes` is a cache's: it holds for working sets up to that size. `size` is the rows of the
@@ -437,7 +437,7 @@ class Ceiling(Fact):
     size: int | None = None
 
 
-class Environment(Fact):
+class Environment(DataModel):
     """Where a run happened. `stable` decides whether runs compare; `volatile` informs; `reasons` explain absences."""
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
@@ -450,7 +450,7 @@ class Environment(Fact):
     model_config = Record.model_config
 
 
-class Prediction(Fact):
+class Prediction(DataModel):
     """What the planner expects of one call: operations, peak extra bytes, seconds; `arithmetic` says how.
 
     `limit_bytes` is what extra and resident bytes may be together, None in runs of older versions.
@@ -464,7 +464,7 @@ class Prediction(Fact):
     arithmetic: str = ""
 
 
-class PlannedCase(Fact):
+class PlannedCase(DataModel):
     """A case of the plan; `skip` and `reason` tell why it will not run."""
 
     case: Case

@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue
 
 from harness.machine.processor import core_ranges
 from harness.policy import Policy
-from harness.records import SCHEMA, Fact, Record
+from harness.records import SCHEMA, DataModel, Record
 from harness.results.plan_file import Plan, Scenario
 from harness.runner.selection import Request, Selection, TimeLimits
 from impls.discovery import helpers
@@ -21,7 +21,7 @@ from impls.discovery import helpers
 PLANNING = "plan"
 
 
-class Kernel(Fact):
+class Kernel(DataModel):
     """A file that registers implementations, with the files beside it that it imports, by their path from its folder.
 
     `path` is where it lies for who gave the order.
@@ -31,7 +31,7 @@ class Kernel(Fact):
     files: dict[str, str]
 
 
-class Asked(Fact):
+class Asked(DataModel):
     """What a run is asked for, as it travels to who makes the plan; the device is the worker's."""
 
     scenarios: list[Scenario]
@@ -79,7 +79,7 @@ class Asked(Fact):
         )
 
 
-class Limits(Fact):
+class Limits(DataModel):
     """How long a chunk may take, in seconds, and what else of it is asked for; see `TimeLimits`."""
 
     timeout: float | None = None
@@ -104,7 +104,7 @@ class Limits(Fact):
         return TimeLimits(**self.model_dump())
 
 
-class Order(Fact):
+class Order(DataModel):
     """One attempt at a chunk for a worker of the class `on`, or at the plan of that class.
 
     `asked` is there to plan, `plan` to measure. `seconds` is what it is predicted to take.
@@ -129,7 +129,7 @@ class Order(Fact):
         return f"{self.on}-{self.chunk}"
 
 
-class Answer(Fact):
+class Answer(DataModel):
     """What came of an attempt, its files aside.
 
     `part`: it was taken to its end; `held`: another run holds the device; `refused`: the worker has other code or
@@ -140,7 +140,7 @@ class Answer(Fact):
     reason: str = ""
 
 
-class Announcement(Fact):
+class Announcement(DataModel):
     """What a worker says of itself before it gets any order: its class and device, where it is, and its code."""
 
     on: str
@@ -158,7 +158,7 @@ class Announcement(Fact):
         return f"{self.host} {self.uuid or self.device}{'' if not self.cores else ' cores ' + core_ranges(self.cores)}"
 
 
-class Stage(Fact):
+class Stage(DataModel):
     """Where a chunk is: the phase it is in, the share of the phase that is done, and the case it was at last."""
 
     phase: str = "starting"

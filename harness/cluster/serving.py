@@ -21,7 +21,7 @@ from harness.cluster import quiet, tls
 from harness.cluster.attempts import Attempts, Slot
 from harness.cluster.chunk import guard
 from harness.cluster.orders import Announcement
-from harness.records import Fact
+from harness.records import DataModel
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -32,7 +32,7 @@ NAME = "attnbench"
 LOOK_SECONDS, CLOSE_SECONDS = 60.0, 5.0
 
 
-class Served(Fact):
+class Served(DataModel):
     """What a worker is started with: its scheduler, its device and class, the address that it listens on.
 
     It works in a folder of its own below `folder`.

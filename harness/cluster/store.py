@@ -13,7 +13,7 @@ from harness.cluster.chunk.packing import unpack
 from harness.cluster.orders import Limits, Order
 from harness.cluster.roster import differences
 from harness.fleet.merge import merge, warnings
-from harness.records import SCHEMA, Environment, Fact, Record
+from harness.records import SCHEMA, DataModel, Environment, Record
 from harness.results import journal
 from harness.results.documents import JournalError, read_model
 from harness.results.summary_file import Summary
@@ -32,7 +32,7 @@ FLEET, LEDGER, ORDERS, PARTS = "fleet.json", "fleet.jsonl", "orders", "parts"
 HELD = "other runs held every device until the time budget was over"
 
 
-class Fleet(Fact):
+class Fleet(DataModel):
     """The contents of fleet.json: the names of the orders that a sweep consists of; each has a file of its own.
 
     `one_per_host` if no two of them may be measured on a host at once. `limits` are those of the whole; None in a

@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 
 from harness.comparing.grids import Grid, packed, text, unpacked
 from harness.comparing.snapshot import Figures, Snapshot
-from harness.records import SCHEMA, Case, Fact, Record, case_id
+from harness.records import SCHEMA, Case, DataModel, Record, case_id
 from harness.results.documents import JournalError, read_model, reading
 from harness.results.journal import read_document
 from scenarios.scenario import Cache, Direction
@@ -29,7 +29,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 COLUMNS = ("seconds", "low", "high", "rounds", "operations", "attended", "extra_bytes", "error")
 
 
-class Group(Fact):
+class Group(DataModel):
     """Cases that share all but some values of their points, which `varies` names; `without` has those without a time.
 
     A row of `without` has the values, the status, the reason.
@@ -51,7 +51,7 @@ class Group(Fact):
     without: list[list[JsonValue]] = Field(default_factory=list)
 
 
-class Baseline(Fact):
+class Baseline(DataModel):
     """The contents of a baseline's file."""
 
     kind: Literal["attnbench baseline"] = "attnbench baseline"

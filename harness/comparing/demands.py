@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pydantic import Field
 
 from harness.policy import DEFAULT
-from harness.records import Fact
+from harness.records import DataModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class DemandError(ValueError):
     """A demand can't be read; the message is for the user."""
 
 
-class Demand(Fact):
+class Demand(DataModel):
     """No case may be worse by more than `share`: its time, extra memory, operations; none may give a wrong answer."""
 
     quantity: Quantity
@@ -39,7 +39,7 @@ class Demand(Fact):
         return self.quantity if self.quantity == "disagreed" else f"{self.quantity}:{100 * self.share:g}%"
 
 
-class Judged(Fact):
+class Judged(DataModel):
     """A demand and what came of it: of `total` cases those in `judged` could be, `breaches` has the ids of the bad.
 
     `ruled_out` counts cases whose interval excludes a breach. `cleared` has the ids of breaches that did not repeat.
@@ -86,7 +86,7 @@ def policy_for(demands: Sequence[Demand], policy: ComparisonPolicy) -> Compariso
     return policy.model_copy(update={"effect_at_least": min([policy.effect_at_least, *shares])})
 
 
-def judge(changes: Changes, demands: Sequence[Demand]) -> list[Judged]:
+def judge_demands(changes: Changes, demands: Sequence[Demand]) -> list[Judged]:
     """Judge every demand on a comparison."""
     return [_JUDGES[demand.quantity](changes, demand) for demand in demands]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, JsonValue
 
 from harness.comparing.snapshot import Figures
-from harness.records import Case, Fact, case_id
+from harness.records import Case, DataModel, case_id
 from harness.results.documents import JournalError, read_model
 from scenarios.scenario import Cache, Direction
 
@@ -39,7 +39,7 @@ FURTHEST = 1e6
 Column = JsonValue | list[JsonValue]
 
 
-class Series(Fact):
+class Series(DataModel):
     """The cases of one implementation from one source at points of a grid; `at` has their places, None for all.
 
     `figures` has columns over the timed ones. `below` and `above` are how far the ends of the interval lie from
@@ -53,7 +53,7 @@ class Series(Fact):
     without: list[tuple[str, str, list[int] | None]] = Field(default_factory=list)
 
 
-class Grid(Fact):
+class Grid(DataModel):
     """Points at which implementations were measured; `points` has columns of the values, `count` tells how many.
 
     `common` has columns over the points of what most implementations have there; a series without such a column has it.

@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 
 from harness.comparing.machines import SOFTWARE
 from harness.comparing.times import Side, within
-from harness.records import SCHEMA, Case, Fact, Record
+from harness.records import SCHEMA, Case, DataModel, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ FAR = 3.0
 DIFFERENCE = 0.6745 * math.sqrt(2)
 
 
-class Moment(Fact):
+class Moment(DataModel):
     """One run of a history: its name, when it was, the commit of attnbench, and the software that it had."""
 
     name: str
@@ -45,7 +45,7 @@ class Moment(Fact):
     software: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class Change(Fact):
+class Change(DataModel):
     """Where a case changed for good: the first run of the new level, new over old with its 95 % interval."""
 
     run: int
@@ -55,7 +55,7 @@ class Change(Fact):
     has_new_source: bool = False
 
 
-class Trend(Fact):
+class Trend(DataModel):
     """One case over the runs of a machine: seconds and their intervals, None if a run has none; its changes.
 
     `over_base` are ratios to another implementation at the same point. `missing` says why the newest run has no time.
@@ -70,7 +70,7 @@ class Trend(Fact):
     missing: str = ""
 
 
-class Machine(Fact):
+class Machine(DataModel):
     """The runs of one machine in order of time. `scatter` is by how much runs scatter beyond what intervals allow."""
 
     name: str
@@ -80,7 +80,7 @@ class Machine(Fact):
     scatter: float = 1.0
 
 
-class History(Fact):
+class History(DataModel):
     """Runs by machine."""
 
     schema_version: str = Field(default=SCHEMA, alias="schema")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from harness.records import Fact
+from harness.records import DataModel
 
 if TYPE_CHECKING:
     from harness.comparing.snapshot import Snapshot
@@ -21,7 +21,7 @@ SOFTWARE = frozenset(
 )
 
 
-class Difference(Fact):
+class Difference(DataModel):
     """A fact of the environment that is not the same on both sides; None if a side lacks it."""
 
     fact: str

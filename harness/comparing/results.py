@@ -8,7 +8,7 @@ from pydantic import Field
 
 from harness.comparing.machines import Difference
 from harness.comparing.snapshot import Figures
-from harness.records import SCHEMA, Case, Fact, Record
+from harness.records import SCHEMA, Case, DataModel, Record
 
 Outcome = Literal["faster", "slower", "same", "inconclusive", "not comparable"]
 OUTCOMES: tuple[Outcome, ...] = ("slower", "faster", "inconclusive", "same", "not comparable")
@@ -18,7 +18,7 @@ WRONG = frozenset({"disagreed", "fallback", "invalid"})
 BROKEN = frozenset({"crashed", "timeout", "oom"})
 
 
-class Exact(Fact):
+class Exact(DataModel):
     """A figure that needs no statistics, on both sides."""
 
     base: float
@@ -41,7 +41,7 @@ class Exact(Fact):
         return self.new > self.base * (1.0 + share)
 
 
-class Compared(Fact):
+class Compared(DataModel):
     """One case: NEW over BASE with its 95 % interval, the outcome for NEW, a reason where none could be had.
 
     `adjusted_p` is of the hypothesis that there is no difference, adjusted for the number of cases. `has_new_source`
@@ -81,7 +81,7 @@ class Compared(Fact):
         return had_time and self.new is not None and self.new.status in BROKEN
 
 
-class Mean(Fact):
+class Mean(DataModel):
     """The geometric mean of an implementation's ratios over a scenario's compared cases, with its 95 % interval."""
 
     scenario: str
@@ -92,7 +92,7 @@ class Mean(Fact):
     high: float
 
 
-class Machine(Fact):
+class Machine(DataModel):
     """How the machine moved between two runs, as factors: by the canary, by cases of unchanged code.
 
     `scatter` is by how much the latter scatter beyond their errors, at least 1; `controls` counts them.
@@ -104,7 +104,7 @@ class Machine(Fact):
     controls: int = 0
 
 
-class Changes(Fact):
+class Changes(DataModel):
     """A whole comparison. `by` is empty for two runs, else what was compared inside of one, with `base` its name.
 
     `machine` and `software` say how the environments differ; a machine that does makes times incomparable.

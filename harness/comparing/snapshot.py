@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, JsonValue, field_validator
 
 from harness.policy import DEFAULT
-from harness.records import SCHEMA, Case, Fact, Record, Status
+from harness.records import SCHEMA, Case, DataModel, Record, Status
 from harness.results.closing import canary_floor
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ FOREIGN = "benchmark"
 COMMIT = re.compile(r"[0-9a-f]{7,64}\+?")
 
 
-class Figures(Fact):
+class Figures(DataModel):
     """The figures of one case: seconds per call with their 95 % interval, bytes, operations, error over budget.
 
     `statistic` names what `seconds` is; with it the interval allows for the process already. `inputs` are bytes, and
@@ -59,7 +59,7 @@ class Figures(Fact):
         return bool(self.seconds and self.low and self.high)
 
 
-class Snapshot(Fact):
+class Snapshot(DataModel):
     """A run as comparisons see it. `stable` are the facts of its environment, `commit` is that of attnbench.
 
     `canary_floor` is the undisturbed canary in seconds, `process_deviation` what the run's policy allows between

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.doctor.self_test import SelfTest, self_test
 from harness.machine import environment, processor
 from harness.machine.nvml import BENIGN, SPOILING
-from harness.records import Environment, Fact
+from harness.records import DataModel, Environment
 
 if TYPE_CHECKING:
     from harness.policy import Policy
@@ -22,7 +22,7 @@ Level = Literal["fine", "advice", "problem", "unknown"]
 Facts = dict[str, Any]
 # How grave, what was found, what to do.
 Judgement = tuple[Level, str, str]
-Look = Callable[[Any, Facts], Judgement]
+FactCheck = Callable[[Any, Facts], Judgement]
 
 # Runnable tasks a core beyond which another one waits now and then.
 LOAD_A_CORE = 0.25
@@ -42,7 +42,7 @@ TIMER_READINGS = 20_000
 FALSE_ALARMS = {"default": 0.02, "rigorous": 0.01}
 
 
-class Finding(Fact):
+class Finding(DataModel):
     """One thing looked at: what was found, how grave it is, and what to do about it."""
 
     name: str
@@ -51,7 +51,7 @@ class Finding(Fact):
     advice: str = ""
 
 
-class Diagnosis(Fact):
+class Diagnosis(DataModel):
     """All findings, the self-test, and the environment they were found in."""
 
     environment: Environment
@@ -72,13 +72,13 @@ def diagnose(
     described = environment.describe(device)
     findings = [*look(described), timer()]
     tested = self_test(device=device, policy=policy, is_full=is_full, seed=seed)
-    return Diagnosis(environment=described, findings=findings + judge(tested, described), self_test=tested)
+    return Diagnosis(environment=described, findings=findings + assess(tested, described), self_test=tested)
 
 
 def look(described: Environment) -> list[Finding]:
     """Judge an environment's facts; one that could not be read is unknown, with its reason."""
     facts = described.stable | described.volatile
-    looks = LOOKS | GPU_LOOKS if facts.get("device") == "cuda" else LOOKS
+    looks = FACT_CHECKS | GPU_CHECKS if facts.get("device") == "cuda" else FACT_CHECKS
     findings = []
     for name, judge_fact in looks.items():
         value = facts.get(name)
@@ -160,7 +160,7 @@ def _threads(threads: int, facts: Facts) -> Judgement:
     return "fine", found, ""
 
 
-def _temperature(limit: float) -> Look:
+def _temperature(limit: float) -> FactCheck:
     def judge_temperature(celsius: float, _: Facts) -> Judgement:
         found = f"{celsius:.0f} degrees Celsius"
         return ("advice", found, "near where clocks fall; let it cool") if celsius >= limit else ("fine", found, "")
@@ -214,7 +214,7 @@ def _mig(is_mig: bool, _: Facts) -> Judgement:  # noqa: FBT001
 
 
 # What is looked at, by the name of the fact in the environment.
-LOOKS: dict[str, Look] = {
+FACT_CHECKS: dict[str, FactCheck] = {
     "governor": _governor,
     "turbo": _turbo,
     "load_average": _load,
@@ -225,7 +225,7 @@ LOOKS: dict[str, Look] = {
     "clock_source": _clock_source,
     "variables": _allocation,
 }
-GPU_LOOKS: dict[str, Look] = {
+GPU_CHECKS: dict[str, FactCheck] = {
     "gpu_other_processes": _other_processes,
     "gpu_clock_reasons": _clock_reasons,
     "gpu_persistence": _persistence,
@@ -237,7 +237,7 @@ GPU_LOOKS: dict[str, Look] = {
 ABSENT: dict[str, Level] = {"cpu_quota_cores": "fine"}
 
 
-def judge(tested: SelfTest, described: Environment) -> list[Finding]:
+def assess(tested: SelfTest, described: Environment) -> list[Finding]:
     """Judge what the self-test measured."""
     cores = described.stable["cpu_cores_allowed"]
     fewer = f"close other work, or leave it a core (--threads {max(1, int(str(cores)) - 1)})"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, JsonValue
 
-from harness.records import SCHEMA, Fact, Record
+from harness.records import SCHEMA, DataModel, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ SESSIONS = (0, 1, 50)
 QUEUES = "CUDA_SCALE_LAUNCH_QUEUES"
 
 
-class Recorded(Fact):
+class Recorded(DataModel):
     """One call: what it was, the operators and kernels that ran, launches, and why something is absent."""
 
     problem: str = "attention"
@@ -63,7 +63,7 @@ class Recorded(Fact):
     reason: str = ""
 
 
-class Rehearsal(Fact):
+class Rehearsal(DataModel):
     """All that was asked, with the seconds of each part. Launching is by the profiler's sessions before it.
 
     `queue_depth` is by the value of CUDA_SCALE_LAUNCH_QUEUES, None if no launch ever waited.

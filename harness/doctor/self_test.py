@@ -15,7 +15,7 @@ from pydantic import Field
 
 from harness.machine import processor
 from harness.policy import RIGOROUS, Policy
-from harness.records import Fact
+from harness.records import DataModel
 from harness.stats.comparison import compare, round_ratios
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ QUICK_HEADS = (2,)
 COPIES = ("first", "second")
 
 
-class SelfTest(Fact):
+class SelfTest(DataModel):
     """The A/A test: one function timed under two names. `noise_floor` holds 95 % of the differences of their medians.
 
     `ratios` are the medians' ratios by case; `contaminated` is the share of blocks with a slow canary beside them;

@@ -16,7 +16,7 @@ from harness.results.merged_file import Duplicate, Group, Merged, MergedPart
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.records import Fact, Record
+    from harness.records import DataModel, Record
 
 # Names that a warning lists; merged.json has all.
 NAMED_AT_MOST = 5
@@ -187,5 +187,5 @@ def _named(names: Iterable[str]) -> str:
     return "; ".join(listed[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
-def _text(document: Fact) -> str:
+def _text(document: DataModel) -> str:
     return journal.document_text(document.model_dump(mode="json", by_alias=True))

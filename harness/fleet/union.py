@@ -111,7 +111,7 @@ class Taken:
         from harness.verdicts import judging
 
         degrees = [Degrees.model_validate(one) for about, one in facts.items() if about.startswith(journal.DEGREES)]
-        return judging.judge(self.records, self.plan.scenarios, degrees, policy=self.plan.policy.scaling)
+        return judging.judge_claims(self.records, self.plan.scenarios, degrees, policy=self.plan.policy.scaling)
 
     def _summary(self, warnings: Sequence[str], *, is_whole: bool) -> Summary:
         known = [(part, part.summary) for part in self.parts if part.summary]

@@ -11,7 +11,7 @@ from harness.gate import scatter
 from harness.gate.agreement import agree, agree_but_for_spoiled_rows, describe
 from harness.gate.call import call, contract_check, contract_mistakes
 from harness.gate.known import Known
-from harness.records import Agreement, Check, Outcome
+from harness.records import Agreement, Check, ProbeOutcome
 from impls.subject import Subject
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def tasks(problem: Problem, *, quick: bool = False, only: str = "") -> list[Task
     return [task for task in listed if only in task.title]
 
 
-def unanswered(examinee: Examinee, task: Task, *, status: Status, reason: str) -> Outcome:
+def unanswered(examinee: Examinee, task: Task, *, status: Status, reason: str) -> ProbeOutcome:
     """Return the outcome of a task that gave no agreement."""
-    return Outcome(
+    return ProbeOutcome(
         implementation=examinee.implementation.name,
         probe=task.name,
         dtype=examinee.dtype,
@@ -95,7 +95,7 @@ def unanswered(examinee: Examinee, task: Task, *, status: Status, reason: str) -
     )
 
 
-def run(examinee: Examinee, task: Task) -> Outcome:
+def run(examinee: Examinee, task: Task) -> ProbeOutcome:
     """Do one task. Exceptions of the implementation propagate."""
     try:
         point = examinee.problem.parse({**task.probe.point, **examinee.implementation.fixes})

@@ -84,7 +84,7 @@ def look_again(
             first, after = _after_writing(timed, known, written, into=others, number=number, calls=3)
             pause = max(0.0, first - (after or 0.0))
         pairs.append(Pair(new, seen, later, pause))
-        found = judge(pairs, policy=policy)
+        found = find_kept(pairs, policy=policy)
     return Answer(found, tuple(pairs))
 
 
@@ -99,7 +99,7 @@ def _after_writing(
     return first, timed(call, min(calls, CALLS_AT_MOST) - 1).seconds if calls > 1 else None
 
 
-def judge(pairs: Sequence[Pair], *, policy: TimingPolicy) -> Found:
+def find_kept(pairs: Sequence[Pair], *, policy: TimingPolicy) -> Found:
     """Say whether calls on new values take longer than on values seen, or first calls longer than a pause explains."""
     gaps = [pair.new > policy.remembered * pair.seen for pair in pairs]
     starts = [

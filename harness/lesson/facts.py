@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, JsonValue
 
-from harness.records import SCHEMA, Fact, Record
+from harness.records import SCHEMA, DataModel, Record
 from harness.results import documents, journal
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LESSON = "lesson.json"
 
 
-class Method(Fact):
+class Method(DataModel):
     """A way of pooling on the test grid: predictions, weights [queries, keys], mean squared error from the truth.
 
     `bends` counts how often the prediction turns from rising to falling or back along the grid.
@@ -30,7 +30,7 @@ class Method(Fact):
     bends: int
 
 
-class Pooling(Fact):
+class Pooling(DataModel):
     """The data of the pooling chapters, and every method on it."""
 
     seed: int
@@ -41,7 +41,7 @@ class Pooling(Fact):
     methods: list[Method]
 
 
-class Outcome(Fact):
+class Training(DataModel):
     """One training from one seed: losses of chosen epochs, w at the end, and the best w for the same loss."""
 
     seed: int
@@ -55,7 +55,7 @@ class Outcome(Fact):
     best_loss: float
 
 
-class Learning(Fact):
+class Learning(DataModel):
     """The training that is shown, and outcomes over seeds. `losses` has one entry an epoch, before its step."""
 
     seed: int
@@ -66,10 +66,10 @@ class Learning(Fact):
     best_w: float
     best_loss: float
     landscape: list[tuple[float, float]]
-    outcomes: list[Outcome]
+    outcomes: list[Training]
 
 
-class Example(Fact):
+class Example(DataModel):
     """The multi-head example: constant inputs, on which every row is W_o W_v 1 whatever the mask.
 
     Differences are the largest over all masks tried; `unit` is the dtype's unit roundoff, `size` the largest output.
@@ -85,7 +85,7 @@ class Example(Fact):
     unit: float
 
 
-class Answered(Fact):
+class Answered(DataModel):
     """What one backend of the fused call said to tensors of a shape: the operator that ran, or the refusal."""
 
     shape: list[int]
@@ -94,7 +94,7 @@ class Answered(Fact):
     message: str
 
 
-class Work(Fact):
+class Work(DataModel):
     """Operations of the steps of a module at one size, from the cost model."""
 
     n: int
@@ -103,7 +103,7 @@ class Work(Fact):
     phases: dict[str, int]
 
 
-class Lesson(Fact):
+class Lesson(DataModel):
     """The contents of lesson.json."""
 
     schema_version: str = Field(default=SCHEMA, alias="schema")

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from harness.instruments.counting import count
-from harness.lesson.facts import Answered, Example, Learning, Lesson, Method, Outcome, Pooling, Work
+from harness.lesson.facts import Answered, Example, Learning, Lesson, Method, Pooling, Training, Work
 from harness.results.journal import now
 from impls import registry
 from impls.multihead import problem as multihead
@@ -157,13 +157,13 @@ def learnt(seed: int = SHOWN_SEED) -> Learning:
     )
 
 
-def outcome(seed: int) -> Outcome:
+def outcome(seed: int) -> Training:
     """Train from one seed and find the optimum that it could have reached."""
     x, y, start = data(seed)
     training = train(x, y, start=start)
     best_w, best_loss = best_scale(x, y)
     losses = training.losses
-    return Outcome(
+    return Training(
         seed=seed,
         start=start,
         first=losses[0],

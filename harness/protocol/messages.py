@@ -16,12 +16,12 @@ from harness.records import (
     Agreement,
     Case,
     Ceiling,
+    DataModel,
     Degrees,
     Environment,
-    Fact,
-    Outcome,
     Prediction,
     Preparation,
+    ProbeOutcome,
     Round,
     Status,
     Telemetry,
@@ -46,7 +46,7 @@ class MessageError(ValueError):
 # Answers
 
 
-class Started(Fact):
+class Started(DataModel):
     """The worker is ready; `free` is the device's free memory, `digests` the versions of the sources it imported."""
 
     kind: Literal["started"] = "started"
@@ -55,7 +55,7 @@ class Started(Fact):
     digests: dict[str, str] = Field(default_factory=dict)
 
 
-class DescribedImplementation(Fact):
+class DescribedImplementation(DataModel):
     """An implementation with its limits on the worker's device; `reason` tells why one is unavailable.
 
     `elsewhere` if it is for other devices alone; `on_request` if it runs only where it is asked for by name; `untried`
@@ -78,7 +78,7 @@ class DescribedImplementation(Fact):
     digest: str = ""
 
 
-class Described(Fact):
+class Described(DataModel):
     """What there is: the device, the threads in use, and every implementation found."""
 
     kind: Literal["described"] = "described"
@@ -87,7 +87,7 @@ class Described(Fact):
     threads: int
 
 
-class CasePrediction(Fact):
+class CasePrediction(DataModel):
     """What one case will cost, or why it will not run; the fields are those of a planned case."""
 
     predicted: Prediction | None = None
@@ -95,21 +95,21 @@ class CasePrediction(Fact):
     reason: str = ""
 
 
-class Predicted(Fact):
+class Predicted(DataModel):
     """A prediction for each case asked about, in order."""
 
     kind: Literal["predicted"] = "predicted"
     predictions: list[CasePrediction]
 
 
-class EnvironmentMeasured(Fact):
+class EnvironmentMeasured(DataModel):
     """The machine with its ceilings."""
 
     kind: Literal["environment"] = "environment"
     environment: Environment
 
 
-class CeilingsMeasured(Fact):
+class CeilingsMeasured(DataModel):
     """The ceilings that could be measured again."""
 
     kind: Literal["ceilings"] = "ceilings"
@@ -118,14 +118,14 @@ class CeilingsMeasured(Fact):
     others: int | None = None
 
 
-class CanaryRead(Fact):
+class CanaryRead(DataModel):
     """A few readings of the canary, seconds each; none where the device has no canary."""
 
     kind: Literal["canary"] = "canary"
     seconds: list[float] = Field(default_factory=list)
 
 
-class ListedProbe(Fact):
+class ListedProbe(DataModel):
     """One probe of a battery, in one direction; `length` is the greatest of its n, n_q and n_k."""
 
     probe: str
@@ -133,7 +133,7 @@ class ListedProbe(Fact):
     length: int = 0
 
 
-class ProbesListed(Fact):
+class ProbesListed(DataModel):
     """A battery's probes; a probe is asked for by its place in this list. They are at so many `points`."""
 
     kind: Literal["battery"] = "battery"
@@ -141,14 +141,14 @@ class ProbesListed(Fact):
     points: int = 0
 
 
-class Probed(Fact):
+class Probed(DataModel):
     """What one probe showed."""
 
     kind: Literal["probe"] = "probe"
-    outcome: Outcome
+    outcome: ProbeOutcome
 
 
-class Prepared(Fact):
+class Prepared(DataModel):
     """A case that agreed, with what was learnt of it."""
 
     kind: Literal["prepared"] = "prepared"
@@ -156,14 +156,14 @@ class Prepared(Fact):
     calls_seconds: float
 
 
-class Counted(Fact):
+class Counted(DataModel):
     """The degrees of an implementation's law."""
 
     kind: Literal["counted"] = "counted"
     degrees: Degrees
 
 
-class Visited(Fact):
+class Visited(DataModel):
     """The samples of one visit."""
 
     kind: Literal["visited"] = "visited"
@@ -171,7 +171,7 @@ class Visited(Fact):
     calls_seconds: float
 
 
-class Replays(Fact):
+class Replays(DataModel):
     """Seconds per call inside a replayed CUDA graph of so many calls over so many inputs, or why there are none."""
 
     samples: list[float] = Field(default_factory=list)
@@ -180,7 +180,7 @@ class Replays(Fact):
     reason: str = ""
 
 
-class Replayed(Fact):
+class Replayed(DataModel):
     """The replays of one visit; after a failed capture the worker's state is not to be trusted with another."""
 
     kind: Literal["replayed"] = "replayed"
@@ -189,7 +189,7 @@ class Replayed(Fact):
     calls_seconds: float
 
 
-class SecondLook(Fact):
+class SecondLook(DataModel):
     """What calls on new values and on values seen took when they were made in turn, median seconds of so many pairs.
 
     `later_seconds` is per call of those in a row after, None if none are.
@@ -202,7 +202,7 @@ class SecondLook(Fact):
     later_seconds: float | None = None
 
 
-class Rechecked(Fact):
+class Rechecked(DataModel):
     """The gate's result after timing, and what a second look found where one was asked for."""
 
     kind: Literal["rechecked"] = "rechecked"
@@ -211,7 +211,7 @@ class Rechecked(Fact):
     calls_seconds: float
 
 
-class Sustained(Fact):
+class Sustained(DataModel):
     """The device's state during a sustained load."""
 
     kind: Literal["sustained"] = "sustained"
@@ -219,7 +219,7 @@ class Sustained(Fact):
     calls_seconds: float
 
 
-class Profiled(Fact):
+class Profiled(DataModel):
     """One call of a case taken apart; no parts where the calls were only made, for a profiler around the process."""
 
     kind: Literal["profiled"] = "profiled"
@@ -227,7 +227,7 @@ class Profiled(Fact):
     calls_seconds: float
 
 
-class Refused(Fact):
+class Refused(DataModel):
     """A case that gets no time: the status and reason of its record, and the gate's result if that refused it."""
 
     kind: Literal["refused"] = "refused"
@@ -237,7 +237,7 @@ class Refused(Fact):
     calls_seconds: float
 
 
-class Failed(Fact):
+class Failed(DataModel):
     """A request that ended in an exception; `worker_gone` if no later request can be answered by this worker."""
 
     kind: Literal["failed"] = "failed"
@@ -246,14 +246,14 @@ class Failed(Fact):
     worker_gone: bool = False
 
 
-class Step(Fact):
+class Step(DataModel):
     """No answer yet: what the worker begins to do."""
 
     kind: Literal["step"] = "step"
     step: str
 
 
-class Spent(Fact):
+class Spent(DataModel):
     """No answer yet, but the next message: where the seconds of the request went, by stage."""
 
     kind: Literal["spent"] = "spent"
@@ -285,7 +285,7 @@ Answer = (
 A = TypeVar("A", bound=BaseModel)
 
 
-class Asking(Fact, Generic[A]):
+class Asking(DataModel, Generic[A]):
     """A request whose answer, unless it is refused or fails, is an `A`; `do` names it."""
 
     do: str
@@ -479,7 +479,7 @@ _ANSWERS: TypeAdapter[Answer | Step | Spent] = TypeAdapter(
 # On the pipe
 
 
-def encode(message: Fact) -> Message:
+def encode(message: DataModel) -> Message:
     """Return a message as a JSON object."""
     return message.model_dump(by_alias=True)
 

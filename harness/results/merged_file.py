@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.records import SCHEMA, Ceiling, Fact, Record
+from harness.records import SCHEMA, Ceiling, DataModel, Record
 
 
-class Reading(Fact):
+class Reading(DataModel):
     """What one part measured of the bridge: seconds per call with the 95 % interval, None if it has no time."""
 
     case: str
@@ -17,7 +17,7 @@ class Reading(Fact):
     high: float | None = None
 
 
-class MergedPart(Fact):
+class MergedPart(DataModel):
     """A part: the run that one device made of some of the cases, with what its records were closed by.
 
     `board` tells the device from others of its class: a GPU's UUID, or the host and the cores. `cases` is how many
@@ -43,7 +43,7 @@ class MergedPart(Fact):
     bridge: Reading | None = None
 
 
-class Duplicate(Fact):
+class Duplicate(DataModel):
     """A case that two parts of one environment have: whose record is kept, and whose is left."""
 
     case: str
@@ -52,7 +52,7 @@ class Duplicate(Fact):
     left: str
 
 
-class Board(Fact):
+class Board(DataModel):
     """A device among those of its class, by the bridge; `ratio` is its time over the median, or over the other of two.
 
     `noise` is by what factor two measurements of one device may differ, at 5 % over all boards; `is_off` where the
@@ -68,7 +68,7 @@ class Board(Fact):
     is_off: bool
 
 
-class Group(Fact):
+class Group(DataModel):
     """The parts of one environment: their folder in the directory, "" where that is the directory itself.
 
     `lacks` has the labels of cases, by id, that other groups have closed records of and this one has not.
@@ -81,7 +81,7 @@ class Group(Fact):
     lacks: dict[str, str] = Field(default_factory=dict)
 
 
-class Merged(Fact):
+class Merged(DataModel):
     """The contents of merged.json. `missing` has the labels of planned cases without a closed record, by id.
 
     `mixed` says what was not the same in all parts, where they were merged all the same; `empty` has the labels of

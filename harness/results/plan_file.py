@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator
 
 from harness.policy import Policy
-from harness.records import SCHEMA, Fact, PlannedCase, Record
+from harness.records import SCHEMA, DataModel, PlannedCase, Record
 from scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["DroppedPoint", "Plan", "Scenario"]
 
 
-class DroppedPoint(Fact):
+class DroppedPoint(DataModel):
     """A point that a constraint of its scenario drops."""
 
     scenario: str
@@ -28,7 +28,7 @@ class DroppedPoint(Fact):
     reason: str
 
 
-class Part(Fact):
+class Part(DataModel):
     """What a plan is a part of: `whole` has the label of every case of the whole plan, by id.
 
     `bridge` is the id of the case that each part measures, "" without one; it `is_guest` where it belongs to another
@@ -41,7 +41,7 @@ class Part(Fact):
     is_guest: bool = False
 
 
-class Plan(Fact):
+class Plan(DataModel):
     """The contents of plan.json: what was asked, by which command, under which policy, and every case."""
 
     schema_version: str = Field(default=SCHEMA, alias="schema")

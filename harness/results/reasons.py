@@ -10,25 +10,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.records import Fact
+from harness.records import DataModel
 from harness.scaling.reasons import JudgeApart, LawReason, MeasureSizes, RepeatSizes
 
 
-class NotCounted(Fact):
+class NotCounted(DataModel):
     """Operations were not counted, or not along this axis."""
 
     kind: Literal["not counted"] = "not counted"
     axis: str | None = None
 
 
-class OnlyDeclared(Fact):
+class OnlyDeclared(DataModel):
     """Operations are what the implementation says of itself; `cause` is what hid them from the counter."""
 
     kind: Literal["only declared"] = "only declared"
     cause: str
 
 
-class NoPolynomial(Fact):
+class NoPolynomial(DataModel):
     """Counted operations are no polynomial of the sizes; of products alone if `products`."""
 
     kind: Literal["no polynomial"] = "no polynomial"
@@ -39,7 +39,7 @@ class NoPolynomial(Fact):
     largest: int
 
 
-class CountedDegree(Fact):
+class CountedDegree(DataModel):
     """Counted operations are a polynomial of exactly this degree; of products alone if `products`.
 
     The products of one call are given, counted and as the problem's model has them, if they differ.
@@ -56,7 +56,7 @@ class CountedDegree(Fact):
     modelled_products: int | None = None
 
 
-class FiniteDegree(Fact):
+class FiniteDegree(DataModel):
     """Counted operations have a finite degree, so that they don't grow exponentially."""
 
     kind: Literal["finite degree"] = "finite degree"
@@ -64,7 +64,7 @@ class FiniteDegree(Fact):
     degree: int
 
 
-class MaskedPairs(Fact):
+class MaskedPairs(DataModel):
     """The share of the products that remain under a causal mask; `skipped` if masked pairs are left out."""
 
     kind: Literal["masked pairs"] = "masked pairs"
@@ -72,7 +72,7 @@ class MaskedPairs(Fact):
     skipped: bool
 
 
-class MemoryUnknown(Fact):
+class MemoryUnknown(DataModel):
     """Extra memory is known at too few sizes."""
 
     kind: Literal["memory unknown"] = "memory unknown"
@@ -80,7 +80,7 @@ class MemoryUnknown(Fact):
     sizes: int
 
 
-class MemoryDegree(Fact):
+class MemoryDegree(DataModel):
     """Extra memory grows with this power of a size, None if it is neither linear nor quadratic.
 
     `extra_bytes` are those at the `largest` size. `score_buffers` is how many n x n buffers of the dtype for each head
@@ -97,7 +97,7 @@ class MemoryDegree(Fact):
     over_line: float | None = None
 
 
-class MemoryBeside(Fact):
+class MemoryBeside(DataModel):
     """Extra memory of an implementation and of the baseline at one n."""
 
     kind: Literal["memory beside"] = "memory beside"
@@ -107,7 +107,7 @@ class MemoryBeside(Fact):
     baseline_bytes: int
 
 
-class LinearParts(Fact):
+class LinearParts(DataModel):
     """A straight line through times: the share of the time at size `at` that does not depend on size, and the slope.
 
     The slope is seconds for each further unit of size; both have 95 % intervals.
@@ -122,7 +122,7 @@ class LinearParts(Fact):
     slope_high: float
 
 
-class FlatTime(Fact):
+class FlatTime(DataModel):
     """The share of the largest time that depends on size, over a range of `span`; `is_flat` if the time does not grow.
 
     Up to `at_most` may depend on size where it is flat.
@@ -138,7 +138,7 @@ class FlatTime(Fact):
     is_flat: bool
 
 
-class TimeLaw(Fact):
+class TimeLaw(DataModel):
     """A law of time was judged. `counts_decide` if time that contradicts is left open, as counts decide on this axis.
 
     `overtaken_at` is the size where the claimed power overtakes the term one power lower that dispatching costs;
@@ -153,7 +153,7 @@ class TimeLaw(Fact):
     parts: LinearParts | None = None
 
 
-class PowerFits(Fact):
+class PowerFits(DataModel):
     """A power of the size, with its exponent in this interval, describes the times."""
 
     kind: Literal["power fits"] = "power fits"
@@ -162,7 +162,7 @@ class PowerFits(Fact):
     high: float
 
 
-class CausalTime(Fact):
+class CausalTime(DataModel):
     """The time of a causal call over that of a full one at one n, with its interval if there is one."""
 
     kind: Literal["causal time"] = "causal time"
@@ -172,7 +172,7 @@ class CausalTime(Fact):
     high: float | None = None
 
 
-class TimeBeside(Fact):
+class TimeBeside(DataModel):
     """The time of an implementation over that of the baseline at one n."""
 
     kind: Literal["time beside"] = "time beside"
@@ -181,7 +181,7 @@ class TimeBeside(Fact):
     baseline: str
 
 
-class WrongAnswers(Fact):
+class WrongAnswers(DataModel):
     """Answers were wrong at some sizes of an axis: the `right` sizes that remain are no series of one computation."""
 
     kind: Literal["wrong answers"] = "wrong answers"
@@ -190,7 +190,7 @@ class WrongAnswers(Fact):
     right: int
 
 
-class TiedAxes(Fact):
+class TiedAxes(DataModel):
     """Other axes follow this one at all its sizes, {"batch": "16384 / n"}: what was measured is no law of one alone."""
 
     kind: Literal["tied axes"] = "tied axes"
@@ -208,7 +208,7 @@ OfSeries = WrongAnswers | TiedAxes
 PartReason = Annotated[OfOperations | OfMemory | OfTime | OfSeries, Field(discriminator="kind")]
 
 
-class Held(Fact):
+class Held(DataModel):
     """A quantity that is as claimed: its exponents by axis, or the reason if the claim has none."""
 
     quantity: Literal["operations", "memory"]
@@ -216,7 +216,7 @@ class Held(Fact):
     reason: PartReason | None = None
 
 
-class AsClaimed(Fact):
+class AsClaimed(DataModel):
     """Exact quantities are as claimed, and time contradicts nothing.
 
     `why_inconclusive` is the reason along the first axis on which time is. `crossover_n` is where the quadratic terms
@@ -231,7 +231,7 @@ class AsClaimed(Fact):
     crossover_n: float | None = None
 
 
-class TimeDiffers(Fact):
+class TimeDiffers(DataModel):
     """Exact quantities are as claimed, but time contradicts the claim."""
 
     kind: Literal["time differs"] = "time differs"
@@ -239,7 +239,7 @@ class TimeDiffers(Fact):
     time: PartReason
 
 
-class TimeAlone(Fact):
+class TimeAlone(DataModel):
     """Only time was judged; `exact` is why nothing exact was."""
 
     kind: Literal["time alone"] = "time alone"
@@ -252,7 +252,7 @@ OverAll = AsClaimed | TimeDiffers | TimeAlone
 Reason = Annotated[OfOperations | OfMemory | OfTime | OfSeries | OverAll, Field(discriminator="kind")]
 
 
-class MeasureMemory(Fact):
+class MeasureMemory(DataModel):
     """Measure memory at so many sizes or more."""
 
     kind: Literal["measure memory"] = "measure memory"
@@ -260,14 +260,14 @@ class MeasureMemory(Fact):
     at_least: int
 
 
-class CompareLarger(Fact):
+class CompareLarger(DataModel):
     """Compare at larger sizes, more precisely."""
 
     kind: Literal["compare larger"] = "compare larger"
     precision: float
 
 
-class JudgeSegments(Fact):
+class JudgeSegments(DataModel):
     """Judge the segments of a sweep apart: from these sizes on other kernels ran, or page faults set in."""
 
     kind: Literal["judge segments"] = "judge segments"
@@ -275,13 +275,13 @@ class JudgeSegments(Fact):
     starts: list[int]
 
 
-class SeeSlopes(Fact):
+class SeeSlopes(DataModel):
     """Look at the local slopes, and repeat the sweep on a quiet machine."""
 
     kind: Literal["see slopes"] = "see slopes"
 
 
-class HoldAxes(Fact):
+class HoldAxes(DataModel):
     """Sweep an axis while others keep their values."""
 
     kind: Literal["hold axes"] = "hold axes"

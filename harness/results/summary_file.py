@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.records import SCHEMA, Ceiling, Fact, Record
+from harness.records import SCHEMA, Ceiling, DataModel, Record
 
 
-class Summary(Fact):
+class Summary(DataModel):
     """The contents of summary.json. `wall_seconds` run from the start of the command until the records were closed.
 
     `call_share` is the share of them inside calls of implementations, `timed_share` that in timed samples, which runs

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from harness.records import SCHEMA, Fact, Record
+from harness.records import SCHEMA, DataModel, Record
 from harness.results.reasons import Advice, Reason
 from harness.scaling.law import Law
 
@@ -14,7 +14,7 @@ from harness.scaling.law import Law
 ONCE_EVIDENCE = {"says": "says", "source": "source", "arithmetic": "arithmetic", "law": "form"}
 
 
-class Verdict(Fact):
+class Verdict(DataModel):
     """The judgement of one claim for one implementation and quantity.
 
     `says`, `source`, `form` and `arithmetic`, the verdict that arithmetic expects, are the claim's. Time was judged by
@@ -53,7 +53,7 @@ class Verdict(Fact):
         return {**claimed, **stored, "evidence": evidence}
 
 
-class Verdicts(Fact):
+class Verdicts(DataModel):
     """The contents of verdicts.json."""
 
     schema_version: str = Field(default=SCHEMA, alias="schema")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from harness.protocol.messages import Describe, Failed, ListProbes, Refused, RunProbe
-from harness.records import SCHEMA, Fact, Outcome
+from harness.records import SCHEMA, DataModel, ProbeOutcome
 from harness.runner.supervisor import Supervisor
 from impls.registry import unknown
 from impls.variants import default_name, matches
@@ -30,7 +30,7 @@ WRONG = frozenset({"disagreed", "invalid"})
 NO_ANSWER = frozenset({"crashed", "timeout", "oom", "unavailable"})
 
 
-class Unavailable(Fact):
+class Unavailable(DataModel):
     """An implementation that could not be examined; `asked` if it was named or its file given.
 
     `elsewhere` if it is for other devices alone.
@@ -42,7 +42,7 @@ class Unavailable(Fact):
     elsewhere: bool = False
 
 
-class Few(Fact):
+class Few(DataModel):
     """What one that compiles for each shape was asked, of how much: probes, and the points that they are at."""
 
     implementation: str
@@ -53,7 +53,7 @@ class Few(Fact):
     of_points: int
 
 
-class Report(Fact):
+class Report(DataModel):
     """The result of a check: an outcome for every probe, and what could not be examined.
 
     `longest` is the greatest length among the probes that were asked; 0 if none was. `few` says of whom not all was
@@ -63,7 +63,7 @@ class Report(Fact):
     schema_version: str = SCHEMA
     problem: str
     device: str
-    outcomes: list[Outcome]
+    outcomes: list[ProbeOutcome]
     unavailable: list[Unavailable]
     longest: int = 0
     few: list[Few] = Field(default_factory=list)
@@ -205,12 +205,12 @@ def _chosen(
     return [entry for entry in entries if not entry.on_request]
 
 
-def _outcome(supervisor: Supervisor, request: RunProbe, probe: ListedProbe) -> Outcome:
+def _outcome(supervisor: Supervisor, request: RunProbe, probe: ListedProbe) -> ProbeOutcome:
     """Run one probe; a worker lost at it costs this outcome alone."""
     answer = supervisor.ask(request, seconds=PROBE_SECONDS)
     if not isinstance(answer, Failed | Refused):
         return answer.outcome
-    return Outcome(
+    return ProbeOutcome(
         implementation=request.implementation,
         probe=probe.probe,
         dtype=request.dtype,

@@ -259,7 +259,9 @@ def _judge(state: RunState, records: list[Record]) -> Verdicts | None:
         return None
     state.progress.judging()
     own = [record for record in records if record.case.id != state.plan.guest]
-    verdicts = judging.judge(own, state.plan.scenarios, list(state.degrees.values()), policy=state.policy.scaling)
+    verdicts = judging.judge_claims(
+        own, state.plan.scenarios, list(state.degrees.values()), policy=state.policy.scaling
+    )
     journal.write_document(state.directory / journal.VERDICTS, verdicts.model_dump(mode="json", by_alias=True))
     return verdicts
 

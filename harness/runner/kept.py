@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from harness.records import Ceiling, Fact
+from harness.records import Ceiling, DataModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-class KeptCeilings(Fact):
+class KeptCeilings(DataModel):
     """The ceilings of an environment, by its id, and the day that they were measured."""
 
     environment_id: str

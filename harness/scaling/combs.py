@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.records import Fact
+from harness.records import DataModel
 from harness.scaling.exponent import PARAMETERS, exponent_profile, f_quantile
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ CONFIDENCE = 0.999
 AS_WELL = 3.0
 
 
-class Comb(Fact):
+class Comb(DataModel):
     """Sizes that are no multiple of `multiple` cost `ratio` times what those that are do."""
 
     multiple: int

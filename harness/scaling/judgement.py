@@ -83,7 +83,7 @@ class Judgement:
         return self.law.exponent
 
 
-def judge(
+def judge_law(
     sizes: Sequence[float],
     costs: Sequence[float],
     *,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.records import Fact
+from harness.records import DataModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-class Step(Fact):
+class Step(DataModel):
     """A smooth rise of the cost to `height` times, half of it reached at the size `at`, within so many `octaves`."""
 
     at: float
@@ -24,7 +24,7 @@ class Step(Fact):
     octaves: float
 
 
-class Law(Fact):
+class Law(DataModel):
     """The best curve floor + slope * (size / first) ** exponent * K(size), fitted to so many `sizes` in first..last.
 
     `floor` and `slope` are in the unit of the costs: seconds in a run's verdicts. `residual` is the standard deviation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from harness.records import Fact
+from harness.records import DataModel
 from harness.scaling.combs import Comb
 from harness.scaling.decision import CONSISTENT, GATES, VERDICTS, against_band
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PRECISION = 0.01
 
 
-class TooFewSizes(Fact):
+class TooFewSizes(DataModel):
     """There are too few sizes to distinguish laws."""
 
     kind: Literal["too few sizes"] = "too few sizes"
@@ -35,7 +35,7 @@ class TooFewSizes(Fact):
     at_least: int
 
 
-class ShortRange(Fact):
+class ShortRange(DataModel):
     """The largest size over the smallest is too small a ratio."""
 
     kind: Literal["short range"] = "short range"
@@ -43,7 +43,7 @@ class ShortRange(Fact):
     at_least: float
 
 
-class FixedCost(Fact):
+class FixedCost(DataModel):
     """A fixed cost is most of what was measured."""
 
     kind: Literal["fixed cost"] = "fixed cost"
@@ -54,7 +54,7 @@ class FixedCost(Fact):
     share_at_largest: float
 
 
-class Scatter(Fact):
+class Scatter(DataModel):
     """Costs lie too far from the best curve; `residual` is their standard deviation as a share.
 
     `comb` says which sizes are dear, where that explains it.
@@ -65,7 +65,7 @@ class Scatter(Fact):
     comb: Comb | None = None
 
 
-class ExponentInterval(Fact):
+class ExponentInterval(DataModel):
     """The exponent's interval decides: inside the band around the claim, outside, or partly inside."""
 
     kind: Literal["exponent"] = "exponent"
@@ -77,7 +77,7 @@ class ExponentInterval(Fact):
     up_to_logarithm: bool = False
 
 
-class DominantTerm(Fact):
+class DominantTerm(DataModel):
     """With a term one power lower, the exponent is inside the band and its term is most of the cost."""
 
     kind: Literal["dominant term"] = "dominant term"
@@ -86,7 +86,7 @@ class DominantTerm(Fact):
     up_to_logarithm: bool = False
 
 
-class LowerTermPossible(Fact):
+class LowerTermPossible(DataModel):
     """The exponent alone is as given; a term one power lower leaves the claim possible."""
 
     kind: Literal["lower term possible"] = "lower term possible"
@@ -101,7 +101,7 @@ LawReason = Annotated[
 ]
 
 
-class MeasureSizes(Fact):
+class MeasureSizes(DataModel):
     """Measure so many sizes from `start` to `end`; `past_fixed_cost` where the fixed cost no longer counts there."""
 
     kind: Literal["measure sizes"] = "measure sizes"
@@ -112,7 +112,7 @@ class MeasureSizes(Fact):
     precision: float | None = None
 
 
-class RepeatSizes(Fact):
+class RepeatSizes(DataModel):
     """Measure the same sizes again, more precisely."""
 
     kind: Literal["repeat sizes"] = "repeat sizes"
@@ -120,7 +120,7 @@ class RepeatSizes(Fact):
     precision: float
 
 
-class JudgeApart(Fact):
+class JudgeApart(DataModel):
     """Judge multiples of `multiple` and other sizes apart."""
 
     kind: Literal["judge apart"] = "judge apart"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.scaling.law import Law
 
 Quantity = Literal["operations", "memory", "time"]
-Outcome = Literal["confirmed", "refuted", "inconclusive", "consistent", "contradicted"]
+VerdictName = Literal["confirmed", "refuted", "inconclusive", "consistent", "contradicted"]
 SIZES_AT_LEAST = 3
 # Axes that others follow in a scenario: {"n": {"batch": "16384 / n"}}.
 Ties = Mapping[str, Mapping[str, str]]
@@ -54,7 +54,7 @@ class Part:
 
     quantity: Quantity
     axis: str
-    verdict: Outcome
+    verdict: VerdictName
     reason: PartReason
     expected: float | None = None
     exponent: float | None = None

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from harness.records import Degrees, Record
     from harness.results.reasons import Advice, Reason
-    from harness.verdicts.evidence import Outcome, Ties
+    from harness.verdicts.evidence import Ties, VerdictName
     from scenarios.scenario import Claim, Scenario
 
 # Degrees by problem, implementation, direction and kind of device.
 DegreesOf = dict[tuple[str, str, str, str], "Degrees"]
 
 
-def judge(
+def judge_claims(
     records: Iterable[Record],
     scenarios: Iterable[Scenario],
     degrees: Iterable[Degrees] = (),
@@ -206,7 +206,7 @@ class Conclusion:
     """Hold the verdict over all quantities; `shown` is the part whose figures stand for it."""
 
     shown: Part
-    verdict: Outcome
+    verdict: VerdictName
     reason: Reason
     to_decide: Advice | None = None
 
@@ -233,7 +233,7 @@ def _conclude(claim: Claim, parts: Sequence[Part], *, crossover_n: float | None)
     return _confirmed(exact, times, crossover_n=crossover_n)
 
 
-def _first(parts: Sequence[Part], verdict: Outcome) -> Part | None:
+def _first(parts: Sequence[Part], verdict: VerdictName) -> Part | None:
     return next((part for part in parts if part.verdict == verdict), None)
 
 

@@ -17,14 +17,14 @@ from harness.results.reasons import (
     TimeBeside,
     TimeLaw,
 )
-from harness.scaling.judgement import judge as judge_law
+from harness.scaling.judgement import judge_law
 from harness.scaling.reasons import PRECISION
 from harness.stats.samples import round_interval
 from harness.verdicts.evidence import (
     SIZES_AT_LEAST,
     Evidence,
-    Outcome,
     Part,
+    VerdictName,
     cases_of,
     counts_along,
     identity,
@@ -88,7 +88,7 @@ def judge_causal(claim: Claim, group: Group, policy: ScalingPolicy) -> list[Part
     parts, value = [], claim.value or 0.5
     share = group.degrees.causal_share if group.degrees and group.degrees.how == "counted" else None
     if share is not None:
-        outcome: Outcome = "confirmed" if abs(share - value) <= policy.ratio_band else "inconclusive"
+        outcome: VerdictName = "confirmed" if abs(share - value) <= policy.ratio_band else "inconclusive"
         outcome = "refuted" if share >= ONLY_MASKED else outcome
         reason = MaskedPairs(share=share, skipped=outcome != "refuted")
         parts.append(Part("operations", "causal", outcome, reason, value, share, share, share))
@@ -119,7 +119,7 @@ def _ratio_part(pairs: Sequence[tuple[int, Record, Record]], *, value: float, po
     n, ratio, low, high = ratios[-1]
     near, far = policy.ratio_band, 2.0 * policy.ratio_band
     if low is None or high is None:
-        outcome: Outcome = "inconclusive"
+        outcome: VerdictName = "inconclusive"
     elif value - near <= low and high <= value + near:
         outcome = "consistent"
     else:
@@ -172,7 +172,7 @@ def judge_faster(claim: Claim, group: Group, measured: Sequence[Record]) -> list
 def _time_beside(pairs: Sequence[tuple[int, Record, Record]], *, baseline: str) -> Part:
     ratios = [(n, *_ratio(ours, theirs)) for n, ours, theirs in pairs]
     n, ratio, low, high = ratios[-1]
-    outcome: Outcome = "inconclusive"
+    outcome: VerdictName = "inconclusive"
     if high is not None and high < 1.0:
         outcome = "consistent"
     elif low is not None and low > 1.0:
@@ -192,7 +192,7 @@ def _memory_beside(pairs: Sequence[tuple[int, Record, Record]], *, baseline: str
     if not known:
         return None
     n, extra, base_extra = known[-1]
-    outcome: Outcome = "confirmed" if extra < base_extra else "refuted"
+    outcome: VerdictName = "confirmed" if extra < base_extra else "refuted"
     reason = MemoryBeside(n=n, extra_bytes=extra, baseline=baseline, baseline_bytes=base_extra)
     share = extra / base_extra
     evidence = {"extra_bytes": [list(entry) for entry in known]}

@@ -20,12 +20,12 @@ from harness.results.reasons import (
 from harness.scaling.exact import LINEAR, MEMORY_SIZES, QUADRATIC, memory_law, score_buffers
 from harness.scaling.fixed_part import fixed_part
 from harness.scaling.flatness import flatness
-from harness.scaling.judgement import judge as judge_law
+from harness.scaling.judgement import judge_law
 from harness.verdicts.evidence import (
     SIZES_AT_LEAST,
     Evidence,
-    Outcome,
     Part,
+    VerdictName,
     cases_of,
     changes,
     counts_along,
@@ -99,7 +99,7 @@ def _operations(claim: Claim, group: Group, *, axis: str, expected: float) -> Pa
     if degree is None:
         unknown = NoPolynomial(axis=axis, products=of_products, **ends)
         return Part("operations", axis, "inconclusive", unknown, expected, evidence=evidence)
-    verdict: Outcome = "confirmed" if degree == expected else "refuted"
+    verdict: VerdictName = "confirmed" if degree == expected else "refuted"
     reason = CountedDegree(axis=axis, degree=degree, products=of_products, **ends, **_differing_products(group))
     return Part("operations", axis, verdict, reason, expected, degree, degree, degree, evidence=evidence)
 
@@ -146,7 +146,7 @@ def _memory(series: Sequence[tuple[int, Record]], *, axis: str, expected: float,
     return Part("memory", axis, outcome, reason, expected, exponent, low, high, evidence=evidence)
 
 
-def _memory_outcome(law: MemoryLaw, expected: float) -> Outcome:
+def _memory_outcome(law: MemoryLaw, expected: float) -> VerdictName:
     if law.degree is None:
         return "inconclusive"
     # O(n) is a bound from above: constant memory keeps it.

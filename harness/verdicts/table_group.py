@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.scaling import wording
 from harness.scaling.exact import LINEAR, QUADRATIC, memory_law
 from harness.scaling.flatness import Flatness, flat_sentence, flatness, growth_sentence
-from harness.scaling.judgement import judge
+from harness.scaling.judgement import judge_law
 from harness.scaling.polynomial import SIZES_AT_LEAST, Polynomial, polynomial
 from harness.stats.samples import best_of, median_interval
 
@@ -138,7 +138,9 @@ def _by_interval(group: Costs, sizes: list[float], costs: list[float], flat: Fla
     """Judge noisy costs by the interval of their exponent; where none can show since nothing grows, say that."""
     intervals = _intervals(group.samples, sizes)
     try:
-        judged = judge(sizes, costs, claimed=claim.exponent, kind=claim.kind, intervals=intervals, policy=claim.policy)
+        judged = judge_law(
+            sizes, costs, claimed=claim.exponent, kind=claim.kind, intervals=intervals, policy=claim.policy
+        )
     except ValueError as error:
         return _Finding("inconclusive", str(error))
     if flat is not None and flat.is_flat(claim.policy) and judged.verdict == "inconclusive":

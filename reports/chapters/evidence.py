@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from harness.results.run import Run
     from reports.figures.sweep import Sweep
-    from reports.style import Look
+    from reports.style import Appearance
 
 
-def agreement_chapter(table: pd.DataFrame, colors: dict[str, Look]) -> Chapter:
+def agreement_chapter(table: pd.DataFrame, colors: dict[str, Appearance]) -> Chapter:
     """Show errors against budgets, and every case that has no time, with the reason."""
     figures = made([agreement.budget_shares(table, colors)])
     more = made([agreement.by_feature(table)])
@@ -47,7 +47,7 @@ def agreement_chapter(table: pd.DataFrame, colors: dict[str, Look]) -> Chapter:
     return Chapter("agreement", "Agreement", lead, tuple(sections))
 
 
-def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look]) -> Chapter:
+def device_chapter(runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Appearance]) -> Chapter:
     """Show what the sensors said, and why a figure is absent."""
     labels = {run.label: run.label if len(runs) > 1 else "" for run in runs}
     figures = made([timeline.over_run(run, colors, key=slug(run.label), label=labels[run.label]) for run in runs])

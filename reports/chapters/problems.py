@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.results.run import Run
     from reports.figures.figure import Figure
     from reports.figures.sweep import Sweep
-    from reports.style import Look
+    from reports.style import Appearance
 
 # Figures of a sweep that are shown at once; the others open on demand.
 SHOWN = 2
@@ -45,7 +45,7 @@ def problem_chapter(
     problem: str,
     runs: Sequence[Run],
     drawn: Sequence[Sweep],
-    colors: dict[str, Look],
+    colors: dict[str, Appearance],
     *,
     taught: Lesson | None = None,
 ) -> Chapter | None:
@@ -70,7 +70,7 @@ def _fits(taught: Lesson) -> list[Section]:
     ]
 
 
-def _costs(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
+def _costs(sweep: Sweep, run: Run, colors: dict[str, Appearance]) -> Section:
     """Show what the whole costs along a sweep, and what its steps do."""
     is_step = sweep.table["implementation"].str.startswith(STEP)
     shared_steps = sweep.shared["implementation"].str.startswith(STEP)

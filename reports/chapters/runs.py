@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from harness.results.run import Run
     from reports.figures.sweep import Sweep
-    from reports.style import Look
+    from reports.style import Appearance
 
 # Figures that are shown at once; the others open on demand.
 SHOWN = 2
 
 
 def runs_chapter(
-    several: Sequence[Run], drawn: Sequence[Sweep], table: pd.DataFrame, colors: dict[str, Look]
+    several: Sequence[Run], drawn: Sequence[Sweep], table: pd.DataFrame, colors: dict[str, Appearance]
 ) -> Chapter | None:
     """Set runs side by side: what differs between them, and their times relative to the first."""
     first = several[0]

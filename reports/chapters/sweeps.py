@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from harness.results.pairs.paired import Pair
     from harness.results.run import Run
     from reports.figures.sweep import Sweep
-    from reports.style import Look
+    from reports.style import Appearance
 
 # A chapter's opening names so many of the sweeps that it leaves out.
 NAMED_AT_MOST = 6
 
 
 def scaling_chapter(
-    runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Look], *, left: Sequence[Sweep]
+    runs: Sequence[Run], drawn: Sequence[Sweep], colors: dict[str, Appearance], *, left: Sequence[Sweep]
 ) -> Chapter | None:
     """Show time, slopes, memory and operations along each axis, and what fresh memory costs."""
     named, names = {run.label: run for run in runs}, names_of(drawn)
@@ -81,7 +81,7 @@ def scaling_chapter(
     return Chapter("scaling", "Scaling", lead, tuple(sections))
 
 
-def _growth(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
+def _growth(sweep: Sweep, run: Run, colors: dict[str, Appearance]) -> Section:
     """Draw what grows along a sweep, and tabulate the laws by which its time was judged."""
     if sweep.axis is None:
         figure = options.by_option(sweep, colors) or operations.joint(sweep, colors)
@@ -105,7 +105,7 @@ def _growth(sweep: Sweep, run: Run, colors: dict[str, Look]) -> Section:
 
 
 def speed_chapter(
-    runs: Sequence[Run], drawn: Sequence[Sweep], table: pd.DataFrame, colors: dict[str, Look]
+    runs: Sequence[Run], drawn: Sequence[Sweep], table: pd.DataFrame, colors: dict[str, Appearance]
 ) -> Chapter | None:
     """Show speed-ups, throughput, the roofline, launch overhead, burst and sustained rates, and published figures."""
     named, names = {run.label: run for run in runs}, names_of(drawn)
@@ -129,7 +129,7 @@ def speed_chapter(
     return Chapter("speed", "Speed", lead, sections)
 
 
-def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[str, Look]) -> Section | None:
+def _compared(sweep: Sweep, run: Run, pairs: Mapping[str, Pair], colors: dict[str, Appearance]) -> Section | None:
     """Draw speed-ups and throughput along a sweep."""
     if sweep.axis is None:
         return None
@@ -152,19 +152,19 @@ def _totals(runs: Sequence[Run]) -> list[Section]:
     return found
 
 
-def _regret(run: Run, runs: Sequence[Run], colors: dict[str, Look]) -> Section | None:
+def _regret(run: Run, runs: Sequence[Run], colors: dict[str, Appearance]) -> Section | None:
     """Draw what PyTorch's own choice of a backend lost, point by point."""
     figures = made([regret.regret(regrets(run), colors, key=slug(run.label))])
     return Section(of_run(run, "What PyTorch chose, and what was best", runs), "", figures) if figures else None
 
 
-def _options(run: Run, runs: Sequence[Run], colors: dict[str, Look]) -> Section | None:
+def _options(run: Run, runs: Sequence[Run], colors: dict[str, Appearance]) -> Section | None:
     """Draw what options gain over defaults, point by point."""
     figures = made([options_gain.options(tuned(run), colors, key=slug(run.label))])
     return Section(of_run(run, "Options, and the default beside the best", runs), "", figures) if figures else None
 
 
-def _rooflines(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> list[Section]:
+def _rooflines(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Appearance]) -> list[Section]:
     """Draw a run's rooflines, a section for each dtype, that of the most cases first."""
     ceilings = run.environment.ceilings if run.environment else []
     after = run.summary.ceilings_after if run.summary else []
@@ -178,7 +178,7 @@ def _rooflines(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[
     return sections
 
 
-def _loads(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> Section | None:
+def _loads(run: Run, runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Appearance]) -> Section | None:
     """Draw burst and sustained rates of a run, and tabulate launches and published figures."""
     figures = made([bursts.bursts(run.records, colors, key=slug(run.label))])
     tables = tuple(found for found in (_launches(run), _published(run, table)) if found is not None)

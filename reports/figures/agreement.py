@@ -22,7 +22,7 @@ SLANTED_INCHES = 0.8
 KINDS_AT_MOST = 24
 
 
-def budget_shares(table: pd.DataFrame, colors: dict[str, style.Look]) -> Figure | None:
+def budget_shares(table: pd.DataFrame, colors: dict[str, style.Appearance]) -> Figure | None:
     """Draw the largest error / budget of each checked case by implementation; None if nothing was checked."""
     checked = _checked(table)
     if checked.empty:
@@ -58,7 +58,7 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
     return checked[checked["agreement_ratio"] > 0]
 
 
-def draw_shares(checked: pd.DataFrame, colors: dict[str, style.Look]) -> Drawing:
+def draw_shares(checked: pd.DataFrame, colors: dict[str, style.Appearance]) -> Drawing:
     """Draw a strip of dots for each implementation, with the budget as a line."""
     import numpy as np
     import seaborn as sns

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROWS_AT_MOST = 24
 
 
-def fresh_memory(records: Sequence[Record], colors: dict[str, style.Look], *, key: str) -> Figure | None:
+def fresh_memory(records: Sequence[Record], colors: dict[str, style.Appearance], *, key: str) -> Figure | None:
     """Draw the ratio of both times for each case that has them; None if none has.
 
     Dearest first: of many the first ROWS_AT_MOST are drawn.

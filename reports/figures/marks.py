@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from reports.figures.sweep import Sweep
-    from reports.style import Look
+    from reports.style import Appearance
 
-Looks = dict[str, style.Look]
+Looks = dict[str, style.Appearance]
 # Exponents of attention's cost along each axis: 4 * batch * heads * n^2 * d operations.
 EXPECTED = {"n": 2.0, "n_q": 1.0, "n_k": 1.0, "d": 1.0, "heads": 1.0, "batch": 1.0, "width": 1.0}
 # More points hide one another and swell the file.
 POINTS_AT_MOST = 900
 
 
-def lines(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
+def lines(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Appearance]) -> None:
     """Draw one line with markers for each implementation, in order of x."""
     for name, rows in table.dropna(subset=[x, y]).sort_values(x).groupby("implementation"):
         look = colors[str(name)]
         axes.plot(rows[x], rows[y], color=look.color, marker=look.marker, markeredgewidth=0)
 
 
-def cloud(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
+def cloud(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Appearance]) -> None:
     """Draw cases as unconnected points; of very many, evenly spaced ones of each implementation along x."""
     for name, rows in table.dropna(subset=[x, y]).groupby("implementation"):
         share = max(1, round(POINTS_AT_MOST * len(rows) / len(table)))
@@ -49,7 +49,7 @@ def sampled(table: pd.DataFrame) -> str:
     return f" Of {len(table):,} cases about {POINTS_AT_MOST:,}, evenly chosen, are drawn." if many else ""
 
 
-def points(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Look]) -> None:
+def points(axes: Axes, table: pd.DataFrame, x: str, y: str, colors: Mapping[str, Appearance]) -> None:
     """Draw markers for each implementation, without a line."""
     for name, rows in table.dropna(subset=[x, y]).groupby("implementation"):
         look = colors[str(name)]

@@ -33,7 +33,7 @@ def against_first(table: pd.DataFrame, *, first: str, other: str) -> pd.DataFram
     return joined.assign(factor=joined["time_s"] / joined["time_s_first"])
 
 
-def relative(sweep: Sweep, colors: dict[str, style.Look], *, first: str) -> Figure | None:
+def relative(sweep: Sweep, colors: dict[str, style.Appearance], *, first: str) -> Figure | None:
     """Draw a run's times over those of the first run along a sweep; None if they share no case."""
     if sweep.axis is None or sweep.run == first:
         return None

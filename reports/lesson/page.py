@@ -70,7 +70,7 @@ def html(lesson: Lesson, run: Run) -> str:
         lesson=lesson,
         run=run,
         machine=_machine(run),
-        judged=judge(run.verdicts),
+        judged=group_by_claim(run.verdicts),
         crossover=crossover(table),
         pictures=drawn,
         example_steps=[(step, f"({', '.join(map(str, shape))})") for step, shape in lesson.example.steps],
@@ -80,7 +80,7 @@ def html(lesson: Lesson, run: Run) -> str:
     )
 
 
-def judge(verdicts: Sequence[Verdict]) -> list[Judged]:
+def group_by_claim(verdicts: Sequence[Verdict]) -> list[Judged]:
     """Find the verdicts of each line, as far as the run has them."""
     return [Judged(line, tuple(_of_line(line, verdicts))) for line in LINES]
 
@@ -150,16 +150,16 @@ def cost_figures(run: Run, table: pd.DataFrame) -> list[Figure]:
     return [figure for figure in found if figure is not None]
 
 
-def _of_steps(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:
+def _of_steps(sweep: Sweep, colors: dict[str, style.Appearance]) -> list[Figure | None]:
     timed = sweep.table[sweep.table["implementation"].str.startswith(STEP)]
     return [time.time(sweep, colors), steps.step_times(sweep, timed)]
 
 
-def _of_attention(sweep: Sweep, colors: dict[str, style.Look]) -> list[Figure | None]:
+def _of_attention(sweep: Sweep, colors: dict[str, style.Appearance]) -> list[Figure | None]:
     return [time.time(sweep, colors), memory.memory(sweep, colors)]
 
 
-_DRAWN: dict[str, Callable[[Sweep, dict[str, style.Look]], list[Figure | None]]] = {
+_DRAWN: dict[str, Callable[[Sweep, dict[str, style.Appearance]], list[Figure | None]]] = {
     "tutorial": _of_steps,
     "tutorial-attention": _of_attention,
 }

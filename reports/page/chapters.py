@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from harness.results.run import Run
     from reports.chapters.chapter import Chapter
-    from reports.style import Look
+    from reports.style import Appearance
 
 # Figures of sweeps beyond this many are left to the explorer, so that the cost of a page stays bounded.
 SWEEPS_AT_MOST = 12
@@ -28,7 +28,7 @@ SWEEPS_AT_MOST = 12
 OPENED = {"runs", "scaling", "speed", "parts"}
 
 
-def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Look]) -> list[Chapter]:
+def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Appearance]) -> list[Chapter]:
     """Build every chapter that the runs have data for."""
     every = sweeps(runs, table)
     drawn = every[:SWEEPS_AT_MOST]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-    from reports.style.palette import Look
+    from reports.style.palette import Appearance
 
 LABEL_GAP_POINTS = 11.0
 POINTS_PER_INCH = 72.0
@@ -129,7 +129,7 @@ def thinned(values: Sequence[float], *, at_most: int) -> list[float]:
     return sorted(list(values)[::-1][::step])
 
 
-def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colors: Mapping[str, Look]) -> None:
+def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colors: Mapping[str, Appearance]) -> None:
     """Write each line's name beside its last point, moved apart where names would meet; `ends` are data coordinates."""
     if not ends:
         return

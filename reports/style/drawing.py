@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from reports.style.palette import Look
+    from reports.style.palette import Appearance
 
 # Half of a page that is 68 rem wide, and all of it; inches of 72 points, so that 9.5 points read as 13 pixels.
 HALF, WIDE = (5.0, 3.5), (10.2, 3.4)
@@ -107,7 +107,7 @@ def kept_drawings() -> Iterator[dict[str, Figure]]:
         _KEPT.reset(token)
 
 
-def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Look]) -> str:
+def to_svg(figure: Figure, *, prefix: str, alt: str, colors: Mapping[str, Appearance]) -> str:
     """Draw a figure as inline SVG: ids prefixed, colours as variables of the page, text as text, described by `alt`."""
     if (kept := _KEPT.get()) is not None:
         kept[prefix] = figure

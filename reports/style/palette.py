@@ -58,7 +58,7 @@ _SLOTS = {
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """What an implementation looks like in every figure."""
 
     slot: int
@@ -67,12 +67,12 @@ class Look:
     filled: bool
 
 
-def looks(names: Iterable[str]) -> dict[str, Look]:
+def looks(names: Iterable[str]) -> dict[str, Appearance]:
     """Give each implementation its colour and marker; the same names always get the same ones."""
     ordered = sorted(set(names))
     taken = {_SLOTS[name] for name in ordered if name in _SLOTS}
     free = [slot for slot in range(len(PALETTE)) if slot not in taken] or list(range(len(PALETTE)))
-    found: dict[str, Look] = {}
+    found: dict[str, Appearance] = {}
     strangers = 0
     for name in ordered:
         filled = True
@@ -82,16 +82,16 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
             slot = free[strangers % len(free)]
             filled = strangers < len(free)
             strangers += 1
-        found[name] = Look(slot=slot, color=PALETTE[slot][0], marker=MARKERS[slot], filled=filled)
+        found[name] = Appearance(slot=slot, color=PALETTE[slot][0], marker=MARKERS[slot], filled=filled)
     return found
 
 
-def colors_of(colors: Mapping[str, Look], names: Iterable[str]) -> dict[str, str]:
+def colors_of(colors: Mapping[str, Appearance], names: Iterable[str]) -> dict[str, str]:
     """Return the colours of those names that are drawn, as seaborn takes them."""
     return {name: colors[name].color for name in dict.fromkeys(names)}
 
 
-def markers_of(colors: Mapping[str, Look], names: Iterable[str]) -> dict[str, str]:
+def markers_of(colors: Mapping[str, Appearance], names: Iterable[str]) -> dict[str, str]:
     """Return the markers of those names that are drawn, as seaborn takes them."""
     return {name: colors[name].marker for name in dict.fromkeys(names)}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.records import Outcome
+    from harness.records import ProbeOutcome
     from harness.runner.check import Report
 
 
@@ -62,7 +62,7 @@ def render(report: Report, console: Console, *, impl_files: Sequence[str | Path]
         console.print(styled(sentence), soft_wrap=True)
 
 
-def is_exception(outcome: Outcome) -> bool:
+def is_exception(outcome: ProbeOutcome) -> bool:
     """Tell whether an outcome is an exception of Python, not a signal or a time limit."""
     return outcome.status == "crashed" and re.match(r"\w*(Error|Exception)\b", outcome.reason) is not None
 
@@ -80,7 +80,7 @@ def closing(report: Report) -> list[str]:
     ]
 
 
-def approximations(outcomes: Sequence[Outcome]) -> list[str]:
+def approximations(outcomes: Sequence[ProbeOutcome]) -> list[str]:
     """Return a line for each approximate implementation and dtype: its errors at their worst, and where."""
     lines = []
     for (name, dtype), of_one in by_implementation(outcomes).items():
@@ -125,7 +125,7 @@ def not_asked(report: Report) -> list[str]:
     return lines
 
 
-def reproduction(outcome: Outcome, *, problem: str = "attention", impl_files: Sequence[str | Path] = ()) -> str:
+def reproduction(outcome: ProbeOutcome, *, problem: str = "attention", impl_files: Sequence[str | Path] = ()) -> str:
     """Return the command that repeats one outcome's probe."""
     words = ["attnbench", "check"]
     words += [] if problem == "attention" else ["--problem", problem]
@@ -140,9 +140,9 @@ def reproduction(outcome: Outcome, *, problem: str = "attention", impl_files: Se
     return shlex.join(words)
 
 
-def by_implementation(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+def by_implementation(outcomes: Sequence[ProbeOutcome]) -> dict[tuple[str, str], list[ProbeOutcome]]:
     """Gather outcomes by implementation and dtype, in order of appearance."""
-    groups: dict[tuple[str, str], list[Outcome]] = {}
+    groups: dict[tuple[str, str], list[ProbeOutcome]] = {}
     for outcome in outcomes:
         groups.setdefault((outcome.implementation, outcome.dtype), []).append(outcome)
     return groups

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from attnbench.gating import NAMED_AT_MOST, Asked, import_folders, mistakes
-from harness.records import Outcome
+from harness.records import ProbeOutcome
 from harness.runner.check import Report
 from impls.registry import REGISTRY
 
@@ -55,7 +55,7 @@ def test_folders_are_those_that_the_test_adds(tmp_path, monkeypatch):
 
 
 def outcome(number, *, dtype="float32", status="disagreed"):
-    return Outcome(
+    return ProbeOutcome(
         implementation="mine", probe=f"probe {number}", dtype=dtype, device="cpu", direction="forward", seed=3,
         status=status, reason="it is off",
     )  # fmt: skip

@@ -45,7 +45,8 @@ class Row:
 def rows(runs):
     """Return a row for each line and implementation, from each run's verdicts."""
     judged = [
-        {one.line.id: {name: verdict for name, verdict, _ in one.verdicts} for one in page.judge(run)} for run in runs
+        {one.line.id: {name: verdict for name, verdict, _ in one.verdicts} for one in page.group_by_claim(run)}
+        for run in runs
     ]
     return [
         Row(

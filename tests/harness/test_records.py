@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from harness.records import SKIPPED, Agreement, Check, Outcome, Ran, Record, Status, Time
+from harness.records import SKIPPED, Agreement, Check, ProbeOutcome, Ran, Record, Status, Time
 from tests.support import runs
 
 
@@ -85,7 +85,7 @@ def test_a_call_is_shown_by_its_kernels_where_any_were_seen():
 
 
 def test_an_outcome_is_called_by_its_probe_and_direction():
-    outcome = Outcome(
+    outcome = ProbeOutcome(
         implementation="loop", probe="n 2", dtype="float32", device="cpu", direction="backward", seed=0, status="ok"
     )
     assert outcome.title == "n 2, backward"

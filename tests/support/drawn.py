@@ -52,5 +52,5 @@ def sweep_of(records: Iterable[Record], **known: Any) -> Sweep:
     return found
 
 
-def colors_of(*names: str) -> dict[str, style.Look]:
+def colors_of(*names: str) -> dict[str, style.Appearance]:
     return style.looks(names)

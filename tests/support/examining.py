@@ -10,10 +10,10 @@ from harness.worker.__main__ import failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.records import Outcome
+    from harness.records import ProbeOutcome
 
 
-def examine(examinee: battery.Examinee, *, quick: bool = False, only: str = "") -> Iterator[Outcome]:
+def examine(examinee: battery.Examinee, *, quick: bool = False, only: str = "") -> Iterator[ProbeOutcome]:
     """Yield the outcome of every task; what the implementation raises becomes a reason."""
     for task in battery.tasks(examinee.problem, quick=quick, only=only):
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.lesson.facts import Example, Learning, Lesson, Method, Outcome, Pooling, Work
+from harness.lesson.facts import Example, Learning, Lesson, Method, Pooling, Training, Work
 
 METHODS = ("average", "gaussian", "boxcar", "epanechnikov", "learned", "best")
 
@@ -26,9 +26,9 @@ def pooling() -> Pooling:
                    methods=methods)  # fmt: skip
 
 
-def outcome(seed: int, **changes: Any) -> Outcome:
+def outcome(seed: int, **changes: Any) -> Training:
     known = {"start": 1.0, "first": 100.0, "second": 40.0, "last": 20.0, "largest_rise": 0.0, "w": 60.0}
-    return Outcome(**{"seed": seed, **known, "best_w": 2.0, "best_loss": 10.0, **changes})
+    return Training(**{"seed": seed, **known, "best_w": 2.0, "best_loss": 10.0, **changes})
 
 
 def learning() -> Learning:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.results.verdicts_file import Verdict
-from harness.scaling.judgement import judge
+from harness.scaling.judgement import judge_law
 from harness.verdicts.evidence import SIZES_AT_LEAST, cases_of, series_along, times_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _law(records: list[Record], implementation: str, *, axis: str) -> dict[str, 
     if len(series) < SIZES_AT_LEAST:
         return {}
     sizes, best, _ = times_of(series)
-    return {"law": judge(sizes, best, claimed=2.0 if axis == "n" else 1.0).law, "cases": cases_of(series)}
+    return {"law": judge_law(sizes, best, claimed=2.0 if axis == "n" else 1.0).law, "cases": cases_of(series)}
 
 
 def _verdict(claim: str, implementation: str, quantity: str, verdict: str, **known: Any) -> Verdict:

@@ -112,7 +112,7 @@ def compare_command(
 def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown, telling: Telling) -> None:
     """Compare two runs or baselines, show it, and end with the exit code that it makes."""
     from harness.comparing.compare import compare
-    from harness.comparing.demands import judge, policy_for
+    from harness.comparing.demands import judge_demands, policy_for
     from harness.policy import DEFAULT
     from reports.page.render import collector_paused
 
@@ -124,7 +124,7 @@ def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown, telling: 
             before, after = _labelled(before, after)
             policy = policy_for(demands, after.policy or DEFAULT.comparison)
             changes = compare(before.snapshot, after.snapshot, policy=policy)
-        judged = judge(changes, demands)
+        judged = judge_demands(changes, demands)
         if shown.recheck:
             judged = _rechecked(judged, before, after, policy=policy, telling=telling)
     except ValueError as error:
@@ -146,7 +146,7 @@ def compare_pair(path: Path, *, shown: Shown, telling: Telling) -> None:
 
 def judge_pair(path: Path, gate: Gate) -> tuple[Changes, list[Judged], tuple[Run, Run]]:
     """Read and compare two sides that took turns, and judge the demands. Raises ValueError."""
-    from harness.comparing.demands import judge, policy_for
+    from harness.comparing.demands import judge_demands, policy_for
     from harness.comparing.in_turn import compare_sides
     from harness.results.pairs.pair_file import read_sides
     from harness.results.pairs.paired import policy_of
@@ -156,13 +156,13 @@ def judge_pair(path: Path, gate: Gate) -> tuple[Changes, list[Judged], tuple[Run
     with collector_paused():
         base, new = read_sides(path)
         changes = compare_sides(base, new, policy=policy_for(demands, policy_of(new)))
-    return changes, judge(changes, demands), (base, new)
+    return changes, judge_demands(changes, demands), (base, new)
 
 
 def compare_inside(path: Path, implementation: str, *, shown: Shown, telling: Telling) -> None:
     """Compare the implementations of one run, show it, and end with the exit code that it makes."""
     from harness.comparing.compare import compare_implementations
-    from harness.comparing.demands import judge
+    from harness.comparing.demands import judge_demands
     from harness.results.pairs.paired import policy_of
     from harness.results.run import read_run
     from impls.registry import unknown
@@ -178,7 +178,7 @@ def compare_inside(path: Path, implementation: str, *, shown: Shown, telling: Te
         changes = compare_implementations(run, base=implementation, policy=policy_of(run))
     except ValueError as error:
         raise fail(str(error)) from None
-    end(changes, judge(changes, demands), runs=[run], gate=shown, page=shown.output, telling=telling)
+    end(changes, judge_demands(changes, demands), runs=[run], gate=shown, page=shown.output, telling=telling)
 
 
 def take(path: Path, *, folder: Path, read: Callable[[Path], Taken]) -> Taken:

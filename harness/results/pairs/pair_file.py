@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field
 
-from harness.records import SCHEMA, Fact, Record
+from harness.records import SCHEMA, DataModel, Record
 from harness.results.documents import JournalError, read_model
 from harness.results.journal import read_document
 from harness.results.run import read_run
@@ -22,14 +22,14 @@ Side = Literal["base", "new"]
 SIDES: tuple[Side, ...] = get_args(Side)
 
 
-class SideFile(Fact):
+class SideFile(DataModel):
     """A side: the interpreter that ran its workers, and the files that implementations were loaded from."""
 
     interpreter: str
     impl_files: list[str] = Field(default_factory=list)
 
 
-class PairFile(Fact):
+class PairFile(DataModel):
     """The contents of pair.json."""
 
     schema_version: str = Field(default=SCHEMA, alias="schema")

@@ -41,7 +41,7 @@ SPOKEN = {
 }
 
 
-def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key: str, run: str) -> Figure | None:
+def load_series(records: Sequence[Record], colors: dict[str, style.Appearance], *, key: str, run: str) -> Figure | None:
     """Draw every telemetry series of the largest case of each implementation; None if nothing was recorded."""
     loads = _largest(records)
     names = sorted(
@@ -73,7 +73,7 @@ def load_series(records: Sequence[Record], colors: dict[str, style.Look], *, key
     )
 
 
-def draw_loads(loads: Mapping[str, Telemetry], names: Sequence[str], colors: Mapping[str, style.Look]) -> Drawing:
+def draw_loads(loads: Mapping[str, Telemetry], names: Sequence[str], colors: Mapping[str, style.Appearance]) -> Drawing:
     """Draw a panel for each named series, with a line for each implementation."""
     rows = (len(names) + 1) // 2
     drawing, grid = style.canvas(
@@ -86,7 +86,7 @@ def draw_loads(loads: Mapping[str, Telemetry], names: Sequence[str], colors: Map
     return drawing
 
 
-def _draw_panel(axes: Axes, name: str, loads: Mapping[str, Telemetry], colors: Mapping[str, style.Look]) -> None:
+def _draw_panel(axes: Axes, name: str, loads: Mapping[str, Telemetry], colors: Mapping[str, style.Appearance]) -> None:
     """Draw one series of each implementation over time, throttled stretches underlaid."""
     last = {}
     for implementation, load in loads.items():
@@ -183,7 +183,7 @@ def _throttling(loads: Mapping[str, Telemetry]) -> str:
     return f"Clocks were held back by {units.listing(reasons)}." if reasons else "No throttling was reported."
 
 
-def energy(sweep: Sweep, colors: dict[str, style.Look]) -> Figure | None:
+def energy(sweep: Sweep, colors: dict[str, style.Appearance]) -> Figure | None:
     """Draw joules per call against the swept size; None if fewer than two sizes have an energy."""
     if sweep.axis is None:
         return None

@@ -100,7 +100,7 @@ def _add_load(found: Timeline, implementation: str, telemetry: Telemetry, *, sin
     found.marks += [(since + first, since + last, reason) for first, last, reason in telemetry.throttle_spans]
 
 
-def over_run(run: Run, colors: dict[str, style.Look], *, key: str, label: str) -> Figure | None:
+def over_run(run: Run, colors: dict[str, style.Appearance], *, key: str, label: str) -> Figure | None:
     """Draw what was read of the machine against the time of the run; None if nothing was."""
     found = timeline(run)
     if not found.names:
@@ -132,7 +132,7 @@ def over_run(run: Run, colors: dict[str, style.Look], *, key: str, label: str) -
     )
 
 
-def draw_timeline(found: Timeline, colors: Mapping[str, style.Look]) -> Drawing:
+def draw_timeline(found: Timeline, colors: Mapping[str, style.Appearance]) -> Drawing:
     """Draw a panel for each quantity against the time of the run, in seconds or minutes."""
     names, last = found.names, found.last
     unit = 60.0 if last > SECONDS_UP_TO else 1.0
@@ -147,7 +147,7 @@ def draw_timeline(found: Timeline, colors: Mapping[str, style.Look]) -> Drawing:
     return drawing
 
 
-def _draw_panel(axes: Axes, name: str, found: Timeline, colors: Mapping[str, style.Look], *, unit: float) -> None:
+def _draw_panel(axes: Axes, name: str, found: Timeline, colors: Mapping[str, style.Appearance], *, unit: float) -> None:
     """Draw one quantity: readings beside rounds, sustained loads, and marks of throttling."""
     _rounds(axes, found.rounds.get(name, []), unit=unit)
     for implementation, series in found.loads.get(name, ()):

@@ -13,7 +13,7 @@ from reports.figures.marks import (
     lines,
     svg_of,
 )
-from reports.style import Look
+from reports.style import Appearance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ def memory(sweep: Sweep, colors: Looks) -> Figure | None:
 
 
 def draw_memory(
-    table: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, shared: pd.DataFrame | None = None
+    table: pd.DataFrame, axis: str, colors: Mapping[str, Appearance], *, shared: pd.DataFrame | None = None
 ) -> Drawing:
     """Draw extra bytes against a size, with the bytes of one score matrix and of one output, and the predictions."""
     drawing, axes = style.canvas()
@@ -77,7 +77,7 @@ def draw_memory(
         power = round(math.log(bytes_[-1] / bytes_[0]) / math.log(sizes[-1] / sizes[0]), 1)
         label = f"{words} ∝ {axis}{units.power(power)}" if power else f"{words}, constant"
         named[label] = (float(sizes[-1]), float(bytes_[-1]))
-        looks[label] = Look(slot=-1, color=style.MUTED, marker="", filled=False)
+        looks[label] = Appearance(slot=-1, color=style.MUTED, marker="", filled=False)
     style.size_axis(axes.xaxis, everything[axis], label=AXIS_WORDS.get(axis, axis))
     style.quantity_axis(
         axes.yaxis,

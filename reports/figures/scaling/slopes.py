@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.scaling.law import Law
     from reports.figures.marks import Looks
     from reports.figures.sweep import Sweep
-    from reports.style import Look
+    from reports.style import Appearance
 
 
 def slopes(sweep: Sweep, colors: Looks, *, band: float) -> Figure:
@@ -52,7 +52,7 @@ def slopes(sweep: Sweep, colors: Looks, *, band: float) -> Figure:
 
 
 def draw_slopes(
-    local: pd.DataFrame, axis: str, colors: Mapping[str, Look], *, shared: pd.DataFrame, band: float
+    local: pd.DataFrame, axis: str, colors: Mapping[str, Appearance], *, shared: pd.DataFrame, band: float
 ) -> Drawing:
     """Draw a table of local exponents, as `local_slopes` returns it."""
     drawing, axes = style.canvas()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.scaling.law import Law
     from reports.figures.marks import Looks
     from reports.figures.sweep import Sweep
-    from reports.style import Look
+    from reports.style import Appearance
 
 # The fit has five parameters; with fewer sizes a law passes through every point.
 SIZES_FOR_A_LAW = 6
@@ -65,7 +65,7 @@ def time(sweep: Sweep, colors: Looks, *, laws: Mapping[str, Law] | None = None) 
 def draw_time(
     table: pd.DataFrame,
     axis: str,
-    colors: Mapping[str, Look],
+    colors: Mapping[str, Appearance],
     *,
     shared: pd.DataFrame | None = None,
     laws: Mapping[str, Law] | None = None,

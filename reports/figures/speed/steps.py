@@ -136,7 +136,7 @@ def _stack(shares: pd.DataFrame, *, axis: str, label: str, prefix: str, alt: str
     looks, ends, level = {}, {}, 0.0
     for index, name in enumerate(shares.columns):
         slot = STEPS.get(name, BAND_SLOTS[(index - len(known)) % len(BAND_SLOTS)])
-        looks[name] = style.Look(slot=slot, color=style.PALETTE[slot][0], marker="o", filled=True)
+        looks[name] = style.Appearance(slot=slot, color=style.PALETTE[slot][0], marker="o", filled=True)
         ends[name] = (sizes[-1], level + float(shares[name].iloc[-1]) / 2)
         level += float(shares[name].iloc[-1])
     tones = [looks[name].color for name in shares.columns]

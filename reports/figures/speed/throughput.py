@@ -74,7 +74,7 @@ def draw_throughput(
     named, looks = ends(rows, axis, "rate"), dict(colors)
     for number, (name, theirs) in enumerate(others.items()):
         label = f"{name} {PUBLISHED_MARK}"
-        looks[label] = colors.get(name) or style.Look(slot=-1, color=style.INK, marker="o", filled=False)
+        looks[label] = colors.get(name) or style.Appearance(slot=-1, color=style.INK, marker="o", filled=False)
         sizes = [float(getattr(item, axis)) for item in theirs]
         axes.plot(sizes, [item.rate for item in theirs], color=looks[label].color, linestyle=(0, (1, 2)), linewidth=1.0,
                   marker=style.MARKERS[number % len(style.MARKERS)], markerfacecolor="none", markersize=6.5,

@@ -16,7 +16,7 @@ import numpy as np
 from harness.policy import ScalingPolicy
 from harness.scaling.decision import CONSISTENT, CONTRADICTED, decide
 from harness.scaling.exponent import exponent_profile
-from harness.scaling.judgement import judge
+from harness.scaling.judgement import judge_law
 from scenarios import catalog
 from tests.evidence.calibration import rivals
 from tests.support.places import ROOT
@@ -328,10 +328,10 @@ def cost_of_a_verdict():
     sizes = sweep(13)
     data, seconds = times("n^2", sizes, sets=20), {}
     for kind in ("component", "layer"):
-        judge(sizes, data[0], claimed=2.0, kind=kind)
+        judge_law(sizes, data[0], claimed=2.0, kind=kind)
         started = time.process_time()
         for row in data:
-            judge(sizes, row, claimed=2.0, kind=kind)
+            judge_law(sizes, row, claimed=2.0, kind=kind)
         seconds[kind] = (time.process_time() - started) / len(data)
     return seconds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.comparing.compare import compare
-from harness.comparing.demands import Demand, DemandError, confirmed, exit_code, judge, parse, policy_for
+from harness.comparing.demands import Demand, DemandError, confirmed, exit_code, judge_demands, parse, policy_for
 from harness.policy import ComparisonPolicy
 from tests.support.comparisons import MACHINE, case, side
 
@@ -16,7 +16,7 @@ def gate(base, new, *texts, **machine):
     """Return the exit code of a gate with what it judged."""
     demands = [parse(text) for text in texts]
     changes = compare(side(base), side(new, **machine), policy=policy_for(demands, POLICY))
-    judged = judge(changes, demands)
+    judged = judge_demands(changes, demands)
     return exit_code(changes, judged), judged
 
 
@@ -71,7 +71,7 @@ def test_a_demand_below_the_least_effect_lowers_it():
     demands = [parse("slower:1%")]
     changes = compare(side(base, **sure), side(new, **sure), policy=policy_for(demands, POLICY))
     assert [one.outcome for one in changes.cases] == ["slower", "slower"]
-    assert exit_code(changes, judge(changes, demands)) == 1
+    assert exit_code(changes, judge_demands(changes, demands)) == 1
     assert policy_for([parse("slower:5%")], POLICY) == POLICY
 
 

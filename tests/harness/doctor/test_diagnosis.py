@@ -8,11 +8,11 @@ from harness.doctor import self_test
 from harness.doctor.diagnosis import (
     ABSENT,
     FALSE_ALARMS,
-    GPU_LOOKS,
-    LOOKS,
+    GPU_CHECKS,
+    FACT_CHECKS,
     Diagnosis,
+    assess,
     diagnose,
-    judge,
     judge_timer,
     look,
 )
@@ -86,7 +86,7 @@ def test_each_thing_that_spoils_is_found_with_advice(name, value, level, advice)
     assert advice in found.advice
 
 
-@pytest.mark.parametrize("name", sorted(set(LOOKS | GPU_LOOKS) - {"threads", "variables", "load_average"}))
+@pytest.mark.parametrize("name", sorted(set(FACT_CHECKS | GPU_CHECKS) - {"threads", "variables", "load_average"}))
 def test_what_cannot_be_read_is_unknown_with_its_reason_and_never_fine(name):
     found = finding(look(environment(**{name: None})), name)
     assert found.level == ABSENT.get(name, "unknown")
@@ -114,7 +114,7 @@ def test_the_clock_is_judged_by_its_steps(steps, level):
 @pytest.mark.parametrize(("floor", "level"), [(0.01, "fine"), (0.05, "advice"), (0.5, "problem")])
 def test_noise_is_judged_by_what_it_hides(floor, level):
     tested = self_test.SelfTest(ratios={"a": 1 + floor}, noise_floor=floor, centre=1.0, seconds=1.0)
-    assert finding(judge(tested, environment()), "noise_floor").level == level
+    assert finding(assess(tested, environment()), "noise_floor").level == level
 
 
 def test_contention_seen_by_the_canary_alone_is_told():
@@ -122,14 +122,14 @@ def test_contention_seen_by_the_canary_alone_is_told():
     shared = self_test.conclude(twins(canary=[1.0] * 60 + [1.4] * 40), policy=DEFAULT, seconds=1.0)
     assert quiet.contaminated == 0.0
     assert shared.contaminated == 0.4
-    assert finding(judge(quiet, environment()), "canary").level == "fine"
-    assert finding(judge(shared, environment()), "canary").level == "advice"
+    assert finding(assess(quiet, environment()), "canary").level == "fine"
+    assert finding(assess(shared, environment()), "canary").level == "advice"
 
 
 def test_steal_during_the_self_test_is_told():
     for share, level in ((0.001, "fine"), (0.02, "advice"), (0.2, "problem")):
         tested = self_test.SelfTest(ratios={"a": 1.0}, noise_floor=0.0, centre=1.0, steal_share=share, seconds=1.0)
-        assert finding(judge(tested, environment()), "steal").level == level
+        assert finding(assess(tested, environment()), "steal").level == level
 
 
 def test_false_alarms_beyond_what_a_preset_may_have_are_a_problem():
@@ -137,7 +137,7 @@ def test_false_alarms_beyond_what_a_preset_may_have_are_a_problem():
         tested = self_test.SelfTest(
             ratios={"a": 1.0}, noise_floor=0.0, centre=1.0, called_different={"rigorous": share}, seconds=1.0
         )
-        assert finding(judge(tested, environment()), "false_alarms").level == level
+        assert finding(assess(tested, environment()), "false_alarms").level == level
 
 
 def test_a_diagnosis_reads_worst_first_and_survives_json():

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from harness.instruments.remembering import Pair, judge, look_again
+from harness.instruments.remembering import Pair, find_kept, look_again
 from harness.instruments.timing import Block
 from harness.policy import DEFAULT
 
@@ -138,5 +138,5 @@ def test_pairs_that_decide_nothing_end_where_the_policy_says():
 
 def test_a_first_call_slower_than_those_after_it_by_what_a_pause_costs_accuses_nobody():
     slow = [Pair(new=5e-3, seen=5e-3, later=1e-3, pause=pause) for pause in [4e-3] * 20]
-    assert judge(slow, policy=DEFAULT.timing) == "none kept"
-    assert judge([Pair(5e-3, 5e-3, 1e-3, 0.0)] * 20, policy=DEFAULT.timing) == "kept"
+    assert find_kept(slow, policy=DEFAULT.timing) == "none kept"
+    assert find_kept([Pair(5e-3, 5e-3, 1e-3, 0.0)] * 20, policy=DEFAULT.timing) == "kept"

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from harness.lesson import facts as lesson_facts
-from harness.lesson.facts import Answered, Example, Learning, Lesson, Method, Outcome, Pooling, Work
+from harness.lesson.facts import Answered, Example, Learning, Lesson, Method, Pooling, Training, Work
 from harness.records import SCHEMA
 from harness.results import journal
 from harness.results.schema import SchemaMismatchError
 
 METHOD = Method(name="average", formula="mean of y", predictions=[1 / 3], weights=[[0.5, 0.5]], error=1e-300, bends=0)
-OUTCOME = Outcome(
+OUTCOME = Training(
     seed=0, start=0.5, first=200.0, second=30.0, last=29.0, largest_rise=-1e-6, w=40.0, best_w=2.5, best_loss=20.0
 )
 LESSON = Lesson(

@@ -126,7 +126,7 @@ def test_both_halves_of_a_claim_get_their_own_verdict():
     verdicts = [
         make_verdict(line, verdict) for line, verdict in zip(halves, ("confirmed", "inconclusive"), strict=True)
     ]
-    judged = {entry.line.id: entry.verdicts for entry in page.judge(verdicts)}
+    judged = {entry.line.id: entry.verdicts for entry in page.group_by_claim(verdicts)}
     assert [judged[line.id][0][1] for line in halves] == ["confirmed", "inconclusive"]
 
 

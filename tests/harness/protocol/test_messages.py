@@ -18,9 +18,9 @@ from harness.records import (
     Degrees,
     Environment,
     Memory,
-    Outcome,
     Prediction,
     Preparation,
+    ProbeOutcome,
     Ran,
     Round,
     Telemetry,
@@ -31,7 +31,7 @@ from tests.support.runs import ok_case
 CASE = ok_case("einsum", n=16, d=8)
 AGREEMENT = Agreement(passed=True, checks=[Check(name="out max", error=1e-7, budget=1e-6, ratio=0.1)], rows_checked=3)
 CEILING = Ceiling(name="matmul float32", value=1e11 / 3, unit="FLOP/s", how="given", size=512)
-OUTCOME = Outcome(
+OUTCOME = ProbeOutcome(
     implementation="einsum", probe="plain", dtype="float32", device="cpu", direction="forward", seed=1, status="ok"
 )
 PREPARATION = Preparation(

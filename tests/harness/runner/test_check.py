@@ -13,7 +13,7 @@ from rich.console import Console
 
 from harness import policy
 from harness.protocol.messages import DescribedImplementation
-from harness.records import Outcome
+from harness.records import ProbeOutcome
 from harness.runner import check
 from harness.runner.supervisor import WorkerSettings
 from reports.exports.junit import junit
@@ -251,7 +251,7 @@ def test_nothing_asked_is_no_success(tmp_path, only):
     [(0, "no probe, implementation and dtype"), (2, "none of 2 probes is supported")],
 )
 def test_a_check_of_nothing_is_no_success(outcomes, words):
-    one = Outcome(
+    one = ProbeOutcome(
         implementation="x", probe="p", dtype="float32", device="cpu", direction="forward", seed=0, status="unsupported"
     )
     made = [one] * outcomes

@@ -8,7 +8,7 @@ import pytest
 from harness.policy import ScalingPolicy
 from harness.scaling import combs
 from harness.scaling.combs import RATIOS, comb
-from harness.scaling.judgement import judge
+from harness.scaling.judgement import judge_law
 from harness.scaling.reasons import JudgeApart
 
 POLICY = ScalingPolicy()
@@ -29,7 +29,7 @@ def test_dear_odd_sizes_are_named_with_what_they_cost_more():
     found = named(SIZES, costs(SIZES, multiple=2, ratio=1.4))
     assert found.multiple == 2
     assert found.ratio == pytest.approx(1.4, rel=0.04)
-    judged = judge(SIZES.tolist(), costs(SIZES, multiple=2, ratio=1.5).tolist(), claimed=2.0)
+    judged = judge_law(SIZES.tolist(), costs(SIZES, multiple=2, ratio=1.5).tolist(), claimed=2.0)
     assert (judged.verdict, judged.reason.kind, judged.reason.comb.multiple) == ("inconclusive", "scatter", 2)
     assert judged.to_decide == JudgeApart(multiple=2)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.policy import ScalingPolicy
-from harness.scaling.judgement import crossover, judge, local_slopes
+from harness.scaling.judgement import crossover, judge_law, local_slopes
 from harness.scaling.law import Step, costs
 from harness.scaling.reasons import MeasureSizes, ShortRange, TooFewSizes
 
@@ -32,7 +32,7 @@ def noisy(law, *, sets, noise=0.03, seed=1, sizes=SIZES):
 
 
 def test_a_floor_and_an_exact_square_are_consistent_with_two():
-    judgement = judge(SIZES, 5e-6 + 1e-9 * SIZES**2, claimed=2.0)
+    judgement = judge_law(SIZES, 5e-6 + 1e-9 * SIZES**2, claimed=2.0)
     assert judgement.verdict == "consistent"
     assert judgement.low <= 2.0 <= judgement.high
     assert judgement.high - judgement.low <= 0.1
@@ -46,7 +46,7 @@ def test_the_law_of_a_judgement_runs_through_what_was_judged():
     sizes = np.array(NAIVE_SIZES, dtype=float)
     step = 1 + (2.5 - 1) / (1 + np.exp(-(np.log2(sizes) - 9.5) / 0.25))
     truth = 3e-4 + 2e-8 * sizes**2 * step
-    law = judge(sizes, truth, claimed=2.0).law
+    law = judge_law(sizes, truth, claimed=2.0).law
     assert costs(law, sizes) == pytest.approx(truth)
     assert (law.first, law.last, law.sizes) == (128.0, 4096.0, 11)
     assert law.step == Step(at=2**9.5, height=2.5, octaves=0.5)
@@ -56,13 +56,13 @@ def test_the_law_of_a_judgement_runs_through_what_was_judged():
 
 
 def test_a_judgement_uses_the_policys_width_of_a_step():
-    narrow = judge(NAIVE_SIZES, NAIVE, claimed=2.0, policy=ScalingPolicy(transition_octaves=0.25)).law
+    narrow = judge_law(NAIVE_SIZES, NAIVE, claimed=2.0, policy=ScalingPolicy(transition_octaves=0.25)).law
     assert narrow.step.octaves == 0.25
-    assert judge(NAIVE_SIZES, NAIVE, claimed=2.0).law.step.octaves == 0.5
+    assert judge_law(NAIVE_SIZES, NAIVE, claimed=2.0).law.step.octaves == 0.5
 
 
 def test_a_kink_from_page_faults_is_no_other_power():
-    judgement = judge(NAIVE_SIZES, NAIVE, claimed=2.0)
+    judgement = judge_law(NAIVE_SIZES, NAIVE, claimed=2.0)
     assert judgement.verdict == "consistent"
     assert judgement.law.step is not None
     plain = np.polyfit(np.log(NAIVE_SIZES), np.log(NAIVE), 1)[0]
@@ -70,8 +70,8 @@ def test_a_kink_from_page_faults_is_no_other_power():
 
 
 def test_a_layer_is_judged_with_its_lower_term():
-    pure = judge(SIZES, LAYER, claimed=2.0)
-    layer = judge(SIZES, LAYER, claimed=2.0, kind="layer")
+    pure = judge_law(SIZES, LAYER, claimed=2.0)
+    layer = judge_law(SIZES, LAYER, claimed=2.0, kind="layer")
     assert pure.verdict == "contradicted"  # projections make it look like n^1.5
     assert 1.35 <= pure.low <= pure.high <= 1.55
     assert layer.verdict != "contradicted"
@@ -84,19 +84,19 @@ def test_a_layer_is_judged_with_its_lower_term():
     [(SIZES[:6], TooFewSizes(sizes=6, at_least=7)), (SIZES[:7], ShortRange(ratio=8.0, at_least=16.0))],
 )
 def test_too_few_sizes_or_too_short_a_range_decide_nothing(sizes, why):
-    judgement = judge(sizes, 1e-9 * sizes**2, claimed=2.0)
+    judgement = judge_law(sizes, 1e-9 * sizes**2, claimed=2.0)
     assert judgement.verdict == "inconclusive"
     assert judgement.reason == why
     assert judgement.to_decide == MeasureSizes(sizes=11, start=64.0, end=4096.0)
 
 
 def test_windowed_attention_is_linear_and_not_quadratic():
-    assert judge(WINDOW_SIZES, WINDOW, claimed=2.0).verdict == "contradicted"
-    assert judge(WINDOW_SIZES, WINDOW, claimed=1.0).verdict == "consistent"
+    assert judge_law(WINDOW_SIZES, WINDOW, claimed=2.0).verdict == "contradicted"
+    assert judge_law(WINDOW_SIZES, WINDOW, claimed=1.0).verdict == "consistent"
 
 
 def test_a_floor_that_hides_the_law_leaves_it_open_and_says_from_where_to_measure():
-    judgement = judge(SIZES, 1.0 + 1e-8 * SIZES**2, claimed=2.0)
+    judgement = judge_law(SIZES, 1.0 + 1e-8 * SIZES**2, claimed=2.0)
     assert judgement.verdict == "inconclusive"
     assert judgement.reason.kind == "fixed cost"
     assert judgement.reason.cost == pytest.approx(1.0, rel=0.01)
@@ -106,15 +106,15 @@ def test_a_floor_that_hides_the_law_leaves_it_open_and_says_from_where_to_measur
 
 
 def test_wild_scatter_decides_nothing():
-    judgement = judge(SIZES, noisy(lambda n: n**2, sets=1, noise=0.7)[0], claimed=2.0)
+    judgement = judge_law(SIZES, noisy(lambda n: n**2, sets=1, noise=0.7)[0], claimed=2.0)
     assert judgement.verdict == "inconclusive"
     assert judgement.reason.kind == "scatter"
     assert judgement.reason.residual == judgement.law.residual > 0.2
 
 
 def test_a_log_factor_is_told_where_nothing_else_moves():
-    assert judge(SIZES, SIZES**2 * np.log2(SIZES), claimed=2.0).rivals == ["n^2 log n"]
-    judgement = judge(SIZES, noisy(lambda n: n**2, sets=1, noise=0.05)[0], claimed=2.0)
+    assert judge_law(SIZES, SIZES**2 * np.log2(SIZES), claimed=2.0).rivals == ["n^2 log n"]
+    judgement = judge_law(SIZES, noisy(lambda n: n**2, sets=1, noise=0.05)[0], claimed=2.0)
     assert judgement.reason.up_to_logarithm == ("n^2 log n" in judgement.rivals)
 
 
@@ -132,13 +132,13 @@ def test_the_crossover_is_where_both_terms_are_equal():
 
 def test_order_of_sizes_does_not_matter():
     costs = noisy(lambda n: n**2, sets=1)[0]
-    backwards = judge(SIZES[::-1], costs[::-1], claimed=2.0)
-    assert backwards == judge(SIZES, costs, claimed=2.0)
+    backwards = judge_law(SIZES[::-1], costs[::-1], claimed=2.0)
+    assert backwards == judge_law(SIZES, costs, claimed=2.0)
 
 
 def test_the_unit_of_cost_does_not_matter():
     costs = noisy(lambda n: n**2, sets=1)[0]
-    first, second = judge(SIZES, costs, claimed=2.0), judge(SIZES, 1e9 * costs, claimed=2.0)
+    first, second = judge_law(SIZES, costs, claimed=2.0), judge_law(SIZES, 1e9 * costs, claimed=2.0)
     assert (first.low, first.high, first.verdict) == (second.low, second.high, second.verdict)
 
 
@@ -155,12 +155,12 @@ def test_the_unit_of_cost_does_not_matter():
 )
 def test_data_that_can_not_be_judged_are_refused(sizes, costs, claimed, message):
     with pytest.raises(ValueError, match=message):
-        judge(sizes, costs, claimed=claimed)
+        judge_law(sizes, costs, claimed=claimed)
 
 
 def test_sizes_from_one_on_are_judged_without_logarithms():
     sizes = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32], dtype=float)
-    judgement = judge(sizes, 1e-4 * sizes, claimed=1.0)
+    judgement = judge_law(sizes, 1e-4 * sizes, claimed=1.0)
     assert judgement.verdict == "consistent"
     assert judgement.rivals == ["n"]
 
@@ -168,10 +168,10 @@ def test_sizes_from_one_on_are_judged_without_logarithms():
 def test_a_verdict_touches_few_enough_numbers_to_take_milliseconds():
     """Count process time, not wall time: twenty verdicts within a second leave 50 ms each."""
     costs = noisy(lambda n: n**2, sets=1)[0]
-    judge(SIZES, costs, claimed=2.0, kind="layer")
+    judge_law(SIZES, costs, claimed=2.0, kind="layer")
     started = time.process_time()
     for _ in range(20):
-        judge(SIZES, costs, claimed=2.0, kind="layer")
+        judge_law(SIZES, costs, claimed=2.0, kind="layer")
     assert time.process_time() - started < 1.0
 
 

@@ -7,7 +7,7 @@ import pytest
 from harness.policy import ScalingPolicy
 from harness.verdicts.descriptions import additive, crossover, joint
 from harness.verdicts.evidence import Group
-from harness.verdicts.judging import judge
+from harness.verdicts.judging import judge_claims
 from scenarios.claims import (
     A2,
     A4,
@@ -31,7 +31,7 @@ def test_a_module_is_quadratic_in_the_end_with_its_crossover():
         phases=phases,
     )
     found = degrees({"n": counts(lambda n: n * n + 60 * n)}, implementation="d2l", problem="multihead")
-    verdict = overall(judge(records, [scenario(A4, problem="multihead")], [found]))
+    verdict = overall(judge_claims(records, [scenario(A4, problem="multihead")], [found]))
     assert verdict.verdict == "confirmed"
     assert verdict.evidence["crossover"] == pytest.approx(2 * width)
     assert verdict.reason.crossover_n == pytest.approx(1024.0)
@@ -48,7 +48,7 @@ def test_the_joint_fit_stands_beside_the_axes():
             point = {**base, axis: size}
             work = point["n"] ** 2 * point["d"] * point["heads"] * point["batch"]
             records.append(record(1e-5 + 1e-11 * work, point=point))
-    joint = overall(judge(records, [scenario(A2)], [degrees()])).evidence["joint"]["exponents"]
+    joint = overall(judge_claims(records, [scenario(A2)], [degrees()])).evidence["joint"]["exponents"]
     assert joint["n"][0] == pytest.approx(2.0, abs=0.05)
     assert joint["heads"][1] <= 1.0 <= joint["heads"][2]
 

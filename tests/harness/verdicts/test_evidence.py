@@ -18,7 +18,7 @@ from harness.verdicts.evidence import (
     times_of,
     wrong_sizes,
 )
-from harness.verdicts.judging import judge
+from harness.verdicts.judging import judge_claims
 from scenarios.claims import A2
 from tests.support.sweeps import QUADRATIC, SIZES, degrees, overall, record, scenario, square, sweep
 
@@ -26,7 +26,7 @@ from tests.support.sweeps import QUADRATIC, SIZES, degrees, overall, record, sce
 def test_masked_points_and_other_sweeps_do_not_mix_into_a_series():
     decoy = sweep(lambda _: 1.0, base={"d": 64, "heads": 2, "batch": 1, "causal": True})
     decoy += sweep(lambda _: 1.0, base={"d": 32, "heads": 2, "batch": 1}, sizes=SIZES[:6])
-    verdict = overall(judge(decoy + sweep(square), [scenario(A2)], [degrees()]))
+    verdict = overall(judge_claims(decoy + sweep(square), [scenario(A2)], [degrees()]))
     assert verdict.evidence["by"]["time along n"] == "consistent"
 
 
@@ -35,7 +35,7 @@ def test_changes_of_kernels_within_a_sweep_are_listed():
         r.model_copy(update={"ran": Ran(operators={"bmm" if r.case.point["n"] < 1000 else "flash": 1})})
         for r in sweep(square)
     ]
-    rows = judge(records, [scenario(A2)], [degrees()]).verdicts
+    rows = judge_claims(records, [scenario(A2)], [degrees()]).verdicts
     assert next(row for row in rows if row.quantity == "time").evidence["changes"] == [1024]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.comparing.demands import judge, parse
+from harness.comparing.demands import judge_demands, parse
 from harness.comparing.machines import Difference
 from harness.comparing.results import Exact, Machine, Mean
 from reports import units
@@ -14,7 +14,7 @@ from tests.support.comparisons import at, case, changes_of, compared
 
 
 def demanded(changes, *texts):
-    return answer.demand_lines(changes, judge(changes, [parse(text) for text in texts]))
+    return answer.demand_lines(changes, judge_demands(changes, [parse(text) for text in texts]))
 
 
 def failed(status, n=64, *, base="ok", reason="why"):
@@ -201,7 +201,7 @@ def test_an_exact_demand_that_holds_says_how_much_it_could_not_judge():
 
 def test_what_did_not_repeat_is_counted():
     found = changes_of(compared(at(64), outcome="slower", ratio=1.2, high=1.3))
-    [one] = judge(found, [parse("slower:5%")])
+    [one] = judge_demands(found, [parse("slower:5%")])
     cleared = one.model_copy(update={"breaches": [], "cleared": one.breaches})
     assert answer.demand_lines(found, [cleared]) == [
         "--fail-on slower:5%: holds in 1 case; the interval rules it out in 0, not in 1; 1 case did not repeat"

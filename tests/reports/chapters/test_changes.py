@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.comparing.demands import judge, parse
+from harness.comparing.demands import judge_demands, parse
 from harness.comparing.results import Mean
 from reports.answer.changes import COLUMNS, MEAN_COLUMNS
 from reports.chapters.changes import WORST_AT_MOST, changes_chapter
@@ -20,7 +20,7 @@ def ratio(n, outcome, factor, implementation="batched"):
 
 def chapter_of(*cases, demands=(), **known):
     found = changes_of(*cases, **known)
-    return changes_chapter(found, judge(found, [parse(text) for text in demands]))
+    return changes_chapter(found, judge_demands(found, [parse(text) for text in demands]))
 
 
 def section(chapter, title):

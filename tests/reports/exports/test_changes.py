@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from harness.comparing.demands import judge, parse
+from harness.comparing.demands import judge_demands, parse
 from harness.comparing.results import Exact, Mean
 from harness.records import SCHEMA
 from reports.exports import changes as exports
@@ -21,7 +21,7 @@ def slower(n, factor=1.2, implementation="batched"):
 
 
 def judged_of(found, *texts):
-    return judge(found, [parse(text) for text in texts])
+    return judge_demands(found, [parse(text) for text in texts])
 
 
 def markdown_of(*cases, demands=(), **known):

@@ -7,16 +7,16 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from harness.comparing.compare import compare
-from harness.comparing.demands import judge, parse
+from harness.comparing.demands import judge_demands, parse
 from harness.policy import ComparisonPolicy
-from harness.records import Outcome
+from harness.records import ProbeOutcome
 from harness.runner.check import Report, Unavailable
 from reports.exports.junit import gate, junit
 from tests.support.comparisons import case, side
 
 
 def outcome(status, *, name="mine", reason="", probe="equal scores"):
-    return Outcome(
+    return ProbeOutcome(
         implementation=name, probe=probe, dtype="float32", device="cpu", direction="forward", seed=0, status=status,
         reason=reason,
     )  # fmt: skip
@@ -75,7 +75,7 @@ def test_every_file_has_what_the_schema_of_jenkins_asks_for():
     changes = compare(side([case()]), side([case(seconds=2e-3)]), policy=ComparisonPolicy())
     missing = [Unavailable(name="flex", reason="no triton"), Unavailable(name="mine", reason="gone", asked=True)]
     report = Report(problem="attention", device="cpu", outcomes=[outcome("disagreed")], unavailable=missing)
-    for written in (junit(report), gate(changes, judge(changes, [parse("slower:5%"), parse("disagreed")]))):
+    for written in (junit(report), gate(changes, judge_demands(changes, [parse("slower:5%"), parse("disagreed")]))):
         root = ET.fromstring(written)
         assert root.tag == "testsuites"
         for suite in root:
@@ -94,7 +94,7 @@ def test_the_gate_of_a_comparison_has_a_suite_for_each_demand():
     new = [case(seconds=2e-3), case("online", extra_bytes=9999), case("loop", status="crashed", reason="SIGSEGV")]
     demands = [parse("slower:5%"), parse("memory")]
     changes = compare(side(base), side(new), policy=ComparisonPolicy())
-    slower, memory = ET.fromstring(gate(changes, judge(changes, demands)))
+    slower, memory = ET.fromstring(gate(changes, judge_demands(changes, demands)))
     assert dict(slower.attrib) == {"name": "slower:5%", "tests": "3", "failures": "1", "errors": "0", "skipped": "1"}
     assert [[child.tag for child in element] for element in slower] == [["failure"], [], ["skipped"]]
     assert slower[0][0].get("message").startswith("slower: 1.00 ms -> 2.00 ms, ratio 2.00")
@@ -104,6 +104,6 @@ def test_the_gate_of_a_comparison_has_a_suite_for_each_demand():
 
 def test_a_demand_with_nothing_to_judge_is_an_error():
     changes = compare(side([case()]), side([]), policy=ComparisonPolicy())
-    [suite] = ET.fromstring(gate(changes, judge(changes, [parse("slower:5%")])))
+    [suite] = ET.fromstring(gate(changes, judge_demands(changes, [parse("slower:5%")])))
     assert (suite.get("tests"), suite.get("errors"), suite.get("skipped")) == ("2", "1", "1")
     assert suite[-1][0].tag == "error"

@@ -42,7 +42,7 @@ REASONS = [
 
 @pytest.mark.parametrize(("reason", "words"), REASONS, ids=[reason.kind for reason, _ in REASONS])
 def test_a_line_of_the_lesson_gives_its_reason_with_units(reason, words):
-    judged = page.judge([verdict("sdpa-flash", "inconclusive", claim="B5", axis="causal", reason=reason)])
+    judged = page.group_by_claim([verdict("sdpa-flash", "inconclusive", claim="B5", axis="causal", reason=reason)])
     assert next(line for line in judged if line.line.id == "B5").verdicts == (("sdpa-flash", "inconclusive", words),)
 
 
@@ -52,13 +52,15 @@ def test_only_the_verdict_over_all_along_a_lines_axis_is_its_own():
         verdict("phase/projections", "refuted", claim="A1", axis="width", reason="of width"),
         verdict("d2l", "confirmed", claim="A1", reason="of another"),
     ]
-    judged = {one.line.id: one.verdicts for one in page.judge(others)}
+    judged = {one.line.id: one.verdicts for one in page.group_by_claim(others)}
     assert judged["A1, in n"] == ()
     assert judged["A1, in width"] == (("phase/projections", "refuted", "of width"),)
 
 
 def test_a_line_of_any_axis_takes_the_first():
-    judged = page.judge([verdict("phase/scores", "confirmed", axis=axis, reason=axis) for axis in ("n", "width")])
+    judged = page.group_by_claim(
+        [verdict("phase/scores", "confirmed", axis=axis, reason=axis) for axis in ("n", "width")]
+    )
     assert next(one.verdicts for one in judged if one.line.id == "A2") == (("phase/scores", "confirmed", "n"),)
 
 

@@ -9,14 +9,14 @@ import shlex
 import pytest
 from rich.console import Console
 
-from harness.records import Agreement, Check, Outcome
+from harness.records import Agreement, Check, ProbeOutcome
 from harness.runner.check import Report, Unavailable
 from reports.terminal import check
 
 
 def outcome(**changed):
     known = {"implementation": "mine", "probe": "equal scores", "dtype": "float32", "device": "cpu", "seed": 7}
-    return Outcome(**{**known, "direction": "forward", "status": "ok", **changed})
+    return ProbeOutcome(**{**known, "direction": "forward", "status": "ok", **changed})
 
 
 def rendered(*outcomes, unavailable=(), impl_files=()):
