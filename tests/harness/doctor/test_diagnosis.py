@@ -7,9 +7,9 @@ import pytest
 from harness.doctor import self_test
 from harness.doctor.diagnosis import (
     ABSENT,
+    FACT_CHECKS,
     FALSE_ALARMS,
     GPU_CHECKS,
-    FACT_CHECKS,
     Diagnosis,
     assess,
     diagnose,
