@@ -60,7 +60,7 @@ def core_takers(since: Noted | None = None) -> list[Taker]:
     since = since or note_processes()
     time.sleep(max(0.0, LOOK_SECONDS - (time.monotonic() - since.at)))
     own = {os.getpid()} | {child.pid for child in psutil.Process().children(recursive=True)}
-    elapsed = time.monotonic() - since.at
+    elapsed = max(LOOK_SECONDS, time.monotonic() - since.at)
     shares = {
         process: (_seconds(process) - before) / elapsed
         for process, before in since.seconds.items()
