@@ -118,6 +118,7 @@ def _request(source: str, cases: Cases, place: Place) -> Request:
 def _written(found: ProfileDocument, folder: Path, plan: Plan) -> ProfileDocument:
     """Write what was found beside its trace, and return it with the names of its files and what else to paste."""
     from attnbench.writing import write_file
+    from harness.results import documents
     from harness.runner.profiling.others import commands
     from reports.exports import profile as tables
     from reports.page import profile as page
@@ -128,8 +129,8 @@ def _written(found: ProfileDocument, folder: Path, plan: Plan) -> ProfileDocumen
     files += [folder / COUNTERS] if found.counters else []
     whole = found.model_copy(
         update={
-            "commands": commands(again, device=plan.device, folder=folder),
-            "files": [str(file) for file in files],
+            "commands": [documents.whole(line) for line in commands(again, device=plan.device, folder=folder)],
+            "files": [documents.whole(str(file)) for file in files],
         }
     )
     write_file(tables.parts(found.profile), folder / PARTS)

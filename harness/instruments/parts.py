@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +17,6 @@ from harness.profiled import Held, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from harness.profiled import PartKind
 
@@ -88,14 +89,20 @@ def _session(device: torch.device, *, is_full: bool) -> torch.profiler.profile |
 
 
 def _write(session: torch.profiler.profile | torch.autograd.profiler.profile, trace: Path) -> None:
-    plain = trace.with_suffix("")
-    session.export_chrome_trace(str(plain))
-    if not plain.exists():
-        # The profiler says nothing of what it could not write.
-        raise OSError(f"PyTorch's profiler wrote no trace to {plain.parent}: is there room?")
-    with plain.open("rb") as read, gzip.open(trace, "wb") as written:
-        shutil.copyfileobj(read, written)
-    plain.unlink()
+    """Compress a session's trace to a file; the profiler itself writes beside it, or elsewhere if a path is no text."""
+    try:
+        str(trace).encode()
+        beside: Path | None = trace.parent
+    except UnicodeEncodeError:
+        beside = None
+    with tempfile.TemporaryDirectory(dir=beside) as folder:
+        plain = Path(folder) / "trace.json"
+        session.export_chrome_trace(str(plain))
+        if not plain.exists():
+            # The profiler says nothing of what it could not write.
+            raise OSError(f"PyTorch's profiler wrote no trace to {beside or folder}: is there room?")
+        with plain.open("rb") as read, gzip.open(trace, "wb") as written:
+            shutil.copyfileobj(read, written)
 
 
 def _span(event: Any) -> Span:
