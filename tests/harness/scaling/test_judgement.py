@@ -180,3 +180,11 @@ def test_scaling_imports_neither_torch_nor_scipy():
     code = f"import sys, {names}; print(sorted({{'torch', 'scipy'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_noise_in_which_a_lower_term_suffices_contradicts_nothing():
+    # A kernel of a n + b n^2 by row, on a busy machine.
+    sizes = [64, 128, 256, 384, 512, 768, 1024, 1536, 2048]
+    costs = [1.76e-3, 3.63e-3, 7.68e-3, 1.42e-2, 2.06e-2, 2.74e-2, 5.22e-2, 9.24e-2, 0.151]
+    assert judge_law(sizes, costs, claimed=2.0, kind="layer").verdict == "inconclusive"
+    assert judge_law(sizes, [1e-3 * n for n in sizes], claimed=2.0, kind="layer").verdict == "contradicted"
