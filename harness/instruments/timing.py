@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from harness.instruments import cuda
+from harness.machine.collector import uncollected
 
 if TYPE_CHECKING:
     from harness.instruments.cuda import Driver
@@ -306,10 +307,5 @@ def read_counters() -> HostCounters:
 def quiet_collector() -> Iterator[None]:
     """Keep Python's garbage collector out of timed blocks."""
     gc.collect()
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with uncollected():
         yield
-    finally:
-        if was_enabled:
-            gc.enable()

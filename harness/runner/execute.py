@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ from harness.runner.steps.sustained import load_for_long
 from harness.runner.supervisor import Supervisor, WorkerError, WorkerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.records import Record, Status
     from harness.results.plan_file import Plan
@@ -99,6 +100,25 @@ def refuse_interpreter(environment: Mapping[str, str]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A device that is held with a worker for it, since when, and what other processes had used before."""
+
+    supervisor: Supervisor
+    lock: DeviceLock
+    noted: Noted
+    started: str
+
+
+@contextmanager
+def _ready(device: str, settings: WorkerSettings, *, progress: Progress) -> Iterator[_Ready]:
+    """Hold a device, with a worker for it. Raises SelectionError where Triton would interpret, DeviceHeldError."""
+    refuse_interpreter(os.environ)
+    noted = note_processes()
+    with lock_of(device) as lock, Supervisor(settings, progress=progress) as supervisor:
+        yield _Ready(supervisor, lock, noted, journal.now())
+
+
 def plan_and_execute(
     request: Request, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS
 ) -> Finished:
@@ -106,23 +126,10 @@ def plan_and_execute(
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
-    refuse_interpreter(os.environ)
-    noted = note_processes()
-    settings = WorkerSettings.of(request)
-    with lock_of(request.device) as lock, Supervisor(settings, progress=progress) as supervisor:
-        started = journal.now()
-        plan = make_plan(request, supervisor, progress=progress)
+    with _ready(request.device, WorkerSettings.of(request), progress=progress) as ready:
+        plan = make_plan(request, ready.supervisor, progress=progress)
         store_plan(plan, directory)
-        return _take(
-            plan,
-            directory,
-            supervisor=supervisor,
-            progress=progress,
-            limits=limits,
-            started=started,
-            lock=lock,
-            noted=noted,
-        )
+        return _take(plan, directory, ready, progress=progress, limits=limits)
 
 
 def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS) -> Finished:
@@ -130,31 +137,18 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
-    refuse_interpreter(os.environ)
-    noted = note_processes()
-    settings = WorkerSettings.of(plan)
-    with lock_of(plan.device) as lock, Supervisor(settings, progress=progress) as supervisor:
-        started = journal.now()
+    with _ready(plan.device, WorkerSettings.of(plan), progress=progress) as ready:
         if journal.read_plan(directory) == plan:
             check_code(plan, directory)
             progress.resumed(str(directory / journal.PLAN))
-            plan = replace_changed(plan, directory, supervisor=supervisor, progress=progress)
+            plan = replace_changed(plan, directory, supervisor=ready.supervisor, progress=progress)
             finished = _finished(plan, directory)
             if finished is not None:
                 progress.nothing_left(str(directory))
                 return finished
         else:
             store_plan(plan, directory)
-        return _take(
-            plan,
-            directory,
-            supervisor=supervisor,
-            progress=progress,
-            limits=limits,
-            started=started,
-            lock=lock,
-            noted=noted,
-        )
+        return _take(plan, directory, ready, progress=progress, limits=limits)
 
 
 def take_over(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS) -> Finished:
@@ -162,30 +156,18 @@ def take_over(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLi
 
     Raises ForeignCodeError where ours are others, and what `execute` raises.
     """
-    refuse_interpreter(os.environ)
     changed = changed_code(plan)
     if changed:
         raise ForeignCodeError(f"{', '.join(changed)} differs")
-    noted = note_processes()
-    with lock_of(plan.device) as lock, Supervisor(WorkerSettings.of(plan), progress=progress) as supervisor:
-        started = journal.now()
-        known = digests_of(supervisor.require(Describe()))
+    with _ready(plan.device, WorkerSettings.of(plan), progress=progress) as ready:
+        known = digests_of(ready.supervisor.require(Describe()))
         other = sorted(key for key, digest in plan.digests.items() if known.get(key) != digest)
         if other:
             raise ForeignCodeError(
                 f"the source of {other[0]} differs{f', and {len(other) - 1} more' * bool(other[1:])}"
             )
         store_plan(plan, directory)
-        return _take(
-            plan,
-            directory,
-            supervisor=supervisor,
-            progress=progress,
-            limits=limits,
-            started=started,
-            lock=lock,
-            noted=noted,
-        )
+        return _take(plan, directory, ready, progress=progress, limits=limits)
 
 
 def _finished(plan: Plan, directory: Path) -> Finished | None:
@@ -202,21 +184,19 @@ def _finished(plan: Plan, directory: Path) -> Finished | None:
     return Finished(plan=plan, records=list(records.values()), verdicts=verdicts, summary=summary)
 
 
-def _take(
-    plan: Plan,
-    directory: Path,
-    *,
-    supervisor: Supervisor,
-    progress: Progress,
-    limits: TimeLimits,
-    started: str,
-    lock: DeviceLock,
-    noted: Noted,
-) -> Finished:
+def _take(plan: Plan, directory: Path, ready: _Ready, *, progress: Progress, limits: TimeLimits) -> Finished:
     with Journal(directory) as log:
-        state = begin(plan, log, directory, supervisor=supervisor, progress=progress, limits=limits, started=started)
-        state.warnings += [lock.problem] if lock.problem else []
-        state.watch.noted = noted
+        state = begin(
+            plan,
+            log,
+            directory,
+            supervisor=ready.supervisor,
+            progress=progress,
+            limits=limits,
+            started=ready.started,
+        )
+        state.warnings += [ready.lock.problem] if ready.lock.problem else []
+        state.watch.noted = ready.noted
         return finish(state, is_complete=_measure(state))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import os
@@ -14,11 +13,12 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from harness.machine import processor
+from harness.machine.collector import uncollected
 from harness.protocol import messages
 from harness.protocol.channel import Channel, ClosedError, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from harness.worker.workbench import Workbench
 
@@ -63,18 +63,6 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Put collections off, for imports: what modules make stays, and each collection would walk all of it again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def handlers() -> Mapping[type[messages.Request], Handler]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reports import style, units
 from reports.figures.figure import Figure
-from reports.figures.speed.regret import labels
+from reports.figures.speed.regret import LABEL_CHARACTERS, LABEL_POINTS, labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # More rows than this make no small figure; the table below it has all of them.
 POINTS_AT_MOST = 24
-# Room for what tells a point and the best setting there.
-LABEL_CHARACTERS, LABEL_POINTS = 48, 230.0
 
 
 def options(found: Sequence[Tuned], colors: Looks, *, key: str) -> Figure | None:
