@@ -102,10 +102,12 @@ def _memory(found: Contrast) -> str:
     mine, theirs = found.extra, found.other_extra
     if mine is None:
         return ""
+    if mine and units.size(mine) == units.size(theirs):
+        return f", with as much extra memory ({units.size(mine)})"
     own = f"{units.size(mine)} of extra memory" if mine else "no extra memory"
     if found.other is None or theirs is None:
         return f", with {own}"
-    if not mine or not theirs or mine == theirs:
+    if not mine or not theirs:
         return f", with {own} against {units.size(theirs) if theirs else 'none'}"
     return f", with {_times(mine / theirs)} extra memory ({units.size(mine)} against {units.size(theirs)})"
 

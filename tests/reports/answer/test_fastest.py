@@ -32,6 +32,7 @@ MEMORY = {
     "more": ((1e-3, 3 * 2**20), (2e-3, 2**20), ", with 3.00× its extra memory (3.00 MiB against 1.00 MiB)"),
     "little": ((1e-3, 16), (2e-3, 2**30), ", with little extra memory (16.0 B against 1.00 GiB)"),
     "somewhat less": ((1e-3, 2**20), (2e-3, 1.5 * 2**20), ", with less extra memory (1.00 MiB against 1.50 MiB)"),
+    "as much": ((1e-3, 15258), (2e-3, 15260), ", with as much extra memory (14.9 KiB)"),
     "other without": ((1e-3, 2**20), (2e-3, 0), ", with 1.00 MiB of extra memory against none"),
 }
 
