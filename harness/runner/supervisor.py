@@ -249,7 +249,7 @@ class Supervisor:
 
 
 def launch_ahead(device: str) -> WorkerProcess | None:
-    """Launch a worker for a device before it is known what it starts with; None where none can be launched."""
+    """Launch a worker for a device before it is known what it starts with; None if none can be launched."""
     with suppress(OSError):
         return WorkerProcess(None, interpreter=sys.executable, variables=variables_of(device, keep_memory=True))
     return None
