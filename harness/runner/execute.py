@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from harness.results.plan_file import Plan
     from harness.results.summary_file import Summary
     from harness.results.verdicts_file import Verdicts
+    from harness.runner.process import WorkerProcess
     from harness.runner.progress import Progress
     from harness.runner.selection import Request
     from harness.runner.state import RunState
@@ -111,11 +112,13 @@ class _Ready:
 
 
 @contextmanager
-def _ready(device: str, settings: WorkerSettings, *, progress: Progress) -> Iterator[_Ready]:
+def _ready(
+    device: str, settings: WorkerSettings, *, progress: Progress, ahead: WorkerProcess | None = None
+) -> Iterator[_Ready]:
     """Hold a device, with a worker for it. Raises SelectionError where Triton would interpret, DeviceHeldError."""
     refuse_interpreter(os.environ)
     noted = note_processes()
-    with lock_of(device) as lock, Supervisor(settings, progress=progress) as supervisor:
+    with lock_of(device) as lock, Supervisor(settings, progress=progress, ahead=ahead) as supervisor:
         yield _Ready(supervisor, lock, noted, journal.now())
 
 
@@ -151,15 +154,23 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
         return _take(plan, directory, ready, progress=progress, limits=limits)
 
 
-def take_over(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimits = NO_LIMITS) -> Finished:
+def take_over(
+    plan: Plan,
+    directory: Path,
+    *,
+    progress: Progress,
+    limits: TimeLimits = NO_LIMITS,
+    ahead: WorkerProcess | None = None,
+) -> Finished:
     """Take a plan that another process made, with our code and kernels, to its end in a new directory.
 
+    `ahead` is a worker that waits for what it starts with.
     Raises ForeignCodeError where ours are others, and what `execute` raises.
     """
     changed = changed_code(plan)
     if changed:
         raise ForeignCodeError(f"{', '.join(changed)} differs")
-    with _ready(plan.device, WorkerSettings.of(plan), progress=progress) as ready:
+    with _ready(plan.device, WorkerSettings.of(plan), progress=progress, ahead=ahead) as ready:
         known = digests_of(ready.supervisor.require(Describe()))
         other = sorted(key for key, digest in plan.digests.items() if known.get(key) != digest)
         if other:
