@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -178,6 +179,8 @@ def problem_folders() -> list[Path]:
     return sorted(path.parent for path in Path(__file__).parent.glob("*/problem.py"))
 
 
+# Asked for at every call, where a look into the folders takes as long as a small call.
+@functools.cache
 def problem(name: str) -> Problem:
     """Return a problem's module. Raises KeyError that names the choices."""
     known = [folder.name for folder in problem_folders()]

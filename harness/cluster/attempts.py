@@ -23,14 +23,14 @@ from harness.results.device_lock import DeviceHeldError, DeviceLock
 from harness.runner.process import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # Of what a child printed that left no answer, the last lines are kept, and no more than this of them.
 LAST_LINES, LAST_LENGTH = 3, 300
 # The module that is a child.
 CHILD = child.__name__
-# How the folders of attempts are named.
-PREFIX = "attnbench-attempt-"
+# How the folders of attempts are named, and the file in one that has what its child printed.
+PREFIX, PRINTED = "attnbench-attempt-", "printed"
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,44 @@ class Slot:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class _Child:
+    """The process of an attempt, and the folder of the two. It `waits` for another order once it has planned."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    waits: bool = False
+
+    def tell(self) -> None:
+        """Tell that the order is there."""
+        if self.process.stdin is not None:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+
+    def forget(self) -> None:
+        """Remove an order and what came of it."""
+        for name in (child.ORDER, child.ANSWER, child.PLAN):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def last_lines(self) -> list[str]:
+        """Return the last lines that it printed."""
+        text = (self.folder / PRINTED).read_text(encoding="utf-8", errors="replace")
+        return text.splitlines()[-LAST_LINES:]
+
+    def close(self) -> None:
+        """End it, and remove its folder."""
+        end(self.process)
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 class Attempts:
     """Carry out orders on a slot, each in a child with a folder below `scratch`; keys tell attempts apart.
 
-    `stop` may come from any thread, before the child is there too. `stages` tells where each attempt is.
+    `stop` may come from any thread, before the child is there too. `stages` tells where each attempt is. A child that
+    was made ready takes the next order, since it has imported torch by then, and so does one that has planned.
     """
 
     def __init__(self, slot: Slot, *, scratch: Path) -> None:
@@ -58,23 +92,32 @@ class Attempts:
         self._guard = threading.Lock()
         self._children: dict[str, subprocess.Popen[str]] = {}
         self._stopped: set[str] = set()
+        self._spare: _Child | None = None
+        self._is_over = False
         self.stages: dict[str, Stage] = {}
 
     def perform(self, key: str, order: str) -> tuple[str, bytes]:
         """Carry out an order, both as JSON; return the answer, and the plan or the packed run directory."""
         if reason := held(self._slot):
             return Answer(kind="held", reason=reason).model_dump_json(), b""
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._scratch))
         try:
-            (folder / child.ORDER).write_text(order, encoding="utf-8")
-            (folder / child.DEVICE).write_text(self._slot.device, encoding="utf-8")
-            answer = self._run(key, folder)
-            return answer.model_dump_json(), _result(folder, answer)
+            with self._ready() as ready:
+                (ready.folder / child.ORDER).write_text(order, encoding="utf-8")
+                answer = self._run(key, ready)
+                return answer.model_dump_json(), _result(ready.folder, answer)
         except OSError as error:
-            return Answer(kind="failed", reason=f"{error.filename or folder}: {error.strerror}").model_dump_json(), b""
+            where = error.filename or self._scratch
+            return Answer(kind="failed", reason=f"{where}: {error.strerror}").model_dump_json(), b""
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
             self.stages.pop(key, None)
+
+    def make_ready(self) -> None:
+        """Start the child of the next order before that is known, unless another run holds the device."""
+        if held(self._slot):
+            return
+        with contextlib.suppress(OSError), self._guard:
+            if self._spare is None:
+                self._spare = self._start()
 
     def stop(self, key: str) -> None:
         """End an attempt and whatever it started."""
@@ -86,34 +129,74 @@ class Attempts:
             threading.Thread(target=end, args=(process,), daemon=True).start()
 
     def stop_all(self) -> None:
-        """End every attempt."""
+        """End every attempt, and the child that waits for one."""
         for key in list(self.stages):
             self.stop(key)
+        with self._guard:
+            spare, self._spare, self._is_over = self._spare, None, True
+        if spare is not None:
+            threading.Thread(target=spare.close, daemon=True).start()
 
-    def _run(self, key: str, folder: Path) -> Answer:
-        with (folder / "printed").open("w+", encoding="utf-8", errors="replace") as printed:
-            with self._guard:
-                if key in self._stopped:
-                    return Answer(kind="failed", reason="it was given up")
-                process = self._start(folder, printed.fileno())
-                self._children[key], self.stages[key] = process, Stage()
-            try:
-                self._listen(key, process)
-                code = process.wait()
-            finally:
+    @contextlib.contextmanager
+    def _ready(self) -> Iterator[_Child]:
+        """Give the child that waits, or another where there is none that lives. Raises OSError."""
+        with self._guard:
+            ready, self._spare = self._spare, None
+        if ready is not None and ready.process.poll() is not None:
+            ready.close()
+            ready = None
+        ready = ready or self._start()
+        try:
+            yield ready
+        finally:
+            self._put_back(ready)
+
+    def _put_back(self, ready: _Child) -> None:
+        """Keep a child that has planned, with its worker, for what is measured next; end any other."""
+        with self._guard:
+            keeps = ready.waits and not self._is_over and self._spare is None
+            if keeps:
+                ready.forget()
+                self._spare = ready
+        if not keeps:
+            ready.close()
+
+    def _run(self, key: str, ready: _Child) -> Answer:
+        process = ready.process
+        with self._guard:
+            if key in self._stopped:
+                return Answer(kind="failed", reason="it was given up")
+            self._children[key], self.stages[key] = process, Stage()
+        try:
+            # One that ended already is told by its code.
+            with contextlib.suppress(OSError):
+                ready.tell()
+            has_answered = self._listen(key, process)
+            ready.waits = has_answered and (ready.folder / child.PLAN).exists()
+            code = 0 if has_answered else process.wait()
+        finally:
+            if not ready.waits:
                 end(process)
-                if process.stdout is not None:
-                    process.stdout.close()
-                with self._guard:
-                    del self._children[key]
-            with contextlib.suppress(OSError, ValueError):
-                return Answer.model_validate_json((folder / child.ANSWER).read_bytes())
-            printed.seek(0)
-            words = " | ".join(line.strip()[:LAST_LENGTH] for line in printed.readlines()[-LAST_LINES:])
-            how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
-            return Answer(kind="failed", reason=f"the run was {how}{': ' * bool(words)}{words}")
+            with self._guard:
+                del self._children[key]
+        with contextlib.suppress(OSError, ValueError):
+            return Answer.model_validate_json((ready.folder / child.ANSWER).read_bytes())
+        words = " | ".join(line.strip()[:LAST_LENGTH] for line in ready.last_lines())
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        return Answer(kind="failed", reason=f"the run was {how}{': ' * bool(words)}{words}")
 
-    def _start(self, folder: Path, printed: int) -> subprocess.Popen[str]:
+    def _start(self) -> _Child:
+        """Start a child that waits for its order, in a folder of its own. Raises OSError."""
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._scratch))
+        try:
+            (folder / child.DEVICE).write_text(self._slot.device, encoding="utf-8")
+            with (folder / PRINTED).open("w", encoding="utf-8") as printed:
+                return _Child(folder, self._process(folder, printed.fileno()))
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _process(self, folder: Path, printed: int) -> subprocess.Popen[str]:
         environment = {**os.environ, **self._slot.variables}
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
         cores = ",".join(str(core) for core in self._slot.cores)
@@ -130,11 +213,14 @@ class Attempts:
             start_new_session=True,
         )
 
-    def _listen(self, key: str, process: subprocess.Popen[str]) -> None:
-        """Keep the last stage that a child told, until it closes its output."""
+    def _listen(self, key: str, process: subprocess.Popen[str]) -> bool:
+        """Keep the last stage that a child told, until it has answered or closes its output; say whether it has."""
         for line in process.stdout or ():
+            if line.strip() == child.ANSWERED:
+                return True
             with contextlib.suppress(ValueError):
                 self.stages[key] = Stage.model_validate_json(line)
+        return False
 
 
 def held(slot: Slot) -> str:

@@ -90,6 +90,7 @@ async def serve(served: Served, *, scratch: Path) -> None:
         scratch=scratch,
     )
     Post.attempts = attempts
+    attempts.make_ready()
     announced = announce(served).model_dump(mode="json")
     worker: Any = Worker
     made = worker(

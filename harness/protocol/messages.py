@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # Raised whenever a message changes; parent and worker of different versions refuse each other.
 VERSION = 6
+# The argument of a worker that imports torch before it is told what it starts with.
+AHEAD = "ahead"
 
 # On which shapes a battery is asked: all, few that have between them what probes are about, or the fewest that have
 # each feature.

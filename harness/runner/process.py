@@ -17,7 +17,7 @@ import psutil
 from pydantic import BaseModel
 
 from harness.protocol.channel import Channel, ClosedError, GarbledError
-from harness.protocol.messages import Failed, MessageError, Refused, Spent, Step, decode_answer, encode
+from harness.protocol.messages import AHEAD, Failed, MessageError, Refused, Spent, Step, decode_answer, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,28 +48,27 @@ class WorkerProcess:
     """A worker process, one request at a time, run by an interpreter; `variables` are added to its environment.
 
     It imports our packages, or with `has_own_packages` those that are installed for its interpreter.
-    It starts at once; `ready` waits for its answer to `start`, and is read before anything is asked.
-    `hear` is told where the seconds of each request went, by stage; `step` is what it announced last; `is_stuck` if it
-    could not be killed.
+    It starts at once, and without a `start` imports torch and waits for `begin`; `ready` waits for its answer to
+    `start`, and is read before anything is asked. `hear` is told where the seconds of each request went, by stage;
+    `step` is what it announced last; `is_stuck` if it could not be killed.
     """
 
     def __init__(
         self,
-        start: Start,
+        start: Start | None,
         *,
         interpreter: str,
-        stderr_lines: int,
+        stderr_lines: int = 0,
         variables: Mapping[str, str] | None = None,
         has_own_packages: bool = False,
         hear: Callable[[Mapping[str, float]], object] = dict,
     ) -> None:
-        self._hear = hear
+        self.variables = dict(variables or {})
         self.resident_cap: int | None = None
         self.is_stuck = False
-        self._stderr_lines = stderr_lines
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         to_worker, from_worker = os.pipe(), os.pipe()
-        environment = {**os.environ, **(variables or {})}
+        environment = {**os.environ, **self.variables}
         if has_own_packages:
             # What leads our interpreter to its packages would lead the other one to ours.
             environment = {name: value for name, value in environment.items() if name not in LEADING}
@@ -80,7 +79,10 @@ class WorkerProcess:
         environment.setdefault("KINETO_LOG_LEVEL", "99")
         self._process = subprocess.Popen(
             # -P: a folder named as one of our packages, where the user happens to be, is not theirs to load.
-            [interpreter, "-P", "-m", "harness.worker", str(to_worker[0]), str(from_worker[1]), str(os.getpid())],
+            [
+                *(interpreter, "-P", "-m", "harness.worker", str(to_worker[0]), str(from_worker[1]), str(os.getpid())),
+                *([AHEAD] if start is None else []),
+            ],
             pass_fds=(to_worker[0], from_worker[1]),
             stdin=subprocess.DEVNULL,
             stdout=self._stderr,
@@ -91,11 +93,17 @@ class WorkerProcess:
         )
         os.close(to_worker[0])
         os.close(from_worker[1])
-        self._oom_kills = oom_kills()
         self._channel = Channel(read=from_worker[0], write=to_worker[1])
         # What a worker says before it hears anything is about its start.
         self._printed = 0
         self.step = "start"
+        if start is not None:
+            self.begin(start, stderr_lines=stderr_lines, hear=hear)
+
+    def begin(self, start: Start, *, stderr_lines: int, hear: Callable[[Mapping[str, float]], object]) -> None:
+        """Tell a worker what it starts with, and whom its stages are told."""
+        self._hear, self._stderr_lines = hear, stderr_lines
+        self._oom_kills = oom_kills()
         self._start, self._start_until = start, time.monotonic() + START_SECONDS
         # One that ended already is found out by whoever waits for its answer.
         with contextlib.suppress(ClosedError):

@@ -95,7 +95,8 @@ class Stages:
 class Supervisor:
     """Keep one worker alive, run by `interpreter`; as a context it ends the worker.
 
-    With `has_own_packages` the worker is of the attnbench that is installed for its interpreter.
+    With `has_own_packages` the worker is of the attnbench that is installed for its interpreter. `ahead` is a process
+    of ours that waits for what it starts with: it becomes the first worker if its environment is the one wanted.
     `stages` has where the seconds of its workers went.
     """
 
@@ -106,6 +107,7 @@ class Supervisor:
         progress: Progress,
         interpreter: str = sys.executable,
         has_own_packages: bool = False,
+        ahead: WorkerProcess | None = None,
     ) -> None:
         self.settings = settings
         self.started_workers = 0
@@ -115,11 +117,7 @@ class Supervisor:
         self._progress = progress
         self._interpreter = interpreter
         self._has_own_packages = has_own_packages
-        keeps = settings.keep_memory and not allocator.why_not(settings.device, os.environ)
-        self._variables = allocator.KEEPING if keeps else {}
-        if settings.device.startswith("cuda"):
-            # More launches fit a stream's queue (CUDA 12), which a block of calls is queued in.
-            self._variables = {**self._variables, LAUNCH_QUEUES: os.environ.get(LAUNCH_QUEUES, "4x")}
+        self._variables = variables_of(settings.device, keep_memory=settings.keep_memory)
         self._skip: dict[str, str] = {}
         self._sleep = time.sleep
         # Why no worker may use the device any more.
@@ -127,6 +125,7 @@ class Supervisor:
         self._worker: WorkerProcess | None = None
         # Launched, and not yet waited for.
         self._coming: WorkerProcess | None = None
+        self._ahead = ahead
         # Versions of the implementations' sources, as the first worker imported them.
         self._digests: dict[str, str] = {}
 
@@ -176,12 +175,12 @@ class Supervisor:
 
     def drop(self) -> None:
         """End the worker; the next request starts another."""
-        for worker in (self._worker, self._coming):
+        for worker in (self._worker, self._coming, self._ahead):
             if worker is not None:
                 worker.close()
                 if worker.is_stuck:
                     self._stuck = "a worker hangs in the device's driver and can't be killed: the device needs a reset"
-        self._worker = self._coming = None
+        self._worker = self._coming = self._ahead = None
 
     def _hold_versions(self, digests: dict[str, str], worker: WorkerProcess) -> None:
         """Refuse a worker that imported another version of an implementation than those before. Raises WorkerError."""
@@ -232,14 +231,38 @@ class Supervisor:
             modelled=self.settings.modelled,
         )
         self.started_workers += 1
+        lines = self.settings.policy.run.stderr_lines
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.variables == self._variables:
+            ahead.begin(start, stderr_lines=lines, hear=self.stages.add)
+            return ahead
+        if ahead is not None:
+            ahead.close()
         return WorkerProcess(
             start,
             interpreter=self._interpreter,
-            stderr_lines=self.settings.policy.run.stderr_lines,
+            stderr_lines=lines,
             variables=self._variables,
             has_own_packages=self._has_own_packages,
             hear=self.stages.add,
         )
+
+
+def launch_ahead(device: str) -> WorkerProcess | None:
+    """Launch a worker for a device before it is known what it starts with; None if none can be launched."""
+    with suppress(OSError):
+        return WorkerProcess(None, interpreter=sys.executable, variables=variables_of(device, keep_memory=True))
+    return None
+
+
+def variables_of(device: str, *, keep_memory: bool) -> dict[str, str]:
+    """Return what is added to the environment of a device's workers."""
+    keeps = keep_memory and not allocator.why_not(device, os.environ)
+    found = dict(allocator.KEEPING) if keeps else {}
+    if device.startswith("cuda"):
+        # More launches fit a stream's queue (CUDA 12), which a block of calls is queued in.
+        found[LAUNCH_QUEUES] = os.environ.get(LAUNCH_QUEUES, "4x")
+    return found
 
 
 def resident_cap(settings: WorkerSettings, *, free: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -227,11 +228,21 @@ def serve(channel: Channel) -> None:
             channel.send(messages.encode(answer))
 
 
+def import_ahead() -> None:
+    """Import torch before anything is asked; what fails here fails at the first request too, which says why."""
+    with contextlib.suppress(Exception), uncollected():
+        from harness.worker import workbench  # noqa: F401
+
+        handlers()
+
+
 def main() -> None:
-    """Serve on the descriptors given as arguments: read end, write end, process id of the parent."""
+    """Serve on the descriptors given as arguments: read end, write end, process id of the parent; maybe `ahead`."""
     read, write, parent = (int(argument) for argument in sys.argv[1:4])
     die_with(parent)
     processor.stand_somewhere()
+    if sys.argv[4:] == [messages.AHEAD]:
+        import_ahead()
     serve(Channel(read=read, write=write))
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 HALF, HALF_BYTES = ("bfloat16", "float16"), 2
+# Kernels load so much at once, from addresses that are multiples of it.
+ALIGNED_BYTES = 16
 # A window and a bias are told by a mask that is written out; no kernel of PyTorch's own skips what a window hides.
 MASKED = ("window", "bias")
 # Seen with torch 2.11 and cuDNN 9 on an H100, in bfloat16 and float16, where rows without a key come out as means of
@@ -70,6 +72,15 @@ def _decline_scales(q: torch.Tensor, scale: float | None, *, of: str) -> None:
     """Decline what is answered with NaN: seen with torch 2.11 on an H200 and an H100, in bfloat16 and float16."""
     if scale is not None and scale <= 0 and q.is_cuda:
         raise NotImplementedError(f"{of} on CUDA gives NaN for a scale of 0 or less")
+
+
+def _decline_addresses(*tensors: torch.Tensor) -> None:
+    """Decline what ends a process: seen with torch 2.11 on an H100, in bfloat16 and float16, for slices of n_q = 1."""
+    if any(one.is_cuda and one.data_ptr() % ALIGNED_BYTES for one in tensors):
+        raise NotImplementedError(
+            "the kernel that PyTorch chooses on CUDA for a bias dies of a misaligned address where queries, keys or "
+            f"values do not begin at a multiple of {ALIGNED_BYTES} bytes"
+        )
 
 
 @register(
@@ -222,4 +233,6 @@ def sdpa_auto(
     """Let PyTorch choose, as a user gets by default."""
     if q.element_size() == HALF_BYTES:
         _decline_scales(q, scale, of="cuDNN's kernel, which PyTorch chooses where it can,")
+        if bias is not None:
+            _decline_addresses(q, k, v)
     return attend(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens, window=window, bias=bias)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -13,6 +14,7 @@ from attnbench import console
 from attnbench.app import COMMANDS, make_app
 from attnbench.console import USAGE
 from attnbench.options import Telling
+from harness.runner.pairing import sides
 from reports.terminal.progress import Lines, Quiet, Reporter
 from tests.support import runs, shorter
 
@@ -33,6 +35,8 @@ def noisy(q, k, v, **options):
     print("hello again")
     return batched(q, k, v, **options)
 """
+# The same without a sound.
+QUIET = re.sub(r"^ *(print|os\.write|warnings\.warn)\(.*\n", "", NOISY, flags=re.MULTILINE)
 SMALL = ["--impl", "noisy", "-a", "n=16"]
 SLOW = [pytest.mark.slow]
 # What each command is called with to do its work, and a name that its document has.
@@ -97,8 +101,12 @@ def test_every_command_takes_both_options_from_the_group(name):
 
 
 @pytest.mark.parametrize(("name", "arguments", "key"), CALLS)
-def test_json_is_one_document_and_quiet_is_quiet(name, arguments, key, given, monkeypatch):
+def test_json_is_one_document_and_quiet_is_quiet(name, arguments, key, given, monkeypatch, request):
     shorter.shorten(monkeypatch.setattr)
+    # What is told of two sides needs no spread: a pair of processes is enough.
+    monkeypatch.setattr(sides, "PROCESSES", dict.fromkeys(sides.PROCESSES, 1))
+    if "{noisy}" not in arguments:
+        request.getfixturevalue("worker_here")
     done = call(name, *given(arguments), "--json", "--quiet")
     assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout, parse_constant=pytest.fail)
@@ -106,8 +114,11 @@ def test_json_is_one_document_and_quiet_is_quiet(name, arguments, key, given, mo
     assert done.stderr == ""
 
 
+@pytest.mark.usefixtures("worker_here")
 @pytest.mark.parametrize(("name", "arguments"), [parameters.values[:2] for parameters in CALLS[:10]])
-def test_without_json_there_is_text(name, arguments, given):
+def test_without_json_there_is_text(name, arguments, given, tmp_path):
+    # Noise is tried where a document would break by it; here the worker's output is ours.
+    (tmp_path / "noisy.py").write_text(QUIET)
     done = call(name, *given(arguments), "--quiet")
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout

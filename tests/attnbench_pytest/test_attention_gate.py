@@ -35,7 +35,7 @@ def attend(q, k, v, *, causal, scale):
         scores = scores.masked_fill(future, -torch.inf)
     return scores.softmax(-1) @ v
 """
-# What calls no kernel has its worker in the tests' process, which takes no time to start.
+# What calls no kernel, or an honest one, may have its worker in the tests' process, which takes no time to start.
 FIXTURES = """
 import pytest
 
@@ -50,6 +50,7 @@ TESTS = """
 import pytest
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_right(attention_gate):
     report = attention_gate("right", file="right.py", dtypes=("float32", "float64"), probes="n 129")
     assert {(one.dtype, one.status) for one in report.outcomes if one.direction == "forward"} == {
@@ -68,6 +69,7 @@ def test_registered_by_an_import(attention_gate):
     attention_gate("imported", dtypes="float32", probes="n 129")
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_of_attnbench_itself(attention_gate):
     attention_gate("batched", dtypes="float32", probes="n 129")
 
@@ -102,6 +104,12 @@ def test_no_such_dtype(attention_gate):
 
 def test_nothing_named(attention_gate):
     attention_gate()
+
+
+@pytest.mark.usefixtures("worker_here")
+def test_gate_then_time(attention_gate, benchmark):
+    attention_gate(file="right.py", dtypes="float32", probes="n 129")
+    assert benchmark(sum, [1, 2]) == 3
 """
 PLUGIN = ("-p", "attnbench_pytest")
 BENCHMARK = ("-p", "pytest_benchmark.plugin")
@@ -143,7 +151,8 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def said(project):
-    return run_pytest(project, *PLUGIN).stdout
+    """Run its tests with pytest-benchmark beside the plugin; the last test of this file has the plugin alone."""
+    return run_pytest(project, *PLUGIN, *BENCHMARK).stdout
 
 
 def failure(said, test):
@@ -153,10 +162,16 @@ def failure(said, test):
 
 def test_what_agrees_passes_and_what_runs_elsewhere_is_skipped_with_the_reason(said):
     passed = re.findall(r"^PASSED test_kernels.py::(\w+)", said, re.MULTILINE)
-    assert sorted(passed) == ["test_of_attnbench_itself", "test_registered_by_an_import", "test_right"], said
+    agreed = ["test_gate_then_time", "test_of_attnbench_itself", "test_registered_by_an_import", "test_right"]
+    assert sorted(passed) == agreed, said
     assert "elsewhere runs on cuda only, and this is cpu" in said
     assert "8 failed" not in said
-    assert "7 failed, 3 passed, 1 skipped" in said
+    assert "7 failed, 4 passed, 1 skipped" in said
+
+
+def test_it_stands_beside_pytest_benchmark(said):
+    assert "PASSED test_kernels.py::test_gate_then_time" in said
+    assert re.search(r"^test_gate_then_time +\d", said, re.MULTILINE)
 
 
 def test_a_failure_names_probe_and_dtype_and_its_command_repeats_it(said, project):
@@ -193,17 +208,6 @@ def test_a_failure_names_probe_and_dtype_and_its_command_repeats_it(said, projec
 def test_what_held_nothing_against_the_oracle_fails_and_says_why(said, test, message):
     assert message in failure(said, test)
     assert "Traceback" not in failure(said, test)
-
-
-def test_it_stands_beside_pytest_benchmark(project):
-    (project / "test_beside.py").write_text(
-        "def test_gate_then_time(attention_gate, benchmark):\n"
-        "    attention_gate(file='right.py', dtypes='float32', probes='n 129')\n"
-        "    assert benchmark(sum, [1, 2]) == 3\n"
-    )
-    done = run_pytest(project, *PLUGIN, *BENCHMARK, "test_beside.py")
-    assert done.returncode == 0, done.stdout
-    assert "test_gate_then_time" in done.stdout
 
 
 UNCONCERNED = """

@@ -29,7 +29,7 @@ from tests.support.benches import bench_on
 from tests.support.runs import ok_case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 CAP = 32 * 2**20
 # Many short sequences: bytes are those of a long one, operations a fraction.
@@ -75,31 +75,58 @@ def predicted_reach(name: str, *, cap: int, dtype: str = "float32", **point: Any
 
 def measured_reach(name: str, *, cap: int, near: int, dtype: str = "float32", **point: Any) -> int:
     """Return the largest n, between half and twice `near`, that runs under the cap, in a process of its own."""
-    asked = json.dumps({"name": name, "cap": cap, "near": near, "dtype": dtype, "point": point})
-    words = [sys.executable, "-c", "from tests.evidence.reach import _child; _child()", asked]
+    return apart("_search", {"name": name, "cap": cap, "near": near, "dtype": dtype, "point": point})
+
+
+def runs(asked: Sequence[tuple[str, int, int]]) -> list[bool]:
+    """Tell of each name, n and cap whether a call runs; one process is copied for each."""
+    return apart("_ask", [list(one) for one in asked])
+
+
+def apart(function: str, asked: Any) -> Any:
+    """Call a function of this module in a process whose allocator gives back what is freed."""
+    words = [sys.executable, "-c", f"from tests.evidence.reach import _child, {function}; _child({function})"]
+    words.append(json.dumps(asked))
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **RETURNING}, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr else f"exit {done.returncode}")
-    return int(done.stdout.split()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def _child() -> None:
-    asked = json.loads(sys.argv[1])
+def _child(function: Callable[[Any], Any]) -> None:
     discovery.discover()
-    entry = registry.get("attention", asked["name"])
+    sys.stdout.write(f"{json.dumps(function(json.loads(sys.argv[1])))}\n")
+
+
+def _search(asked: dict[str, Any]) -> int:
+    _load(asked["name"])
+    settings = {"cap": asked["cap"], "dtype": getattr(torch, asked["dtype"]), **asked["point"]}
+    return largest(lambda n: _fits_apart(asked["name"], n, **settings), near=asked["near"])
+
+
+def _ask(asked: list[list[Any]]) -> list[bool]:
+    for name, _, _ in asked:
+        _load(name)
+    return [_fits_apart(name, n, cap=cap, dtype=torch.float32) for name, n, cap in asked]
+
+
+def _load(name: str) -> None:
+    entry = registry.get("attention", name)
     if entry.load is not None:
         entry.load()
-    near = asked["near"]
+
+
+def largest(fits: Callable[[int], bool], *, near: int) -> int:
+    """Return the largest n that fits, between half and twice `near`, told apart by a share of that."""
     step = max(1, round(near * STEP))
-    settings = {"cap": asked["cap"], "dtype": getattr(torch, asked["dtype"])}
     low, high = near // 2 // step, 2 * near // step
     while high - low > 1:
         middle = (low + high) // 2
-        if _fits_apart(asked["name"], middle * step, **settings, **asked["point"]):
+        if fits(middle * step):
             low = middle
         else:
             high = middle
-    sys.stdout.write(f"{low * step}\n")
+    return low * step
 
 
 def _fits_apart(name: str, n: int, **settings: Any) -> bool:

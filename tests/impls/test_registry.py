@@ -135,3 +135,11 @@ def test_every_folder_with_a_problem_is_one_and_offers_the_whole_contract():
 def test_a_name_that_no_file_can_hold_is_refused(name):
     with pytest.raises(ValueError, match=r"needs a name|has half a character"):
         registry.register(problem="attention", name=name)
+
+
+def test_a_problem_is_looked_for_in_the_folders_once(monkeypatch):
+    found = registry.problem("attention")
+    monkeypatch.setattr(registry, "problem_folders", list)
+    assert registry.problem("attention") is found
+    with pytest.raises(KeyError, match="no problem 'nothing'"):
+        registry.problem("nothing")

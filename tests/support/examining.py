@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.gate import battery
 from harness.worker.__main__ import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from harness.records import ProbeOutcome
 
 
-def examine(examinee: battery.Examinee, *, quick: bool = False, only: str = "") -> Iterator[ProbeOutcome]:
-    """Yield the outcome of every task; what the implementation raises becomes a reason."""
-    for task in battery.tasks(examinee.problem, quick=quick, only=only):
+def examine(
+    examinee: battery.Examinee,
+    *,
+    quick: bool = False,
+    only: str = "",
+    order: Callable[[battery.Task], Any] = lambda _: 0,
+) -> Iterator[ProbeOutcome]:
+    """Yield the outcome of every task, in an order; what the implementation raises becomes a reason."""
+    for task in sorted(battery.tasks(examinee.problem, quick=quick, only=only), key=order):
         try:
             yield battery.run(examinee, task)
         except (KeyboardInterrupt, GeneratorExit):

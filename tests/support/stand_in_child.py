@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from harness.cluster.orders import Answer, Order
 from harness.records import Record
 from harness.results import journal
 from harness.results.summary_file import Summary
+
+# What it answers to an order without a plan.
+PLANNED = "{}"
 
 
 def close_cases(order, folder):
@@ -32,14 +36,27 @@ def close_cases(order, folder):
 
 
 def main():
-    guard.end_with_parent(guard.kill_all)
+    told = threading.Event()
+    guard.end_with_parent(guard.kill_all, on_word=told.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder = Path(sys.argv[1])
-    order = Order.model_validate_json((folder / child.ORDER).read_bytes())
-    StageLines(sys.stdout).phase_begun("agreement", cost=1.0, cases=1)
-    close_cases(order, folder)
-    (folder / child.ANSWER).write_text(Answer(kind="part").model_dump_json())
+    order = None
+    while order is None or order.plan is None:
+        told.wait()
+        told.clear()
+        order = Order.model_validate_json((folder / child.ORDER).read_bytes())
+        carry_out(order, folder)
+        (folder / child.ANSWER).write_text(Answer(kind="part").model_dump_json())
+        print(child.ANSWERED, flush=True)  # noqa: T201  # for who gave the order
     os._exit(0)
+
+
+def carry_out(order, folder):
+    StageLines(sys.stdout).phase_begun("agreement", cost=1.0, cases=1)
+    if order.plan is None:
+        (folder / child.PLAN).write_text(PLANNED)
+    else:
+        close_cases(order, folder)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG = 1
 
 
-def end_with_parent(on_end: Callable[[], None]) -> None:
+def end_with_parent(on_end: Callable[[], None], *, on_word: Callable[[], object] = bool) -> None:
     """Arrange that this process ends when its parent does, or closes the pipe that is this one's standard input.
 
-    `on_end` is called in a thread of its own once the pipe is closed; on Linux the kernel kills this process besides,
-    whatever killed the parent and whatever this one is at.
+    `on_end` is called in a thread of its own once the pipe is closed, and `on_word` whenever something is written to
+    it; on Linux the kernel kills this process besides, whatever killed the parent and whatever this one is at.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -31,7 +31,7 @@ def end_with_parent(on_end: Callable[[], None]) -> None:
     def watch() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 4096):
-                pass
+                on_word()
         on_end()
 
     threading.Thread(target=watch, daemon=True).start()

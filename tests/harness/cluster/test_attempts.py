@@ -85,6 +85,47 @@ def test_a_held_device_is_told_without_a_child(tmp_path, monkeypatch, slot, part
     assert held(Slot("cuda:0")) == ""
 
 
+def test_a_child_that_was_made_ready_takes_the_next_order_and_one_that_was_killed_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHILD", stand_in_child.__name__)
+    made = Attempts(Slot("cpu"), scratch=tmp_path)
+    for is_killed in (False, True):
+        made.make_ready()
+        made.make_ready()
+        (folder,) = tmp_path.iterdir()
+        if is_killed:
+            made._spare.process.kill()
+            made._spare.process.wait()
+        answer, content = made.perform("a", order())
+        assert Answer.model_validate_json(answer).kind == "part"
+        assert content
+        assert not folder.exists()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_planned_takes_the_next_order_and_ends_with_all_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHILD", stand_in_child.__name__)
+    made = Attempts(Slot("cpu"), scratch=tmp_path)
+    code = code_fingerprint()
+    planning = order_text(Order(chunk="plan", on="cpu", fingerprint=code))
+    assert made.perform("a", planning)[1] == stand_in_child.PLANNED.encode()
+    waiting = made._spare.process
+    assert made.perform("b", planning)[1] == stand_in_child.PLANNED.encode()
+    assert made._spare.process is waiting
+    made.stop_all()
+    waiting.wait(timeout=20.0)
+    while list(tmp_path.iterdir()):
+        time.sleep(0.05)
+    assert made._spare is None
+
+
+def test_no_child_is_made_ready_on_a_device_that_another_run_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(device_lock, "folders", lambda: (tmp_path, tmp_path))
+    with DeviceLock(["core-7"], folder=tmp_path, name="other"):
+        made = Attempts(Slot("cpu", cores=(7,)), scratch=tmp_path)
+        made.make_ready()
+    assert made._spare is None
+
+
 def test_a_child_dies_with_who_waits_for_it(tmp_path):
     """Held against SIGKILL: no handler of the parent can run."""
     code = (

@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from harness.gate.battery import Examinee
+from harness.gate.known import Known
 from harness.policy import GatePolicy
 from impls import registry
 from tests.support.examining import examine
 
+# What is right, for all implementations of a dtype, as a worker keeps it.
+KNOWN = Known()
 # Three seconds a shape and more.
 COMPILED = ("flex", "mha/flex")
 
@@ -32,7 +35,7 @@ def test_an_implementation_agrees(gate_case):
     missing = [name for name in entry.limits_on(device).requires if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
-    subject = Examinee(registry.problem(entry.problem), entry, dtype, device, GatePolicy())
+    subject = Examinee(registry.problem(entry.problem), entry, dtype, device, GatePolicy(), known=KNOWN)
     # A function that compiles is held to fewer shapes, as each compiles anew: those of one name.
     only = "lengths" if entry.problem == "multihead" else "causal" if dtype == "float32" else "n_q 100"
     only = only if entry.name in COMPILED else ""

@@ -51,6 +51,7 @@ def shown(report, *files):
     return out.getvalue()
 
 
+@HERE
 def test_a_pattern_names_those_that_it_fits(tmp_path):
     body = "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)"
     files = [kernel(tmp_path, body, name=name) for name in ("of-a", "of-b", "other")]
@@ -60,6 +61,7 @@ def test_a_pattern_names_those_that_it_fits(tmp_path):
         examine(*files, names=("nothing-*",), quick=True)
 
 
+@HERE
 def test_an_honest_file_agrees(tmp_path):
     file = kernel(tmp_path, "return batched(q, k, v, causal=causal, scale=scale, valid_lens=valid_lens)")
     report = examine(file, quick=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -53,6 +54,19 @@ def test_a_process_answers_what_it_is_asked(worker):
     assert process.ready.free == 2**30
     for _ in range(2):
         assert isinstance(process.ask(Describe(), seconds=10.0), Described)
+
+
+def test_a_process_that_was_started_ahead_has_torch_before_it_is_told_what_it_starts_with():
+    process = WorkerProcess(None, interpreter=sys.executable, variables={"PLANTED": "1"})
+    try:
+        maps = Path(f"/proc/{process._process.pid}/maps")
+        while "libtorch" not in maps.read_text():
+            time.sleep(0.05)
+        process.begin(START, stderr_lines=5, hear=dict)
+        assert isinstance(process.ready, Started)
+        assert isinstance(process.ask(Describe(), seconds=60.0), Described)
+    finally:
+        process.close()
 
 
 def test_variables_are_added_to_the_environment_and_our_packages_can_be_imported(worker):

@@ -41,10 +41,17 @@ def with_report(state):
     return state.time.spent + budget.report_seconds(len(state.plan.cases))
 
 
-def test_quick_cases_get_twenty_rounds_of_one_block_and_slow_ones_what_an_interval_needs(monkeypatch):
-    cases = sweep(sweeps=4)
-    state = run(monkeypatch, cases, Machine(), budget=300.0)
-    counts = visits(state)
+@pytest.fixture(scope="module")
+def default():
+    """Take four sweeps through a run of five minutes; return its state, its seconds with the report, its summary."""
+    with pytest.MonkeyPatch.context() as patch:
+        state = run(patch, sweep(sweeps=4), Machine(), budget=300.0)
+        return state, with_report(state), state.time.spent, state.summary(is_complete=True)
+
+
+def test_quick_cases_get_twenty_rounds_of_one_block_and_slow_ones_what_an_interval_needs(default):
+    state, *_ = default
+    cases, counts = state.plan.cases, visits(state)
     assert {request.blocks for request in asked(state, Visit)} == {1}
     assert min(counts.values()) >= DEFAULT.timing.rounds_at_least
     quick = [counts[one.case.id] for one in cases if one.predicted.seconds < 0.02]
@@ -54,19 +61,18 @@ def test_quick_cases_get_twenty_rounds_of_one_block_and_slow_ones_what_an_interv
     assert set(state.stopped.values()) <= {"time budget", "precision", "rounds"}
 
 
-def test_a_default_run_is_in_timed_samples_for_most_of_its_time(monkeypatch):
-    state = run(monkeypatch, sweep(sweeps=4), Machine(), budget=300.0)
-    assert 280.0 < with_report(state) < 315.0
+def test_a_default_run_is_in_timed_samples_for_most_of_its_time(default):
+    state, seconds, spent, summary = default
+    assert 280.0 < seconds < 315.0
     # A quarter goes into preparing and checking these cases, and a call before each block that is not timed.
-    assert state.time.timed > 0.42 * with_report(state)
-    assert state.summary(is_complete=True).timed_share == pytest.approx(state.time.timed / state.time.spent)
+    assert state.time.timed > 0.42 * seconds
+    assert summary.timed_share == pytest.approx(state.time.timed / spent)
 
 
-def test_one_slow_implementation_does_not_eat_the_budget(monkeypatch):
-    cases = sweep(sweeps=4)
-    state = run(monkeypatch, cases, Machine(), budget=300.0)
+def test_one_slow_implementation_does_not_eat_the_budget(default):
+    state, *_ = default
     spent = collections.Counter()
-    for one in cases:
+    for one in state.plan.cases:
         spent[one.case.implementation] += sum(state.visit_seconds[one.case.id])
     assert spent["loop"] < 0.4 * sum(spent.values())
 

@@ -14,7 +14,8 @@ from harness.policy import DEFAULT
 from harness.protocol.messages import Describe, Described, Failed, ReadCanary
 from harness.runner import allocator
 from harness.runner import process as runner_process
-from harness.runner.supervisor import Stages, Supervisor, WorkerError, WorkerSettings, resident_cap
+from harness.runner import supervisor as runner_supervisor
+from harness.runner.supervisor import Stages, Supervisor, WorkerError, WorkerSettings, resident_cap, variables_of
 from tests.support.places import ROOT
 from tests.support.scripted import Listener
 
@@ -47,6 +48,41 @@ while True:
         break
     (started if request["do"] == "start" else answer)(request)
 """
+
+
+class Ahead:
+    """A process that waits, and what is done to it."""
+
+    is_stuck = False
+
+    def __init__(self, variables):
+        self.variables, self.done = variables, []
+
+    def begin(self, start, **_):
+        self.done.append(start.device)
+
+    def close(self):
+        self.done.append("closed")
+
+
+@pytest.mark.parametrize(
+    ("variables", "done"), [(variables_of("cpu", keep_memory=True), "cpu"), ({"A": "1"}, "closed")]
+)
+def test_a_process_that_waits_is_the_first_worker_where_its_environment_is_the_one_wanted(variables, done, monkeypatch):
+    monkeypatch.setattr(runner_supervisor, "WorkerProcess", lambda *_, **__: Ahead({}))
+    ahead = Ahead(variables)
+    with Supervisor(SETTINGS, progress=Listener(), ahead=ahead) as made:
+        made.launch()
+        assert ahead.done == [done]
+        assert (made._coming is ahead) == (done == "cpu")
+    assert ahead.done[-1] == "closed"
+
+
+def test_a_process_that_nobody_asked_anything_ends_with_its_supervisor():
+    ahead = Ahead({})
+    with Supervisor(SETTINGS, progress=Listener(), ahead=ahead):
+        pass
+    assert ahead.done == ["closed"]
 
 
 @pytest.fixture

@@ -150,6 +150,15 @@ def test_flash_on_a_gpu_declines_scales_that_it_answers_with_nan(scale):
     assert sdpa_flash(*drawn({"n": 5, "d": 4}, dtype=torch.float32).tensors[:3], scale=scale).isfinite().all()
 
 
+def test_on_a_gpu_a_bias_for_what_begins_beside_an_aligned_address_is_declined():
+    q = SimpleNamespace(is_cuda=True, element_size=lambda: 2, data_ptr=lambda: 64 + 2)
+    with pytest.raises(NotImplementedError, match="misaligned address"):
+        sdpa_auto(q, q, q, bias=q)
+    aligned = drawn({"n": 5, "d": 8}, dtype=torch.bfloat16).tensors[:3]
+    beside = [torch.nn.functional.pad(one, (1, 0))[..., 1:] for one in aligned]
+    assert sdpa_auto(*beside, bias=torch.zeros(5, 5, dtype=torch.bfloat16)).isfinite().all()
+
+
 def test_what_chooses_cudnn_on_a_gpu_is_not_asked_what_cudnn_gets_wrong():
     for name in ("sdpa-auto", "sdpa-cudnn"):
         limits = registry.get("attention", name).limits_on("cuda")

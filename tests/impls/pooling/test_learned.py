@@ -65,3 +65,16 @@ def test_the_loss_is_of_predictions_from_the_others_alone():
     # Of two points each is predicted by the other, whatever the scale.
     for w in (0.1, 3.0):
         assert summed_loss(w, x, y).item() == pytest.approx(18.0)
+
+
+def test_training_is_that_of_pytorch_s_plain_descent_to_the_bit():
+    inputs = pooling.inputs(pooling.parse({"n_q": 1, "n_k": 20}), dtype=torch.float32, device=CPU, seed=0)
+    x, y = inputs.keys, inputs.values
+    w = torch.tensor(1.0, requires_grad=True)
+    descent, scales = torch.optim.SGD([w], lr=0.5), []
+    for _ in range(20):
+        descent.zero_grad()
+        summed_loss(w, x, y).backward()
+        descent.step()
+        scales.append(w.item())
+    assert train(x, y, start=1.0, rate=0.5, epochs=20).scales == tuple(scales)

@@ -19,6 +19,32 @@ time.sleep(60)
 """
 
 
+WORD = """
+import threading
+from harness.cluster.chunk import guard
+told = threading.Event()
+guard.end_with_parent(guard.kill_all, on_word=told.set)
+print("there", flush=True)
+told.wait()
+print("told", flush=True)
+threading.Event().wait()
+"""
+
+
+def test_a_word_is_heard_and_ends_nothing():
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True
+    )
+    with process:
+        assert process.stdout.readline() == b"there\n"
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"told\n"
+        assert process.poll() is None
+        process.stdin.close()
+        process.wait(timeout=10.0)
+
+
 def test_the_closing_of_the_pipe_ends_a_process_and_its_children():
     process = subprocess.Popen(
         [sys.executable, "-c", CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True
