@@ -96,6 +96,20 @@ def test_a_number_that_no_report_can_show_is_refused(text):
         documents.read_json(text)
 
 
+@pytest.mark.parametrize("before", range(documents.LONG_STRIDE + 1))
+def test_a_number_of_too_many_digits_is_found_wherever_it_begins(before):
+    with pytest.raises(documents.JsonMistakeError, match="301 digits"):
+        documents.read_json("[" + " " * before + "9" * 301 + "]")
+    assert documents.read_json("[" + " " * before + "9" * 300 + "]") == [int("9" * 300)]
+
+
+def test_of_a_line_of_numbers_neither_each_digit_nor_each_value_is_looked_at(monkeypatch):
+    monkeypatch.setattr(documents, "LONG", None)
+    monkeypatch.setattr(documents, "check_depth", None)
+    samples = [0.1 + number / 7 for number in range(100)]
+    assert documents.read_json(json.dumps({"samples": samples})) == {"samples": samples}
+
+
 def test_words_and_numbers_that_only_look_suspect_are_read():
     text = '{"a": "NaN and Infinity", "b": 1e300, "c": 1E+100, "d": "' + "9" * 400 + '", "e": -1e-400}'
     assert documents.read_json(text) == {"a": "NaN and Infinity", "b": 1e300, "c": 1e100, "d": "9" * 400, "e": -0.0}
