@@ -30,10 +30,10 @@ MISTAKES_AT_MOST, MISTAKE_CHARACTERS = 8, 300
 NO_NUMBERS = ("NaN", "Infinity")
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
 LONG = re.compile(r"\d{300}")
-# Of every thirtieth character so many digits stand together where 300 do.
-LONG_STRIDE, LONG_THINNED = 30, re.compile(r"\d{10}")
-# The first is quickly looked for and met in ids as well; a number of that kind begins where the second says.
-LARGE = re.compile(r"[\d.][eE]\+?\d{3}")
+# Of every thirteenth character so many digits stand together where 300 do; no list has its commas at that distance.
+LONG_STRIDE, LONG_THINNED = 13, re.compile(r"\d{23}")
+# The first is quickly looked for, and met in texts as well; a number of that kind begins where the second says.
+LARGE = re.compile(r"[eE]\+?\d{3,}\s*(?:[,\]}]|$)")
 LARGE_NUMBER = re.compile(r"(?:^|[:,\[])\s*-?\d[\d.]*[eE]\+?\d{3}")
 LONG_NUMBER = 300
 
