@@ -10,6 +10,7 @@ from harness.results.pairs.pair_file import is_pair, read_sides
 from harness.results.pairs.regret import regrets
 from harness.results.pairs.tuned import tuned
 from harness.results.run import read_runs
+from reports.collector import collector_paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,8 +93,9 @@ def load(run: str | Path) -> pd.DataFrame:
     that tells them apart. Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
     """
     place = Path(run)
-    found = read_sides(place) if is_pair(place) else read_runs([place])
-    return frame(found[0]) if len(found) == 1 else frames(found)
+    with collector_paused():
+        found = read_sides(place) if is_pair(place) else read_runs([place])
+        return frame(found[0]) if len(found) == 1 else frames(found)
 
 
 def frame(run: Run) -> pd.DataFrame:

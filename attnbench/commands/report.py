@@ -113,7 +113,7 @@ def _page(runs: list[Path], output: Path | None, *, is_opened: bool) -> Path:
     from harness.results.journal import REPORT
     from harness.results.pairs.pair_file import is_pair
     from harness.results.run import read_runs
-    from reports.page.render import collector_paused
+    from reports.collector import collector_paused
 
     target = output if output is not None else runs[0] / REPORT
     with collector_paused():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import gc
 import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +13,13 @@ from harness.results.run import read_runs
 from reports import style, units
 from reports.answer import caveat, devices, doubts, sentences, tiles, verdicts
 from reports.chapters.chapter import machine
+from reports.collector import collector_paused
 from reports.frame import frames, with_marks
 from reports.page import embedded, glossary
 from reports.page.chapters import chapters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from jinja2 import Template
@@ -56,18 +55,6 @@ def write(runs: Sequence[Run], output: Path, *, opening: Opening | None = None) 
         # Half a character, as the file system's names may have, can't be written.
         target.write_text(html(runs, opening=opening), encoding="utf-8", errors="replace")
     return target
-
-
-@contextlib.contextmanager
-def collector_paused() -> Iterator[None]:
-    """Keep Python's cycle collector from walking a million live records again and again: a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def html(runs: Sequence[Run], *, opening: Opening | None = None) -> str:

@@ -13,7 +13,7 @@ import tomllib
 import pytest
 
 from scenarios import catalog
-from tests.support.commands import attnbench, in_process
+from tests.support.commands import in_process
 from tests.support.places import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -45,7 +45,7 @@ def statuses(stdout, name):
 
 @pytest.mark.usefixtures("installed")
 def test_the_plugin_is_found_by_its_entry_point():
-    listed = json.loads(attnbench("list", "--device", "cpu", "--json").stdout)
+    listed = json.loads(in_process("list", "--device", "cpu", "--json").stdout)
     (entry,) = [entry for entry in listed["implementations"] if entry["name"] == "chunked"]
     assert entry["available"]
     assert set(entry["supports"]) == {"causal", "backward"}
@@ -66,7 +66,7 @@ def bare(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("CXX", "no-such-compiler")
-        listed = json.loads(attnbench("list", *files, "--device", "cpu", "--json").stdout)
+        listed = json.loads(in_process("list", *files, "--device", "cpu", "--json").stdout)
     return {entry["name"]: entry for entry in listed["implementations"]}
 
 
@@ -79,8 +79,8 @@ def test_without_its_entry_point_the_plugin_is_not_there(bare):
 def test_the_triton_kernel_agrees_in_the_interpreter(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     kernel = str(EXAMPLES / "triton_kernel.py")
-    done = attnbench("check", "--quick", "--impl-file", kernel, "--impl", "triton-flash", "--device", "cpu", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = in_process("check", "--quick", "--impl-file", kernel, "--impl", "triton-flash", "--device", "cpu", "--json")
+    assert done.exit_code == 0, done.output
     assert statuses(done.stdout, "triton-flash") == {"ok"}
 
 
@@ -101,7 +101,7 @@ def test_a_wrong_triton_kernel_is_refused_in_the_interpreter(monkeypatch, tmp_pa
     assert text.count(right) == 1
     wrong.write_text(text.replace(right, wrong_part).replace("triton-flash", "triton-wrong"))
     words = ["--impl-file", str(wrong), "--impl", "triton-wrong", "--dtype", "float32", "-k", "n_q 100, n_k 257"]
-    done = attnbench("check", *words, "--device", "cpu", "--json")
+    done = in_process("check", *words, "--device", "cpu", "--json")
     assert "disagreed" in statuses(done.stdout, "triton-wrong")
 
 
@@ -117,8 +117,8 @@ def test_the_kernel_in_cpp_is_compiled_once_and_agrees(monkeypatch, tmp_path):
     monkeypatch.delenv("CXX", raising=False)
     kernel = str(EXAMPLES / "cpp_kernel.py")
     for words in (["--quick"], ["-k", "decode"]):
-        done = attnbench("check", *words, "--impl-file", kernel, "--impl", "cpp-rows", "--device", "cpu", "--json")
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = in_process("check", *words, "--impl-file", kernel, "--impl", "cpp-rows", "--device", "cpu", "--json")
+        assert done.exit_code == 0, done.output
         assert statuses(done.stdout, "cpp-rows") == {"ok"}
     assert len(list((tmp_path / "attnbench-examples").iterdir())) == 1
 
@@ -131,8 +131,8 @@ def test_without_a_compiler_the_kernel_in_cpp_is_listed_with_the_reason(bare):
 @pytest.mark.gpu
 def test_the_triton_kernel_agrees_on_a_gpu():
     kernel = str(EXAMPLES / "triton_kernel.py")
-    done = attnbench("check", "--quick", "--impl-file", kernel, "--impl", "triton-flash", "--device", "cuda", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = in_process("check", "--quick", "--impl-file", kernel, "--impl", "triton-flash", "--device", "cuda", "--json")
+    assert done.exit_code == 0, done.output
     assert statuses(done.stdout, "triton-flash") == {"ok"}
 
 
@@ -147,6 +147,7 @@ def test_the_scenario_reads_and_its_plan_grows_with_the_keys():
     assert all(case["case"]["point"]["kv_heads"] == 8 for case in cases)
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_the_scenario_runs(tmp_path):
     words = ["--device", "cpu", "--impl", "sdpa-auto", "-a", "n_k=64,128,256", "--fast", "-o", tmp_path / "run"]
     done = in_process("run", EXAMPLES / "decode.toml", *words, "--json")

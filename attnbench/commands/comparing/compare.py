@@ -114,7 +114,7 @@ def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown, telling: 
     from harness.comparing.compare import compare
     from harness.comparing.demands import judge_demands, policy_for
     from harness.policy import DEFAULT
-    from reports.page.render import collector_paused
+    from reports.collector import collector_paused
 
     try:
         demands = demands_of(shown)
@@ -150,7 +150,7 @@ def judge_pair(path: Path, gate: Gate) -> tuple[Changes, list[Judged], tuple[Run
     from harness.comparing.in_turn import compare_sides
     from harness.results.pairs.pair_file import read_sides
     from harness.results.pairs.paired import policy_of
-    from reports.page.render import collector_paused
+    from reports.collector import collector_paused
 
     demands = demands_of(gate)
     with collector_paused():

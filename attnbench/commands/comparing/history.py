@@ -39,7 +39,7 @@ def history_command(
     from harness.comparing.history import history
     from harness.policy import DEFAULT
     from reports.answer.history import lines
-    from reports.page.render import collector_paused
+    from reports.collector import collector_paused
 
     share = None if fail_on is None else _share(fail_on)
     try:
