@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +47,27 @@ def worker_here(monkeypatch):
     from tests.support.worker_here import take_the_place_of_processes
 
     take_the_place_of_processes(monkeypatch)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_workers(pytestconfig):
+    """Fork workers of a process that has torch; on a GPU they are started as ever, since a driver knows no forks."""
+    if sys.platform != "linux" or pytestconfig.option.markexpr == "gpu":
+        yield
+        return
+    from tests.support import forked
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.closing(forked.Sources()) as sources:
+        forked.fork_workers(patch, sources)
+        yield
+
+
+@pytest.fixture
+def started_workers(monkeypatch):
+    """Start workers as a user's run does: for tests of how one is started."""
+    from harness.runner import process
+
+    monkeypatch.setattr(process, "subprocess", subprocess)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -47,18 +47,24 @@ class Slot:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Child:
-    """The process of an attempt, which waits for its order, and the folder of the two."""
+    """The process of an attempt, and the folder of the two. It `waits` for another order once it has planned."""
 
     folder: Path
     process: subprocess.Popen[str]
+    waits: bool = False
 
     def tell(self) -> None:
         """Tell that the order is there."""
         if self.process.stdin is not None:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
+
+    def forget(self) -> None:
+        """Remove an order and what came of it."""
+        for name in (child.ORDER, child.ANSWER, child.PLAN):
+            (self.folder / name).unlink(missing_ok=True)
 
     def last_lines(self) -> list[str]:
         """Return the last lines that it printed."""
@@ -78,7 +84,7 @@ class Attempts:
     """Carry out orders on a slot, each in a child with a folder below `scratch`; keys tell attempts apart.
 
     `stop` may come from any thread, before the child is there too. `stages` tells where each attempt is. A child that
-    was made ready takes the next order: it has imported torch by then.
+    was made ready takes the next order, since it has imported torch by then, and so does one that has planned.
     """
 
     def __init__(self, slot: Slot, *, scratch: Path) -> None:
@@ -87,6 +93,7 @@ class Attempts:
         self._children: dict[str, subprocess.Popen[str]] = {}
         self._stopped: set[str] = set()
         self._spare: _Child | None = None
+        self._is_over = False
         self.stages: dict[str, Stage] = {}
 
     def perform(self, key: str, order: str) -> tuple[str, bytes]:
@@ -97,17 +104,12 @@ class Attempts:
             with self._ready() as ready:
                 (ready.folder / child.ORDER).write_text(order, encoding="utf-8")
                 answer = self._run(key, ready)
-                has_planned = (ready.folder / child.PLAN).exists()
-                found = answer.model_dump_json(), _result(ready.folder, answer)
+                return answer.model_dump_json(), _result(ready.folder, answer)
         except OSError as error:
             where = error.filename or self._scratch
             return Answer(kind="failed", reason=f"{where}: {error.strerror}").model_dump_json(), b""
         finally:
             self.stages.pop(key, None)
-        if has_planned:
-            # What was planned is measured next.
-            self.make_ready()
-        return found
 
     def make_ready(self) -> None:
         """Start the child of the next order before that is known, unless another run holds the device."""
@@ -131,13 +133,13 @@ class Attempts:
         for key in list(self.stages):
             self.stop(key)
         with self._guard:
-            spare, self._spare = self._spare, None
+            spare, self._spare, self._is_over = self._spare, None, True
         if spare is not None:
             threading.Thread(target=spare.close, daemon=True).start()
 
     @contextlib.contextmanager
     def _ready(self) -> Iterator[_Child]:
-        """Give the child that waits, or another where there is none that lives, and end it. Raises OSError."""
+        """Give the child that waits, or another where there is none that lives. Raises OSError."""
         with self._guard:
             ready, self._spare = self._spare, None
         if ready is not None and ready.process.poll() is not None:
@@ -147,6 +149,16 @@ class Attempts:
         try:
             yield ready
         finally:
+            self._put_back(ready)
+
+    def _put_back(self, ready: _Child) -> None:
+        """Keep a child that has planned, with its worker, for what is measured next; end any other."""
+        with self._guard:
+            keeps = ready.waits and not self._is_over and self._spare is None
+            if keeps:
+                ready.forget()
+                self._spare = ready
+        if not keeps:
             ready.close()
 
     def _run(self, key: str, ready: _Child) -> Answer:
@@ -159,10 +171,12 @@ class Attempts:
             # One that ended already is told by its code.
             with contextlib.suppress(OSError):
                 ready.tell()
-            self._listen(key, process)
-            code = process.wait()
+            has_answered = self._listen(key, process)
+            ready.waits = has_answered and (ready.folder / child.PLAN).exists()
+            code = 0 if has_answered else process.wait()
         finally:
-            end(process)
+            if not ready.waits:
+                end(process)
             with self._guard:
                 del self._children[key]
         with contextlib.suppress(OSError, ValueError):
@@ -199,11 +213,14 @@ class Attempts:
             start_new_session=True,
         )
 
-    def _listen(self, key: str, process: subprocess.Popen[str]) -> None:
-        """Keep the last stage that a child told, until it closes its output."""
+    def _listen(self, key: str, process: subprocess.Popen[str]) -> bool:
+        """Keep the last stage that a child told, until it has answered or closes its output; say whether it has."""
         for line in process.stdout or ():
+            if line.strip() == child.ANSWERED:
+                return True
             with contextlib.suppress(ValueError):
                 self.stages[key] = Stage.model_validate_json(line)
+        return False
 
 
 def held(slot: Slot) -> str:

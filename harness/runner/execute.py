@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from harness.results.plan_file import Plan
     from harness.results.summary_file import Summary
     from harness.results.verdicts_file import Verdicts
-    from harness.runner.process import WorkerProcess
     from harness.runner.progress import Progress
     from harness.runner.selection import Request
     from harness.runner.state import RunState
@@ -112,13 +111,11 @@ class _Ready:
 
 
 @contextmanager
-def _ready(
-    device: str, settings: WorkerSettings, *, progress: Progress, ahead: WorkerProcess | None = None
-) -> Iterator[_Ready]:
+def _ready(device: str, supervisor: Supervisor) -> Iterator[_Ready]:
     """Hold a device, with a worker for it. Raises SelectionError where Triton would interpret, DeviceHeldError."""
     refuse_interpreter(os.environ)
     noted = note_processes()
-    with lock_of(device) as lock, Supervisor(settings, progress=progress, ahead=ahead) as supervisor:
+    with lock_of(device) as lock, supervisor:
         yield _Ready(supervisor, lock, noted, journal.now())
 
 
@@ -129,7 +126,7 @@ def plan_and_execute(
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
-    with _ready(request.device, WorkerSettings.of(request), progress=progress) as ready:
+    with _ready(request.device, Supervisor(WorkerSettings.of(request), progress=progress)) as ready:
         plan = make_plan(request, ready.supervisor, progress=progress)
         store_plan(plan, directory)
         return _take(plan, directory, ready, progress=progress, limits=limits)
@@ -140,7 +137,7 @@ def execute(plan: Plan, directory: Path, *, progress: Progress, limits: TimeLimi
 
     Raises JournalError, SelectionError, WorkerError, OSError for what the user must mend.
     """
-    with _ready(plan.device, WorkerSettings.of(plan), progress=progress) as ready:
+    with _ready(plan.device, Supervisor(WorkerSettings.of(plan), progress=progress)) as ready:
         if journal.read_plan(directory) == plan:
             check_code(plan, directory)
             progress.resumed(str(directory / journal.PLAN))
@@ -160,17 +157,17 @@ def take_over(
     *,
     progress: Progress,
     limits: TimeLimits = NO_LIMITS,
-    ahead: WorkerProcess | None = None,
+    supervisor: Supervisor | None = None,
 ) -> Finished:
     """Take a plan that another process made, with our code and kernels, to its end in a new directory.
 
-    `ahead` is a worker that waits for what it starts with.
+    `supervisor` may have a worker already, of the plan's settings.
     Raises ForeignCodeError where ours are others, and what `execute` raises.
     """
     changed = changed_code(plan)
     if changed:
         raise ForeignCodeError(f"{', '.join(changed)} differs")
-    with _ready(plan.device, WorkerSettings.of(plan), progress=progress, ahead=ahead) as ready:
+    with _ready(plan.device, supervisor or Supervisor(WorkerSettings.of(plan), progress=progress)) as ready:
         known = digests_of(ready.supervisor.require(Describe()))
         other = sorted(key for key, digest in plan.digests.items() if known.get(key) != digest)
         if other:

@@ -40,15 +40,23 @@ def main():
     guard.end_with_parent(guard.kill_all, on_word=told.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder = Path(sys.argv[1])
-    told.wait()
-    order = Order.model_validate_json((folder / child.ORDER).read_bytes())
+    order = None
+    while order is None or order.plan is None:
+        told.wait()
+        told.clear()
+        order = Order.model_validate_json((folder / child.ORDER).read_bytes())
+        carry_out(order, folder)
+        (folder / child.ANSWER).write_text(Answer(kind="part").model_dump_json())
+        print(child.ANSWERED, flush=True)  # noqa: T201  # for who gave the order
+    os._exit(0)
+
+
+def carry_out(order, folder):
     StageLines(sys.stdout).phase_begun("agreement", cost=1.0, cases=1)
     if order.plan is None:
         (folder / child.PLAN).write_text(PLANNED)
     else:
         close_cases(order, folder)
-    (folder / child.ANSWER).write_text(Answer(kind="part").model_dump_json())
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The process that carries one order out: `python -P -m harness.cluster.chunk.child FOLDER CORES`, under a guard.
+"""The process that carries an order out: `python -P -m harness.cluster.chunk.child FOLDER CORES`, under a guard.
 
 The folder holds device.txt; it gets order.json, of which a line on standard input tells, and what comes of that goes
 beside them: answer.json, and plan.json or the directory run. Until the order is there the process imports what it will
-need, and has a worker do so. Standard output tells of progress, a JSON object a line.
+need, and has a worker do so. Standard output tells of progress, a JSON object a line, and of an answer. One that has
+planned keeps its worker and waits for another order; one that has measured ends.
 """
 
 from __future__ import annotations
@@ -12,28 +13,67 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cluster.chunk import guard
 
 if TYPE_CHECKING:
-    from harness.cluster.orders import Answer, Order
+    from harness.cluster.orders import Answer, Kernel, Order
     from harness.runner.process import WorkerProcess
+    from harness.runner.progress import Progress
+    from harness.runner.supervisor import Supervisor, WorkerSettings
 
 # What planning and measuring import.
 NEEDED = (
     *("harness.cluster.orders", "harness.cluster.chunk.stages", "harness.runner.execute", "harness.runner.plan"),
     "harness.verdicts.judging",
 )
+# The line that tells that answer.json is there.
+ANSWERED = "answered"
 ORDER, DEVICE, ANSWER, PLAN, RUN = "order.json", "device.txt", "answer.json", "plan.json", "run"
 
 
-def carry_out(order: Order, folder: Path, *, device: str, ahead: WorkerProcess | None = None) -> Answer:
-    """Plan, or measure, what an order says, into a folder; whatever stands in the way becomes the answer.
+@dataclass(frozen=True)
+class _Planned:
+    """A supervisor that has planned, with the settings of its worker and the kernels that this has loaded."""
 
-    `ahead` is a worker for the device that waits for what it starts with.
-    """
+    kernels: list[Kernel]
+    settings: WorkerSettings
+    supervisor: Supervisor
+
+
+@dataclass
+class Hands:
+    """What carries orders out on a device, into a folder; `ahead` is a worker that waits for what it starts with."""
+
+    folder: Path
+    device: str
+    ahead: WorkerProcess | None = None
+    _planned: _Planned | None = None
+
+    def supervisor(self, order: Order, settings: WorkerSettings, *, progress: Progress) -> Supervisor:
+        """Return a supervisor for an order: that of the planning before, where its worker has these kernels loaded."""
+        from harness.runner.supervisor import Supervisor
+
+        planned, self._planned = self._planned, None
+        if planned and order.plan and (planned.settings, planned.kernels) == (settings, order.kernels):
+            # Where its seconds went is told of the measuring alone.
+            planned.supervisor.stages.seconds.clear()
+            return planned.supervisor
+        if planned:
+            planned.supervisor.drop()
+        made, self.ahead = Supervisor(settings, progress=progress, ahead=self.ahead), None
+        return made
+
+    def keep(self, order: Order, supervisor: Supervisor, *, settings: WorkerSettings) -> None:
+        """Keep what has planned, whose worker turned out to have these settings."""
+        self._planned = _Planned(order.kernels, settings, supervisor)
+
+
+def carry_out(order: Order, hands: Hands) -> Answer:
+    """Plan, or measure, what an order says; whatever stands in the way becomes the answer."""
     from harness.cluster.orders import Answer
     from harness.results.device_lock import DeviceHeldError
     from harness.runner.execute import ForeignCodeError
@@ -41,7 +81,7 @@ def carry_out(order: Order, folder: Path, *, device: str, ahead: WorkerProcess |
     from harness.runner.supervisor import WorkerError
 
     try:
-        (_measure if order.plan else _plan)(order, folder, device=device, ahead=ahead)
+        (_measure if order.plan else _plan)(order, hands)
     except DeviceHeldError as error:
         return Answer(kind="held", reason=str(error))
     except ForeignCodeError as error:
@@ -54,44 +94,56 @@ def carry_out(order: Order, folder: Path, *, device: str, ahead: WorkerProcess |
     return Answer(kind="part")
 
 
-def _plan(order: Order, folder: Path, *, device: str, ahead: WorkerProcess | None) -> None:
+def _plan(order: Order, hands: Hands) -> None:
     """Make the plan of a class on its device."""
     from harness.cluster.chunk.stages import StageLines
     from harness.cluster.orders import laid_out
     from harness.runner.plan import make_plan
     from harness.runner.selection import SelectionError
-    from harness.runner.supervisor import Supervisor, WorkerSettings
+    from harness.runner.supervisor import WorkerSettings
 
     if order.asked is None:
         raise ValueError("an order without a plan must say what is asked for")
-    request = order.asked.request(device=device, impl_files=laid_out(order.kernels, folder / "kernels"))
+    request = order.asked.request(device=hands.device, impl_files=laid_out(order.kernels, hands.folder / "kernels"))
     shown = StageLines(sys.stdout)
-    with Supervisor(WorkerSettings.of(request), progress=shown, ahead=ahead) as supervisor:
+    supervisor = hands.supervisor(order, WorkerSettings.of(request), progress=shown)
+    try:
         plan = make_plan(request, supervisor, progress=shown)
+        hands.keep(order, supervisor, settings=WorkerSettings.of(plan))
+    except BaseException:
+        supervisor.drop()
+        raise
     skipped = [planned for planned in plan.cases if planned.skip]
     if len(skipped) == len(plan.cases):
         raise SelectionError(f"no case can run on {order.on}; {skipped[0].case.label}: {skipped[0].reason}")
-    (folder / PLAN).write_text(plan.model_dump_json(by_alias=True), encoding="utf-8")
+    (hands.folder / PLAN).write_text(plan.model_dump_json(by_alias=True), encoding="utf-8")
 
 
-def _measure(order: Order, folder: Path, *, device: str, ahead: WorkerProcess | None) -> None:
+def _measure(order: Order, hands: Hands) -> None:
     """Take the chunk's plan to its end, as a run of its own."""
     from harness.cluster.chunk.stages import StageLines
     from harness.cluster.orders import laid_out
     from harness.runner.execute import take_over
+    from harness.runner.supervisor import WorkerSettings
 
     plan = order.plan
-    if plan is None or plan.device != device:
-        raise ValueError(f"the plan is for {plan and plan.device}, the device here is {device}")
-    plan = plan.model_copy(update={"impl_files": list(laid_out(order.kernels, folder / "kernels"))})
-    limits = order.limits.time_limits()
-    finished = take_over(plan, folder / RUN, progress=StageLines(sys.stdout), limits=limits, ahead=ahead)
+    if plan is None or plan.device != hands.device:
+        raise ValueError(f"the plan is for {plan and plan.device}, the device here is {hands.device}")
+    plan = plan.model_copy(update={"impl_files": list(laid_out(order.kernels, hands.folder / "kernels"))})
+    shown = StageLines(sys.stdout)
+    finished = take_over(
+        plan,
+        hands.folder / RUN,
+        progress=shown,
+        limits=order.limits.time_limits(),
+        supervisor=hands.supervisor(order, WorkerSettings.of(plan), progress=shown),
+    )
     if finished.is_interrupted:
         raise ValueError("; ".join(finished.summary.warnings[-1:]) or "it was interrupted")
 
 
 def main() -> None:
-    """Carry out the order that comes into a folder, on some cores; end with who gives it."""
+    """Carry out orders that come into a folder, on some cores, to the first that measures; end with who gives them."""
     told = threading.Event()
     folder, cores = Path(sys.argv[1]), sys.argv[2]
     guard.pin([int(core) for core in cores.split(",") if core])
@@ -102,21 +154,29 @@ def main() -> None:
     from harness.runner.supervisor import launch_ahead
 
     # It imports torch, which takes longest, while this process imports the rest.
-    ahead = launch_ahead(device)
+    hands = Hands(folder, device, launch_ahead(device))
     for name in NEEDED:
         importlib.import_module(name)
-    told.wait()
-
-    from harness.cluster.orders import Order
-
-    order = Order.model_validate_json((folder / ORDER).read_bytes())
-    answer = carry_out(order, folder, device=device, ahead=ahead)
-    partial = folder / f"{ANSWER}.part"
-    partial.write_text(answer.model_dump_json(), encoding="utf-8")
-    partial.replace(folder / ANSWER)
-    sys.stdout.flush()
+    has_measured = False
+    while not has_measured:
+        told.wait()
+        told.clear()
+        has_measured = _answer(hands)
     # A thread waits on standard input for as long as the parent holds it.
     os._exit(0)
+
+
+def _answer(hands: Hands) -> bool:
+    """Carry out the order that lies in the folder, answer, and say so; return whether that was to measure."""
+    from harness.cluster.orders import Order
+
+    order = Order.model_validate_json((hands.folder / ORDER).read_bytes())
+    answer = carry_out(order, hands)
+    partial = hands.folder / f"{ANSWER}.part"
+    partial.write_text(answer.model_dump_json(), encoding="utf-8")
+    partial.replace(hands.folder / ANSWER)
+    print(ANSWERED, flush=True)  # noqa: T201  # for who gave the order
+    return order.plan is not None
 
 
 if __name__ == "__main__":

@@ -102,13 +102,15 @@ def test_a_child_that_was_made_ready_takes_the_next_order_and_one_that_was_kille
         assert list(tmp_path.iterdir()) == []
 
 
-def test_the_child_of_what_was_planned_is_ready_and_ends_with_all_others(tmp_path, monkeypatch):
+def test_what_planned_takes_the_next_order_and_ends_with_all_others(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHILD", stand_in_child.__name__)
     made = Attempts(Slot("cpu"), scratch=tmp_path)
     code = code_fingerprint()
     planning = order_text(Order(chunk="plan", on="cpu", fingerprint=code))
     assert made.perform("a", planning)[1] == stand_in_child.PLANNED.encode()
     waiting = made._spare.process
+    assert made.perform("b", planning)[1] == stand_in_child.PLANNED.encode()
+    assert made._spare.process is waiting
     made.stop_all()
     waiting.wait(timeout=20.0)
     while list(tmp_path.iterdir()):

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 WHY_NOT = allocator.why_not("cpu", os.environ)
 needs_glibc = pytest.mark.skipif(bool(WHY_NOT), reason=f"no comparison here: {WHY_NOT}")
 MEBIBYTE = 2**20
-# Ends a case after the fewest rounds, and ceilings after the fewest calls.
+# Ends a case after the fewest rounds, a comparison after two, and ceilings after the fewest calls.
 TIMING = DEFAULT.timing.model_copy(update={"precision": 0.5, "case_seconds": 0.1})
 RUN = DEFAULT.run.model_copy(update={"ceiling_seconds": 0.1, "ceiling_again_seconds": 0.1})
-SHORT = DEFAULT.model_copy(update={"timing": TIMING, "run": RUN})
+SHORT = DEFAULT.model_copy(update={"timing": TIMING, "run": RUN, "allocation": AllocationPolicy(rounds=2)})
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -38,10 +38,10 @@ def test_nothing_is_compared_where_the_allocator_is_another():
         assert allocator.why_not("cpu", {"HOME": "/"}) == ""
 
 
-def run(directory: Path, *, fresh_memory: bool = False, keep_memory: bool = True) -> None:
+def run(directory: Path, *, n: int = 64, fresh_memory: bool = False, keep_memory: bool = True) -> None:
     request = Request(
         scenarios=(catalog.find("sequence-length"),),
-        selection=Selection(implementations=("batched",), axes={"n": [2048]}),
+        selection=Selection(implementations=("batched",), axes={"n": [n]}),
         device="cpu",
         policy=SHORT,
         threads=1,
@@ -61,7 +61,7 @@ def peak_faults(directory: Path, record) -> list[float]:
 @needs_glibc
 def test_a_run_keeps_its_memory_and_compares_with_a_process_that_does_not(tmp_path):
     # 2048^2 scores of two heads take 32 MiB and a header, which glibc maps anew at each call.
-    run(tmp_path / "run", fresh_memory=True)
+    run(tmp_path / "run", n=2048, fresh_memory=True)
     (record,) = read_run(tmp_path / "run").records
     found = record.allocation
     (known,) = journal.read(tmp_path / "run").prepared.values()
