@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from reports import units
@@ -60,7 +61,7 @@ def _unfinished(run: Run, table: pd.DataFrame) -> str:
         return ""
     waiting = int((table["status"] == "not run").sum())
     missing = f", and {waiting:,} of {units.counted(len(table), 'planned case')} have no record" if waiting else ""
-    return f"The run did not finish{missing}: attnbench run --resume {run.path.name} measures the rest."
+    return f"The run did not finish{missing}: attnbench run --resume -o {shlex.quote(str(run.path))} measures the rest."
 
 
 def _wrong(table: pd.DataFrame) -> str:

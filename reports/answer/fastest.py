@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reports import units
@@ -20,13 +21,17 @@ SHARED_BY_MOST = 0.7
 
 @dataclass(frozen=True)
 class Contrast:
-    """The fastest implementation at one point, who is as fast, and the one that it is set against, None if alone."""
+    """The fastest implementation at one point, who is as fast, and the one that it is set against, None if alone.
+
+    `unresolved` are those beyond a tenth of its time whose 95 % interval overlaps with its own.
+    """
 
     n: float
     fastest: str
     seconds: float
     extra: float | None
     tied: tuple[str, ...]
+    unresolved: tuple[str, ...] = ()
     other: str | None = None
     other_seconds: float = 0.0
     other_extra: float | None = None
@@ -35,6 +40,11 @@ class Contrast:
     def factor(self) -> float:
         """Return how many times as fast it is."""
         return self.other_seconds / self.seconds
+
+    @property
+    def stands_out(self) -> bool:
+        """Tell whether it is faster than the other by more than a tenth, and significantly."""
+        return self.other is not None and self.other not in (*self.tied, *self.unresolved)
 
 
 def contrast(ok: pd.DataFrame, *, baseline: str) -> Contrast | None:
@@ -48,28 +58,31 @@ def contrast(ok: pd.DataFrame, *, baseline: str) -> Contrast | None:
         return None
     ordered = point.sort_values("time_s")
     quickest = ordered.iloc[0]
-    close = ordered[ordered["time_s"] <= CLOSE * quickest["time_s"]]["implementation"]
-    tied = tuple(str(name) for name in close.unique() if name != quickest["implementation"])
+    others = ordered[ordered["implementation"] != quickest["implementation"]]
+    close = others["time_s"] <= CLOSE * quickest["time_s"]
+    # Without intervals, as in tables of other tools, nothing overlaps.
+    overlaps = others["low_s"].astype(float) <= float(quickest["high_s"] or math.nan)
     found = Contrast(
-        float(quickest["n"]), str(quickest["implementation"]), float(quickest["time_s"]), _known(quickest), tied
+        float(quickest["n"]),
+        str(quickest["implementation"]),
+        float(quickest["time_s"]),
+        _known(quickest),
+        tied=_names(others[close]),
+        unresolved=_names(others[overlaps & ~close]),
     )
-    others = point[point["implementation"] != quickest["implementation"]]
     if others.empty:
         return found
     against = others[(others["implementation"] == baseline) & (others["time_s"] > CLOSE * quickest["time_s"])]
     if against.empty:
         against = others.sort_values(["extra_bytes", "time_s"], na_position="first").tail(1)
     other = against.iloc[0]
-    return Contrast(
-        found.n,
-        found.fastest,
-        found.seconds,
-        found.extra,
-        tied,
-        str(other["implementation"]),
-        float(other["time_s"]),
-        _known(other),
+    return replace(
+        found, other=str(other["implementation"]), other_seconds=float(other["time_s"]), other_extra=_known(other)
     )
+
+
+def _names(rows: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(map(str, rows["implementation"].unique()))
 
 
 def _known(row: pd.Series) -> float | None:
@@ -89,8 +102,16 @@ def contrast_sentence(ok: pd.DataFrame, *, baseline: str) -> str:
             f"{place} no implementation stands out: {found.fastest} takes {units.seconds(found.seconds)}, "
             f"{_others(found.tied)} within 10 %{memory}."
         )
-    tied = f" ({_others(found.tied)} within 10 %)" if found.tied else ""
-    return f"{place} {found.fastest} is fastest{tied}: {units.ratio(found.factor)} as fast as {found.other}{memory}."
+    if not found.stands_out:
+        return (
+            f"{place} {found.fastest} is not significantly faster than {found.other}: "
+            f"{units.seconds(found.seconds)} against {units.seconds(found.other_seconds)}{memory}; "
+            "their 95 % intervals overlap."
+        )
+    alike = [f"{_others(found.tied)} within 10 %"] if found.tied else []
+    alike += [f"{_others(found.unresolved)} not significantly slower"] if found.unresolved else []
+    beside = f" ({', '.join(alike)})" if alike else ""
+    return f"{place} {found.fastest} is fastest{beside}: {units.ratio(found.factor)} as fast as {found.other}{memory}."
 
 
 def _others(names: tuple[str, ...]) -> str:

@@ -70,7 +70,7 @@ def _of_speed(run: Run, table: pd.DataFrame) -> list[Tile]:
             found.append(Tile(rate, "highest throughput", str(most["implementation"]), "throughput"))
         return found
     place = f"at n = {units.plain(best.n)}"
-    if best.other is None or best.other in best.tied:
+    if not best.stands_out:
         found.append(Tile(units.seconds(best.seconds), f"{best.fastest}, per call", place, "time"))
     else:
         found.append(

@@ -55,7 +55,7 @@ def finding(sweep: Sequence[Frontier]) -> str:
     said = [f"{names} up to n = {reach}", *(f"{names} up to {reach}" for names, reach in more)]
     refused = [one.refused for one in sweep if one.refused is not None]
     left = f" What is larger was left out (predicted_oom), from n = {units.plain(min(refused))} on." if refused else ""
-    return f"Memory of {units.size(sweep[0].limit)} a case takes {units.listing(said)}, as predicted.{left}"
+    return f"By prediction, {units.size(sweep[0].limit)} per case are enough for {units.listing(said)}.{left}"
 
 
 def draw_frontier(sweep: Sequence[Frontier], colors: Looks) -> Drawing:

@@ -96,9 +96,9 @@ def draw_bursts(drawn: Sequence[Rates], colors: Looks) -> Drawing:
 def _finding(rates: Sequence[Rates]) -> str:
     worst = min(rates, key=lambda one: one.kept)
     if worst.sustained >= worst.burst:
-        return "No implementation is slower under lasting load than in a burst."
+        return "No implementation is slower under sustained load than in a burst."
     name = worst.record.case.implementation
-    return f"{name} loses most under lasting load: {units.percent(worst.kept)} of its burst rate remain."
+    return f"{name} loses most under sustained load: it keeps {units.percent(worst.kept)} of its burst rate."
 
 
 def _row(one: Rates) -> tuple[str, ...]:

@@ -236,7 +236,7 @@ def _speed_finding(joined: pd.DataFrame, axis: str, baseline: str) -> str:
     place = f"At {axis} = {units.plain(best[axis])}"
     if not faster:
         return (
-            f"{place} nothing is faster than {baseline}; {best['implementation']} comes closest, at "
+            f"{place} nothing is significantly faster than {baseline}; {best['implementation']} comes closest, at "
             f"{units.ratio(best['speed_up'])}{span} of its speed; {tally}"
         )
     return f"{place} {best['implementation']} is {units.ratio(best['speed_up'])}{span} as fast as {baseline}; {tally}"

@@ -40,7 +40,7 @@ def test_a_clean_run_has_no_caveat(complete):
 
 def test_a_run_that_did_not_finish_says_how_to_go_on(complete):
     cut = replace(complete, summary=None)
-    assert said(cut) == "The run did not finish: attnbench run --resume whole measures the rest."
+    assert said(cut) == f"The run did not finish: attnbench run --resume -o {cut.path} measures the rest."
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,23 @@ def test_who_is_as_fast_is_named_and_where_all_are_nobody_is_fastest():
     )
 
 
+def test_who_is_slower_by_overlapping_intervals_alone_is_not_called_so():
+    wide = {"low_s": 5e-4, "high_s": 5e-3}
+    auto, batched, loop = (
+        {"implementation": name, "time_s": seconds, **wide}
+        for name, seconds in (("auto", 1e-3), ("batched", 1.3e-3), ("loop", 9e-3))
+    )
+    open_ = ok_rows(auto, {**batched, "extra_bytes": 2**20})
+    assert contrast_sentence(open_, baseline="auto") == (
+        "At n = 4,096 auto is not significantly faster than batched: 1.00 ms against 1.30 ms; "
+        "their 95 % intervals overlap."
+    )
+    told = ok_rows(auto, batched, {**loop, "low_s": 8e-3})
+    assert contrast_sentence(told, baseline="loop") == (
+        "At n = 4,096 auto is fastest (batched not significantly slower): 9.00× as fast as loop."
+    )
+
+
 def test_one_implementation_has_its_time_and_none_has_nothing():
     assert contrast_sentence(of(mine=(2e-3, 2**20)), baseline="mine") == (
         "At n = 4,096 mine takes 2.00 ms per call, with 1.00 MiB of extra memory."

@@ -28,6 +28,13 @@ def test_one_implementation_has_its_time_and_no_rival():
     assert [tile.kind for tile in tiles(alone, table_of(alone))] == ["time", "memory", "agreement"]
 
 
+def test_a_difference_that_is_not_significant_has_no_speed_up():
+    both = run_of([*swept("batched", sizes=(64, 128)), *swept("loop", sizes=(64, 128))])
+    table = table_of(both)
+    assert "speed-up" in [tile.kind for tile in tiles(both, table)]
+    assert "speed-up" not in [tile.kind for tile in tiles(both, table.assign(low_s=1e-9))]
+
+
 def test_a_run_of_failures_has_no_tile():
     failed = run_of([runs.failed_record("loop", "oom", "too much", n=64, d=64, heads=2, batch=1)])
     assert tiles(failed, table_of(failed)) == []

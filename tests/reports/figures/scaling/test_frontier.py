@@ -19,7 +19,7 @@ SWEEP = [reaching("batched", 11585, refused=16384), reaching("einsum", 11585), r
 
 def test_it_is_said_how_far_each_gets_and_from_where_on_cases_were_left_out():
     assert finding(SWEEP) == (
-        "Memory of 1.00 GiB a case takes batched and einsum up to n = 11,500 and online up to 313,000, as predicted. "
+        "By prediction, 1.00 GiB per case are enough for batched and einsum up to n = 11,500 and online up to 313,000. "
         "What is larger was left out (predicted_oom), from n = 16,384 on."
     )
     assert "left out" not in finding(SWEEP[1:])

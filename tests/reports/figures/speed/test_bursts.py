@@ -1,4 +1,4 @@
-"""What a case keeps of its burst rate under lasting load is a ratio of its own rates, the quickest first."""
+"""What a case keeps of its burst rate under sustained load is a ratio of its own rates, the quickest first."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_the_quickest_under_load_stands_first_and_who_loses_most_is_named():
     figure = bursts(records, COLORS, key="k")
     assert [row[0] for row in figure.rows] == ["sdpa-flash", "batched", "loop"]
     assert figure.rows[0][3:] == ("8.00 GFLOP/s", "6.00 GFLOP/s", "75 %")
-    assert figure.finding == "sdpa-flash loses most under lasting load: 75 % of its burst rate remain."
+    assert figure.finding == "sdpa-flash loses most under sustained load: it keeps 75 % of its burst rate."
 
 
 def test_where_none_is_slower_under_load_none_is_named():
     figure = bursts([loaded("batched", burst=5e9, sustained=5.1e9)], COLORS, key="k")
-    assert figure.finding == "No implementation is slower under lasting load than in a burst."
+    assert figure.finding == "No implementation is slower under sustained load than in a burst."
 
 
 def test_a_row_is_drawn_from_its_burst_to_its_sustained_rate():
