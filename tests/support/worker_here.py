@@ -33,7 +33,7 @@ A = TypeVar("A", bound=BaseModel)
 class WorkerHere:
     """What `harness.runner.process.WorkerProcess` is for its supervisor; requests and answers are written and read."""
 
-    is_stuck = False
+    is_stuck = has_ended = False
     resident_cap: int | None = None
 
     def __init__(self, start: Start, *, hear: Callable[[Mapping[str, float]], object], **_: object) -> None:
