@@ -9,6 +9,7 @@ from reports import units
 from reports.answer.doubts import doubtful, warnings
 from reports.answer.law import HELD, laws
 from reports.answer.reasons import advice
+from reports.frame import APPROXIMATE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ def caveat(run: Run, table: pd.DataFrame) -> str:
     return (
         _without_times(table)
         or _unfinished(run, table)
-        or _wrong(table)
+        or _wrong(run, table)
         or _damaged(run, table)
         or _flags(table)
         or _fast(run)
@@ -64,7 +65,7 @@ def _unfinished(run: Run, table: pd.DataFrame) -> str:
     return f"The run did not finish{missing}: attnbench run --resume -o {shlex.quote(str(run.path))} measures the rest."
 
 
-def _wrong(table: pd.DataFrame) -> str:
+def _wrong(run: Run, table: pd.DataFrame) -> str:
     wrong = table[table["status"].isin(WRONG)]
     if wrong.empty:
         return ""
@@ -72,8 +73,18 @@ def _wrong(table: pd.DataFrame) -> str:
     verb = "has" if len(wrong) == 1 else "have"
     return (
         f"{units.counted(len(wrong), 'case')} of {units.listing(names)} {verb} no time, because the answer was wrong "
-        f"or another kernel ran than the one asked for: attnbench check --impl {names[0]} shows where."
+        f"or another kernel ran than the one asked for: {_checking(run, wrong, names[0])} shows where."
     )
+
+
+def _checking(run: Run, wrong: pd.DataFrame, name: str) -> str:
+    """Write the command that holds one implementation of a run against the oracle."""
+    problem = str(wrong.loc[wrong["implementation"] == name, "problem"].iloc[0])
+    words = ["attnbench", "check", "--impl", name.removesuffix(APPROXIMATE)]
+    words += ["--problem", problem] if problem != "attention" else []
+    for path in run.plan.impl_files if run.plan else ():
+        words += ["--impl-file", path]
+    return shlex.join(words)
 
 
 def _damaged(run: Run, table: pd.DataFrame) -> str:

@@ -47,10 +47,10 @@ def problem_chapter(
     drawn: Sequence[Sweep],
     colors: dict[str, Appearance],
     *,
-    taught: Lesson | None = None,
+    lesson: Lesson | None = None,
 ) -> Chapter | None:
     """Show the sweeps of a problem beside attention: time, memory, its phases stacked by size; of pooling, its fits."""
-    sections = _fits(taught) if problem == "pooling" and taught is not None else []
+    sections = _fits(lesson) if problem == "pooling" and lesson is not None else []
     named = {run.label: run for run in runs}
     names = names_of(drawn)
     swept = [sweep for sweep in drawn if sweep.axis is not None]
@@ -61,9 +61,9 @@ def problem_chapter(
     return Chapter(f"problem-{slug(problem)}", title, "", tuple(sections))
 
 
-def _fits(taught: Lesson) -> list[Section]:
+def _fits(lesson: Lesson) -> list[Section]:
     """Show what pooling predicts, and how its one parameter is learned."""
-    pictures = pooling.pictures(taught)
+    pictures = pooling.pictures(lesson)
     return [
         Section("What pooling predicts", LEAD_POOLING, tuple(pictures["pooling"])),
         Section("Learning one parameter", LEAD_LEARNING, tuple(pictures["learning"])),

@@ -39,10 +39,12 @@ def chapters(runs: Sequence[Run], table: pd.DataFrame, colors: dict[str, Appeara
     ]
     if len(runs) > 1:
         found.insert(0, runs_chapter(runs, drawn, table, colors))
-    taught = next((lesson for run in runs if (lesson := facts.found(run.path)) is not None), None)
-    others = [sweep.problem for sweep in every if sweep.problem != "attention"] + ["pooling"] * (taught is not None)
+    lesson_facts = next((lesson for run in runs if (lesson := facts.found(run.path)) is not None), None)
+    others = [sweep.problem for sweep in every if sweep.problem != "attention"] + ["pooling"] * (
+        lesson_facts is not None
+    )
     found += [
-        problem_chapter(problem, runs, [s for s in drawn if s.problem == problem], colors, taught=taught)
+        problem_chapter(problem, runs, [s for s in drawn if s.problem == problem], colors, lesson=lesson_facts)
         for problem in dict.fromkeys(others)
     ]
     found += [parts_chapter(runs), agreement_chapter(table, colors), device_chapter(runs, drawn, colors)]

@@ -108,7 +108,10 @@ def _memory_finding(rows: pd.DataFrame, axis: str) -> str:
     first, last = largest.iloc[0], largest.iloc[-1]
     smallest = units.size(first["extra_bytes"])
     words = f"At {axis} = {units.plain(first[axis])} {first['implementation']} takes {smallest} extra"
-    if len(largest) > 1:
+    greatest = units.size(last["extra_bytes"])
+    if len(largest) > 1 and greatest == smallest:
+        words += f", {last['implementation']} as much"
+    elif len(largest) > 1:
         factor = last["extra_bytes"] / first["extra_bytes"]
-        words += f", {last['implementation']} {units.size(last['extra_bytes'])}: {units.ratio(factor)} as much"
+        words += f", {last['implementation']} {greatest}: {units.ratio(factor)} as much"
     return f"{words}."

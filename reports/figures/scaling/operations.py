@@ -38,10 +38,12 @@ def operations(sweep: Sweep, colors: Looks) -> Figure | None:
     named = ends(rows, axis, "operations")
     if len(named) > 1 and len(set(named.values())) == 1:
         first = next(iter(named))
+        # Left of the end of a line that rises; above one that is level, which would cross it out.
+        level = rows["operations"].min() == rows["operations"].max()
         axes.annotate(
             f"all {len(named)} alike",
             xy=named[first],
-            xytext=(-8, 0),
+            xytext=(0, 7) if level else (-8, 0),
             textcoords="offset points",
             ha="right",
             color=style.INK,

@@ -66,6 +66,14 @@ def test_wrong_answers_come_before_doubts_about_times(complete):
     )
 
 
+def test_the_check_of_a_wrong_answer_names_its_problem_and_its_file(complete):
+    wrong = runs.failed_record("mine", "disagreed", "error", n=64, d=64, heads=2, batch=1)
+    wrong = wrong.model_copy(update={"case": wrong.case.model_copy(update={"problem": "multihead"})})
+    plan = complete.plan.model_copy(update={"impl_files": ["my kernel.py"]})
+    found = said(replace(complete, plan=plan, records=(*complete.records, wrong)))
+    assert "attnbench check --impl mine --problem multihead --impl-file 'my kernel.py' shows where." in found
+
+
 def test_nothing_timed_comes_first():
     failed = run_of([runs.failed_record("loop", "oom", "too much", n=64, d=64, heads=2, batch=1)])
     assert said(failed) == "No case was timed: the table of cases gives the reason for each."

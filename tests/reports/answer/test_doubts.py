@@ -51,6 +51,14 @@ def test_wide_intervals_are_one_quiet_sentence_with_advice(tmp_path):
     assert said.split(";")[0] in limits[: limits.index("</details>")]
 
 
+def test_the_widest_intervals_named_are_those_that_miss_what_was_asked(tmp_path):
+    runs.write_run(tmp_path / "run", drawn.swept("batched", "loop", sizes=(64, 128, 256, 512)), judged=False)
+    run = read_run(tmp_path / "run")
+    table = frames([run]).assign(low_s=1.0, high_s=1.01)
+    table.loc[table["n"] == 512, "high_s"] = 1.5
+    assert "2 of 8 miss it (widest: batched ±20 % and loop ±20 %)" in precision_sentence(run, table)
+
+
 def test_a_precise_run_has_no_such_sentence(tmp_path):
     record = runs.ok_record("batched", n=64, d=64, heads=2, batch=1)
     median = record.time.median

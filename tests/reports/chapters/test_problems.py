@@ -21,10 +21,10 @@ def module(implementation, n, *, phases=None):
     )
 
 
-def chapter_of(records, *, problem="multihead", taught=None):
+def chapter_of(records, *, problem="multihead", lesson=None):
     run = run_of(records)
     colors = colors_of(*(record.case.implementation for record in records))
-    return problem_chapter(problem, [run], sweeps([run], table_of(run)), colors, taught=taught)
+    return problem_chapter(problem, [run], sweeps([run], table_of(run)), colors, lesson=lesson)
 
 
 def test_a_module_is_drawn_whole_and_by_its_steps():
@@ -57,8 +57,8 @@ def test_a_joint_sweep_or_none_is_no_chapter():
 
 
 def test_pooling_begins_with_what_it_predicts_where_a_lesson_is_known():
-    chapter = chapter_of([module("d2l", 64)], problem="pooling", taught=lessons.lesson())
+    chapter = chapter_of([module("d2l", 64)], problem="pooling", lesson=lessons.lesson())
     assert chapter.title == "Attention pooling"
     assert [section.title for section in chapter.sections] == ["What pooling predicts", "Learning one parameter"]
     assert [len(section.figures) for section in chapter.sections] == [3, 4]
-    assert chapter_of([module("d2l", 64)], problem="multihead", taught=lessons.lesson()) is None
+    assert chapter_of([module("d2l", 64)], problem="multihead", lesson=lessons.lesson()) is None

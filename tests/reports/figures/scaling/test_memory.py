@@ -9,7 +9,7 @@ from reports.figures.scaling.memory import draw_memory, memory, output_bytes, sc
 from reports.frame import AXES
 from tests.support.drawn import colors_of, sweep_of, swept
 
-COLORS = colors_of("batched", "online")
+COLORS = colors_of("batched", "einsum", "online")
 
 
 def row(**known):
@@ -51,6 +51,8 @@ def test_the_finding_is_of_the_largest_size():
     assert figure.columns == ("implementation", "n", "measured", "predicted")
     lone = memory(sweep_of(swept("batched")), COLORS)
     assert lone.finding == "At n = 2,048 batched takes 65.1 MiB extra."
+    alike = memory(sweep_of(swept("batched", "einsum")), COLORS)
+    assert alike.finding == "At n = 2,048 batched takes 65.1 MiB extra, einsum as much."
 
 
 def test_without_extra_memory_there_is_no_figure():

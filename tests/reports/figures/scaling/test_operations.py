@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from reports.figures.scaling.operations import joint, operations
 from tests.support import runs
 from tests.support.drawn import BASE, colors_of, sweep_of, swept, timed
@@ -32,6 +34,17 @@ def test_counts_that_stay_do_not_change():
         r.model_copy(update={"counts": r.counts.model_copy(update={"operations": 100})}) for r in swept("batched")
     ]
     assert "do not change with n." in operations(sweep_of(constant), COLORS).finding
+
+
+def test_a_level_line_does_not_cross_out_its_label():
+    constant = [
+        r.model_copy(update={"counts": r.counts.model_copy(update={"operations": 100})})
+        for r in swept("batched", "loop")
+    ]
+    svg = operations(sweep_of(constant), COLORS).svg
+    label = float(re.search(r'y="([\d.]+)"[^>]*>all 2 alike<', svg)[1])
+    line = float(re.findall(r'<use [^>]*y="([\d.]+)" style="fill:var', svg)[-1])
+    assert label < line - 4
 
 
 def test_one_size_of_each_has_no_exponent():
