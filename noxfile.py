@@ -22,10 +22,9 @@ def _install(session: nox.Session, *groups: str) -> None:
     """Install attnbench and dependency groups at pinned versions; `nox --no-venv` uses what is there."""
     if not session.virtualenv.is_sandboxed:
         return
-    session.install(*PINS, "-e", ".")
     wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups) if groups else ()
-    if wanted:
-        session.install(*PINS, *wanted)
+    # What is imported is compiled then; most of PyTorch never is.
+    session.install("--no-compile", *PINS, "-e", ".", *wanted)
 
 
 def _evidence(session: nox.Session, program: str, *arguments: str) -> None:

@@ -58,7 +58,7 @@ def _forked_workers(pytestconfig):
     from tests.support import forked
 
     with pytest.MonkeyPatch.context() as patch, contextlib.closing(forked.Sources()) as sources:
-        forked.fork_workers(patch, sources)
+        forked.fork_workers(patch.setattr, sources)
         yield
 
 

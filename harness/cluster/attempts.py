@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 LAST_LINES, LAST_LENGTH = 3, 300
 # The module that is a child.
 CHILD = child.__name__
+# A child that tells nothing in so many waits of so many seconds, one after the other, is frozen. One wait would not do:
+# where the whole host was stopped, it is over before the child can tell.
+SILENCES, LISTEN_SECONDS = 4, 15.0
 # How the folders of attempts are named, and the file in one that has what its child printed.
 PREFIX, PRINTED = "attnbench-attempt-", "printed"
 
@@ -52,18 +56,18 @@ class _Child:
     """The process of an attempt, and the folder of the two. It `waits` for another order once it has planned."""
 
     folder: Path
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     waits: bool = False
 
     def tell(self) -> None:
         """Tell that the order is there."""
         if self.process.stdin is not None:
-            self.process.stdin.write("\n")
+            self.process.stdin.write(b"\n")
             self.process.stdin.flush()
 
     def forget(self) -> None:
         """Remove an order and what came of it."""
-        for name in (child.ORDER, child.ANSWER, child.PLAN):
+        for name in (child.ORDER, child.PLAN):
             (self.folder / name).unlink(missing_ok=True)
 
     def last_lines(self) -> list[str]:
@@ -90,7 +94,7 @@ class Attempts:
     def __init__(self, slot: Slot, *, scratch: Path) -> None:
         self._slot, self._scratch = slot, scratch
         self._guard = threading.Lock()
-        self._children: dict[str, subprocess.Popen[str]] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._stopped: set[str] = set()
         self._spare: _Child | None = None
         self._is_over = False
@@ -99,6 +103,8 @@ class Attempts:
     def perform(self, key: str, order: str) -> tuple[str, bytes]:
         """Carry out an order, both as JSON; return the answer, and the plan or the packed run directory."""
         if reason := held(self._slot):
+            # The device is another's: nothing of ours waits on it.
+            self._end_spare()
             return Answer(kind="held", reason=reason).model_dump_json(), b""
         try:
             with self._ready() as ready:
@@ -132,8 +138,13 @@ class Attempts:
         """End every attempt, and the child that waits for one."""
         for key in list(self.stages):
             self.stop(key)
+        self._is_over = True
+        self._end_spare()
+
+    def _end_spare(self) -> None:
+        """End the child that waits, without waiting for that."""
         with self._guard:
-            spare, self._spare, self._is_over = self._spare, None, True
+            spare, self._spare = self._spare, None
         if spare is not None:
             threading.Thread(target=spare.close, daemon=True).start()
 
@@ -146,6 +157,8 @@ class Attempts:
             ready.close()
             ready = None
         ready = ready or self._start()
+        # Not before it has planned anew: an order may come to nothing here.
+        ready.waits = False
         try:
             yield ready
         finally:
@@ -167,26 +180,31 @@ class Attempts:
             if key in self._stopped:
                 return Answer(kind="failed", reason="it was given up")
             self._children[key], self.stages[key] = process, Stage()
+        answer = None
         try:
             # One that ended already is told by its code.
             with contextlib.suppress(OSError):
                 ready.tell()
-            has_answered = self._listen(key, process)
-            ready.waits = has_answered and (ready.folder / child.PLAN).exists()
-            code = 0 if has_answered else process.wait()
+            answer = self._listen(key, process)
         finally:
-            if not ready.waits:
-                end(process)
             with self._guard:
                 del self._children[key]
-        with contextlib.suppress(OSError, ValueError):
-            return Answer.model_validate_json((ready.folder / child.ANSWER).read_bytes())
+                has_planned = answer is not None and answer.kind == "part" and (ready.folder / child.PLAN).exists()
+                # One that was stopped meanwhile is being ended.
+                ready.waits = has_planned and key not in self._stopped
+            if not ready.waits:
+                end(process)
+        if answer is not None:
+            return answer
+        code = process.wait()
         words = " | ".join(line.strip()[:LAST_LENGTH] for line in ready.last_lines())
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
-        return Answer(kind="failed", reason=f"the run was {how}{': ' * bool(words)}{words}")
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        return Answer(kind="failed", reason=f"the run {how}{': ' * bool(words)}{words}")
 
     def _start(self) -> _Child:
         """Start a child that waits for its order, in a folder of its own. Raises OSError."""
+        # Whatever tidies the folder of temporary files may have taken it.
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._scratch))
         try:
             (folder / child.DEVICE).write_text(self._slot.device, encoding="utf-8")
@@ -196,7 +214,7 @@ class Attempts:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    def _process(self, folder: Path, printed: int) -> subprocess.Popen[str]:
+    def _process(self, folder: Path, printed: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **self._slot.variables}
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
         cores = ",".join(str(core) for core in self._slot.cores)
@@ -207,20 +225,41 @@ class Attempts:
             stdout=subprocess.PIPE,
             stderr=printed,
             env=environment,
-            text=True,
-            errors="replace",
             # A process group of its own, so that all of it can be ended.
             start_new_session=True,
         )
 
-    def _listen(self, key: str, process: subprocess.Popen[str]) -> bool:
-        """Keep the last stage that a child told, until it has answered or closes its output; say whether it has."""
-        for line in process.stdout or ():
-            if line.strip() == child.ANSWERED:
-                return True
+    def _listen(self, key: str, process: subprocess.Popen[bytes]) -> Answer | None:
+        """Keep the last stage that a child told, until it answers, closes its output (None) or is silent for long."""
+        silences = 0
+        for line in _lines(process):
+            silences = 0 if line else silences + 1
+            if silences == SILENCES:
+                return Answer(
+                    kind="failed", reason=f"the run gave no sign of life for {SILENCES * LISTEN_SECONDS:.0f} s"
+                )
+            if line.startswith(child.ANSWERED):
+                return Answer.model_validate_json(line.removeprefix(child.ANSWERED))
             with contextlib.suppress(ValueError):
                 self.stages[key] = Stage.model_validate_json(line)
-        return False
+        return None
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """Yield the lines that a child prints with their ends until it closes its output; nothing after a silent while."""
+    if process.stdout is None:
+        return
+    rest = b""
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if not waiting.select(LISTEN_SECONDS):
+                yield b""
+                continue
+            if not (read := os.read(process.stdout.fileno(), 2**16)):
+                return
+            *lines, rest = (rest + read).split(b"\n")
+            yield from (line + b"\n" for line in lines)
 
 
 def held(slot: Slot) -> str:
@@ -241,7 +280,7 @@ def held(slot: Slot) -> str:
         return str(error)
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """Close the pipe that a child lives by, and kill its process group."""
     with contextlib.suppress(OSError):
         if process.stdin is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -177,7 +178,12 @@ def kernels_of(files: tuple[str, ...]) -> list[Kernel]:
 
 
 def laid_out(kernels: list[Kernel], folder: Path) -> tuple[str, ...]:
-    """Write kernels below a folder, each apart from the others, and return where they lie. Raises ValueError."""
+    """Write kernels below a folder, each apart from the others and from any before; return where they lie.
+
+    Raises ValueError.
+    """
+    # A module that lies there for others must not be found.
+    shutil.rmtree(folder, ignore_errors=True)
     paths = []
     for number, kernel in enumerate(kernels):
         place = folder / str(number)

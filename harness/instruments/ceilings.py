@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 LADDER_CPU = (256, 512, 1024, 2048)
 LADDER_CUDA = (1024, 2048, 4096, 8192)
 # A dtype without its own kernels needs 43 s for a product of size 2048 (float16 on a processor without AVX512-FP16):
-# a size whose calls would take longer than this is not tried.
-SIZE_SECONDS_AT_MOST = 1.0
+# a size whose calls would take longer than this share of the seconds for all is not tried.
+SIZE_SHARE_AT_MOST = 1 / 3
 # Past the peak a larger size only falls further; half of the best is past it.
 FALLEN = 0.5
 # Below this share of float32's rate a dtype is computed by conversion or scalar code.
@@ -67,7 +67,8 @@ def measure(device: str, dtypes: Iterable[str], *, seconds: float) -> list[Ceili
     share = seconds / (len(wanted) + 1)
     with torch.inference_mode():
         _wait_for_cores(target)
-        rates = [_matmul(target, dtype, seconds=share) for dtype in wanted]
+        at_most = SIZE_SHARE_AT_MOST * seconds
+        rates = [_matmul(target, dtype, seconds=share, at_most=at_most) for dtype in wanted]
         if target.type == "cuda" and "float32" in wanted:
             rates.append(_matmul_tf32(target, rates, seconds=share / len(LADDER_CUDA)))
         _wait_for_cores(target)
@@ -147,8 +148,8 @@ def _matmul_rate(device: torch.device, dtype: str, size: int, *, seconds: float)
     return 2 * size**3 / call, call
 
 
-def _matmul(device: torch.device, dtype: str, *, seconds: float) -> Ceiling:
-    """Climb the ladder of square matrix products and keep the best rate."""
+def _matmul(device: torch.device, dtype: str, *, seconds: float, at_most: float) -> Ceiling:
+    """Climb the ladder of square matrix products and keep the best rate; no size takes more than `at_most` seconds."""
     ladder = LADDER_CUDA if device.type == "cuda" else LADDER_CPU
     best, best_size, last = 0.0, 0, 0.0
     for size in ladder:
@@ -157,7 +158,7 @@ def _matmul(device: torch.device, dtype: str, *, seconds: float) -> Ceiling:
             best, best_size = rate, size
         # Eight times the work, or worse where time already grew faster than the work.
         growth = max(8.0, call / last) if last else 8.0
-        if rate < FALLEN * best or (CALLS_AT_LEAST + CALLS_UNTIMED) * growth * call > SIZE_SECONDS_AT_MOST:
+        if rate < FALLEN * best or (CALLS_AT_LEAST + CALLS_UNTIMED) * growth * call > at_most:
             break
         last = call
     sheet = datasheet(str(device))

@@ -100,6 +100,11 @@ class WorkerProcess:
         if start is not None:
             self.begin(start, stderr_lines=stderr_lines, hear=hear)
 
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether the process is gone."""
+        return self._process.poll() is not None
+
     def begin(self, start: Start, *, stderr_lines: int, hear: Callable[[Mapping[str, float]], object]) -> None:
         """Tell a worker what it starts with, and whom its stages are told."""
         self._hear, self._stderr_lines = hear, stderr_lines

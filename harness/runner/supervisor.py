@@ -96,8 +96,8 @@ class Supervisor:
     """Keep one worker alive, run by `interpreter`; as a context it ends the worker.
 
     With `has_own_packages` the worker is of the attnbench that is installed for its interpreter. `ahead` is a process
-    of ours that waits for what it starts with: it becomes the first worker if its environment is the one wanted.
-    `stages` has where the seconds of its workers went.
+    of ours that waits for what it starts with: it becomes the first worker if it lives and its environment is the one
+    wanted. `stages` has where the seconds of its workers went.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class Supervisor:
         self.started_workers += 1
         lines = self.settings.policy.run.stderr_lines
         ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead.variables == self._variables:
+        if ahead is not None and ahead.variables == self._variables and not ahead.has_ended:
             ahead.begin(start, stderr_lines=lines, hear=self.stages.add)
             return ahead
         if ahead is not None:

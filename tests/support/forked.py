@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pytest
+    from collections.abc import Callable, Mapping, Sequence
 
 # prctl(2): orphans below this process become its children.
 PR_SET_CHILD_SUBREAPER = 36
 # What neither an import nor the C library reads.
 READ_LATE = frozenset({"PYTEST_CURRENT_TEST", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "COLUMNS"})
+# What an interpreter runs to be a source; ours come first, as for a worker.
+PROGRAM = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.support.forked import main; main()"
 # Processes that wait for orders, each some 250 MB of which most is shared with what it forked.
 SOURCES_AT_MOST = 3
 ORDER_BYTES = 1 << 18
@@ -38,21 +38,30 @@ POLL_SECONDS = 0.005
 class Source:
     """A process that has torch, of which workers are forked."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, interpreter: str, environment: Mapping[str, str]) -> None:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            words = [sys.executable, "-P", "-m", "tests.support.forked", str(theirs.fileno())]
             self._process = subprocess.Popen(
-                words, pass_fds=[theirs.fileno()], env=dict(environment), stdin=subprocess.DEVNULL, cwd=ROOT
+                [interpreter, "-P", "-c", PROGRAM, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                # Another interpreter that has not what it takes says so as a worker.
+                stderr=None if interpreter == sys.executable else subprocess.DEVNULL,
             )
 
-    def fork(self, order: dict[str, Any], files: Sequence[int]) -> int:
-        """Fork a process by an order with descriptors; return its number once it is our child."""
+    def fork(self, order: dict[str, Any], files: Sequence[int]) -> int | None:
+        """Fork a process by an order with descriptors; return its number once it is our child, None if there is none.
+
+        That is where the source could not be had.
+        """
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
         try:
             socket.send_fds(self._ours, [json.dumps(order).encode()], files)
-            return int(self._ours.recv(ORDER_BYTES))
+            return int(self._ours.recv(ORDER_BYTES) or 0) or None
+        except ConnectionError:
+            return None
         finally:
             libc.prctl(PR_SET_CHILD_SUBREAPER, 0)
 
@@ -88,24 +97,34 @@ class ForkedProcess:
 
 
 class Sources:
-    """The processes of which workers are forked, by what an import may read of their variables."""
+    """The processes of which workers are forked, by interpreter and by what an import may read of their variables.
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[tuple[str, str], ...], Source] = {}
+    Workers of other interpreters than `only` are started; of `None` all are forked.
+    """
+
+    def __init__(self, *, only: str | None = sys.executable) -> None:
+        self._only = only
+        self._known: dict[tuple[object, ...], Source] = {}
 
     def start(self, words: Sequence[str], **options: Any) -> ForkedProcess | subprocess.Popen[bytes]:
-        """Start a worker as `subprocess.Popen` would; those of other interpreters are started by it."""
-        if [*words[:4]] != [sys.executable, "-P", "-m", "harness.worker"]:
+        """Start a worker as `subprocess.Popen` would."""
+        interpreter, *what = words[:4]
+        if what != ["-P", "-m", "harness.worker"] or self._only not in {None, interpreter}:
             return subprocess.Popen(words, **options)
         environment = options["env"]
-        key = tuple(sorted((name, value) for name, value in environment.items() if name not in READ_LATE))
-        source = self._known.pop(key, None) or Source(environment)
+        read = sorted((name, value) for name, value in environment.items() if name not in READ_LATE)
+        key = (interpreter, *read)
+        source = self._known.pop(key, None) or Source(interpreter, environment)
+        order = {"environment": environment, "parent": os.getpid(), "folder": os.getcwd()}  # noqa: PTH109
+        order["cores"] = sorted(os.sched_getaffinity(0))
+        pid = source.fork(order, [*map(int, words[4:6]), options["stdout"].fileno()])
+        if pid is None:
+            source.close()
+            return subprocess.Popen(words, **options)
         self._known[key] = source
         if len(self._known) > SOURCES_AT_MOST:
             self._known.pop(next(iter(self._known))).close()
-        order = {"environment": environment, "parent": os.getpid(), "folder": os.getcwd()}  # noqa: PTH109
-        order["cores"] = sorted(os.sched_getaffinity(0))
-        return ForkedProcess(source.fork(order, [*map(int, words[4:6]), options["stdout"].fileno()]))
+        return ForkedProcess(pid)
 
     def close(self) -> None:
         """End the processes that wait for orders."""
@@ -113,12 +132,12 @@ class Sources:
             self._known.popitem()[1].close()
 
 
-def fork_workers(patch: pytest.MonkeyPatch, sources: Sources) -> None:
-    """Let supervisors have forked workers; only Linux hands processes over."""
+def fork_workers(put: Callable[[Any, str, Any], object], sources: Sources) -> None:
+    """Let supervisors have forked workers, by `setattr` or a fixture's; only Linux hands processes over."""
     from harness.runner import process
 
     known = {"DEVNULL": subprocess.DEVNULL, "TimeoutExpired": subprocess.TimeoutExpired}
-    patch.setattr(process, "subprocess", SimpleNamespace(Popen=sources.start, **known))
+    put(process, "subprocess", SimpleNamespace(Popen=sources.start, **known))
 
 
 def serve(connection: socket.socket) -> list[str]:
@@ -172,7 +191,3 @@ def main() -> None:
     gc.freeze()
     sys.argv[1:] = serve(socket.socket(fileno=int(sys.argv[1])))
     worker.main()
-
-
-if __name__ == "__main__":
-    main()

@@ -21,8 +21,10 @@ SCENARIOS, SIZES, SEEDS = 1, 2, 2
 # Pairs of processes of two sides that take turns: the fewest that have a spread.
 PAIRS = 2
 # The text of a program's line that makes its lesson and turns short, and the program that is then as ours.
-LINE = "from tests.support import shorter; shorter.shorten(setattr)"
-PROGRAM = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {LINE}; from attnbench import main; main()"
+LINE = "from tests.support import forked, shorter; shorter.shorten(setattr)"
+# Each side of a pair starts several workers, which are forked of one that its interpreter ran.
+FORKED = "sys.platform == 'linux' and forked.fork_workers(setattr, forked.Sources(only=None))"
+PROGRAM = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {LINE}; {FORKED}; from attnbench import main; main()"
 
 
 def shorten(put: Callable[[Any, str, Any], object]) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from harness.policy import FAST
 from harness.protocol.messages import Describe, Failed, Start
+from harness.runner import process as runner_process
 from harness.runner.process import WorkerProcess
-from tests.support.forked import ForkedProcess
+from tests.support.forked import ForkedProcess, Sources
 from tests.support.places import ROOT
 
 START = Start(device="cpu", policy=FAST, threads=1)
@@ -68,11 +69,14 @@ def test_one_that_is_killed_says_by_what_and_one_that_is_left_ends_in_order(begi
 
 def test_it_dies_with_the_process_that_wanted_it():
     code = (
-        "import os, signal, sys, pytest\n"
-        "from tests.support import forked, test_forked\n"
+        "import os, signal, sys\n"
+        "from harness.policy import FAST\n"
+        "from harness.protocol.messages import Start\n"
+        "from tests.support import forked\n"
         "from harness.runner.process import WorkerProcess\n"
-        "forked.fork_workers(pytest.MonkeyPatch(), forked.Sources())\n"
-        "worker = WorkerProcess(test_forked.START, interpreter=sys.executable, stderr_lines=5)\n"
+        "forked.fork_workers(setattr, forked.Sources())\n"
+        "start = Start(device='cpu', policy=FAST, threads=1)\n"
+        "worker = WorkerProcess(start, interpreter=sys.executable, stderr_lines=5)\n"
         "assert isinstance(worker._process, forked.ForkedProcess), worker\n"
         "worker.ready\n"
         "print(worker._process.pid, flush=True)\n"
@@ -86,10 +90,12 @@ def test_it_dies_with_the_process_that_wanted_it():
         time.sleep(0.01)
 
 
-def test_an_interpreter_of_somebody_else_is_started_as_ever(tmp_path):
+def test_an_interpreter_of_somebody_else_and_one_that_can_be_no_source_are_started_as_ever(tmp_path, monkeypatch):
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\nexit 3\n")
     program.chmod(0o755)
-    worker = WorkerProcess(START, interpreter=str(program), stderr_lines=5)
-    assert "exited with code 3" in worker.ready.reason
-    worker.close()
+    for only in (sys.executable, None):
+        monkeypatch.setattr(runner_process.subprocess, "Popen", Sources(only=only).start)
+        worker = WorkerProcess(START, interpreter=str(program), stderr_lines=5)
+        assert "exited with code 3" in worker.ready.reason
+        worker.close()

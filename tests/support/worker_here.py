@@ -37,12 +37,16 @@ class WorkerHere:
     resident_cap: int | None = None
 
     def __init__(self, start: Start, *, hear: Callable[[Mapping[str, float]], object], **_: object) -> None:
-        self._start, self._hear = start, hear
+        self.begin(start, hear=hear)
         self.step = "start"
         self._threads = torch.get_num_threads()
         # What was registered stays known to this process; what this worker's files register does not.
         self._known = {name: copy.copy(value) for name, value in vars(discovery.discover()).items()}
         self._worker = Worker(announce=functools.partial(setattr, self, "step"))
+
+    def begin(self, start: Start, *, hear: Callable[[Mapping[str, float]], object], **_: object) -> None:
+        """Take what a worker starts with, and whom its stages are told."""
+        self._start, self._hear = start, hear
 
     @functools.cached_property
     def ready(self) -> Started | Refused | Failed:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import resource
 import subprocess
 from contextlib import contextmanager
-from functools import partial
 
 import pytest
 
 from harness.results import journal
 from tests.support.commands import in_process
-from tests.support.places import ROOT
-from tests.whole.test_run import closing_records, command, own_lock  # noqa: F401  # a fixture for this module
+from tests.whole.test_run import closing_records, own_lock  # noqa: F401  # a fixture for this module
 
 RUN = (
     *("run", "smoke", "--fast", "--device", "cpu", "--threads", "1", "--impl", "batched", "--impl", "sdpa-math"),
@@ -23,16 +21,13 @@ JOURNAL_BREAKS, REPORT_BREAKS = 16_384, 102_400
 
 
 def limited(size, *arguments):
-    """Run a command that can write no file beyond a size; what goes beyond is refused as on a full disk."""
-    return subprocess.run(
-        command(*arguments),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        timeout=280,
-        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size)),
-    )
+    """Call a command while no file can grow beyond a size; what goes beyond is refused as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        return in_process(*arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextmanager
@@ -51,8 +46,7 @@ def small_disk(folder, size):
 
 
 def one_line(done, *said):
-    code = done.returncode if isinstance(done, subprocess.CompletedProcess) else done.exit_code
-    assert code == 2, done.stderr
+    assert done.exit_code == 2, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     complaint = [line for line in done.stderr.splitlines() if line.startswith("attnbench:")]
     assert len(complaint) == 1, done.stderr

@@ -63,7 +63,7 @@ def failures(tmp_path_factory):
         "-a",
         "n=16,32",
         "--timeout",
-        "10",
+        "5",
         # Enough for a busy machine, which would leave cases out.
         "--time-budget",
         "250",
@@ -114,7 +114,7 @@ def test_each_failure_says_why(failures):
         if record.case.point["n"] == 32
     }
     assert "SIGSEGV" in reasons["planted-segfault"]
-    assert "within 10 s" in reasons["planted-hang"]
+    assert "within 5 s" in reasons["planted-hang"]
     assert "memory" in reasons["planted-hog"]
     assert "ValueError: a planted <b>mistake</b>" in reasons["planted-raise"]
     assert "failures.py:" in reasons["planted-raise"]
@@ -134,9 +134,13 @@ def worker_processes(parent: int) -> list[psutil.Process]:
     return psutil.Process(parent).children(recursive=True)
 
 
+# A run that lasts long enough to be killed in every stage of it, and no longer.
+RUN = ("run", "smoke", "--fast", "--impl", "batched", "--impl", "sdpa-*", "-a", "n=16,32", "--threads", "1")
+
+
 def start(directory: Path, *more: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command("run", "smoke", "--fast", "--impl", "batched", "--impl", "sdpa-*", "-o", str(directory), *more),
+        command(*RUN, "-o", str(directory), *more),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
@@ -248,7 +252,8 @@ def test_ctrl_c_ends_with_a_report_of_what_there_is_and_can_be_resumed(interrupt
     assert code == 130
     assert (directory / journal.REPORT).is_file()
     assert any(record.time and record.time.stop_reason == "interrupted" for record in read_run(directory).records)
-    assert start(directory, "--resume").wait(timeout=200) == 0
+    resumed = in_process(*RUN, "-o", directory, "--resume")
+    assert resumed.exit_code == 0, resumed.output
     assert set(closing_records(directory).values()) == {1}
 
 

@@ -1,18 +1,20 @@
 """The process that carries an order out: `python -P -m harness.cluster.chunk.child FOLDER CORES`, under a guard.
 
 The folder holds device.txt; it gets order.json, of which a line on standard input tells, and what comes of that goes
-beside them: answer.json, and plan.json or the directory run. Until the order is there the process imports what it will
-need, and has a worker do so. Standard output tells of progress, a JSON object a line, and of an answer. One that has
-planned keeps its worker and waits for another order; one that has measured ends.
+beside them: plan.json or the directory run. Until the order is there the process imports what it will need, and has a
+worker do so. Standard output tells of progress, a JSON object a line, of the answer, and by empty lines that the
+process lives. One that has planned keeps its worker and waits for another order; one that has measured ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +32,11 @@ NEEDED = (
     *("harness.cluster.orders", "harness.cluster.chunk.stages", "harness.runner.execute", "harness.runner.plan"),
     "harness.verdicts.judging",
 )
-# The line that tells that answer.json is there.
-ANSWERED = "answered"
-ORDER, DEVICE, ANSWER, PLAN, RUN = "order.json", "device.txt", "answer.json", "plan.json", "run"
+# What the line begins with that has the answer, as JSON: a file could not be written where the disk is full.
+ANSWERED = b"answered "
+ORDER, DEVICE, PLAN, RUN = "order.json", "device.txt", "plan.json", "run"
+# Seconds between two signs of life.
+BEAT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -131,13 +135,11 @@ def _measure(order: Order, hands: Hands) -> None:
         raise ValueError(f"the plan is for {plan and plan.device}, the device here is {hands.device}")
     plan = plan.model_copy(update={"impl_files": list(laid_out(order.kernels, hands.folder / "kernels"))})
     shown = StageLines(sys.stdout)
-    finished = take_over(
-        plan,
-        hands.folder / RUN,
-        progress=shown,
-        limits=order.limits.time_limits(),
-        supervisor=hands.supervisor(order, WorkerSettings.of(plan), progress=shown),
-    )
+    # What refuses the plan before its device is held leaves no worker either.
+    with hands.supervisor(order, WorkerSettings.of(plan), progress=shown) as supervisor:
+        finished = take_over(
+            plan, hands.folder / RUN, progress=shown, limits=order.limits.time_limits(), supervisor=supervisor
+        )
     if finished.is_interrupted:
         raise ValueError("; ".join(finished.summary.warnings[-1:]) or "it was interrupted")
 
@@ -149,6 +151,7 @@ def main() -> None:
     guard.pin([int(core) for core in cores.split(",") if core])
     guard.end_with_parent(guard.kill_all, on_word=told.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_beat, daemon=True).start()
     device = (folder / DEVICE).read_text(encoding="utf-8")
 
     from harness.runner.supervisor import launch_ahead
@@ -166,17 +169,33 @@ def main() -> None:
     os._exit(0)
 
 
+def _beat() -> None:
+    """Give signs of life for as long as somebody may read them."""
+    with contextlib.suppress(OSError):
+        while True:
+            time.sleep(BEAT_SECONDS)
+            _say(b"")
+
+
 def _answer(hands: Hands) -> bool:
-    """Carry out the order that lies in the folder, answer, and say so; return whether that was to measure."""
+    """Carry out the order that lies in the folder and answer; return whether that was to measure."""
     from harness.cluster.orders import Order
 
     order = Order.model_validate_json((hands.folder / ORDER).read_bytes())
-    answer = carry_out(order, hands)
-    partial = hands.folder / f"{ANSWER}.part"
-    partial.write_text(answer.model_dump_json(), encoding="utf-8")
-    partial.replace(hands.folder / ANSWER)
-    print(ANSWERED, flush=True)  # noqa: T201  # for who gave the order
+    tell(carry_out(order, hands))
     return order.plan is not None
+
+
+def tell(answer: Answer) -> None:
+    """Say what came of an order to who gave it."""
+    sys.stdout.flush()
+    _say(ANSWERED + answer.model_dump_json().encode())
+
+
+def _say(line: bytes) -> None:
+    """Write a line whole, whichever thread writes another; the buffer has a lock for each write."""
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def test_a_case_leaves_its_trace_its_tables_and_a_document(profiled):
         assert line.endswith("--bare")
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_case_of_a_run_is_found_by_its_id_and_only_called_where_asked(tmp_path):
     scenario = plan.select(catalog.find("smoke"), Selection(), device="cpu")
     cases, _ = plan.expand([scenario], names={"attention": ["batched"]}, selection=Selection(), device="cpu")
@@ -66,6 +67,7 @@ def test_a_case_of_a_run_is_found_by_its_id_and_only_called_where_asked(tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_wrong_kernel_is_not_profiled(tmp_path):
     (tmp_path / "wrong.py").write_text(WRONG)
     words = ["profile", "smoke", "-a", "n=16", "--impl", "wrong", "--impl-file", tmp_path / "wrong.py", *CPU]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -115,6 +117,67 @@ def test_what_planned_takes_the_next_order_and_ends_with_all_others(tmp_path, mo
     waiting.wait(timeout=20.0)
     while list(tmp_path.iterdir()):
         time.sleep(0.05)
+    assert made._spare is None
+
+
+def planned(made):
+    """Have a plan made, and return the child that waits then."""
+    assert made.perform("plan", order_text(Order(chunk="plan", on="cpu", fingerprint=code_fingerprint())))[1]
+    return made._spare
+
+
+@pytest.mark.parametrize("is_all", [False, True])
+def test_whose_folder_is_gone_takes_no_further_order(tmp_path, monkeypatch, is_all):
+    monkeypatch.setattr(module, "CHILD", stand_in_child.__name__)
+    scratch = tmp_path / "crew" / "worker"
+    made = Attempts(Slot("cpu"), scratch=scratch)
+    waiting = planned(made)
+    shutil.rmtree(tmp_path / "crew" if is_all else waiting.folder)
+    lost = Answer.model_validate_json(made.perform("a", order())[0])
+    assert (lost.kind, f"{waiting.folder}/order.json: No such file" in lost.reason) == ("failed", True)
+    assert waiting.process.poll() is not None
+    assert Answer.model_validate_json(made.perform("b", order())[0]).kind == "part"
+    assert list(scratch.iterdir()) == []
+
+
+def test_what_is_stopped_as_it_answers_takes_no_further_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHILD", stand_in_child.__name__)
+    made = Attempts(Slot("cpu"), scratch=tmp_path)
+    listen = Attempts._listen
+
+    def stopped(self, key, process):
+        answer = listen(self, key, process)
+        self.stop(key)
+        return answer
+
+    with monkeypatch.context() as late:
+        late.setattr(Attempts, "_listen", stopped)
+        made.perform("a", order_text(Order(chunk="plan", on="cpu", fingerprint=code_fingerprint())))
+    assert made._spare is None
+    assert Answer.model_validate_json(made.perform("b", order())[0]).kind == "part"
+
+
+def test_a_frozen_child_is_ended_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHILD", stand_in_child.__name__)
+    monkeypatch.setattr(module, "LISTEN_SECONDS", 0.25)
+    made = Attempts(Slot("cpu"), scratch=tmp_path)
+    made.make_ready()
+    frozen = made._spare.process
+    frozen.send_signal(signal.SIGSTOP)
+    answer = Answer.model_validate_json(made.perform("a", order())[0])
+    assert (answer.kind, answer.reason) == ("failed", "the run gave no sign of life for 1 s")
+    assert frozen.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_waits_on_a_device_goes_where_another_run_takes_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHILD", stand_in_child.__name__)
+    monkeypatch.setattr(device_lock, "folders", lambda: (tmp_path, tmp_path))
+    made = Attempts(Slot("cpu", cores=(0,)), scratch=tmp_path / "scratch")
+    waiting = planned(made)
+    with DeviceLock(["core-0"], folder=tmp_path, name="other"):
+        assert Answer.model_validate_json(made.perform("a", order())[0]).kind == "held"
+    waiting.process.wait(timeout=20.0)
     assert made._spare is None
 
 

@@ -49,6 +49,12 @@ def test_kernels_travel_with_the_files_beside_them(tmp_path):
     assert [file.read_text() for file in helpers(tmp_path / "there" / "0" / "kernel.py")] == ["SIZE = 4\n"]
 
 
+def test_no_module_of_kernels_before_is_left_for_those_that_come(tmp_path):
+    laid_out([Kernel(path="k.py", files={"k.py": "1", "beside.py": "1"})], tmp_path / "there")
+    (there,) = laid_out([Kernel(path="k.py", files={"k.py": "2"})], tmp_path / "there")
+    assert [(file.name, file.read_text()) for file in Path(there).parent.iterdir()] == [("k.py", "2")]
+
+
 def test_a_kernel_is_not_written_outside_its_folder(tmp_path):
     with pytest.raises(ValueError, match="outside"):
         laid_out([Kernel(path="k.py", files={"k.py": "", "../x.py": ""})], tmp_path / "there")

@@ -26,6 +26,12 @@ def parts(tmp_path_factory):
     return make_parts(tmp_path_factory.mktemp("parts"))
 
 
+@pytest.fixture(scope="module")
+def merged(parts):
+    """Return what comes of the parts as they are, for tests that read it and write it out."""
+    return merge(parts)
+
+
 @pytest.fixture
 def own(parts, tmp_path):
     """Return copies of the parts, to be changed."""
@@ -48,8 +54,8 @@ def without(directory, *, cases):
     path.write_text("\n".join(kept) + "\n")
 
 
-def test_the_cases_of_a_merge_are_the_plans_each_once_and_one_machine_makes_one_run(parts, tmp_path):
-    write(merge(parts), tmp_path / "all")
+def test_the_cases_of_a_merge_are_the_plans_each_once_and_one_machine_makes_one_run(merged, tmp_path):
+    write(merged, tmp_path / "all")
     run = read_run(tmp_path / "all")
     whole = read_run(whole_run(tmp_path))
     assert sorted(record.case.id for record in run.records) == sorted(whole.by_id)
@@ -61,8 +67,7 @@ def test_the_cases_of_a_merge_are_the_plans_each_once_and_one_machine_makes_one_
     assert {record.part for record in run.records} == {"part-1", "part-2", "part-3"}
 
 
-def test_records_are_as_their_part_closed_them_and_rounds_those_of_one_part(parts):
-    merged = merge(parts)
+def test_records_are_as_their_part_closed_them_and_rounds_those_of_one_part(merged, parts):
     found = {record.case.id: record for record in merged.records}
     for part in parts:
         run = read_run(part)
@@ -207,12 +212,12 @@ def test_a_part_that_measured_nothing_is_named_and_a_torn_line_harms_no_other(ow
         merge([own[0], own[2]])
 
 
-def test_a_merge_is_not_a_part_and_no_directory_is_written_over(parts, tmp_path):
-    write(merge(parts), tmp_path / "all")
+def test_a_merge_is_not_a_part_and_no_directory_is_written_over(merged, tmp_path):
+    write(merged, tmp_path / "all")
     with pytest.raises(MergeError, match="merged already"):
         merge([tmp_path / "all"])
     with pytest.raises(MergeError, match="exists already"):
-        write(merge(parts), tmp_path / "all")
+        write(merged, tmp_path / "all")
     with pytest.raises(MergeError, match="is no part of anything"):
         merge([tmp_path])
     assert [path.name for path in tmp_path.iterdir()] == ["all"]

@@ -39,6 +39,22 @@ def test_a_dtype_far_below_float32_is_no_fast_path():
     assert "no fast path" not in noted[0].how
 
 
+@pytest.mark.parametrize(
+    ("seconds", "sizes"), [(3.0, [256, 512, 1024, 2048]), (1.0, [256, 512, 1024]), (0.1, [256, 512])]
+)
+def test_a_size_that_would_take_a_third_of_the_time_for_all_is_not_tried(monkeypatch, seconds, sizes):
+    tried = []
+
+    def rate(_device, _dtype, size, **_):
+        tried.append(size)
+        return 1e11, 2 * size**3 / 1e11
+
+    monkeypatch.setattr(ceilings, "_matmul_rate", rate)
+    monkeypatch.setattr(ceilings, "_bandwidths", lambda *_, **__: [])
+    ceilings.measure("cpu", ["float32"], seconds=seconds)
+    assert tried == sizes
+
+
 def test_even_without_time_there_are_three_samples():
     calls = 0
 

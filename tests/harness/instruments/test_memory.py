@@ -42,7 +42,7 @@ def measured(problem, name: str, direction: str = "forward", **changes):
 @pytest.mark.parametrize("name", ["batched", "einsum", "sdpa-math", "sdpa-flash", "online", "loop"])
 def test_the_allocator_peak_is_the_same_on_every_repeat(attention, name, direction):
     entry = registry.get("attention", name)
-    subject = Subject(attention, entry, attention.parse({**POINT, "n": 64}), torch.float32, CPU, direction)
+    subject = Subject(attention, entry, attention.parse({**POINT, "n": 16}), torch.float32, CPU, direction)
     with directions.measured_call(subject, subject.inputs(seed=0)) as ready:
         ready.call()
         found = kernels.profile(ready.call, device=CPU, synchronize=lambda: None, calls=5)

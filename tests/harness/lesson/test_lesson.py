@@ -169,6 +169,7 @@ def test_a_report_says_where_attention_overtakes_the_projections(facts, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("worker_here")
 def test_a_run_of_pooling_shows_what_it_predicts(tmp_path, monkeypatch):
     # Its own lock, so that another run on this machine doesn't keep the test from its device.
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))

@@ -90,10 +90,28 @@ def test_every_mistake_of_a_document_has_its_line(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("text", ['{"a": 1e400}', "[NaN]", "[-Infinity]", '{"a": 1e99999}', "[" + "9" * 301 + "]"])
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1e400}', "[NaN]", "[-Infinity]", '{"a": 1e99999}', "[1.5E+400 , 1]", "1e400\n", "[" + "9" * 301 + "]"],
+)
 def test_a_number_that_no_report_can_show_is_refused(text):
     with pytest.raises(documents.JsonMistakeError):
         documents.read_json(text)
+
+
+@pytest.mark.parametrize("before", range(documents.LONG_STRIDE + 1))
+def test_a_number_of_too_many_digits_is_found_wherever_it_begins(before):
+    with pytest.raises(documents.JsonMistakeError, match="301 digits"):
+        documents.read_json("[" + " " * before + "9" * 301 + "]")
+    assert documents.read_json("[" + " " * before + "9" * 300 + "]") == [int("9" * 300)]
+
+
+def test_of_a_line_of_numbers_neither_each_digit_nor_each_value_is_looked_at(monkeypatch):
+    monkeypatch.setattr(documents, "LONG", None)
+    monkeypatch.setattr(documents, "LARGE_NUMBER", None)
+    monkeypatch.setattr(documents, "check_depth", None)
+    line = {"case": "0a3e1234bc", "samples": [0.1 + number / 7 for number in range(100)]}
+    assert documents.read_json(json.dumps(line)) == line
 
 
 def test_words_and_numbers_that_only_look_suspect_are_read():

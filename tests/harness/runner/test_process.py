@@ -105,6 +105,7 @@ def test_a_step_does_not_move_the_deadline(worker):
 def test_a_process_over_its_cap_is_killed_and_the_bytes_are_told(worker):
     process = worker("def answer(): time.sleep(600)")
     process.resident_cap = 1
+    assert not process.has_ended
     lost = process.ask(Describe(), seconds=60.0)
     assert (lost.status, lost.worker_gone) == ("oom", True)
     assert lost.reason.endswith("over the cap of 1")
@@ -126,6 +127,7 @@ def test_how_a_process_died_is_told(worker, end, how):
     )
     # What is asked of a dead process is answered alike, and nobody waits.
     assert process.ask(Describe(), seconds=10.0).worker_gone
+    assert process.has_ended
 
 
 @pytest.mark.parametrize(("after", "status"), [(3, "crashed"), (4, "oom"), (None, "crashed")])

@@ -55,8 +55,8 @@ class Ahead:
 
     is_stuck = False
 
-    def __init__(self, variables):
-        self.variables, self.done = variables, []
+    def __init__(self, variables, *, has_ended=False):
+        self.variables, self.has_ended, self.done = variables, has_ended, []
 
     def begin(self, start, **_):
         self.done.append(start.device)
@@ -66,11 +66,18 @@ class Ahead:
 
 
 @pytest.mark.parametrize(
-    ("variables", "done"), [(variables_of("cpu", keep_memory=True), "cpu"), ({"A": "1"}, "closed")]
+    ("variables", "has_ended", "done"),
+    [
+        (variables_of("cpu", keep_memory=True), False, "cpu"),
+        (variables_of("cpu", keep_memory=True), True, "closed"),
+        ({"A": "1"}, False, "closed"),
+    ],
 )
-def test_a_process_that_waits_is_the_first_worker_where_its_environment_is_the_one_wanted(variables, done, monkeypatch):
+def test_a_process_that_waits_is_the_first_worker_where_it_lives_and_its_environment_is_the_one_wanted(
+    variables, has_ended, done, monkeypatch
+):
     monkeypatch.setattr(runner_supervisor, "WorkerProcess", lambda *_, **__: Ahead({}))
-    ahead = Ahead(variables)
+    ahead = Ahead(variables, has_ended=has_ended)
     with Supervisor(SETTINGS, progress=Listener(), ahead=ahead) as made:
         made.launch()
         assert ahead.done == [done]
