@@ -100,7 +100,7 @@ def contrast_sentence(ok: pd.DataFrame, *, baseline: str) -> str:
     if found.other in found.tied:
         return (
             f"{place} no implementation stands out: {found.fastest} takes {units.seconds(found.seconds)}, "
-            f"{_others(found.tied)} within 10 %{memory}."
+            f"{_others(found.tied)} within 10 %{_beside(found)}."
         )
     if not found.stands_out:
         return (
@@ -131,6 +131,16 @@ def _memory(found: Contrast) -> str:
     if not mine or not theirs:
         return f", with {own} against {units.size(theirs) if theirs else 'none'}"
     return f", with {_times(mine / theirs)} extra memory ({units.size(mine)} against {units.size(theirs)})"
+
+
+def _beside(found: Contrast) -> str:
+    """Say what memory each of two that are as fast takes, "" if that is not known."""
+    mine, theirs = found.extra, found.other_extra
+    if mine is None or theirs is None:
+        return ""
+    if units.size(mine) == units.size(theirs):
+        return f"; both take {units.size(mine)} of extra memory" if mine else "; neither takes extra memory"
+    return f"; extra memory is {units.size(mine)} for {found.fastest}, {units.size(theirs)} for {found.other}"
 
 
 def _times(share: float) -> str:

@@ -68,9 +68,13 @@ def law_sentence(run: Run, table: pd.DataFrame) -> str:
     if by_bytes := memory_sentence(run):
         return by_bytes
     sizes = _timed(table)["n"].dropna().unique()
-    if len(sizes) == 1:
-        return f"This run can't tell how cost grows: it has one size, n = {units.plain(float(sizes[0]))}."
-    return "This run judged no law: it has times and bytes, but no claim about how they grow."
+    if not (table["status"] == "ok").any():
+        why = "no case was timed"
+    elif len(sizes) == 1:
+        why = f"it has one size, n = {units.plain(float(sizes[0]))}"
+    else:
+        return "This run judged no law: it has times and bytes, but no claim about how they grow."
+    return f"This run can't tell how cost grows: {why}."
 
 
 def rows(run: Run, table: pd.DataFrame) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from reports import style, units
@@ -31,25 +32,32 @@ def held(profile: CaseProfile) -> Figure | None:
     axes.fill_between(across, heights, step="post", color=colors[name].color, alpha=0.18, linewidth=0)
     axes.step(across, heights, where="post", color=colors[name].color)
     axes.plot([peak.seconds], [peak.bytes], color=colors[name].color, marker="o", linestyle="none")
-    for axis, write in ((axes.xaxis, units.seconds), (axes.yaxis, units.size)):
-        axis.set_major_locator(ticker.MaxNLocator(TICKS))
+    top = 1.08 * peak.bytes
+    # Bytes are written in binary units, where steps of a power of two are round.
+    step = 2.0 ** math.ceil(math.log2(top / TICKS))
+    for axis, locator, write in (
+        (axes.xaxis, ticker.MaxNLocator(TICKS), units.seconds),
+        (axes.yaxis, ticker.MultipleLocator(step), lambda value: units.size(value, write=units.short)),
+    ):
+        axis.set_major_locator(locator)
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _, write=write: write(value) if value else "0"))
     axes.set_xlim(0, end)
-    axes.set_ylim(0, 1.08 * peak.bytes)
+    axes.set_ylim(0, top)
     axes.set_xlabel("time since the call began")
     axes.set_ylabel("held by its allocations")
     title = "What does the call hold, and when?"
     finding = (
         f"Its allocations hold at most {units.size(peak.bytes)}, {units.seconds(peak.seconds)} after it began, "
-        f"and {units.size(profile.held[-1].bytes)} at its end."
+        f"and {units.size(profile.held[-1].bytes)} at its end; "
+        f"they come to {units.size(profile.allocated_bytes)} in all."
     )
     return Figure(
         id="held",
         title=title,
         svg=style.to_svg(drawing, prefix="held", alt=f"{title} {finding}", colors=colors),
         alt=title,
-        how="Each step is an allocation or what is freed of one; what was held before the call, its inputs, is not in "
-        "it. The call is one that the profiler notes each allocation of, which makes it longer.",
+        how="Each step is an allocation or a release; what was held before the call, such as its inputs, is not "
+        "counted. The profiler records every allocation of this call, which makes it longer.",
         finding=finding,
         columns=("seconds", "bytes"),
         rows=tuple((f"{point.seconds:.9f}", str(point.bytes)) for point in profile.held),

@@ -75,7 +75,9 @@ def find(drawn: Sequence[Figure], name: str) -> Figure:
     listed = alike or list(drawn)
     shown = ", ".join(figure.id for figure in listed[:NAMED_AT_MOST])
     more = f" and {len(listed) - NAMED_AT_MOST} more (--figure list)" if len(listed) > NAMED_AT_MOST else ""
-    raise ValueError(f"{'several figures' if alike else 'no figure'} {name!r}; have: {CARD}, {shown}{more}")
+    if alike:
+        raise ValueError(f"several figures fit {name!r}: {shown}{more}")
+    raise ValueError(f"no figure {name!r}; have: {CARD}, {shown}{more}")
 
 
 def _has_words(name: str, wanted: str) -> bool:

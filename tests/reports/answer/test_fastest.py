@@ -55,6 +55,20 @@ def test_who_is_as_fast_is_named_and_where_all_are_nobody_is_fastest():
     )
 
 
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ((2**20, 2**21), "; extra memory is 1.00 MiB for auto, 2.00 MiB for flash."),
+        ((2**20, 2**20), "; both take 1.00 MiB of extra memory."),
+        ((0, 0), "; neither takes extra memory."),
+    ],
+    ids=["unequal", "equal", "none"],
+)
+def test_memory_of_two_that_are_as_fast_names_both(extra, words):
+    two = of(auto=(1e-3, extra[0]), flash=(1.02e-3, extra[1]))
+    assert contrast_sentence(two, baseline="auto").endswith(f"flash within 10 %{words}")
+
+
 def test_who_is_slower_by_overlapping_intervals_alone_is_not_called_so():
     wide = {"low_s": 5e-4, "high_s": 5e-3}
     auto, batched, loop = (

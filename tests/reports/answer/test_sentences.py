@@ -48,6 +48,11 @@ def test_a_run_without_a_law_says_why(sizes, words):
     assert law_sentence(bare, table_of(bare)).startswith(words)
 
 
+def test_a_run_that_timed_nothing_does_not_claim_to_have_times():
+    failed = run_of([runs.failed_record("loop", "oom", "too much", n=64, d=64, heads=2, batch=1)], judged=True)
+    assert law_sentence(failed, table_of(failed)) == "This run can't tell how cost grows: no case was timed."
+
+
 def test_several_dtypes_have_a_row_each_and_one_has_none(run):
     assert rows(run, table_of(run)) == []
     half = [

@@ -36,7 +36,7 @@ def test_a_figure_is_found_by_its_name_or_by_enough_of_its_words(name, place):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("time", "several figures 'time'; have: card, time-run-n-float32, time-run-n-float16"),
+        ("time", "several figures fit 'time': time-run-n-float32, time-run-n-float16"),
         ("tim", "no figure 'tim'; have: card, time-run-n-float32, time-run-n-float16, memory-run-n-float32"),
     ],
 )

@@ -26,6 +26,7 @@ def test_the_page_has_the_sentence_the_parts_the_timeline_and_the_lines_to_paste
     assert "Arithmetic bounds it: 80.0 MFLOP at 100 GFLOP/s take 800 µs" in text
     assert '<th scope="row">aten::bmm</th><td>70.0%</td><td>700 µs</td><td>2</td>' in text
     assert "What does the call hold, and when?" in text
+    assert text.count("Its allocations hold at most") == 2
     assert "perf stat -- x" in text
     assert "dram__bytes_read.sum</th><td>2</td><td>byte</td>" in text
     assert "It allocates nothing." in page(allocated_bytes=0)
