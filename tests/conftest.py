@@ -41,6 +41,19 @@ def _own_places(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="module")
+def no_page():
+    """Let runs write a page without figures, which take two seconds: for tests that read everything else."""
+    from reports.page import render
+
+    def write(_runs, page, **_):
+        page.write_text("<html></html>", encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "write", write)
+        yield
+
+
 @pytest.fixture
 def worker_here(monkeypatch):
     """Let workers be in this process: for tests whose implementations are honest, or none is called."""

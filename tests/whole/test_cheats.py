@@ -10,6 +10,8 @@ from harness.results.run import read_run
 from tests.support.commands import in_process
 from tests.support.places import PLANTED
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 # The planted drift begins with the ninth call on the same inputs.
 CALLS_BEFORE_DRIFT = 9
 ANY_CHECK = (

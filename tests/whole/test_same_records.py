@@ -8,6 +8,8 @@ from harness.results.run import Run, read_run
 from tests.support.commands import in_process
 from tests.support.places import STORED
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 # Errors in float32 move in their last digits with the processor's instructions.
 SAME_ERROR = 0.25
 

@@ -9,6 +9,8 @@ import pytest
 from harness.results.run import read_run
 from tests.support.commands import in_process
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 ASKED = ("smoke", "--impl", "batched", "--impl", "einsum", "-a", "n=16,32", "--dtype", "float32",
          "--dtype", "float64", "--device", "cpu", "--threads", "1")  # fmt: skip
 

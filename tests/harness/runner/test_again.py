@@ -15,6 +15,8 @@ from reports.terminal.progress import Lines, Reporter
 from tests.support import runs
 from tests.support.commands import in_process
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 
 def stored(directory, *, stable=None, fingerprint=None):
     """Write a run of this machine and this code, but for what is given."""
