@@ -61,7 +61,7 @@ def _within(half_width: float) -> str:
     return (
         f"±{units.percent(half_width)}"
         if half_width < CLOSE_TO_SHARE
-        else f"a factor of {units.digits(math.exp(half_width))}"
+        else f"within a factor of {units.digits(math.exp(half_width))}"
     )
 
 

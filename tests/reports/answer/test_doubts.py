@@ -94,7 +94,7 @@ def run_of(path, verdicts, **point):
     return read_run(path / "run")
 
 
-@pytest.mark.parametrize(("half", "words"), [(1.06, "±5.8 %"), (1.09, "±8.6 %"), (2.0, "a factor of 2.00")])
+@pytest.mark.parametrize(("half", "words"), [(1.06, "±5.8 %"), (1.09, "±8.6 %"), (2.0, "within a factor of 2.00")])
 def test_how_well_times_are_known_is_a_share_or_a_factor(tmp_path, half, words):
     record = runs.ok_record("batched", n=64, d=64, heads=2, batch=1)
     median = record.time.median
