@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.collector import uncollected
 from harness.results.pairs.pair_file import is_pair, read_sides
 from harness.results.pairs.regret import regrets
 from harness.results.pairs.tuned import tuned
 from harness.results.run import read_runs
-from reports.collector import collector_paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,7 +93,7 @@ def load(run: str | Path) -> pd.DataFrame:
     that tells them apart. Raises JournalError where the directory holds no run, SchemaMismatchError for a newer schema.
     """
     place = Path(run)
-    with collector_paused():
+    with uncollected():
         found = read_sides(place) if is_pair(place) else read_runs([place])
         return frame(found[0]) if len(found) == 1 else frames(found)
 

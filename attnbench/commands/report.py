@@ -110,13 +110,13 @@ def _places(runs: list[Path]) -> list[Path]:
 def _page(runs: list[Path], output: Path | None, *, is_opened: bool) -> Path:
     from attnbench.commands.comparing.compare import Gate, judge_pair, opening_of
     from attnbench.writing import write_page
+    from harness.collector import uncollected
     from harness.results.journal import REPORT
     from harness.results.pairs.pair_file import is_pair
     from harness.results.run import read_runs
-    from reports.collector import collector_paused
 
     target = output if output is not None else runs[0] / REPORT
-    with collector_paused():
+    with uncollected():
         if len(runs) == 1 and is_pair(runs[0]):
             changes, judged, sides = judge_pair(runs[0], Gate())
             page = write_page(sides, target, opening=opening_of(changes, judged))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from harness.collector import uncollected
 from harness.instruments import cuda
-from harness.machine.collector import uncollected
 
 if TYPE_CHECKING:
     from harness.instruments.cuda import Driver

@@ -13,8 +13,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from harness.collector import uncollected
 from harness.machine import processor
-from harness.machine.collector import uncollected
 from harness.protocol import messages
 from harness.protocol.channel import Channel, ClosedError, Message
 

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.collector import uncollected
 from harness.results.journal import REPORT
 from harness.results.run import read_runs
 from reports import style, units
 from reports.answer import caveat, devices, doubts, sentences, tiles, verdicts
 from reports.chapters.chapter import machine
-from reports.collector import collector_paused
 from reports.frame import frames, with_marks
 from reports.page import embedded, glossary
 from reports.page.chapters import chapters
@@ -44,14 +44,14 @@ def render(directories: Sequence[Path], output: Path) -> Path:
 
     Raises JournalError where a directory holds no run, SchemaMismatchError for a newer schema.
     """
-    with collector_paused():
+    with uncollected():
         return write(read_runs(directories), output)
 
 
 def write(runs: Sequence[Run], output: Path, *, opening: Opening | None = None) -> Path:
     """Write the report of runs that are read to a file, or into a directory as report.html; `opening` comes first."""
     target = output / REPORT if output.is_dir() else output
-    with collector_paused():
+    with uncollected():
         # Half a character, as the file system's names may have, can't be written.
         target.write_text(html(runs, opening=opening), encoding="utf-8", errors="replace")
     return target

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import pytest
 
 from harness.results.run import read_run, read_runs
+from reports import frame as module
 from reports.frame import AXES, COLUMNS, TEXT_COLUMNS, frame, frames, load
 from tests.support import runs
 
@@ -79,3 +81,16 @@ def test_several_runs_stand_under_one_another_by_their_labels(tmp_path):
 def test_loading_a_directory_gives_its_table(run):
     assert load(run.path).equals(frame(run))
     assert load(str(run.path)).equals(frame(run))
+
+
+def test_the_cycle_collector_rests_while_a_run_becomes_a_table(tmp_path, monkeypatch):
+    seen = []
+
+    def read(paths):
+        seen.append(gc.isenabled())
+        return read_runs(paths)
+
+    monkeypatch.setattr(module, "read_runs", read)
+    runs.write_run(tmp_path / "run", [runs.ok_record(n=64)])
+    load(tmp_path / "run")
+    assert seen == [False]

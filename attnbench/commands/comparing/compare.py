@@ -111,14 +111,14 @@ def compare_command(
 
 def compare_runs(base: Path, new: Path, *, folder: Path, shown: Shown, telling: Telling) -> None:
     """Compare two runs or baselines, show it, and end with the exit code that it makes."""
+    from harness.collector import uncollected
     from harness.comparing.compare import compare
     from harness.comparing.demands import judge_demands, policy_for
     from harness.policy import DEFAULT
-    from reports.collector import collector_paused
 
     try:
         demands = demands_of(shown)
-        with collector_paused():
+        with uncollected():
             read = whole if shown.recheck or shown.output else with_canary
             before, after = take(base, folder=folder, read=read), take(new, folder=folder, read=read)
             before, after = _labelled(before, after)
@@ -146,14 +146,14 @@ def compare_pair(path: Path, *, shown: Shown, telling: Telling) -> None:
 
 def judge_pair(path: Path, gate: Gate) -> tuple[Changes, list[Judged], tuple[Run, Run]]:
     """Read and compare two sides that took turns, and judge the demands. Raises ValueError."""
+    from harness.collector import uncollected
     from harness.comparing.demands import judge_demands, policy_for
     from harness.comparing.in_turn import compare_sides
     from harness.results.pairs.pair_file import read_sides
     from harness.results.pairs.paired import policy_of
-    from reports.collector import collector_paused
 
     demands = demands_of(gate)
-    with collector_paused():
+    with uncollected():
         base, new = read_sides(path)
         changes = compare_sides(base, new, policy=policy_for(demands, policy_of(new)))
     return changes, judge_demands(changes, demands), (base, new)

@@ -36,14 +36,14 @@ def history_command(
     Example: attnbench history runs/ baselines/ -o history.html --fail-on change:5%
     """
     from attnbench.writing import write_file
+    from harness.collector import uncollected
     from harness.comparing.history import history
     from harness.policy import DEFAULT
     from reports.answer.history import lines
-    from reports.collector import collector_paused
 
     share = None if fail_on is None else _share(fail_on)
     try:
-        with collector_paused():
+        with uncollected():
             snapshots = [take(path, folder=baselines, read=records_alone).snapshot for path in _found(places)]
             found = history(snapshots, policy=DEFAULT.comparison, base=implementation or "")
         if output is not None:

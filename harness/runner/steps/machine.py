@@ -132,8 +132,8 @@ def ceiling_warnings(before: Sequence[Ceiling], after: Sequence[Ceiling], *, at_
     now_by_name = {ceiling.name: ceiling.value for ceiling in after}
     changes = [
         f"{ceiling.name} {'rose' if now_by_name[ceiling.name] > ceiling.value else 'fell'} by "
-        f"{abs(now_by_name[ceiling.name] / ceiling.value - 1.0):,.0%}"
+        f"{100.0 * abs(now_by_name[ceiling.name] / ceiling.value - 1.0):,.0f} %"
         for ceiling in before
         if abs(now_by_name.get(ceiling.name, ceiling.value) / ceiling.value - 1.0) > at_least
     ]
-    return [f"The machine's ceilings moved between start and end: {', '.join(changes)}."] if changes else []
+    return [f"The machine's ceilings moved between start and end ({', '.join(changes)})."] if changes else []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from harness.instruments.parts import Parts
 from harness.protocol import messages
+from harness.worker import profiling
 from tests.harness.worker.test_worker import CASE, ask
 from tests.support.runs import ok_case
 
@@ -40,3 +42,20 @@ def test_a_wrong_answer_is_not_profiled(worker, planted, tmp_path):
     assert isinstance(answer, messages.Refused)
     assert answer.status == "disagreed"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_the_sessions_of_short_calls_the_shortest_counts_and_long_calls_have_one(worker, tmp_path, monkeypatch):
+    taken = iter([(3.0, Parts([], 3.0, 0)), (1.0, Parts([], 1.5, 0)), (2.0, Parts([], 2.0, 0))] * 2)
+    counts = []
+
+    def session(*_, count):
+        counts.append(count)
+        return next(taken)
+
+    monkeypatch.setattr(profiling, "_session", session)
+    short = ask(worker, request(CASE, tmp_path)).found
+    assert (short.call_seconds, short.profiled_seconds) == (1.0, 1.5)
+    assert counts == [profiling.CALLS_AT_MOST] * profiling.SESSIONS
+    monkeypatch.setattr(profiling, "_count", lambda *_: profiling.CALLS_AT_LEAST)
+    assert ask(worker, request(CASE, tmp_path)).found.call_seconds == 3.0
+    assert counts[profiling.SESSIONS :] == [profiling.CALLS_AT_LEAST]

@@ -64,7 +64,7 @@ def test_ceilings_are_measured_again_only_where_something_was_timed():
     state.environment = known
     machine.measure_ceilings_again(state)
     assert state.ceilings_after == slower
-    assert "fell by 50%" in state.warnings[-1]
+    assert "fell by 50 %" in state.warnings[-1]
     state.supervisor.answers[MeasureCeilings] = LOST
     machine.measure_ceilings_again(state)
     assert state.warnings[-1] == f"ceilings not measured again: {LOST.reason}"
@@ -79,7 +79,7 @@ def test_a_ceiling_that_moved_is_a_warning():
         [MATMUL, MEMORY], [MATMUL.model_copy(update={"value": 0.8e11}), MEMORY], at_least=0.05
     )
     assert len(lines) == 1
-    assert "matmul float32 fell by 20%" in lines[0]
+    assert "matmul float32 fell by 20 %" in lines[0]
     assert machine.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 1.04e11})], at_least=0.05) == []
     assert "rose" in machine.ceiling_warnings([MATMUL], [MATMUL.model_copy(update={"value": 2e11})], at_least=0.05)[0]
 

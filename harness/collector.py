@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Put collections off: what is made meanwhile stays, and each collection would walk all of it again."""
+    """Put collections off: what is made meanwhile stays, and each would walk all of it again, a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

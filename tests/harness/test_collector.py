@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from harness.machine.collector import uncollected
+from harness.collector import uncollected
 
 
 @uncollected()
