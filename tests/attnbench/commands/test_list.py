@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -15,14 +16,15 @@ from tests.support.places import PLANTED, ROOT
 
 
 @pytest.fixture(scope="module")
-def listed():
-    """What is listed as JSON beside a file that kills its process, with a new file in the folder of attention."""
-    kernel = ROOT / "impls" / "attention" / "planted_by_a_test.py"
+def listed(tmp_path_factory):
+    """What a copy of our sources lists as JSON beside a file that kills its process, with a new file for attention."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("attnbench", "harness", "impls", "scenarios", "reports"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.pyc.*"))
+    kernel = tree / "impls" / "attention" / "planted_by_a_test.py"
     kernel.write_text((PLANTED / "failures.py").read_text().replace("planted-", "folder-"))
-    try:
-        done = attnbench("list", "--impl-file", str(PLANTED / "kills_on_import.py"), "--json", "--device", "cpu")
-    finally:
-        kernel.unlink()
+    asked = ("list", "--impl-file", str(PLANTED / "kills_on_import.py"), "--json", "--device", "cpu")
+    done = attnbench(*asked, cwd=tree)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
